@@ -1,0 +1,36 @@
+// leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
+#pragma once
+
+#include <leash/config.hpp>
+#include <leash/detail/posix/event.hpp>
+#include <leash/detail/shared.hpp>
+
+namespace leash {
+
+/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good.
+///
+///     leash::Cancel stop;
+///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
+///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
+class Cancel {
+  public:
+    /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
+    Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
+
+    /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
+    /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
+    void fire() noexcept { state_->event.raise(); }
+
+    bool fired() const noexcept { return state_->event.raised(); }
+
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had.
+    int handle() const noexcept { return state_->event.handle(); }
+
+  private:
+    struct State : detail::Counted {
+        detail::os::Event event;
+    };
+    detail::Shared<State> state_;
+};
+
+}  // namespace leash

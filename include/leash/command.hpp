@@ -1,0 +1,101 @@
+// leash/command.hpp - WHAT to run: an argument list, or, only when you say so, a shell script.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <leash/config.hpp>
+
+namespace leash {
+
+/// One argument. Converts from whatever is a string; holds a copy.
+class Arg {
+  public:
+    Arg(const char* text) : text_(text) {}
+    Arg(std::string text) : text_(std::move(text)) {}
+    Arg(std::string_view text) : text_(text) {}
+    /// std::filesystem::path and other classes that convert to std::string.
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && std::is_convertible_v<const T&, std::string> &&
+                                                !std::is_convertible_v<const T&, std::string_view>>>
+    Arg(const T& text) : text_(static_cast<std::string>(text)) {}
+    Arg(std::nullptr_t) = delete;
+
+    const std::string& str() const noexcept { return text_; }
+
+  private:
+    std::string text_;
+};
+
+/// What to run. A braced list is the argument vector, program first, and no shell ever sees it:
+/// `{"git", "log", "-1"}`. See also args() and shell(). Copies and moves like a vector of strings.
+class Command {
+  public:
+    Command(std::initializer_list<Arg> argv) {
+        argv_.reserve(argv.size());
+        for (const Arg& arg : argv) argv_.push_back(arg.str());
+    }
+
+    /// A bare string is neither a list nor a script: there is no telling which was meant.
+    template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> ||
+                                                std::is_convertible_v<const T&, std::string>>>
+    Command(const T&) {
+        static_assert(!std::is_same_v<T, T>,
+                      "leash: a bare string is not a command. Write a list, {\"ls\", \"-l\"}, which no shell sees, "
+                      "or leash::shell(\"ls -l | wc\") if you want a shell.");
+    }
+
+    const std::vector<std::string>& argv() const& noexcept { return argv_; }
+    std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
+
+  private:
+    friend Command args(std::vector<std::string> argv);
+    friend Command shell(std::string script, std::vector<std::string> parameters);
+    struct FromVector {};
+    Command(FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+
+    std::vector<std::string> argv_;
+};
+
+/// argv from a vector, program first. No shell.
+inline Command args(std::vector<std::string> argv) { return Command(Command::FromVector{}, std::move(argv)); }
+
+/// argv from a list: what a braced list says already, for where a Command must be spelled out.
+inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
+
+/// A script for `/bin/sh -c`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
+inline Command shell(std::string script, std::vector<std::string> parameters) {
+    std::vector<std::string> argv;
+    argv.reserve(4 + parameters.size());
+    argv.emplace_back("/bin/sh");
+    argv.emplace_back("-c");
+    argv.push_back(std::move(script));
+    argv.emplace_back("sh");  // $0: what sh calls itself in its messages
+    for (std::string& parameter : parameters) argv.push_back(std::move(parameter));
+    return Command(Command::FromVector{}, std::move(argv));
+}
+
+/// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
+inline Command shell(std::string script, std::initializer_list<Arg> parameters = {}) {
+    std::vector<std::string> list;
+    list.reserve(parameters.size());
+    for (const Arg& parameter : parameters) list.push_back(parameter.str());
+    return shell(std::move(script), std::move(list));
+}
+
+/// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
+/// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
+inline std::string shell_quote(std::string_view text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\'') quoted += "'\\''";
+        else quoted += c;
+    }
+    quoted += '\'';
+    return quoted;
+}
+
+}  // namespace leash

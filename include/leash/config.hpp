@@ -1,0 +1,35 @@
+// leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
+#pragma once
+
+// The one place that knows the version; CMakeLists.txt and meson.build read these three lines.
+#define LEASH_VERSION_MAJOR 0
+#define LEASH_VERSION_MINOR 1
+#define LEASH_VERSION_PATCH 0
+
+#if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
+#error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
+#endif
+
+// 1 on the systems that detail/posix serves. Windows is planned.
+#if defined(__unix__) || defined(__APPLE__)
+#define LEASH_POSIX 1
+#else
+#error "leash: only POSIX systems so far (Linux is tested; macOS and the BSDs are written for)"
+#endif
+
+// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
+// are the way in. Everything else is the same.
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
+#define LEASH_EXCEPTIONS 1
+#else
+#define LEASH_EXCEPTIONS 0
+#endif
+
+// The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
+// call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
+#if defined(LEASH_FAULTS)
+int leash_fault(const char* call) noexcept;
+#define LEASH_FAULT(call) ::leash_fault(call)
+#else
+#define LEASH_FAULT(call) 0
+#endif

@@ -1,0 +1,150 @@
+// leash/detail/plan.hpp - Command + Options -> Plan: everything decided and checked, nothing done yet.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <leash/command.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/program.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+#include <leash/stdio.hpp>
+
+namespace leash::detail {
+
+/// What is left to do is mechanical: open, spawn.
+struct Plan {
+    std::string program;            // a path, absolute where there is a cwd
+    std::vector<std::string> argv;  // never empty
+    std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
+    std::string cwd;                                      // empty: the host's
+    Group group = Group::own;
+    Input in = null;
+    Output out = inherit;
+    ErrorOutput err = inherit;
+    std::vector<PassFd> pass_fds;
+};
+
+inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
+
+inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
+    if (argv.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
+    if (argv.front().empty() && executable.empty())
+        return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
+    for (std::size_t i = 0; i < argv.size(); ++i) {
+        if (has_nul(argv[i]))
+            return make_error(std::errc::invalid_argument, Step::command, "argument " + std::to_string(i),
+                              "a NUL byte cannot be passed");
+    }
+    if (has_nul(executable))
+        return make_error(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
+    return {};
+}
+
+inline Expected<void> check_environment(const Env& env) {
+    for (const auto& [name, value] : env.changes()) {
+        if (name.empty() || name.find('=') != std::string::npos || has_nul(name))
+            return make_error(std::errc::invalid_argument, Step::environment, name,
+                              "a variable's name is not empty and has neither = nor NUL");
+        if (value && has_nul(*value))
+            return make_error(std::errc::invalid_argument, Step::environment, name, "a NUL byte cannot be passed");
+    }
+    return {};
+}
+
+inline Expected<void> check_times(const Options& options) {
+    const auto zero = std::chrono::nanoseconds::zero();
+    if (options.timeout.length() <= zero)
+        return make_error(std::errc::invalid_argument, Step::options, "timeout", "there is no time left to run in");
+    const auto check = [&](Timeout time, const char* name) -> Expected<void> {
+        if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
+        if (time.is_none())
+            return make_error(std::errc::invalid_argument, Step::options, name, "without an end, no deadline could hold");
+        return {};
+    };
+    if (auto checked = check(options.grace, "grace"); !checked) return checked;
+    return check(options.drain, "drain");
+}
+
+inline Expected<void> check_stream(const Stdio& stream, const char* name) {
+    if (stream.is(Stdio::Kind::descriptor) && !os::is_open(stream.number))
+        return make_error(std::errc::bad_file_descriptor, Step::redirect,
+                          std::string(name) + ": descriptor " + std::to_string(stream.number), "not open in the host");
+    if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
+        return make_error(std::errc::invalid_argument, Step::redirect, std::string(name) + ": " + stream.text,
+                          "a path is not empty and has no NUL");
+    return {};
+}
+
+inline Expected<void> check_streams(const Options& options) {
+    if (auto checked = check_stream(options.in, "in"); !checked) return checked;
+    if (options.in.append)
+        return make_error(std::errc::invalid_argument, Step::redirect, "in: " + options.in.text, "input cannot be appended to");
+    if (auto checked = check_stream(options.out, "out"); !checked) return checked;
+    if (auto checked = check_stream(options.err, "err"); !checked) return checked;
+
+    const int input = options.in.is(Stdio::Kind::inherit) ? 0 : options.in.number;
+    if (options.group == Group::own && input >= 0 && os::is_controlling_terminal(input))
+        return make_error(std::errc::invalid_argument, Step::options, "in",
+                          "a job in a group of its own would be stopped when it reads the terminal: "
+                          "use Options::interactive(), or in = null");
+    return {};
+}
+
+inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
+    for (std::size_t i = 0; i < passes.size(); ++i) {
+        const std::string subject =
+            "pass_fds: {" + std::to_string(passes[i].ours) + ", " + std::to_string(passes[i].theirs) + "}";
+        if (!os::is_open(passes[i].ours))
+            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not open in the host");
+        if (passes[i].theirs < 3)
+            return make_error(std::errc::invalid_argument, Step::redirect, subject,
+                              "0, 1 and 2 are in, out and err; pass to 3 or more");
+        if (passes[i].theirs >= sys::descriptor_limit() - 1)
+            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "above RLIMIT_NOFILE");
+        for (std::size_t j = 0; j < i; ++j) {
+            if (passes[j].theirs == passes[i].theirs)
+                return make_error(std::errc::invalid_argument, Step::redirect, subject, "passed to twice");
+        }
+    }
+    return {};
+}
+
+/// Reads the environment and the file system, and changes nothing.
+inline Expected<Plan> make_plan(Command command, Options options) {
+    Plan plan;
+    plan.argv = std::move(command).argv();
+    if (auto checked = check_command(plan.argv, options.executable); !checked) return checked.error();
+    if (auto checked = check_environment(options.env); !checked) return checked.error();
+    if (auto checked = check_times(options); !checked) return checked.error();
+    if (auto checked = check_streams(options); !checked) return checked.error();
+    if (auto checked = check_passes(options.pass_fds); !checked) return checked.error();
+
+    if (has_nul(options.cwd))
+        return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
+    if (!options.cwd.empty()) {
+        if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
+    }
+
+    const std::string& name = options.executable.empty() ? plan.argv.front() : options.executable;
+    std::optional<std::string> path;
+    if (name.find('/') == std::string::npos) path = options.env.get("PATH");
+    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path());
+    if (found && !options.cwd.empty()) found = os::absolute(*std::move(found));
+    if (!found) return found.error();
+    plan.program = *std::move(found);
+
+    if (!options.env.is_inherited() || !options.env.changes().empty()) plan.environment = options.env.build();
+    plan.cwd = std::move(options.cwd);
+    plan.group = options.group;
+    plan.in = std::move(options.in);
+    plan.out = std::move(options.out);
+    plan.err = std::move(options.err);
+    plan.pass_fds = std::move(options.pass_fds);
+    return plan;
+}
+
+}  // namespace leash::detail

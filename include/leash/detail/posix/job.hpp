@@ -1,0 +1,177 @@
+// leash/detail/posix/job.hpp - a process and its group: the one place that signals and the one place that reaps.
+#pragma once
+
+#include <leash/config.hpp>
+
+#if LEASH_POSIX
+
+#include <chrono>
+#include <string>
+
+#include <leash/detail/posix/exit_watch.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+#include <leash/status.hpp>
+
+namespace leash::detail::os {
+
+/// One started process, its group, and how it ended. Every member may be called from any threads at once.
+///
+/// All rests on one order, kept under one lock: an exit is first *seen* (waitid with WNOWAIT), then the group is
+/// killed, then the leader is reaped. Until it is reaped, its zombie pins its number, which is the group's: no
+/// signal can meet a stranger. Afterwards there are no signals.
+class Job {
+  public:
+    Job(Pid pid, Group group, Stragglers stragglers) noexcept
+        : pid_(pid),
+          target_(group == Group::inherited ? pid : -pid),
+          kills_stragglers_(group != Group::inherited && stragglers == Stragglers::kill),
+          owner_(sys::getpid()) {
+        // A host that ignores SIGCHLD has its children reaped by the kernel: no zombie pins the number, and only a
+        // pidfd taken now can name the group safely later.
+        if (sys::discards_child_status()) watch_.open(pid_);
+    }
+
+    Pid pid() const noexcept { return pid_; }
+
+    bool over() noexcept {
+        Lock lock(mutex_);
+        return over_;
+    }
+    ExitStatus status() noexcept {
+        Lock lock(mutex_);
+        return status_;
+    }
+    Usage usage() noexcept {
+        Lock lock(mutex_);
+        return usage_;
+    }
+
+    /// A descriptor that is readable once the leader has ended; -1 where none can be had. Stays open with the job.
+    int exit_handle() noexcept {
+        Lock lock(mutex_);
+        if (!over_) watch_.open(pid_);
+        return watch_.handle();
+    }
+    bool has_exit_handle() noexcept {
+        Lock lock(mutex_);
+        return watch_.handle() >= 0;
+    }
+
+    /// Has the leader ended? Then the group is ended and the leader reaped, if nobody did so before. Never waits.
+    bool finish() noexcept {
+        Lock lock(mutex_);
+        if (over_) return true;
+        switch (look()) {
+            case Leader::running: return false;
+            case Leader::gone: {
+                // Somebody else reaped it, or the kernel did. Its number may be a stranger's by now; a pidfd is not.
+                if (kills_stragglers_ && owner_ == sys::getpid() && watch_.handle() >= 0)
+                    sys::signal_group(watch_.handle(), SIGKILL);
+                return over_ = true;
+            }
+            case Leader::ended: break;
+        }
+        if (kills_stragglers_) sys::kill(target_, SIGKILL);
+        int raw = 0;
+        rusage used{};
+        Pid reaped;
+        do reaped = sys::wait4(pid_, &raw, WNOHANG, &used);
+        while (reaped < 0 && errno == EINTR);
+        if (reaped == 0) return false;  // seen, but not to be had yet: the caller comes back
+        if (reaped == pid_) record(raw, used);
+        return over_ = true;  // ECHILD, taken by somebody in between: unknown, never a guess
+    }
+
+    /// Waits until the leader has ended, at no cost; finish() comes next.
+    void wait_for_exit() noexcept {
+        // Without the lock: others may look, signal and finish meanwhile.
+        siginfo_t info{};
+        while (sys::waitid(pid_, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
+    }
+
+    /// A signal to the group, or to the leader alone where the group is the host's.
+    Expected<void> signal(int number) {
+        Lock lock(mutex_);
+        const Leader leader = over_ ? Leader::gone : look();
+        if (leader == Leader::gone) return failed(ESRCH, number, "the job has ended; nothing was signalled");
+        // 0 and -1 would mean the host's own group and every process there is
+        if (pid_ <= 1) return failed(EPERM, number, "refused");
+        if (sys::kill(target_, number) == 0) return {};
+        // Darwin says EPERM of a group of which only zombies are left.
+        if (errno == EPERM && leader == Leader::ended) return {};
+        return failed(errno, number, errno == EPERM ? "it runs as another user" : "");
+    }
+
+    /// Once over: has the whole group vanished? Signals nothing: 0 only asks, and should the number be somebody
+    /// else's group by now, the answer is merely late.
+    bool group_vanished() noexcept {
+        {
+            Lock lock(mutex_);
+            if (!over_ || vanished_ || !kills_stragglers_ || pid_ <= 1) return vanished_ = true;
+        }
+        if (sys::kill(target_, 0) == 0 || errno == EPERM) return false;
+        Lock lock(mutex_);
+        return vanished_ = true;
+    }
+
+    /// Whether a member of the group is more than a zombie that its new parent has not reaped yet. May take
+    /// milliseconds: it reads the list of processes. True where that cannot be told.
+    bool group_is_alive() noexcept { return group_vanished() ? false : any_alive(pid_); }
+
+  private:
+    enum class Leader { running, ended, gone };
+
+    Leader look() noexcept {
+        if (owner_ != sys::getpid()) return Leader::gone;  // this is a copy of the handle in a forked child
+        siginfo_t info{};
+        int result;
+        do result = sys::waitid(pid_, &info, WEXITED | WNOHANG | WNOWAIT);
+        while (result != 0 && errno == EINTR);
+        if (result != 0) return errno == ECHILD ? Leader::gone : Leader::running;
+        return info.si_pid == 0 ? Leader::running : Leader::ended;
+    }
+
+    void record(int raw, const rusage& used) noexcept {
+        if (WIFEXITED(raw)) {
+            status_ = ExitStatus::from_code(WEXITSTATUS(raw));
+        } else if (WIFSIGNALED(raw)) {
+#if defined(WCOREDUMP)
+            status_ = ExitStatus::from_signal(WTERMSIG(raw), WCOREDUMP(raw) != 0);
+#else
+            status_ = ExitStatus::from_signal(WTERMSIG(raw));
+#endif
+        }
+        const auto time = [](const timeval& t) {
+            return std::chrono::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
+        };
+        usage_.user = time(used.ru_utime);
+        usage_.system = time(used.ru_stime);
+#if defined(__APPLE__)
+        usage_.peak_memory = static_cast<std::uint64_t>(used.ru_maxrss);  // bytes there, KiB everywhere else
+#else
+        usage_.peak_memory = static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
+#endif
+    }
+
+    Expected<void> failed(int error, int number, const char* hint) const {
+        return make_error(error, Step::signal, std::string(signal_name(number)) + " to pid " + std::to_string(pid_), hint);
+    }
+
+    const Pid pid_;
+    const Pid target_;  // what kill() is given: the group as a negative number, or the leader
+    const bool kills_stragglers_;
+    const Pid owner_;  // the process that may signal and reap
+
+    Mutex mutex_;
+    ExitWatch watch_;
+    bool over_ = false;
+    bool vanished_ = false;
+    ExitStatus status_;
+    Usage usage_;
+};
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX

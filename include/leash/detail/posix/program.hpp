@@ -1,0 +1,129 @@
+// leash/detail/posix/program.hpp - which file is executed, and why it could not be.
+#pragma once
+
+#include <leash/config.hpp>
+
+#if LEASH_POSIX
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <leash/detail/posix/fd.hpp>
+#include <leash/error.hpp>
+
+namespace leash::detail::os {
+
+/// 0, or the errno that keeps the path from being executed as a program.
+inline int why_not_executable(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return errno;
+    if (S_ISDIR(info.st_mode)) return EISDIR;
+    return sys::access(path, X_OK) == 0 ? 0 : errno;
+}
+
+/// 0, or the errno that keeps the path from being a directory to start in.
+inline int why_not_directory(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return errno;
+    if (!S_ISDIR(info.st_mode)) return ENOTDIR;
+    return sys::access(path, X_OK) == 0 ? 0 : errno;
+}
+
+/// The path made absolute from the host's directory, which a `cwd` of the child's must not change.
+inline Expected<std::string> absolute(std::string path) {
+    if (!path.empty() && path.front() == '/') return path;
+    std::string here(256, '\0');
+    while (sys::getcwd(&here[0], here.size()) == nullptr) {
+        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
+        here.resize(here.size() * 2);
+    }
+    here.resize(here.find('\0'));
+    return here + '/' + path;
+}
+
+/// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
+/// `search`, a list of directories as in PATH. Directories are passed over, and so is what may not be executed:
+/// that is reported only where nothing better follows.
+inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
+    if (name.find('/') != std::string::npos) {
+        const int error = why_not_executable(name.c_str());
+        if (error != 0) return make_error(error, Step::program, name);
+        return name;
+    }
+    int reason = ENOENT;
+    for (;;) {
+        const std::size_t colon = search.find(':');
+        std::string candidate(search.substr(0, colon));
+        if (candidate.empty()) candidate = ".";
+        candidate += '/';
+        candidate += name;
+        const int error = why_not_executable(candidate.c_str());
+        if (error == 0) return candidate;
+        if (error == EACCES) reason = EACCES;
+        if (colon == std::string_view::npos) break;
+        search.remove_prefix(colon + 1);
+    }
+    return make_error(reason, Step::program, name,
+                      reason == EACCES ? "found in PATH, but not executable" : "not found in the child's PATH");
+}
+
+/// What a program is looked up in where the child has no PATH.
+inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
+
+/// What the `#!` line of a script names; nothing for any other file.
+inline std::optional<std::string> interpreter_of(const std::string& path) {
+    const Fd file(sys::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file.is_open()) return std::nullopt;
+    char start[256];  // Linux reads no more than this of a #! line (since 5.1; 128 before)
+    const ssize_t size = read_some(file, start, sizeof start);
+    if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
+    std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
+    line = line.substr(0, line.find('\n'));
+    line.remove_prefix(line.find_first_not_of(" \t") == std::string_view::npos ? line.size()
+                                                                              : line.find_first_not_of(" \t"));
+    return std::string(line.substr(0, line.find_first_of(" \t")));
+}
+
+/// The system's refusal to start, told as what it is about. An exec knows one number for a missing program, a
+/// missing interpreter and a missing directory; this looks which it was.
+inline Error explain_spawn(int error, const std::string& program, const std::string& cwd) {
+    if (!cwd.empty()) {
+        if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
+    }
+    switch (error) {
+        case ENOENT:
+        case ENOTDIR:
+        case EACCES:
+        case ELOOP:
+        case ENAMETOOLONG: {
+            if (why_not_executable(program.c_str()) != 0) return make_error(error, Step::program, program);
+            const auto interpreter = interpreter_of(program);
+            if (interpreter) {
+                // "/bin/sh\r": the file has the line ends of another system
+                const bool carriage_return = !interpreter->empty() && interpreter->back() == '\r';
+                return make_error(error, Step::interpreter, *interpreter,
+                                  carriage_return ? "the #! line ends in a carriage return" : "named by the #! line");
+            }
+            if (error == ENOENT)
+                return make_error(error, Step::interpreter, program, "the program is there, its dynamic loader is not");
+            return make_error(error, Step::program, program);
+        }
+        case ENOEXEC:
+            return make_error(error, Step::program, program,
+                              "neither a binary for this system nor a script with a #! line; leash::shell() runs scripts");
+        case ETXTBSY: return make_error(error, Step::program, program, "the file is being written");
+        case EPERM:
+        case EISDIR:
+        case EIO:
+        case EINVAL: return make_error(error, Step::program, program);
+        case E2BIG: return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
+        case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
+        default: return make_error(error, Step::spawn, program);
+    }
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX

@@ -1,0 +1,395 @@
+// leash/detail/posix/spawn.hpp - Plan -> a running process: posix_spawn, its file actions and its attributes.
+#pragma once
+
+#include <leash/config.hpp>
+
+#if LEASH_POSIX
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <leash/deadline.hpp>
+#include <leash/detail/plan.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/program.hpp>
+#include <leash/error.hpp>
+
+#endif
+
+// What posix_spawn can do, and since when (the macros end with this file):
+//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
+//                    so that a descriptor which another thread opens at that moment cannot slip through.
+//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
+//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
+//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
+//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+// LEASH_FORCE_ENUMERATED_CLOSE and LEASH_FORCE_NO_CHDIR choose the poorer way: for tests.
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define LEASH_CLOSEFROM 1
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define LEASH_CHDIR 1
+#endif
+#elif defined(__FreeBSD__)
+#if __FreeBSD_version >= 1301000
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#endif
+#elif defined(__sun)
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
+#define LEASH_CHDIR 1
+#endif
+#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
+#undef LEASH_CLOSEFROM
+#define LEASH_CLOSEFROM 0
+#endif
+#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
+#undef LEASH_CHDIR
+#define LEASH_CHDIR 0
+#endif
+#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+#define LEASH_CLOEXEC_DEFAULT 1
+#else
+#define LEASH_CLOEXEC_DEFAULT 0
+#endif
+#if defined(POSIX_SPAWN_SETSID)
+#define LEASH_SETSID 1
+#else
+#define LEASH_SETSID 0
+#endif
+
+#if LEASH_POSIX
+
+namespace leash::detail::os {
+
+/// A process that has been started, and our ends of its pipes.
+struct Started {
+    Pid pid = -1;
+    Fd in, out, err;
+};
+
+/// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
+class FileActions {
+  public:
+    FileActions() : error_(sys::spawn_actions_init(&actions_)), made_(error_ == 0) {}
+    FileActions(const FileActions&) = delete;
+    FileActions& operator=(const FileActions&) = delete;
+    ~FileActions() {
+        if (made_) ::posix_spawn_file_actions_destroy(&actions_);
+    }
+
+    void duplicate(int from, int to) {
+        if (error_ == 0) error_ = sys::spawn_actions_dup2(&actions_, from, to);
+    }
+    void close(int fd) {
+        if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
+    }
+    void chdir(const std::string& path) {
+#if LEASH_CHDIR
+        if (error_ == 0) error_ = ::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str());
+#else
+        static_cast<void>(path);
+        if (error_ == 0) error_ = ENOSYS;
+#endif
+    }
+
+    /// Keeps a standard stream of the host's as it is.
+    void inherit(int fd) {
+#if LEASH_CLOEXEC_DEFAULT
+        if (error_ == 0) error_ = ::posix_spawn_file_actions_addinherit_np(&actions_, fd);
+#else
+        static_cast<void>(fd);
+#endif
+    }
+
+    /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
+    void close_rest(const std::vector<int>& kept) {
+#if LEASH_CLOEXEC_DEFAULT
+        static_cast<void>(kept);
+#elif LEASH_CLOSEFROM
+        int next = 3;
+        for (const int fd : kept) {
+            while (next < fd) close(next++);
+            next = fd + 1;
+        }
+        if (error_ == 0) error_ = ::posix_spawn_file_actions_addclosefrom_np(&actions_, next);
+#else
+        // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
+        // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
+        // (closing what is not open is fine). Only beyond that, just what was seen.
+        constexpr int margin = 256, dense = 16 * 1024;
+        const std::vector<int> open = open_descriptors();
+        int end = 2;
+        for (const int fd : open) end = fd > end ? fd : end;
+        end = end + margin < dense ? end + margin : dense;
+        const int limit = sys::descriptor_limit();  // glibc refuses to close a number past it, open or not
+        end = end < limit ? end : limit - 1;
+        std::size_t k = 0;
+        for (int fd = 3; fd <= end; ++fd) {
+            if (k < kept.size() && kept[k] == fd) ++k;
+            else close(fd);
+        }
+        for (const int fd : open) {
+            if (fd > end && !contains(kept, fd)) close(fd);
+        }
+#endif
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+  private:
+#if !LEASH_CLOEXEC_DEFAULT && !LEASH_CLOSEFROM
+    static bool contains(const std::vector<int>& list, int fd) noexcept {
+        for (const int one : list) {
+            if (one == fd) return true;
+        }
+        return false;
+    }
+    /// Never by trying every number up to RLIMIT_NOFILE, which containers set to a thousand million.
+    static std::vector<int> open_descriptors() {
+        std::vector<int> open;
+        DIR* const directory = sys::opendir("/dev/fd");
+        if (directory == nullptr) {
+            for (int fd = 3; fd < 4096; ++fd) {
+                if (is_open(fd)) open.push_back(fd);
+            }
+            return open;
+        }
+        while (const dirent* const entry = ::readdir(directory)) {
+            const int fd = std::atoi(entry->d_name);
+            if (fd > 2) open.push_back(fd);
+        }
+        ::closedir(directory);
+        return open;
+    }
+#endif
+
+    posix_spawn_file_actions_t actions_;
+    int error_;
+    bool made_;
+};
+
+/// posix_spawn's attributes: the group, and a clean set of signals. The first error stays.
+class Attributes {
+  public:
+    explicit Attributes(Group group) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+        if (!made_) return;
+        // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::posix_spawnattr_setsigmask(&attributes_, &none);
+        // Nothing ignored, but for what nohup and a shell's `&` set up on purpose. An ignored SIGPIPE would break
+        // pipelines, an ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them
+        // all also spares glibc half of its sigaction calls in the child.
+        sigset_t defaults;
+        ::sigfillset(&defaults);
+        for (const int kept : {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP}) ::sigdelset(&defaults, kept);
+        ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
+
+        int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+        if (group == Group::own) flags |= POSIX_SPAWN_SETPGROUP;
+        ::posix_spawnattr_setpgroup(&attributes_, 0);
+#if LEASH_SETSID
+        if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
+#else
+        if (group == Group::session) error_ = ENOSYS;
+#endif
+#if LEASH_CLOEXEC_DEFAULT
+        flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
+#endif
+        // What was set above cannot fail; unknown flags can.
+        if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
+    }
+    Attributes(const Attributes&) = delete;
+    Attributes& operator=(const Attributes&) = delete;
+    ~Attributes() {
+        if (made_) ::posix_spawnattr_destroy(&attributes_);
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawnattr_t* get() const noexcept { return &attributes_; }
+
+  private:
+    posix_spawnattr_t attributes_;
+    int error_;
+    bool made_;
+};
+
+/// Where each descriptor of the child comes from: opened, checked and moved out of each other's way.
+class Wiring {
+  public:
+    /// Opens what the three streams need and gives our ends of the pipes to `started`.
+    Expected<void> connect(const Plan& plan, Started& started) {
+        if (auto made = connect_input(plan.in, started.in); !made) return made;
+        if (auto made = connect_output(plan.out, 1, started.out); !made) return made;
+        if (plan.err.is(Stdio::Kind::to_out)) {
+            sources_[2] = sources_[1];
+        } else if (auto made = connect_output(plan.err, 2, started.err); !made) {
+            return made;
+        }
+        for (const PassFd& pass : plan.pass_fds) {
+            sources_.push_back(pass.ours);
+            targets_.push_back(pass.theirs);
+        }
+        return stage();
+    }
+
+    void describe(FileActions& actions) const {
+        for (std::size_t i = 0; i < targets_.size(); ++i) {
+            if (sources_[i] == targets_[i]) actions.inherit(targets_[i]);
+            else actions.duplicate(sources_[i], targets_[i]);
+        }
+        std::vector<int> kept;
+        for (const int target : targets_) {
+            if (target <= 2) continue;
+            auto place = kept.begin();
+            while (place != kept.end() && *place < target) ++place;
+            kept.insert(place, target);
+        }
+        actions.close_rest(kept);
+    }
+
+  private:
+    Expected<void> hold(Expected<Fd> opened, std::size_t stream) {
+        if (!opened) return opened.error();
+        sources_[stream] = opened->get();
+        held_.push_back(*std::move(opened));
+        return {};
+    }
+
+    Expected<void> connect_input(const Input& in, Fd& ours) {
+        switch (in.kind) {
+            case Stdio::Kind::piped: {
+                auto ends = make_pipe(true, "in");
+                if (!ends) return ends.error();
+                ours = std::move(ends->write);
+                return hold(std::move(ends->read), 0);
+            }
+            case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
+            case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
+            default: return connect_common(in, 0, O_RDONLY, "in");
+        }
+    }
+
+    Expected<void> connect_output(const Output& out, std::size_t stream, Fd& ours) {
+        const char* const name = stream == 1 ? "out" : "err";
+        switch (out.kind) {
+            case Stdio::Kind::piped:
+            case Stdio::Kind::sink: {
+                auto ends = make_pipe(false, name);
+                if (!ends) return ends.error();
+                ours = std::move(ends->read);
+                return hold(std::move(ends->write), stream);
+            }
+            case Stdio::Kind::file:
+                return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
+            default: return connect_common(out, stream, O_WRONLY, name);
+        }
+    }
+
+    Expected<void> connect_common(const Stdio& stdio, std::size_t stream, int flags, const char* name) {
+        if (stdio.is(Stdio::Kind::descriptor)) {
+            sources_[stream] = stdio.number;
+            return {};
+        }
+        const int same = static_cast<int>(stream);
+        if (stdio.is(Stdio::Kind::inherit) && is_open(same)) {
+            sources_[stream] = same;
+            return {};
+        }
+        // Also for a stream to inherit that the host has closed: a child without one would give its number to the
+        // first file it opens, and then write its messages there.
+        return hold(open_file("/dev/null", flags, name), stream);
+    }
+
+    /// dup2 runs in the child one after the other: a source that is itself a target would be run over, and one that
+    /// is its own target would keep its close-on-exec flag on some systems (glibc before 2.29). Such a source is
+    /// first duplicated above every target. A stream that simply stays is left alone.
+    Expected<void> stage() {
+        int highest = 2;
+        for (const int target : targets_) highest = target > highest ? target : highest;
+        const int limit = sys::descriptor_limit();
+        const std::vector<int> from = sources_;
+        for (std::size_t i = 0; i < from.size(); ++i) {
+            if (from[i] == targets_[i] && targets_[i] <= 2 && stays(from[i])) continue;
+            // glibc refuses a number past RLIMIT_NOFILE, which may have been lowered since: that is moved down
+            if (!is_target(from[i]) && from[i] < limit) continue;
+            Fd staged(duplicate_above(from[i], highest + 1));
+            if (!staged.is_open())
+                return make_error(errno, Step::redirect, "descriptor " + std::to_string(from[i]), "could not be duplicated");
+            sources_[i] = staged.get();
+            held_.push_back(std::move(staged));
+        }
+        return {};
+    }
+
+    static bool stays(int fd) noexcept { return (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
+
+    bool is_target(int fd) const noexcept {
+        for (const int target : targets_) {
+            if (target == fd) return true;
+        }
+        return false;
+    }
+
+    std::vector<int> targets_{0, 1, 2};
+    std::vector<int> sources_{0, 1, 2};
+    std::vector<Fd> held_;  // ours until the child has its duplicates
+};
+
+/// Pointers to the strings, NULL at the end, as exec wants them.
+inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list;
+    list.reserve(strings.size() + 1);
+    for (std::string& text : strings) list.push_back(&text[0]);
+    list.push_back(nullptr);
+    return list;
+}
+
+/// Starts what the plan says. On failure nothing is left: no process, no descriptor.
+inline Expected<Started> spawn(Plan plan) {
+    Started started;
+    Wiring wiring;
+    if (auto made = wiring.connect(plan, started); !made) return made.error();
+
+    FileActions actions;
+    wiring.describe(actions);
+    if (!plan.cwd.empty()) actions.chdir(plan.cwd);
+    if (actions.error() == ENOSYS)
+        return make_error(ENOSYS, Step::cwd, plan.cwd, "this system's posix_spawn cannot change the directory");
+    const Attributes attributes(plan.group);
+    if (attributes.error() == ENOSYS)
+        return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
+    if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
+        return make_error(error, Step::spawn, plan.program);
+
+    const std::vector<char*> argv = pointers(plan.argv);
+    std::vector<char*> environment;
+    if (plan.environment) environment = pointers(*plan.environment);
+    char* const* const env = plan.environment ? environment.data() : sys::environment();
+
+    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
+    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms.
+    int error = 0;
+    for (int pause = 1; pause <= 128; pause *= 2) {
+        error = sys::posix_spawn(&started.pid, plan.program.c_str(), actions.get(), attributes.get(), argv.data(), env);
+        if (error != ETXTBSY || pause == 128) break;
+        sys::poll(nullptr, 0, std::chrono::milliseconds(pause));
+    }
+    if (error != 0) return explain_spawn(error, plan.program, plan.cwd);
+    return started;
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_CLOSEFROM
+#undef LEASH_CLOEXEC_DEFAULT
+#undef LEASH_CHDIR
+#undef LEASH_SETSID

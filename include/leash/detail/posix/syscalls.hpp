@@ -1,0 +1,368 @@
+// leash/detail/posix/syscalls.hpp - the thin seam: every system call of this back end, and nothing else.
+//
+// Each function is the system's own, by its own name, and answers as the system does. A test that defines
+// LEASH_FAULTS can make any of them fail; otherwise the compiler sees straight through.
+#pragma once
+
+#include <leash/config.hpp>
+
+#if LEASH_POSIX
+
+#include <chrono>
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#endif
+
+// Which system has what (the macros end with this file):
+//   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
+//             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
+//   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
+//   pipe2     everywhere but macOS
+//   ppoll     Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS
+//   memfd     Linux 3.17; called by number, glibc has it since 2.27
+#if defined(__linux__)
+#include <sys/syscall.h>
+#define LEASH_PIDFD 1
+#else
+#define LEASH_PIDFD 0
+#endif
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
+#include <sys/event.h>
+#define LEASH_KQUEUE 1
+#else
+#define LEASH_KQUEUE 0
+#endif
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+#define LEASH_PPOLL 1
+#else
+#define LEASH_PPOLL 0
+#endif
+
+#if defined(__APPLE__)
+#include <crt_externs.h>
+#else
+extern char** environ;
+#endif
+
+#if LEASH_POSIX
+
+namespace leash::detail::sys {
+
+inline int fail(int error) noexcept {
+    errno = error;
+    return -1;
+}
+
+// ---- descriptors
+
+inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
+    if (const int e = LEASH_FAULT("open")) return fail(e);
+    return ::open(path, flags, mode);
+}
+
+inline int close(int fd) noexcept {
+    // An injected failure still closes: that is what Linux does on EINTR and EIO.
+    const int e = LEASH_FAULT("close");
+    const int result = ::close(fd);
+    return e != 0 ? fail(e) : result;
+}
+
+inline ssize_t read(int fd, void* data, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("read")) {
+        if (e != -1) return fail(e);
+        size = size > 0 ? 1 : 0;  // -1 asks for a short read
+    }
+    return ::read(fd, data, size);
+}
+
+inline ssize_t write(int fd, const void* data, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("write")) {
+        if (e != -1) return fail(e);
+        size = size > 0 ? 1 : 0;
+    }
+    return ::write(fd, data, size);
+}
+
+/// Both ends close-on-exec.
+inline int pipe(int (&ends)[2]) noexcept {
+    if (const int e = LEASH_FAULT("pipe")) return fail(e);
+#if defined(__APPLE__)
+    // A fork by other code between the two calls would leak the ends; our own children get them closed all the same.
+    if (::pipe(ends) != 0) return -1;
+    ::fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    ::fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    return 0;
+#else
+    return ::pipe2(ends, O_CLOEXEC);
+#endif
+}
+
+inline int fcntl(int fd, int command, int argument = 0) noexcept {
+    if (const int e = LEASH_FAULT("fcntl")) return fail(e);
+    return ::fcntl(fd, command, argument);
+}
+
+inline int fstat(int fd, struct stat* info) noexcept {
+    if (const int e = LEASH_FAULT("fstat")) return fail(e);
+    return ::fstat(fd, info);
+}
+
+inline off_t lseek(int fd, off_t offset, int whence) noexcept {
+    if (const int e = LEASH_FAULT("lseek")) return fail(e);
+    return ::lseek(fd, offset, whence);
+}
+
+/// How many bytes a pipe holds.
+inline int pending(int fd, int* count) noexcept {
+    if (const int e = LEASH_FAULT("ioctl")) return fail(e);
+    return ::ioctl(fd, FIONREAD, count);
+}
+
+/// An empty file without a name, open for reading and writing, close-on-exec.
+inline int unnamed_file() noexcept {
+    if (const int e = LEASH_FAULT("memfd_create")) return fail(e);
+#if defined(__linux__) && defined(SYS_memfd_create)
+    constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
+    const long fd = ::syscall(SYS_memfd_create, "leash", close_on_exec);
+    if (fd >= 0 || errno != ENOSYS) return static_cast<int>(fd);
+#endif
+    char path[] = "/tmp/leash.XXXXXX";
+    const int file = ::mkstemp(path);
+    if (file < 0) return -1;
+    ::unlink(path);
+    ::fcntl(file, F_SETFD, FD_CLOEXEC);
+    return file;
+}
+
+/// poll() for at most that many nanoseconds; nanoseconds::max() waits for ever.
+inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexcept {
+    if (const int e = LEASH_FAULT("poll")) return fail(e);
+    const bool forever = most == std::chrono::nanoseconds::max();
+    // At most a day at a time: the caller looks at its deadline again, and no conversion can overflow.
+    constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
+    if (most > day) most = day;
+#if LEASH_PPOLL
+    timespec wait{};
+    wait.tv_sec = static_cast<time_t>(most.count() / 1'000'000'000);
+    wait.tv_nsec = static_cast<long>(most.count() % 1'000'000'000);
+    return ::ppoll(fds, count, forever ? nullptr : &wait, nullptr);
+#else
+    return ::poll(fds, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+#endif
+}
+
+// ---- files and terminals
+
+inline int stat(const char* path, struct stat* info) noexcept {
+    if (const int e = LEASH_FAULT("stat")) return fail(e);
+    return ::stat(path, info);
+}
+
+/// access() with the effective user, which is who will execute.
+inline int access(const char* path, int mode) noexcept {
+    if (const int e = LEASH_FAULT("access")) return fail(e);
+    return ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+}
+
+inline char* getcwd(char* path, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("getcwd")) return fail(e), nullptr;
+    return ::getcwd(path, size);
+}
+
+/// The foreground group of a terminal; -1 unless it is the controlling terminal of this process.
+inline pid_t tcgetpgrp(int fd) noexcept {
+    if (const int e = LEASH_FAULT("tcgetpgrp")) return fail(e);
+    return ::tcgetpgrp(fd);
+}
+
+/// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
+inline int descriptor_limit() noexcept {
+    rlimit limit{};
+    constexpr rlim_t most = 0x7fffffff;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > most) return static_cast<int>(most);
+    return static_cast<int>(limit.rlim_cur);
+}
+
+inline DIR* opendir(const char* path) noexcept {
+    if (const int e = LEASH_FAULT("opendir")) return fail(e), nullptr;
+    return ::opendir(path);
+}
+
+// ---- processes
+
+inline pid_t getpid() noexcept { return ::getpid(); }
+
+/// These return the error, as all of posix_spawn does. Its file actions and attributes allocate, nothing else.
+inline int spawn_actions_init(posix_spawn_file_actions_t* actions) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_init")) return e;
+    return ::posix_spawn_file_actions_init(actions);
+}
+
+inline int spawn_actions_dup2(posix_spawn_file_actions_t* actions, int from, int to) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_dup2")) return e;
+    return ::posix_spawn_file_actions_adddup2(actions, from, to);
+}
+
+inline int spawn_actions_close(posix_spawn_file_actions_t* actions, int fd) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_close")) return e;
+    return ::posix_spawn_file_actions_addclose(actions, fd);
+}
+
+inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
+    if (const int e = LEASH_FAULT("spawn_attributes_init")) return e;
+    return ::posix_spawnattr_init(attributes);
+}
+
+inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                       const posix_spawnattr_t* attributes, char* const* argv, char* const* env) noexcept {
+    if (const int e = LEASH_FAULT("posix_spawn")) return e;
+    return ::posix_spawn(pid, path, actions, attributes, argv, env);
+}
+
+inline int waitid(pid_t pid, siginfo_t* info, int options) noexcept {
+    if (const int e = LEASH_FAULT("waitid")) return fail(e);
+    return ::waitid(P_PID, static_cast<id_t>(pid), info, options);
+}
+
+inline pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
+    if (const int e = LEASH_FAULT("wait4")) return fail(e);
+    return ::wait4(pid, status, options, usage);
+}
+
+inline int kill(pid_t pid, int signal) noexcept {
+    if (const int e = LEASH_FAULT("kill")) return fail(e);
+    return ::kill(pid, signal);
+}
+
+/// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
+/// ENOSYS where the system has neither, EPERM in some containers, EMFILE and ENFILE, ESRCH if there is no such child.
+inline int open_exit(pid_t pid) noexcept {
+    if (const int e = LEASH_FAULT("open_exit")) return fail(e);
+#if LEASH_PIDFD
+    constexpr long pidfd_open = 434;  // on every architecture since Linux 5.3
+    return static_cast<int>(::syscall(pidfd_open, pid, 0));
+#elif LEASH_KQUEUE
+    const int queue = ::kqueue();
+    if (queue < 0) return -1;
+    struct kevent change;
+    EV_SET(&change, static_cast<uintptr_t>(pid), EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, 0);
+    if (::kevent(queue, &change, 1, nullptr, 0, nullptr) == 0) {
+        ::fcntl(queue, F_SETFD, FD_CLOEXEC);
+        return queue;
+    }
+    const int error = errno;
+    ::close(queue);
+    return fail(error);
+#else
+    static_cast<void>(pid);
+    return fail(ENOSYS);
+#endif
+}
+
+/// Signals the process group whose leader an open_exit() descriptor names, even when that leader has been reaped:
+/// unlike a number, the descriptor can only ever mean that group. Linux 6.9; EINVAL before, ENOSYS elsewhere.
+inline int signal_group(int exit_descriptor, int signal) noexcept {
+    if (const int e = LEASH_FAULT("signal_group")) return fail(e);
+#if LEASH_PIDFD
+    constexpr long pidfd_send_signal = 424;
+    constexpr unsigned process_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+    return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, process_group));
+#else
+    static_cast<void>(exit_descriptor);
+    static_cast<void>(signal);
+    return fail(ENOSYS);
+#endif
+}
+
+inline char** environment() noexcept {
+#if defined(__APPLE__)
+    return *_NSGetEnviron();
+#else
+    return ::environ;
+#endif
+}
+
+// ---- signals of this thread; these cannot fail with the arguments they get here
+
+/// Does the host throw the statuses of its children away (SIGCHLD ignored, or SA_NOCLDWAIT)?
+inline bool discards_child_status() noexcept {
+    struct sigaction action {};
+    if (::sigaction(SIGCHLD, nullptr, &action) != 0) return false;
+    return action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0;
+}
+
+/// While it lives, a write to a broken pipe gives EPIPE and no SIGPIPE to this thread, whatever the host does with
+/// that signal; the host's dispositions stay untouched. SIGPIPE goes to the thread that writes (POSIX.1-2008, write),
+/// so that blocking it there and consuming it afterwards is enough.
+class NoSigpipe {
+  public:
+    NoSigpipe() noexcept {
+        ::sigemptyset(&pipe_);
+        ::sigaddset(&pipe_, SIGPIPE);
+        // One that is pending already is blocked already, and is the host's to keep.
+        if (!is_pending()) active_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+    }
+    NoSigpipe(const NoSigpipe&) = delete;
+    NoSigpipe& operator=(const NoSigpipe&) = delete;
+    ~NoSigpipe() {
+        if (!active_) return;
+        const int error = errno;
+        int consumed = 0;
+        if (broken_ && is_pending()) ::sigwait(&pipe_, &consumed);
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = error;
+    }
+    /// The write gave EPIPE: there is a signal to consume.
+    void broken() noexcept { broken_ = true; }
+
+  private:
+    static bool is_pending() noexcept {
+        sigset_t pending;
+        ::sigemptyset(&pending);
+        ::sigpending(&pending);
+        return ::sigismember(&pending, SIGPIPE) == 1;
+    }
+    bool active_ = false;
+    bool broken_ = false;
+    sigset_t pipe_{};
+    sigset_t before_{};
+};
+
+/// A mutex; <mutex> would cost every user more than all of leash.
+class Mutex {
+  public:
+    Mutex() = default;
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+    ~Mutex() { ::pthread_mutex_destroy(&mutex_); }
+    void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
+    void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
+
+  private:
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+}  // namespace leash::detail::sys
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_PIDFD
+#undef LEASH_KQUEUE
+#undef LEASH_PPOLL

@@ -1,0 +1,455 @@
+// leash/detail/pump.hpp - one wait for everything: the streams, the exit, the cancel token and the deadlines of a job.
+//
+// Whatever waits for a job, reads from it or writes to it is a call of Pump::drive(), which says what it wants moved
+// and when it is done. There is no thread: who calls does the work.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <leash/cancel.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/posix/event.hpp>
+#include <leash/detail/posix/exit_watch.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/job.hpp>
+#include <leash/detail/posix/spawn.hpp>
+#include <leash/detail/shared.hpp>
+#include <leash/options.hpp>
+#include <leash/status.hpp>
+
+namespace leash::detail {
+
+/// Appends as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
+/// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is short.
+inline void append(std::string& text, std::string_view more) {
+    const std::size_t needed = text.size() + more.size();
+    if (needed > text.capacity()) {
+        constexpr std::size_t large = std::size_t{256} << 20;
+        const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
+        text.reserve(grown > needed ? grown : needed);
+    }
+    text.append(more);
+}
+
+/// What the child writes and we read: a pipe into a buffer, or into a sink.
+class Incoming {
+  public:
+    Incoming(os::Fd fd, Shared<SinkFunction> sink)
+        : fd_(std::move(fd)), sink_(std::move(sink)), piped_(fd_.is_open() && !sink_), handle_(fd_.get()) {}
+    Incoming(const Incoming&) = delete;
+    Incoming& operator=(const Incoming&) = delete;
+    ~Incoming() { delete[] scratch_; }
+
+    bool is_piped() const noexcept { return piped_; }
+    bool has_sink() const noexcept { return static_cast<bool>(sink_); }
+    bool is_open() const noexcept { return handle() >= 0; }
+    int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
+    bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    bool truncated() const noexcept { return truncated_; }
+    int error() const noexcept { return error_; }
+
+    /// What has been read and not been taken.
+    std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
+
+    void take(std::size_t count) {
+        taken_ += count;
+        if (taken_ == buffer_.size()) {
+            buffer_.clear();
+            taken_ = 0;
+        } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
+            buffer_.erase(0, taken_);
+            taken_ = 0;
+        }
+    }
+
+    /// All that waits, handed over without a copy.
+    std::string take_all() {
+        buffer_.erase(0, std::exchange(taken_, 0));
+        return std::exchange(buffer_, std::string());
+    }
+
+    /// Reads what is there, and keeps no more than `keep` bytes waiting. False where another thread is at it.
+    bool pull(std::size_t keep) {
+        if (!lock_.enter()) return false;
+        const Turn turn(lock_);
+        // A few full reads in a row before the next poll(), which would cost 3 % between each two.
+        for (int round = 0; round < 4 && fd_.is_open(); ++round) {
+            if (read_once(keep) < size_) break;
+        }
+        return true;
+    }
+
+    /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
+    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
+    void expire(std::size_t keep) {
+        if (!lock_.enter()) return;
+        const Turn turn(lock_);
+        if (!fd_.is_open()) return;
+        std::size_t left = os::bytes_waiting(fd_);
+        for (;;) {
+            const std::size_t count = read_once(keep);
+            if (!fd_.is_open()) return;  // its end came after all
+            if (count == 0 || count >= left) break;
+            left -= count;
+        }
+        held_.store(true, std::memory_order_relaxed);
+        shut();
+    }
+
+    void close() noexcept {
+        if (!lock_.enter()) return;
+        const Turn turn(lock_);
+        shut();
+    }
+
+  private:
+    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+
+    /// One thread at a time, and never a wait for it: a sink may take its time.
+    class Turnstile {
+      public:
+        bool enter() noexcept { return !busy_.exchange(true, std::memory_order_acquire); }
+        void leave() noexcept { busy_.store(false, std::memory_order_release); }
+
+      private:
+        std::atomic<bool> busy_{false};
+    };
+    class Turn {
+      public:
+        explicit Turn(Turnstile& lock) noexcept : lock_(lock) {}
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+        ~Turn() { lock_.leave(); }
+
+      private:
+        Turnstile& lock_;
+    };
+
+    std::size_t read_once(std::size_t keep) {
+        if (scratch_ == nullptr) scratch_ = new char[size_];
+        const ssize_t n = os::read_some(fd_, scratch_, size_);
+        if (n <= 0) {
+            if (n < 0 && errno == EAGAIN) return 0;
+            if (n < 0) error_ = errno;
+            shut();
+            return 0;
+        }
+        const std::size_t count = static_cast<std::size_t>(n);
+        const bool full = count == size_;
+        deliver(std::string_view(scratch_, count), keep);
+        if (full && size_ < largest) {
+            os::grow_pipe(fd_);
+            delete[] std::exchange(scratch_, nullptr);
+            size_ = largest;
+            return size_;  // there may well be more
+        }
+        return count;
+    }
+
+    void deliver(std::string_view chunk, std::size_t keep) {
+        if (sink_) {
+            sink_->write(chunk);
+            return;
+        }
+        const std::size_t room = keep - (buffer_.size() - taken_ < keep ? buffer_.size() - taken_ : keep);
+        if (chunk.size() > room) truncated_ = true;
+        append(buffer_, chunk.substr(0, room));
+    }
+
+    void shut() noexcept {
+        handle_.store(-1, std::memory_order_release);
+        fd_.close();
+        delete[] std::exchange(scratch_, nullptr);
+    }
+
+    os::Fd fd_;
+    Shared<SinkFunction> sink_;
+    const bool piped_;
+    std::atomic<int> handle_;  // fd_'s number for those who only watch; -1 once it has ended
+    Turnstile lock_;
+
+    // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
+    // in while the pipe is locked, and stall the writer.
+    char* scratch_ = nullptr;
+    std::size_t size_ = smallest;
+
+    std::string buffer_;
+    std::size_t taken_ = 0;
+    bool truncated_ = false;
+    std::atomic<bool> held_{false};
+    int error_ = 0;
+};
+
+/// What we write and the child reads.
+class Outgoing {
+  public:
+    explicit Outgoing(os::Fd fd) : fd_(std::move(fd)), piped_(fd_.is_open()) {}
+
+    bool is_piped() const noexcept { return piped_; }
+    bool is_open() const noexcept { return fd_.is_open(); }
+    int handle() const noexcept { return fd_.get(); }
+    bool is_idle() const noexcept { return todo_.empty(); }
+    std::size_t unwritten() const noexcept { return todo_.size(); }
+    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
+    int error() const noexcept { return error_; }
+
+    /// Adds to what is to be written, and owns it.
+    void add(std::string data) {
+        if (todo_.empty()) {
+            owned_ = std::move(data);
+        } else {
+            std::string rest(todo_);
+            owned_ = std::move(rest) + data;
+        }
+        todo_ = owned_;
+    }
+    /// What is to be written, owned by the caller until it is, or withdraw() is called. Only when idle.
+    void lend(std::string_view data) noexcept { todo_ = data; }
+    void withdraw() noexcept { todo_ = {}; }
+
+    /// No more to come: the pipe is closed as soon as all is written.
+    void finish() noexcept {
+        finishing_ = true;
+        if (todo_.empty()) fd_.close();
+    }
+    void close() noexcept { fd_.close(); }
+
+    /// Writes what the pipe takes.
+    void push() noexcept {
+        while (!todo_.empty() && fd_.is_open()) {
+            const ssize_t n = os::write_some(fd_, todo_);
+            if (n < 0 && errno == EAGAIN) return;
+            if (n < 0) {
+                error_ = errno;
+                fd_.close();
+                return;
+            }
+            const std::size_t count = static_cast<std::size_t>(n);
+            if (count < todo_.size() && !grown_) {
+                grown_ = true;
+                os::grow_pipe(fd_);
+            }
+            todo_.remove_prefix(count);
+        }
+        if (todo_.empty() && finishing_) fd_.close();
+    }
+
+  private:
+    os::Fd fd_;
+    const bool piped_;
+    std::string owned_;
+    std::string_view todo_;
+    bool finishing_ = false;
+    bool grown_ = false;
+    int error_ = 0;
+};
+
+/// A running job and everything about it that can be waited for.
+class Pump : public Counted {
+  public:
+    /// What a call wants moved, besides the sinks, which everybody moves.
+    struct Want {
+        bool in = false, out = false, err = false;
+        std::size_t keep = SIZE_MAX;
+    };
+
+    struct Times {
+        Deadline deadline;
+        Timeout grace, drain;
+    };
+
+    Pump(os::Started started, Group group, Stragglers stragglers, Times times, std::optional<Cancel> cancel,
+         Shared<SinkFunction> out_sink, Shared<SinkFunction> err_sink)
+        : job(started.pid, group, stragglers),
+          in(std::move(started.in)),
+          out(std::move(started.out), std::move(out_sink)),
+          err(std::move(started.err), std::move(err_sink)),
+          times_(times),
+          cancel_(std::move(cancel)) {}
+
+    os::Job job;
+    Outgoing in;
+    Incoming out, err;
+
+    bool is_over() noexcept {
+        os::Lock lock(mutex_);
+        return phase_ == Phase::over;
+    }
+    bool timed_out() noexcept {
+        os::Lock lock(mutex_);
+        return timed_out_;
+    }
+    bool cancelled() noexcept {
+        os::Lock lock(mutex_);
+        return cancelled_;
+    }
+    bool survivors() noexcept {
+        os::Lock lock(mutex_);
+        return survivors_;
+    }
+
+    /// The leader has ended and every sink has had all its output.
+    bool is_complete() noexcept { return is_over() && !(out.has_sink() && out.is_open()) && !(err.has_sink() && err.is_open()); }
+
+    /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
+    /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
+    /// to grace + drain longer than its limit.
+    template <class Done>
+    bool drive(Want want, Deadline limit, Done done) {
+        os::Backoff backoff;
+        bool look = true;    // ask whether the leader has ended
+        bool doubt = false;  // a handle was ready, and yet nothing was to be had: look again later
+        bool ends_it = false;
+        for (;;) {
+            if (advance(want, look)) ends_it = true;
+            if (done()) return true;
+            if (!ends_it && limit.passed()) return false;
+
+            os::WaitSet set;
+            Deadline until = ends_it ? Deadline::never() : limit;
+            const int in_index = want.in && !in.is_idle() ? set.writable(in.handle()) : -1;
+            const int out_index = !doubt && moves(out, want.out) ? set.readable(out.handle()) : -1;
+            const int err_index = !doubt && moves(err, want.err) ? set.readable(err.handle()) : -1;
+            const bool waits_for_cancel = next_change(until);
+            int exit_index = -1;
+            if (is_over()) {
+                if (doubt) until = sooner(until, backoff.next());
+            } else {
+                const int cancel_handle = waits_for_cancel ? cancel_->handle() : -1;
+                set.readable(cancel_handle);
+                if (set.empty() && until.is_never() && !waits_for_cancel && !doubt && !job.has_exit_handle()) {
+                    job.wait_for_exit();  // nothing else can happen: no handle needed
+                    look = doubt = true;  // should finish() disagree, it is asked at distances
+                    continue;
+                }
+                const int exit_handle = job.exit_handle();
+                if (!doubt) exit_index = set.readable(exit_handle);
+                if (doubt || exit_handle < 0 || (waits_for_cancel && cancel_handle < 0))
+                    until = sooner(until, backoff.next());
+            }
+            set.wait(until);
+
+            look = exit_index < 0 || set.ready(exit_index);
+            doubt = set.ready(exit_index) && !job.finish();
+            if (set.ready(in_index)) in.push();
+            if (set.ready(out_index) && !out.pull(want.keep)) doubt = true;
+            if (set.ready(err_index) && !err.pull(want.keep)) doubt = true;
+        }
+    }
+
+    /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
+    void begin_stop(Timeout grace) {
+        os::Lock lock(mutex_);
+        if (phase_ == Phase::running) terminate(grace);
+        else if (phase_ == Phase::terminating) phase_end_ = sooner(phase_end_, Deadline::after(grace));
+    }
+
+    /// SIGKILL at once; drive() then waits no longer than `most` for it to work.
+    void begin_kill(Timeout most) {
+        os::Lock lock(mutex_);
+        if (phase_ != Phase::over) kill(most);
+    }
+
+    /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
+    void settle(Deadline limit) {
+        {
+            os::Lock lock(mutex_);
+            if (settled_ || phase_ != Phase::over) return;
+            limit = sooner(limit, phase_end_);
+        }
+        os::Backoff backoff;
+        bool alive = false;
+        for (int round = 0; !job.group_vanished(); ++round) {
+            // Mostly they are gone within a millisecond. If not, a look at them tells zombies, which wait for their
+            // new parent and hold nothing, from those that still run.
+            const bool late = limit.passed();
+            if (round > 3 || late) alive = job.group_is_alive();
+            if ((round > 3 && !alive) || late) break;
+            os::WaitSet().wait(backoff.next());
+        }
+        os::Lock lock(mutex_);
+        settled_ = true;
+        if (alive) survivors_ = true;
+    }
+
+  private:
+    enum class Phase { running, terminating, killing, over };
+
+    static bool moves(const Incoming& stream, bool wanted) noexcept {
+        return stream.is_open() && (wanted || stream.has_sink());
+    }
+
+    /// What time and the others have brought about. True where this call has just begun to end the job.
+    bool advance(const Want& want, bool look) {
+        bool begun = false, drained = false;
+        {
+            os::Lock lock(mutex_);
+            const bool due = phase_ == Phase::running ? times_.deadline.passed() || (cancel_ && cancel_->fired())
+                                                      : phase_end_.passed();
+            if (phase_ != Phase::over && (look || due) && job.finish()) {
+                phase_ = Phase::over;
+                phase_end_ = Deadline::after(times_.drain);
+            } else if (due) {
+                switch (phase_) {
+                    case Phase::running:
+                        (times_.deadline.passed() ? timed_out_ : cancelled_) = true;
+                        terminate(times_.grace);
+                        begun = true;
+                        break;
+                    case Phase::terminating: kill(times_.drain); break;
+                    case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
+                        phase_ = Phase::over;
+                        survivors_ = true;
+                        break;
+                    case Phase::over: drained = true; break;
+                }
+            }
+        }
+        if (drained) {
+            if (want.in) in.close();
+            if (moves(out, want.out)) out.expire(want.keep);
+            if (moves(err, want.err)) err.expire(want.keep);
+        }
+        return begun;
+    }
+
+    /// Brings `until` forward to when the phase will change by itself. True while a cancel can come.
+    bool next_change(Deadline& until) {
+        os::Lock lock(mutex_);
+        if (phase_ != Phase::running) {
+            until = sooner(until, phase_end_);
+            return false;
+        }
+        until = sooner(until, times_.deadline);
+        return cancel_.has_value();
+    }
+
+    void terminate(Timeout grace) {
+        static_cast<void>(job.signal(SIGTERM));
+        static_cast<void>(job.signal(SIGCONT));  // to a stopped process a TERM would only be pending
+        phase_ = Phase::terminating;
+        phase_end_ = Deadline::after(grace);
+    }
+
+    void kill(Timeout most) {
+        static_cast<void>(job.signal(SIGKILL));
+        phase_ = Phase::killing;
+        phase_end_ = Deadline::after(most);
+    }
+
+    const Times times_;
+    const std::optional<Cancel> cancel_;
+
+    os::Mutex mutex_;
+    Phase phase_ = Phase::running;
+    Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
+    bool timed_out_ = false;
+    bool cancelled_ = false;
+    bool survivors_ = false;
+    bool settled_ = false;
+};
+
+}  // namespace leash::detail

@@ -1,0 +1,160 @@
+// leash/error.hpp - what went wrong, in which step, with what.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include <leash/config.hpp>
+
+namespace leash {
+
+/// The step that failed. Together with Error::subject it tells what to mend.
+enum class Step {
+    command,      ///< the argument list: empty, or with a NUL byte in it
+    environment,  ///< a variable's name or value
+    options,      ///< an option whose value makes no sense, or two that exclude each other
+    program,      ///< finding the program, or the system's refusal to execute it
+    interpreter,  ///< the program is there, but what its `#!` line names is not
+    cwd,          ///< the directory to start in
+    redirect,     ///< a file or a descriptor for a stream, or one to pass on
+    spawn,        ///< the system could not make the process (EAGAIN, ENOMEM, E2BIG, …)
+    signal,       ///< sending a signal
+    stream        ///< reading from or writing to a running job
+};
+
+/// "program", "cwd", …: the step as a word.
+inline const char* to_string(Step step) noexcept {
+    switch (step) {
+        case Step::command: return "command";
+        case Step::environment: return "environment";
+        case Step::options: return "options";
+        case Step::program: return "program";
+        case Step::interpreter: return "interpreter";
+        case Step::cwd: return "cwd";
+        case Step::redirect: return "redirect";
+        case Step::spawn: return "spawn";
+        case Step::signal: return "signal";
+        case Step::stream: return "stream";
+    }
+    return "?";
+}
+
+/// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
+struct Error {
+    std::error_code code;  ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
+    Step step = Step::spawn;
+    std::string subject;    ///< the path, descriptor, variable or option
+    const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
+
+    /// One line for a person: `leash: program "gti": No such file or directory`.
+    std::string message() const {
+        std::string text = "leash: ";
+        text += to_string(step);
+        if (!subject.empty()) text += " \"" + subject + "\"";
+        text += ": " + code.message();
+        if (*hint != '\0') text += std::string(" (") + hint + ")";
+        return text;
+    }
+};
+
+/// Thrown where a job cannot be started, by the functions that are not named try_….
+class SpawnError : public std::system_error {
+  public:
+    explicit SpawnError(Error error)
+        : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
+
+    const Error& error() const noexcept { return error_; }
+    Step step() const noexcept { return error_.step; }
+    const std::string& subject() const noexcept { return error_.subject; }
+    /// Error::message().
+    const char* what() const noexcept override { return message_.c_str(); }
+
+  private:
+    Error error_;
+    std::string message_;
+};
+
+namespace detail {
+
+inline Error make_error(int code, Step step, std::string subject = {}, const char* hint = "") {
+    return Error{std::error_code(code, std::generic_category()), step, std::move(subject), hint};
+}
+
+inline Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "") {
+    return make_error(static_cast<int>(code), step, std::move(subject), hint);
+}
+
+/// The one throw site. Without exceptions only Expected::value() can arrive here: it says why, and aborts.
+template <class Exception>
+[[noreturn]] void raise(Exception&& exception) {
+#if LEASH_EXCEPTIONS
+    throw std::forward<Exception>(exception);
+#else
+    std::fprintf(stderr, "%s\n", exception.what());
+    std::abort();
+#endif
+}
+
+}  // namespace detail
+
+/// A T, or the Error that prevented it. The return type of everything named try_…, and of signals.
+template <class T>
+class [[nodiscard]] Expected {
+  public:
+    Expected(T value) : value_(std::move(value)) {}
+    Expected(Error error) : error_(std::move(error)) {}
+
+    bool has_value() const noexcept { return value_.has_value(); }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    /// Without a check, as with std::optional: only where has_value().
+    T& operator*() & noexcept { return *value_; }
+    const T& operator*() const& noexcept { return *value_; }
+    T&& operator*() && noexcept { return std::move(*value_); }
+    T* operator->() noexcept { return &*value_; }
+    const T* operator->() const noexcept { return &*value_; }
+
+    /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    T& value() & { return demand(), *value_; }
+    const T& value() const& { return demand(), *value_; }
+    T&& value() && { return demand(), std::move(*value_); }
+
+    /// What went wrong; an Error without a code where has_value().
+    const Error& error() const& noexcept { return error_; }
+    Error&& error() && noexcept { return std::move(error_); }
+
+  private:
+    void demand() const {
+        if (!has_value()) detail::raise(SpawnError(error_));
+    }
+    std::optional<T> value_;
+    Error error_;
+};
+
+/// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.
+template <>
+class Expected<void> {
+  public:
+    Expected() = default;
+    Expected(Error error) : error_(std::move(error)), failed_(true) {}
+
+    bool has_value() const noexcept { return !failed_; }
+    explicit operator bool() const noexcept { return has_value(); }
+    /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
+    void value() const {
+        if (failed_) detail::raise(SpawnError(error_));
+    }
+    /// What went wrong; an Error without a code where has_value().
+    const Error& error() const noexcept { return error_; }
+
+  private:
+    Error error_;
+    bool failed_ = false;
+};
+
+}  // namespace leash

@@ -1,0 +1,186 @@
+// leash/options.hpp - HOW: everything about a job but its command.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <leash/cancel.hpp>
+#include <leash/config.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/posix/syscalls.hpp>
+#include <leash/stdio.hpp>
+
+namespace leash {
+
+/// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
+class Env {
+  public:
+    /// The host's variables. What Options::env is when nothing is said.
+    static Env inherited() { return Env(true); }
+    /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
+    static Env empty() { return Env(false); }
+
+    /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    Env& set(std::string name, std::string value) & {
+        change(std::move(name), std::move(value));
+        return *this;
+    }
+    Env&& set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+
+    Env& unset(std::string name) & {
+        change(std::move(name), std::nullopt);
+        return *this;
+    }
+    Env&& unset(std::string name) && { return std::move(unset(std::move(name))); }
+
+    /// What the child would see; nullopt where the variable would not exist.
+    std::optional<std::string> get(std::string_view name) const {
+        for (const Change& one : changes_) {
+            if (one.first == name) return one.second;
+        }
+        if (!inherit_) return std::nullopt;
+        char** const all = detail::sys::environment();
+        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+            const std::string_view text = *entry;
+            if (name_of(text) == name) return std::string(text.substr(name.size() + 1));
+        }
+        return std::nullopt;
+    }
+
+    bool is_inherited() const noexcept { return inherit_; }
+    /// Names with their new value, or nullopt for those to be left out; no name twice.
+    using Change = std::pair<std::string, std::optional<std::string>>;
+    const std::vector<Change>& changes() const noexcept { return changes_; }
+
+    /// The "NAME=value" strings that the child gets.
+    std::vector<std::string> build() const {
+        std::vector<std::string> strings;
+        char** const all = inherit_ ? detail::sys::environment() : nullptr;
+        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+            if (!changes(name_of(*entry))) strings.emplace_back(*entry);
+        }
+        for (const Change& one : changes_) {
+            if (one.second) strings.push_back(one.first + '=' + *one.second);
+        }
+        return strings;
+    }
+
+  private:
+    explicit Env(bool inherits) : inherit_(inherits) {}
+
+    /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
+    static std::string_view name_of(std::string_view entry) noexcept {
+        const std::size_t equals = entry.find('=', 1);
+        return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
+    }
+    bool changes(std::string_view name) const noexcept {
+        for (const Change& one : changes_) {
+            if (one.first == name) return true;
+        }
+        return false;
+    }
+    void change(std::string name, std::optional<std::string> value) {
+        for (Change& one : changes_) {
+            if (one.first == name) {
+                one.second = std::move(value);
+                return;
+            }
+        }
+        changes_.emplace_back(std::move(name), std::move(value));
+    }
+
+    bool inherit_;
+    std::vector<Change> changes_;
+};
+
+/// Which processes make up the job, and with it whom a signal reaches.
+enum class Group {
+    /// A process group of its own: the leader and every descendant that did not leave on purpose. The default.
+    own,
+    /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
+    /// its descendants are nobody's: no promise about what stays behind.
+    inherited,
+    /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
+    session
+};
+
+/// What becomes of what the group still runs when its leader has ended.
+enum class Stragglers {
+    kill,  ///< SIGKILL: the job is over. The default.
+    leave  ///< They stay: for a leader that starts a daemon. Nobody watches them any more.
+};
+
+/// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
+struct PassFd {
+    int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
+    int theirs;  ///< its number in the child, 3 or more
+};
+
+/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`; the order of
+/// the fields is fixed, later ones go to the end. With C++17: `leash::Options o; o.out = leash::piped;`.
+struct Options {
+    /// null (default), inherit, piped, bytes(…), file(…), fd(…).
+    Input in = null;
+
+    /// inherit (default), null, piped, file(…), fd(…), sink(…).
+    Output out = inherit;
+
+    /// inherit (default), what `out` takes, or to_out.
+    ErrorOutput err = inherit;
+
+    /// The directory to start in; empty: the host's. It counts for the child only: neither the program's nor a
+    /// redirect's path is relative to it.
+    std::string cwd = {};
+
+    /// The environment; Env::inherited() by default.
+    Env env = Env::inherited();
+
+    /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
+    /// PATH that the *child* gets; empty members of PATH mean the host's current directory, as POSIX has it.
+    std::string executable = {};
+
+    /// Descriptors to hand down besides the standard streams.
+    std::vector<PassFd> pass_fds = {};
+
+    /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
+    /// it would stop the job (SIGTTIN). See interactive().
+    Group group = Group::own;
+
+    /// Stragglers::kill by default; with Group::inherited nothing can be done about them.
+    Stragglers stragglers = Stragglers::kill;
+
+    /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
+    /// the call that waits, reads or polls ends the job: SIGTERM to the group, `grace`, SIGKILL.
+    Timeout timeout = Timeout::none();
+
+    /// From SIGTERM to SIGKILL after the timeout or a cancel; 1 s by default; zero kills at once. Finite.
+    Timeout grace = std::chrono::seconds(1);
+
+    /// How long to go on once the leader has ended, or was killed and should have: for the pipes to reach their end
+    /// and the killed group to vanish. 200 ms by default; it is used up only if something holds on. Finite.
+    Timeout drain = std::chrono::milliseconds(200);
+
+    /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
+    /// child never blocks; the result says so. No limit by default.
+    std::size_t max_output = SIZE_MAX;
+
+    /// A token that ends the job when it is fired; none by default.
+    std::optional<Cancel> cancel = std::nullopt;
+
+    /// For a tool that talks to the person at the terminal: all three streams and the group inherited, so that it
+    /// may read the terminal, and Ctrl-C reaches it.
+    static Options interactive() {
+        Options options;
+        options.in = inherit;
+        options.group = Group::inherited;
+        return options;
+    }
+};
+
+}  // namespace leash

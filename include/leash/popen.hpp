@@ -1,0 +1,238 @@
+// leash/popen.hpp - Popen: a running job.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <leash/command.hpp>
+#include <leash/config.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/plan.hpp>
+#include <leash/detail/posix/spawn.hpp>
+#include <leash/detail/pump.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+#include <leash/status.hpp>
+#include <leash/stream.hpp>
+
+namespace leash {
+
+/// What the pipes of a job gave.
+struct Streams {
+    std::string out, err;        ///< of the streams that are piped
+    bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is its head
+    bool err_truncated = false;  ///< likewise
+    /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
+    /// wrote afterwards is not here. What the job itself had written is.
+    bool held = false;
+    std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
+};
+
+/// What Popen::communicate() gives.
+struct Captured : Streams {
+    std::optional<ExitStatus> status;  ///< nullopt while the job runs on
+    bool timed_out = false;            ///< the time of this call was up, or that of the job, which was ended then
+    bool cancelled = false;            ///< the job was ended by its Cancel token
+};
+
+/// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
+///
+/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise.
+/// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
+/// destroying belong to one thread at a time. Nothing here throws but the constructor (and memory running out).
+class Popen {
+  public:
+    /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
+#if LEASH_EXCEPTIONS
+    explicit Popen(Command command, Options options = {})
+        : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
+#endif
+
+    /// Starts it, without exceptions.
+    static Expected<Popen> try_spawn(Command command, Options options = {}) {
+        using detail::Deadline;
+        using detail::Pump;
+        const Deadline deadline = Deadline::after(options.timeout);  // counts from before the start
+        const Group group = options.group;
+        const Stragglers stragglers = options.stragglers;
+        const Pump::Times times{deadline, options.grace, options.drain};
+        const std::size_t max_output = options.max_output;
+        std::optional<Cancel> cancel = options.cancel;
+        auto out_sink = options.out.function;
+        auto err_sink = options.err.function;
+
+        auto plan = detail::make_plan(std::move(command), std::move(options));
+        if (!plan) return std::move(plan).error();
+        auto started = detail::os::spawn(*std::move(plan));
+        if (!started) return std::move(started).error();
+        Popen popen;
+        popen.max_output_ = max_output;
+        popen.pump_ = detail::Shared<Pump>::adopt(new Pump(*std::move(started), group, stragglers, times,
+                                                           std::move(cancel), std::move(out_sink), std::move(err_sink)));
+        return popen;
+    }
+
+    Popen(Popen&& other) noexcept = default;
+    /// Ends the job that this handle had.
+    Popen& operator=(Popen&& other) noexcept {
+        if (this != &other) {
+            end();
+            pump_ = std::move(other.pump_);
+            max_output_ = other.max_output_;
+        }
+        return *this;
+    }
+    /// SIGKILL to the group, unless the job is over; then waits for the leader, five seconds at most. That bound is
+    /// met only by what no signal reaches: another user's process, or one stuck in the kernel.
+    ~Popen() { end(); }
+
+    /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
+    detail::os::Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
+
+    /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    Writer in() noexcept { return Writer(pump_.get()); }
+    Reader out() noexcept { return Reader(pump_.get(), &pump_->out, false); }
+    Reader err() noexcept { return Reader(pump_.get(), &pump_->err, true); }
+
+    // ---- waiting. None of these reads a pipe: a child that fills one blocks until somebody reads. Sinks are served.
+
+    /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
+    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now(), false); }
+
+    /// Waits until it has ended.
+    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never(), true).value_or(ExitStatus()); }
+
+    /// Waits at most so long; nullopt where it still runs. Zero and less only look.
+    std::optional<ExitStatus> wait_for(Timeout timeout) {
+        return wait_until_deadline(detail::Deadline::after(timeout), true);
+    }
+
+    /// Waits until a point of any clock; nullopt where it still runs.
+    template <class Clock, class Duration>
+    std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
+        return wait_until_deadline(detail::Deadline::at(point), true);
+    }
+
+    // ---- signals, to the whole group (with Group::inherited to the leader alone)
+
+    /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
+    Expected<void> send_signal(int number) {
+        if (!pump_) return detail::make_error(std::errc::no_such_process, Step::signal, {}, "an empty handle");
+        return pump_->job.signal(number);
+    }
+
+    /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
+    Expected<void> terminate() {
+        auto sent = send_signal(SIGTERM);
+        if (sent) static_cast<void>(send_signal(SIGCONT));
+        return sent;
+    }
+
+    /// SIGKILL. Does not wait.
+    Expected<void> kill() { return send_signal(SIGKILL); }
+
+    /// Ends it in order: SIGTERM, up to `grace` for the leader to go, SIGKILL to what is left of the group, reaped.
+    /// Returns within grace + Options::drain; unknown() where it could not be ended by then (see ExitStatus).
+    ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
+        if (!pump_) return {};
+        pump_->begin_stop(grace);
+        return wait();
+    }
+
+    // ---- everything at once
+
+    /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
+    /// same time, on this thread, so that no amount of data blocks either side.
+    ///
+    /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
+    /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
+    /// that finds the job ended hands everything over.
+    Captured communicate(std::string input = {}, Timeout timeout = {}) {
+        Captured result;
+        if (!pump_) return result;
+        detail::Pump& pump = *pump_;
+        const detail::Deadline limit = detail::Deadline::after(timeout);
+        if (pump.in.is_open()) {
+            if (!input.empty()) pump.in.add(std::move(input));
+            pump.in.finish();
+        } else {
+            result.unwritten = input.size();
+        }
+        detail::Pump::Want want;
+        want.in = want.out = want.err = true;
+        want.keep = max_output_;
+        const bool ended = pump.drive(want, limit, [&] {
+            return !pump.out.is_open() && !pump.err.is_open() && pump.is_over();
+        });
+        if (ended) {
+            pump.settle(limit);
+            result.status = pump.job.status();
+            result.out = pump.out.take_all();
+            result.err = pump.err.take_all();
+            result.held = pump.out.held() || pump.err.held();
+        } else {
+            result.out = pump.out.waiting();
+            result.err = pump.err.waiting();
+        }
+        result.out_truncated = pump.out.truncated();
+        result.err_truncated = pump.err.truncated();
+        result.unwritten += pump.in.unwritten();
+        result.timed_out = !ended || pump.timed_out();
+        result.cancelled = pump.cancelled();
+        return result;
+    }
+
+    /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
+    /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
+    detail::os::Pid detach() noexcept {
+        const detail::os::Pid leader = pid();
+        pump_ = {};
+        return leader;
+    }
+
+    /// A descriptor that becomes readable when the leader has ended, for event loops; poll() then tells how. A pidfd
+    /// (Linux 5.3) or a kqueue; the Popen's own. -1 where the system has neither.
+    int exit_handle() noexcept { return pump_ ? pump_->job.exit_handle() : -1; }
+
+    // ---- what became of it
+
+    /// The job's own deadline had passed, and it was ended.
+    bool timed_out() const noexcept { return pump_ && pump_->timed_out(); }
+    /// Its Cancel token was fired, and it was ended.
+    bool cancelled() const noexcept { return pump_ && pump_->cancelled(); }
+    /// Something of the job was still alive at the end of the bound: it runs as another user, or hangs in the kernel.
+    bool survivors() const noexcept { return pump_ && pump_->survivors(); }
+    /// What it used; zero until it has ended.
+    Usage usage() const noexcept { return pump_ ? pump_->job.usage() : Usage(); }
+
+  private:
+    Popen() = default;
+
+    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit, bool settle) {
+        if (!pump_) return ExitStatus();
+        if (!pump_->drive({}, limit, [&] { return pump_->is_complete(); })) return std::nullopt;
+        if (settle) pump_->settle(limit);
+        return pump_->job.status();
+    }
+
+    void end() noexcept {
+        if (!pump_) return;
+        detail::Pump& pump = *pump_;
+        // Sinks are not called any more: what they refer to may be gone.
+        pump.in.close();
+        pump.out.close();
+        pump.err.close();
+        pump.begin_kill(std::chrono::seconds(5));
+        pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
+        pump.settle(detail::Deadline::never());
+        pump_ = {};
+    }
+
+    detail::Shared<detail::Pump> pump_;
+    std::size_t max_output_ = SIZE_MAX;
+};
+
+}  // namespace leash

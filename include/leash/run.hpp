@@ -1,0 +1,113 @@
+// leash/run.hpp - run() and check_output(): one call from a command to its result.
+#pragma once
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <leash/command.hpp>
+#include <leash/config.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+#include <leash/popen.hpp>
+#include <leash/status.hpp>
+
+namespace leash {
+
+/// What run() gives: how it ended, what it said, what it used.
+struct Result : Streams {
+    ExitStatus status;       ///< how the leader ended
+    bool timed_out = false;  ///< Options::timeout had passed, and the job was ended
+    bool cancelled = false;  ///< Options::cancel was fired, and the job was ended, or not even started
+    bool survivors = false;  ///< something of the job was still alive when the call had to return
+    Usage usage;             ///< what the leader used
+
+    /// It exited with 0, in time and uncancelled.
+    bool ok() const noexcept { return status.success() && !timed_out && !cancelled; }
+};
+
+/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
+/// nothing behind. Returns within timeout + grace + drain, whatever the child does. An Error where it cannot start.
+inline Expected<Result> try_run(Command command, Options options = {}) {
+    Result result;
+    if (options.cancel && options.cancel->fired()) {
+        result.cancelled = true;
+        return result;
+    }
+    std::string input;
+    if (options.in.is(Input::Kind::bytes)) {
+        input = std::move(options.in.text);
+        options.in = piped;
+    }
+    auto job = Popen::try_spawn(std::move(command), std::move(options));
+    if (!job) return std::move(job).error();
+    Captured captured = job->communicate(std::move(input));
+    static_cast<Streams&>(result) = std::move(captured);
+    result.status = captured.status.value_or(ExitStatus());
+    result.timed_out = captured.timed_out;
+    result.cancelled = captured.cancelled;
+    result.survivors = job->survivors();
+    result.usage = job->usage();
+    return result;
+}
+
+/// Thrown by check_output() where the command ran and was not ok(). Its message has the program, the status and the
+/// end of standard error.
+class ProcessFailed : public std::runtime_error {
+  public:
+    ProcessFailed(const std::string& program, Result result)
+        : std::runtime_error(describe(program, result)), result_(std::move(result)) {}
+
+    ExitStatus status() const noexcept { return result_.status; }
+    /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
+    const std::string& err() const noexcept { return result_.err; }
+    /// All of it; `out` is what had come by then.
+    const Result& result() const noexcept { return result_; }
+
+  private:
+    static std::string describe(const std::string& program, const Result& result) {
+        std::string text = "leash: \"" + program + "\" " + result.status.describe();
+        if (result.timed_out) text += ", timed out";
+        if (result.cancelled) text += ", cancelled";
+        constexpr std::size_t most = 2000;
+        std::string_view tail = result.err;
+        while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
+        if (tail.size() > most) tail.remove_prefix(tail.size() - most);
+        if (!tail.empty()) text += ": " + std::string(tail);
+        return text;
+    }
+    Result result_;
+};
+
+#if LEASH_EXCEPTIONS
+
+/// try_run() that throws SpawnError where the command cannot be started. How it ended is in the result: no status
+/// is an exception.
+inline Result run(Command command, Options options = {}) {
+    return try_run(std::move(command), std::move(options)).value();
+}
+
+/// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
+/// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
+/// it somewhere.
+inline std::string check_output(Command command, Options options = {}) {
+    constexpr std::size_t most = 64 * 1024;
+    const std::string program = command.argv().empty() ? std::string() : command.argv().front();
+    options.out = piped;
+    std::string tail;
+    if (options.err.is(Output::Kind::inherit)) {
+        options.err = sink([&tail](std::string_view chunk) {
+            tail += chunk;
+            if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
+        });
+    }
+    Result result = run(std::move(command), std::move(options));
+    if (result.ok()) return std::move(result.out);
+    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    detail::raise(ProcessFailed(program, std::move(result)));
+}
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace leash

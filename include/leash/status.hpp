@@ -1,0 +1,106 @@
+// leash/status.hpp - how a process ended, and what it used.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include <csignal>
+#include <cstdint>
+
+#include <leash/config.hpp>
+
+namespace leash {
+
+/// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
+inline const char* signal_name(int number) noexcept {
+    switch (number) {
+        case SIGHUP: return "SIGHUP";
+        case SIGINT: return "SIGINT";
+        case SIGQUIT: return "SIGQUIT";
+        case SIGILL: return "SIGILL";
+        case SIGTRAP: return "SIGTRAP";
+        case SIGABRT: return "SIGABRT";
+        case SIGBUS: return "SIGBUS";
+        case SIGFPE: return "SIGFPE";
+        case SIGKILL: return "SIGKILL";
+        case SIGUSR1: return "SIGUSR1";
+        case SIGSEGV: return "SIGSEGV";
+        case SIGUSR2: return "SIGUSR2";
+        case SIGPIPE: return "SIGPIPE";
+        case SIGALRM: return "SIGALRM";
+        case SIGTERM: return "SIGTERM";
+        case SIGCHLD: return "SIGCHLD";
+        case SIGCONT: return "SIGCONT";
+        case SIGSTOP: return "SIGSTOP";
+        case SIGTSTP: return "SIGTSTP";
+        case SIGTTIN: return "SIGTTIN";
+        case SIGTTOU: return "SIGTTOU";
+        case SIGURG: return "SIGURG";
+        case SIGXCPU: return "SIGXCPU";
+        case SIGXFSZ: return "SIGXFSZ";
+        case SIGVTALRM: return "SIGVTALRM";
+        case SIGPROF: return "SIGPROF";
+        case SIGWINCH: return "SIGWINCH";
+        case SIGIO: return "SIGIO";
+        case SIGSYS: return "SIGSYS";
+        default: return "signal";
+    }
+}
+
+/// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
+///
+/// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
+/// or ignores SIGCHLD, or the process could not be seen to end within the bound of the call (it runs as another
+/// user, or hangs in the kernel).
+class ExitStatus {
+  public:
+    constexpr ExitStatus() = default;  ///< unknown
+
+    static constexpr ExitStatus from_code(int code) { return ExitStatus(Kind::exited, code, false); }
+    static constexpr ExitStatus from_signal(int number, bool core = false) {
+        return ExitStatus(Kind::signaled, number, core);
+    }
+
+    constexpr bool exited() const noexcept { return kind_ == Kind::exited; }
+    constexpr bool signaled() const noexcept { return kind_ == Kind::signaled; }
+    constexpr bool unknown() const noexcept { return kind_ == Kind::unknown; }
+    /// exited() with code 0.
+    constexpr bool success() const noexcept { return exited() && number_ == 0; }
+
+    /// What the process gave to exit(), 0 to 255; -1 unless exited().
+    constexpr int code() const noexcept { return exited() ? number_ : -1; }
+    /// The signal that killed it; 0 unless signaled().
+    constexpr int signal() const noexcept { return signaled() ? number_ : 0; }
+    constexpr bool core_dumped() const noexcept { return core_; }
+
+    /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
+    std::string describe() const {
+        if (exited()) return "exited " + std::to_string(number_);
+        if (!signaled()) return "unknown";
+        return std::string("killed by ") + signal_name(number_) + " (" + std::to_string(number_) + ")" +
+               (core_ ? ", core dumped" : "");
+    }
+
+    friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {
+        return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
+    }
+    friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
+
+  private:
+    enum class Kind : unsigned char { unknown, exited, signaled };
+    constexpr ExitStatus(Kind kind, int number, bool core) : number_(number), kind_(kind), core_(core) {}
+
+    int number_ = 0;
+    Kind kind_ = Kind::unknown;
+    bool core_ = false;
+};
+
+/// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
+/// All zero while the status is unknown.
+struct Usage {
+    std::chrono::microseconds user{0};    ///< processor time in its own code
+    std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
+    std::uint64_t peak_memory = 0;        ///< the largest resident set of any one of them, in bytes
+};
+
+}  // namespace leash

@@ -1,0 +1,149 @@
+// leash/stdio.hpp - HOW: where a stream of the child comes from or goes to.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <leash/config.hpp>
+#include <leash/detail/shared.hpp>
+
+namespace leash {
+
+/// The type of `null`: the null device. Reads give end of file, writes vanish.
+struct Null {};
+/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device.
+struct Inherit {};
+/// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
+struct Piped {};
+/// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
+struct ToOut {};
+/// The type of `append`: see file().
+struct Append {};
+
+inline constexpr Null null{};
+inline constexpr Inherit inherit{};
+inline constexpr Piped piped{};
+inline constexpr ToOut to_out{};
+inline constexpr Append append{};
+
+/// A file by its path: see file().
+struct File {
+    std::string path;
+    bool append = false;
+};
+
+/// A file, opened by the host when the job starts (Step::redirect if that fails). As input it is read from its
+/// start; as output it is created with mode 0666 less the umask, or emptied. A relative path counts from the
+/// host's directory, whatever Options::cwd says. A FIFO is opened without waiting for its other end: as output
+/// that is an error (ENXIO) while nobody reads it, as input the child finds it at its end until somebody writes.
+inline File file(std::string path) { return {std::move(path), false}; }
+
+/// The same, as output: each write goes to the end of what is there (O_APPEND).
+inline File file(std::string path, Append) { return {std::move(path), true}; }
+
+/// A descriptor of the host's: see fd().
+struct Descriptor {
+    int number;
+};
+
+/// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
+inline Descriptor fd(int number) { return {number}; }
+
+/// The whole input, given beforehand: see bytes().
+struct Bytes {
+    std::string data;
+};
+
+/// Data for the child to read, then end of file. run() writes it through a pipe while it reads the output. A Popen
+/// has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it can
+/// be of any size.
+inline Bytes bytes(std::string data) { return {std::move(data)}; }
+
+namespace detail {
+
+/// Any callable that takes a std::string_view, without <functional>.
+class SinkFunction : public Counted {
+  public:
+    virtual void write(std::string_view chunk) = 0;
+};
+
+template <class Function>
+class SinkOf final : public SinkFunction {
+  public:
+    explicit SinkOf(Function function) : function_(std::move(function)) {}
+    void write(std::string_view chunk) override { function_(chunk); }
+
+  private:
+    Function function_;
+};
+
+}  // namespace detail
+
+/// A function that is given the output as it comes: see sink().
+struct Sink {
+    detail::Shared<detail::SinkFunction> function;
+};
+
+/// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
+/// thread waits for the job. The chunk is valid during the call. The function may signal the job, but must not wait
+/// for it or read from it. What it throws leaves through the call that waited, and the job's handle stays usable.
+/// Copies of a Sink share one function object.
+template <class Function>
+Sink sink(Function function) {
+    static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
+    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkOf<Function>(std::move(function)))};
+}
+
+namespace detail {
+
+/// What all three streams have in common: the kind, and what that kind carries.
+struct Stdio {
+    enum class Kind { null, inherit, piped, to_out, file, descriptor, bytes, sink };
+
+    explicit Stdio(Kind k) : kind(k) {}
+    explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
+    explicit Stdio(Descriptor d) : kind(Kind::descriptor), number(d.number) {}
+    explicit Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
+    explicit Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+
+    bool is(Kind k) const noexcept { return kind == k; }
+
+    Kind kind;
+    bool append = false;
+    int number = -1;
+    std::string text;  // the path of a file, or the bytes
+    Shared<SinkFunction> function;
+};
+
+}  // namespace detail
+
+/// Standard input: null, inherit, piped, bytes(…), file(…) or fd(…). Nothing else compiles.
+struct Input : detail::Stdio {
+    Input(Null) : Stdio(Kind::null) {}
+    Input(Inherit) : Stdio(Kind::inherit) {}
+    Input(Piped) : Stdio(Kind::piped) {}
+    Input(File from) : Stdio(std::move(from)) {}
+    Input(Descriptor from) : Stdio(from) {}
+    Input(Bytes from) : Stdio(std::move(from)) {}
+};
+
+/// Standard output: null, inherit, piped, file(…), fd(…) or sink(…).
+struct Output : detail::Stdio {
+    Output(Null) : Stdio(Kind::null) {}
+    Output(Inherit) : Stdio(Kind::inherit) {}
+    Output(Piped) : Stdio(Kind::piped) {}
+    Output(File to) : Stdio(std::move(to)) {}
+    Output(Descriptor to) : Stdio(to) {}
+    Output(Sink to) : Stdio(std::move(to)) {}
+};
+
+/// Standard error: what Output takes, and to_out.
+struct ErrorOutput : Output {
+    using Output::Output;
+    ErrorOutput(Output to) : Output(std::move(to)) {}
+    ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
+};
+
+}  // namespace leash

@@ -1,0 +1,232 @@
+// leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
+#pragma once
+
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <cstddef>
+
+#include <leash/config.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/pump.hpp>
+
+namespace leash {
+
+/// What a read gave. True where it gave what was asked for.
+struct Read {
+    std::string data;
+    bool complete = false;   ///< data is what was asked for
+    bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+
+    explicit operator bool() const noexcept { return complete; }
+};
+
+/// What a write did. True where all was written.
+struct Written {
+    std::size_t count = 0;   ///< how many bytes the pipe took
+    bool complete = false;   ///< all of them
+    bool timed_out = false;  ///< the call's own time was up first
+    std::error_code error;   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+
+    explicit operator bool() const noexcept { return complete; }
+};
+
+/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
+/// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
+/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader.
+class Reader {
+  public:
+    class Lines;
+
+    /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
+    Read read(std::size_t most = 64 * 1024, Timeout timeout = {}) {
+        const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
+        const std::string_view waiting = stream_->waiting();
+        return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
+    }
+
+    /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
+    /// then data is the rest.
+    Read read_until(std::string_view delimiter, Timeout timeout = {}) {
+        const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
+        if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
+        return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
+    }
+
+    /// Reads to the end of the stream.
+    Read read_all(Timeout timeout = {}) {
+        const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
+        return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
+                    : give(0, false, true);
+    }
+
+    /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
+    /// is_open() tells which.
+    Lines lines(Timeout timeout = {});
+
+    /// False once the stream has ended, or was never piped; what has been read before can still be taken.
+    bool is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
+    /// The stream was cut off: the job had ended, but a process outside its group held on to it.
+    bool held() const noexcept { return stream_->held(); }
+    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
+    int handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
+    /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
+    void close() noexcept {
+        if (stream_->is_piped()) stream_->close();
+    }
+
+  private:
+    friend class Popen;
+    Reader(detail::Pump* pump, detail::Incoming* stream, bool is_err) : pump_(pump), stream_(stream), is_err_(is_err) {}
+
+    /// Until there is enough or the stream has ended; false where the limit came first.
+    template <class Enough>
+    bool wait(Enough enough, detail::Deadline limit) {
+        detail::Pump::Want want;
+        (is_err_ ? want.err : want.out) = true;
+        const auto done = [&] { return enough() || !is_open(); };
+        return done() || pump_->drive(want, limit, done);
+    }
+
+    /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
+    std::size_t find(std::string_view delimiter, detail::Deadline limit) {
+        std::size_t at = std::string_view::npos, from = 0;
+        wait(
+            [&] {
+                const std::string_view waiting = stream_->waiting();
+                at = waiting.find(delimiter, from);
+                // next time only what is new, and a delimiter that began at the end
+                from = waiting.size() < delimiter.size() ? 0 : waiting.size() - delimiter.size() + 1;
+                return at != std::string_view::npos;
+            },
+            limit);
+        return at;
+    }
+
+    Read give(std::size_t count, bool complete, bool timed_out) {
+        Read read;
+        read.data = std::string(stream_->waiting().substr(0, count));
+        stream_->take(count);
+        read.complete = complete;
+        read.timed_out = timed_out;
+        read.eof = !is_open() && stream_->waiting().empty();
+        const int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+        if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
+        return read;
+    }
+
+    detail::Pump* pump_;
+    detail::Incoming* stream_;
+    bool is_err_;
+};
+
+/// The lines of the stream, for a range-based for: without their `\n`; a `\r` stays; one without `\n` at the end
+/// of the stream is a line too. A view is valid until the next step. Lines can be of any length.
+class Reader::Lines {
+  public:
+    class iterator {
+      public:
+        using value_type = std::string_view;
+        using reference = std::string_view;
+        using pointer = const std::string_view*;
+        using difference_type = std::ptrdiff_t;
+        using iterator_category = std::input_iterator_tag;
+
+        std::string_view operator*() const noexcept { return lines_->line_; }
+        iterator& operator++() {
+            if (!lines_->next()) lines_ = nullptr;
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        friend bool operator==(iterator a, iterator b) noexcept { return a.lines_ == b.lines_; }
+        friend bool operator!=(iterator a, iterator b) noexcept { return a.lines_ != b.lines_; }
+
+      private:
+        friend class Lines;
+        explicit iterator(Lines* lines) noexcept : lines_(lines) {}
+        Lines* lines_;
+    };
+
+    iterator begin() { return iterator(next() ? this : nullptr); }
+    iterator end() noexcept { return iterator(nullptr); }
+
+  private:
+    friend class Reader;
+    Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
+
+    bool next() {
+        reader_.stream_->take(std::exchange(used_, 0));
+        const std::size_t end = reader_.find("\n", limit_);
+        const std::string_view waiting = reader_.stream_->waiting();
+        if (end == std::string_view::npos) {
+            // The rest is a line only if the stream has ended; after a timeout it is the start of one.
+            if (waiting.empty() || reader_.stream_->is_open()) return false;
+            line_ = waiting;
+            used_ = waiting.size();
+            return true;
+        }
+        line_ = waiting.substr(0, end);
+        used_ = end + 1;
+        return true;
+    }
+
+    Reader reader_;
+    detail::Deadline limit_;
+    std::string_view line_;
+    std::size_t used_ = 0;
+};
+
+inline Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }
+
+/// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
+/// One thread at a time. Never raises SIGPIPE.
+class Writer {
+  public:
+    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. It reads nothing
+    /// meanwhile: a child that answers at length before it has read all blocks both; communicate() does not.
+    Written write(std::string_view data, Timeout timeout = {}) {
+        const detail::Deadline limit = detail::Deadline::after(timeout);
+        Written written;
+        if (drain(limit)) {  // what a communicate() that timed out left over goes first
+            pump_->in.lend(data);
+            written.complete = drain(limit);
+            written.count = data.size() - pump_->in.unwritten();
+            pump_->in.withdraw();
+        }
+        if (!written.complete) {
+            const int broken = pump_->in.error();
+            if (broken != 0) written.error = std::error_code(broken, std::generic_category());
+            else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
+            else written.timed_out = true;
+        }
+        return written;
+    }
+
+    bool is_open() const noexcept { return pump_->in.is_open(); }
+    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
+    int handle() const noexcept { return pump_->in.handle(); }
+    /// End of file for the child.
+    void close() noexcept { pump_->in.close(); }
+
+  private:
+    friend class Popen;
+    explicit Writer(detail::Pump* pump) : pump_(pump) {}
+
+    bool drain(detail::Deadline limit) {
+        if (!is_open()) return false;
+        pump_->in.push();
+        detail::Pump::Want want;
+        want.in = true;
+        pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
+        return pump_->in.is_idle();
+    }
+
+    detail::Pump* pump_;
+};
+
+}  // namespace leash
