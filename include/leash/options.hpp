@@ -113,7 +113,7 @@ enum class Group {
 /// What becomes of what the group still runs when its leader has ended.
 enum class Stragglers {
     kill,  ///< SIGKILL: the job is over. The default.
-    leave  ///< They stay: for a leader that starts a daemon. Nobody watches them any more.
+    leave  ///< They stay, where the leader ended by itself: for one that starts a daemon. Nobody watches them any more.
 };
 
 /// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.

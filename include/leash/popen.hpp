@@ -53,25 +53,17 @@ class Popen {
 
     /// Starts it, without exceptions.
     static Expected<Popen> try_spawn(Command command, Options options = {}) {
-        using detail::Deadline;
         using detail::Pump;
-        const Deadline deadline = Deadline::after(options.timeout);  // counts from before the start
-        const Group group = options.group;
-        const Stragglers stragglers = options.stragglers;
-        const Pump::Times times{deadline, options.grace, options.drain};
-        const std::size_t max_output = options.max_output;
-        std::optional<Cancel> cancel = options.cancel;
-        auto out_sink = options.out.function;
-        auto err_sink = options.err.function;
-
+        const Pump::Times times{detail::Deadline::after(options.timeout), options.grace, options.drain};
+        Popen popen;
+        popen.max_output_ = options.max_output;
+        popen.pump_ = detail::Shared<Pump>::adopt(new Pump(options.group, options.stragglers, times, options.cancel,
+                                                           options.out.function, options.err.function));
         auto plan = detail::make_plan(std::move(command), std::move(options));
         if (!plan) return std::move(plan).error();
         auto started = detail::os::spawn(*std::move(plan));
         if (!started) return std::move(started).error();
-        Popen popen;
-        popen.max_output_ = max_output;
-        popen.pump_ = detail::Shared<Pump>::adopt(new Pump(*std::move(started), group, stragglers, times,
-                                                           std::move(cancel), std::move(out_sink), std::move(err_sink)));
+        popen.pump_->begin(*std::move(started));
         return popen;
     }
 
@@ -97,7 +89,8 @@ class Popen {
     Reader out() noexcept { return Reader(pump_.get(), &pump_->out, false); }
     Reader err() noexcept { return Reader(pump_.get(), &pump_->err, true); }
 
-    // ---- waiting. None of these reads a pipe: a child that fills one blocks until somebody reads. Sinks are served.
+    // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
 
     /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
     std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now(), false); }
@@ -120,14 +113,18 @@ class Popen {
 
     /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
     Expected<void> send_signal(int number) {
-        if (!pump_) return detail::make_error(std::errc::no_such_process, Step::signal, {}, "an empty handle");
-        return pump_->job.signal(number);
+        const int error = pump_ ? pump_->job.send(number) : ESRCH;
+        if (error == 0) return {};
+        return detail::make_error(error, Step::signal, std::string(signal_name(number)) + " to " + std::to_string(pid()),
+                                  error == ESRCH   ? "the job has ended; nothing was signalled"
+                                  : error == EPERM ? "it runs as another user"
+                                                   : "");
     }
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
     Expected<void> terminate() {
         auto sent = send_signal(SIGTERM);
-        if (sent) static_cast<void>(send_signal(SIGCONT));
+        if (sent) pump_->job.send(SIGCONT);
         return sent;
     }
 

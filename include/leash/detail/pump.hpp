@@ -37,11 +37,16 @@ inline void append(std::string& text, std::string_view more) {
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
   public:
-    Incoming(os::Fd fd, Shared<SinkFunction> sink)
-        : fd_(std::move(fd)), sink_(std::move(sink)), piped_(fd_.is_open() && !sink_), handle_(fd_.get()) {}
+    explicit Incoming(Shared<SinkFunction> sink) : sink_(std::move(sink)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
+
+    void begin(os::Fd fd) noexcept {
+        fd_ = std::move(fd);
+        handle_.store(fd_.get(), std::memory_order_release);
+        piped_ = fd_.is_open() && !sink_;
+    }
 
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
@@ -167,8 +172,8 @@ class Incoming {
 
     os::Fd fd_;
     Shared<SinkFunction> sink_;
-    const bool piped_;
-    std::atomic<int> handle_;  // fd_'s number for those who only watch; -1 once it has ended
+    bool piped_ = false;
+    std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile lock_;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
@@ -186,9 +191,8 @@ class Incoming {
 /// What we write and the child reads.
 class Outgoing {
   public:
-    explicit Outgoing(os::Fd fd) : fd_(std::move(fd)), piped_(fd_.is_open()) {}
+    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
-    bool is_piped() const noexcept { return piped_; }
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
     bool is_idle() const noexcept { return todo_.empty(); }
@@ -239,7 +243,6 @@ class Outgoing {
 
   private:
     os::Fd fd_;
-    const bool piped_;
     std::string owned_;
     std::string_view todo_;
     bool finishing_ = false;
@@ -261,14 +264,21 @@ class Pump : public Counted {
         Timeout grace, drain;
     };
 
-    Pump(os::Started started, Group group, Stragglers stragglers, Times times, std::optional<Cancel> cancel,
-         Shared<SinkFunction> out_sink, Shared<SinkFunction> err_sink)
-        : job(started.pid, group, stragglers),
-          in(std::move(started.in)),
-          out(std::move(started.out), std::move(out_sink)),
-          err(std::move(started.err), std::move(err_sink)),
+    /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
+    Pump(Group group, Stragglers stragglers, Times times, std::optional<Cancel> cancel, Shared<SinkFunction> out_sink,
+         Shared<SinkFunction> err_sink)
+        : job(group, stragglers),
+          out(std::move(out_sink)),
+          err(std::move(err_sink)),
           times_(times),
           cancel_(std::move(cancel)) {}
+
+    void begin(os::Started started) noexcept {
+        job.begin(started.pid);
+        in.begin(std::move(started.in));
+        out.begin(std::move(started.out));
+        err.begin(std::move(started.err));
+    }
 
     os::Job job;
     Outgoing in;
@@ -292,7 +302,7 @@ class Pump : public Counted {
     }
 
     /// The leader has ended and every sink has had all its output.
-    bool is_complete() noexcept { return is_over() && !(out.has_sink() && out.is_open()) && !(err.has_sink() && err.is_open()); }
+    bool is_complete() noexcept { return is_over() && !moves(out, false) && !moves(err, false); }
 
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
@@ -300,9 +310,10 @@ class Pump : public Counted {
     template <class Done>
     bool drive(Want want, Deadline limit, Done done) {
         os::Backoff backoff;
-        bool look = true;    // ask whether the leader has ended
-        bool doubt = false;  // a handle was ready, and yet nothing was to be had: look again later
-        bool ends_it = false;
+        bool look = true;       // ask whether the leader has ended
+        bool unclear = false;   // its handle said so and it could not be reaped: that handle is of no use for a while
+        bool crowded = false;   // another thread is at a sink: likewise
+        bool ends_it = false;   // this call found that the job must end
         for (;;) {
             if (advance(want, look)) ends_it = true;
             if (done()) return true;
@@ -311,38 +322,37 @@ class Pump : public Counted {
             os::WaitSet set;
             Deadline until = ends_it ? Deadline::never() : limit;
             const int in_index = want.in && !in.is_idle() ? set.writable(in.handle()) : -1;
-            const int out_index = !doubt && moves(out, want.out) ? set.readable(out.handle()) : -1;
-            const int err_index = !doubt && moves(err, want.err) ? set.readable(err.handle()) : -1;
-            const bool waits_for_cancel = next_change(until);
+            const int out_index = !crowded && moves(out, want.out) ? set.readable(out.handle()) : -1;
+            const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
             int exit_index = -1;
-            if (is_over()) {
-                if (doubt) until = sooner(until, backoff.next());
-            } else {
-                const int cancel_handle = waits_for_cancel ? cancel_->handle() : -1;
-                set.readable(cancel_handle);
-                if (set.empty() && until.is_never() && !waits_for_cancel && !doubt && !job.has_exit_handle()) {
-                    job.wait_for_exit();  // nothing else can happen: no handle needed
-                    look = doubt = true;  // should finish() disagree, it is asked at distances
+            bool blind = crowded;  // something may happen that no handle tells
+            const Next next = next_change();
+            until = sooner(until, next.at);
+            if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
+            if (next.by_exit) {
+                if (set.empty() && until.is_never() && !blind && !unclear && !job.has_exit_handle()) {
+                    job.wait_for_exit();  // nothing else can happen: that costs no handle
+                    look = unclear = true;
                     continue;
                 }
-                const int exit_handle = job.exit_handle();
-                if (!doubt) exit_index = set.readable(exit_handle);
-                if (doubt || exit_handle < 0 || (waits_for_cancel && cancel_handle < 0))
-                    until = sooner(until, backoff.next());
+                if (!unclear) exit_index = set.readable(job.exit_handle());
+                blind |= exit_index < 0;
             }
-            set.wait(until);
+            set.wait(blind ? sooner(until, backoff.next()) : until);
 
             look = exit_index < 0 || set.ready(exit_index);
-            doubt = set.ready(exit_index) && !job.finish();
+            unclear = set.ready(exit_index) && !job.finish();
+            crowded = false;
             if (set.ready(in_index)) in.push();
-            if (set.ready(out_index) && !out.pull(want.keep)) doubt = true;
-            if (set.ready(err_index) && !err.pull(want.keep)) doubt = true;
+            if (set.ready(out_index)) crowded |= !out.pull(want.keep);
+            if (set.ready(err_index)) crowded |= !err.pull(want.keep);
         }
     }
 
     /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
     void begin_stop(Timeout grace) {
         os::Lock lock(mutex_);
+        if (has_ended()) return;
         if (phase_ == Phase::running) terminate(grace);
         else if (phase_ == Phase::terminating) phase_end_ = sooner(phase_end_, Deadline::after(grace));
     }
@@ -350,7 +360,7 @@ class Pump : public Counted {
     /// SIGKILL at once; drive() then waits no longer than `most` for it to work.
     void begin_kill(Timeout most) {
         os::Lock lock(mutex_);
-        if (phase_ != Phase::over) kill(most);
+        if (!has_ended()) kill(most);
     }
 
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
@@ -387,15 +397,14 @@ class Pump : public Counted {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
-            const bool due = phase_ == Phase::running ? times_.deadline.passed() || (cancel_ && cancel_->fired())
-                                                      : phase_end_.passed();
-            if (phase_ != Phase::over && (look || due) && job.finish()) {
-                phase_ = Phase::over;
-                phase_end_ = Deadline::after(times_.drain);
-            } else if (due) {
+            const bool late = phase_ == Phase::running && times_.deadline.passed();
+            const bool due = phase_ == Phase::running ? late || (cancel_ && cancel_->fired()) : phase_end_.passed();
+            // What has ended by itself is not ended for being late: whoever waits late finds the truth.
+            if ((look || due) && phase_ != Phase::over && has_ended()) return false;
+            if (due) {
                 switch (phase_) {
                     case Phase::running:
-                        (times_.deadline.passed() ? timed_out_ : cancelled_) = true;
+                        (late ? timed_out_ : cancelled_) = true;
                         terminate(times_.grace);
                         begun = true;
                         break;
@@ -416,28 +425,43 @@ class Pump : public Counted {
         return begun;
     }
 
-    /// Brings `until` forward to when the phase will change by itself. True while a cancel can come.
-    bool next_change(Deadline& until) {
+    /// When the phase changes next by itself, and what else may change it.
+    struct Next {
+        Deadline at;
+        bool by_exit = false, by_cancel = false;
+    };
+    Next next_change() {
         os::Lock lock(mutex_);
-        if (phase_ != Phase::running) {
-            until = sooner(until, phase_end_);
-            return false;
-        }
-        until = sooner(until, times_.deadline);
-        return cancel_.has_value();
+        Next next;
+        next.at = phase_ == Phase::running ? times_.deadline : phase_end_;
+        next.by_exit = phase_ != Phase::over;
+        next.by_cancel = phase_ == Phase::running && cancel_.has_value();
+        return next;
+    }
+
+    // These hold the lock.
+
+    bool has_ended() {
+        if (phase_ == Phase::over) return true;
+        if (!job.finish()) return false;
+        phase_ = Phase::over;
+        phase_end_ = Deadline::after(times_.drain);
+        return true;
     }
 
     void terminate(Timeout grace) {
-        static_cast<void>(job.signal(SIGTERM));
-        static_cast<void>(job.signal(SIGCONT));  // to a stopped process a TERM would only be pending
+        job.spare_nobody();
+        job.send(SIGTERM);
+        job.send(SIGCONT);  // to a stopped process a TERM would only be pending
         phase_ = Phase::terminating;
         phase_end_ = Deadline::after(grace);
     }
 
     void kill(Timeout most) {
-        static_cast<void>(job.signal(SIGKILL));
+        job.spare_nobody();
+        // Refused, it will not end for having been asked: no use in waiting.
+        phase_end_ = job.send(SIGKILL) == EPERM ? Deadline::now() : Deadline::after(most);
         phase_ = Phase::killing;
-        phase_end_ = Deadline::after(most);
     }
 
     const Times times_;

@@ -58,7 +58,7 @@ class Fd {
     int number_ = -1;
 };
 
-inline Expected<Fd> last_error(Step step, std::string subject, const char* hint = "") {
+inline Error last_error(Step step, std::string subject, const char* hint = "") {
     return make_error(errno, step, std::move(subject), hint);
 }
 

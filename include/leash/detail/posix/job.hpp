@@ -6,11 +6,9 @@
 #if LEASH_POSIX
 
 #include <chrono>
-#include <string>
 
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
-#include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/status.hpp>
 
@@ -23,14 +21,24 @@ namespace leash::detail::os {
 /// signal can meet a stranger. Afterwards there are no signals.
 class Job {
   public:
-    Job(Pid pid, Group group, Stragglers stragglers) noexcept
-        : pid_(pid),
-          target_(group == Group::inherited ? pid : -pid),
-          kills_stragglers_(group != Group::inherited && stragglers == Stragglers::kill),
-          owner_(sys::getpid()) {
+    Job(Group group, Stragglers stragglers) noexcept
+        : has_group_(group != Group::inherited), kills_stragglers_(has_group_ && stragglers == Stragglers::kill) {}
+
+    /// Takes charge of a process that was just started; once, before anything else.
+    void begin(Pid pid) noexcept {
+        pid_ = pid;
+        target_ = has_group_ ? -pid : pid;
+        owner_ = sys::getpid();
+        over_ = false;
         // A host that ignores SIGCHLD has its children reaped by the kernel: no zombie pins the number, and only a
         // pidfd taken now can name the group safely later.
         if (sys::discards_child_status()) watch_.open(pid_);
+    }
+
+    /// The job is ended by force: whatever Stragglers says, nothing of the group is to outlive the leader.
+    void spare_nobody() noexcept {
+        Lock lock(mutex_);
+        kills_stragglers_ = has_group_;
     }
 
     Pid pid() const noexcept { return pid_; }
@@ -91,17 +99,16 @@ class Job {
         while (sys::waitid(pid_, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
     }
 
-    /// A signal to the group, or to the leader alone where the group is the host's.
-    Expected<void> signal(int number) {
+    /// A signal to the group, or to the leader alone where the group is the host's. 0, or the errno; ESRCH once the
+    /// job has ended.
+    int send(int number) noexcept {
         Lock lock(mutex_);
         const Leader leader = over_ ? Leader::gone : look();
-        if (leader == Leader::gone) return failed(ESRCH, number, "the job has ended; nothing was signalled");
-        // 0 and -1 would mean the host's own group and every process there is
-        if (pid_ <= 1) return failed(EPERM, number, "refused");
-        if (sys::kill(target_, number) == 0) return {};
+        if (leader == Leader::gone) return ESRCH;
+        if (pid_ <= 1) return EPERM;  // 0 and -1 would mean the host's own group, and every process there is
+        if (sys::kill(target_, number) == 0) return 0;
         // Darwin says EPERM of a group of which only zombies are left.
-        if (errno == EPERM && leader == Leader::ended) return {};
-        return failed(errno, number, errno == EPERM ? "it runs as another user" : "");
+        return errno == EPERM && leader == Leader::ended ? 0 : errno;
     }
 
     /// Once over: has the whole group vanished? Signals nothing: 0 only asks, and should the number be somebody
@@ -109,7 +116,7 @@ class Job {
     bool group_vanished() noexcept {
         {
             Lock lock(mutex_);
-            if (!over_ || vanished_ || !kills_stragglers_ || pid_ <= 1) return vanished_ = true;
+            if (vanished_ || !kills_stragglers_ || pid_ <= 1 || owner_ != sys::getpid()) return vanished_ = true;
         }
         if (sys::kill(target_, 0) == 0 || errno == EPERM) return false;
         Lock lock(mutex_);
@@ -155,18 +162,15 @@ class Job {
 #endif
     }
 
-    Expected<void> failed(int error, int number, const char* hint) const {
-        return make_error(error, Step::signal, std::string(signal_name(number)) + " to pid " + std::to_string(pid_), hint);
-    }
-
-    const Pid pid_;
-    const Pid target_;  // what kill() is given: the group as a negative number, or the leader
-    const bool kills_stragglers_;
-    const Pid owner_;  // the process that may signal and reap
+    const bool has_group_;
+    Pid pid_ = -1;
+    Pid target_ = 0;  // what kill() is given: the group as a negative number, or the leader
+    Pid owner_ = -1;  // the process that may signal and reap
 
     Mutex mutex_;
     ExitWatch watch_;
-    bool over_ = false;
+    bool kills_stragglers_;
+    bool over_ = true;
     bool vanished_ = false;
     ExitStatus status_;
     Usage usage_;
