@@ -5,6 +5,9 @@
 #include <leash/leash.hpp>
 
 #include <chrono>
+#include <exception>
+#include <functional>
+#include <ostream>  // doctest prints std::error_code
 #include <set>
 #include <string>
 #include <thread>
@@ -17,6 +20,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,5 +162,151 @@ class NothingLeft {
   private:
     std::set<int> before_ = open_descriptors();
 };
+
+/// A verb of the helper program, and what it is given.
+inline leash::Command child(std::initializer_list<leash::Arg> verb) {
+    std::vector<std::string> argv{helper()};
+    for (const leash::Arg& arg : verb) argv.push_back(arg.str());
+    return leash::args(std::move(argv));
+}
+
+/// Options with the mark of the census, `out` and `err` piped.
+inline leash::Options capture(const Census& census) {
+    leash::Options options;
+    options.out = leash::piped;
+    options.err = leash::piped;
+    options.env = census.env();
+    return options;
+}
+
+/// Options with the mark of the census, and no stream.
+inline leash::Options silent(const Census& census) {
+    leash::Options options;
+    options.out = leash::null;
+    options.err = leash::null;
+    options.env = census.env();
+    return options;
+}
+
+/// Runs `body` in a forked copy of this process: a host that may close its standard streams, change its limits, its
+/// signals or its user. Gives what went wrong there, "" for nothing. No CHECK in there: see HOST_NEEDS.
+inline std::string in_host(const std::function<std::string()>& body) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";
+    const pid_t host = ::fork();
+    if (host < 0) return "no fork";
+    if (host == 0) {
+        ::close(ends[0]);
+        const int report = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 60);  // out of the way of what the body does
+        ::close(ends[1]);
+        ::alarm(300);
+        std::string wrong;
+        try {
+            wrong = body();
+        } catch (const std::exception& e) {
+            wrong = std::string("thrown: ") + e.what();
+        }
+        static_cast<void>(!::write(report, wrong.data(), wrong.size()));
+        ::_exit(wrong.empty() ? 0 : 1);
+    }
+    ::close(ends[1]);
+    std::string wrong;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) != 0;) {
+        if (n > 0) wrong.append(buffer, static_cast<std::size_t>(n));
+        else if (errno != EINTR) break;
+    }
+    ::close(ends[0]);
+    int status = 0;
+    while (::waitpid(host, &status, 0) < 0 && errno == EINTR) {}
+    if (WIFSIGNALED(status)) return "the host was killed by signal " + std::to_string(WTERMSIG(status));
+    if (wrong.empty() && WEXITSTATUS(status) != 0) return "the host exited " + std::to_string(WEXITSTATUS(status));
+    return wrong;
+}
+
+/// Inside of in_host(): what must be so, or the host answers with the text of it.
+#define HOST_NEEDS(...)                                                                             \
+    do {                                                                                            \
+        if (!(__VA_ARGS__)) return "line " + std::to_string(__LINE__) + ": " + std::string(#__VA_ARGS__); \
+    } while (false)
+
+/// A directory of a test's own, removed with what is in it.
+class TemporaryDirectory {
+  public:
+    TemporaryDirectory() {
+        char name[] = "/tmp/leash-test.XXXXXX";
+        if (::mkdtemp(name) == nullptr) std::abort();
+        path_ = name;
+    }
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    ~TemporaryDirectory() { remove(path_); }
+
+    const std::string& path() const { return path_; }
+    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+    /// Writes a file and gives its path.
+    std::string file(const std::string& name, const std::string& text, mode_t mode = 0644) const {
+        const std::string path = *this / name;
+        const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        std::size_t done = 0;
+        while (fd >= 0 && done < text.size()) {
+            const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+            if (n <= 0) break;
+            done += static_cast<std::size_t>(n);
+        }
+        ::close(fd);
+        ::chmod(path.c_str(), mode);
+        return path;
+    }
+    std::string directory(const std::string& name, mode_t mode = 0755) const {
+        const std::string path = *this / name;
+        ::mkdir(path.c_str(), mode);
+        ::chmod(path.c_str(), mode);
+        return path;
+    }
+
+  private:
+    static void remove(const std::string& path) {
+        if (DIR* const directory = ::opendir(path.c_str())) {
+            while (const dirent* const entry = ::readdir(directory)) {
+                const std::string name = entry->d_name;
+                if (name == "." || name == "..") continue;
+                const std::string inner = path + "/" + name;
+                struct stat info {};
+                if (::lstat(inner.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) remove(inner);
+                else ::unlink(inner.c_str());
+            }
+            ::closedir(directory);
+        }
+        ::rmdir(path.c_str());
+    }
+    std::string path_;
+};
+
+/// What the helper's write verbs write: checks that all came, in order.
+inline std::string pattern(std::size_t count, std::size_t from = 0) {
+    std::string text(count, '\0');
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t n = from + i;
+        text[i] = n % 64 == 63 ? '\n' : static_cast<char>('a' + n % 26);
+    }
+    return text;
+}
+
+/// The words of a text, split at blanks and newlines.
+inline std::vector<std::string> words(const std::string& text) {
+    std::vector<std::string> list;
+    std::string word;
+    for (const char c : text + " ") {
+        if (c != ' ' && c != '\n') {
+            word += c;
+        } else if (!word.empty()) {
+            list.push_back(word);
+            word.clear();
+        }
+    }
+    return list;
+}
 
 }  // namespace support
