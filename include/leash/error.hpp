@@ -1,7 +1,7 @@
 // leash/error.hpp - what went wrong, in which step, with what.
 #pragma once
 
-#include <optional>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include <leash/config.hpp>
+#include <leash/detail/text.hpp>
 
 namespace leash {
 
@@ -53,12 +54,10 @@ struct Error {
 
     /// One line for a person: `leash: program "gti": No such file or directory`.
     std::string message() const {
-        std::string text = "leash: ";
-        text += to_string(step);
-        if (!subject.empty()) text += " \"" + subject + "\"";
-        text += ": " + code.message();
-        if (*hint != '\0') text += std::string(" (") + hint + ")";
-        return text;
+        const bool hints = *hint != '\0';
+        const char* const quote = subject.empty() ? "" : "\"";
+        return detail::concat({"leash: ", to_string(step), subject.empty() ? "" : " ", quote, subject, quote, ": ",
+                               code.message(), hints ? " (" : "", hint, hints ? ")" : ""});
     }
 };
 
@@ -102,27 +101,41 @@ template <class Exception>
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…, and of signals.
+/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves as T does.
 template <class T>
 class [[nodiscard]] Expected {
   public:
-    Expected(T value) : value_(std::move(value)) {}
-    Expected(Error error) : error_(std::move(error)) {}
+    Expected(T value) : value_(std::move(value)), has_value_(true) {}
+    Expected(Error error) : nothing_(), error_(std::move(error)) {}
 
-    bool has_value() const noexcept { return value_.has_value(); }
-    explicit operator bool() const noexcept { return has_value(); }
+    Expected(const Expected& other) : nothing_(), error_(other.error_) {
+        if (other.has_value_) construct(other.value_);
+    }
+    Expected(Expected&& other) noexcept : nothing_(), error_(std::move(other.error_)) {
+        if (other.has_value_) construct(std::move(other.value_));
+    }
+    Expected& operator=(Expected other) noexcept {
+        destroy();
+        error_ = std::move(other.error_);
+        if (other.has_value_) construct(std::move(other.value_));
+        return *this;
+    }
+    ~Expected() { destroy(); }
+
+    bool has_value() const noexcept { return has_value_; }
+    explicit operator bool() const noexcept { return has_value_; }
 
     /// Without a check, as with std::optional: only where has_value().
-    T& operator*() & noexcept { return *value_; }
-    const T& operator*() const& noexcept { return *value_; }
-    T&& operator*() && noexcept { return std::move(*value_); }
-    T* operator->() noexcept { return &*value_; }
-    const T* operator->() const noexcept { return &*value_; }
+    T& operator*() & noexcept { return value_; }
+    const T& operator*() const& noexcept { return value_; }
+    T&& operator*() && noexcept { return std::move(value_); }
+    T* operator->() noexcept { return &value_; }
+    const T* operator->() const noexcept { return &value_; }
 
     /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
-    T& value() & { return demand(), *value_; }
-    const T& value() const& { return demand(), *value_; }
-    T&& value() && { return demand(), std::move(*value_); }
+    T& value() & { return demand(), value_; }
+    const T& value() const& { return demand(), value_; }
+    T&& value() && { return demand(), std::move(value_); }
 
     /// What went wrong; an Error without a code where has_value().
     const Error& error() const& noexcept { return error_; }
@@ -130,10 +143,25 @@ class [[nodiscard]] Expected {
 
   private:
     void demand() const {
-        if (!has_value()) detail::raise(SpawnError(error_));
+        if (!has_value_) detail::raise(SpawnError(error_));
     }
-    std::optional<T> value_;
+    template <class From>
+    void construct(From&& from) {
+        ::new (static_cast<void*>(&value_)) T(std::forward<From>(from));
+        has_value_ = true;
+    }
+    void destroy() noexcept {
+        if (has_value_) value_.~T();
+        has_value_ = false;
+    }
+
+    // By hand: each std::optional<T> costs every user's compiler four times as much.
+    union {
+        char nothing_;
+        T value_;
+    };
     Error error_;
+    bool has_value_ = false;
 };
 
 /// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.

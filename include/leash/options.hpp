@@ -14,6 +14,7 @@
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/syscalls.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
 namespace leash {
@@ -28,13 +29,13 @@ class Env {
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     Env& set(std::string name, std::string value) & {
-        change(std::move(name), std::move(value));
+        change({std::move(name), std::move(value), false});
         return *this;
     }
     Env&& set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
 
     Env& unset(std::string name) & {
-        change(std::move(name), std::nullopt);
+        change({std::move(name), {}, true});
         return *this;
     }
     Env&& unset(std::string name) && { return std::move(unset(std::move(name))); }
@@ -42,7 +43,9 @@ class Env {
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
         for (const Change& one : changes_) {
-            if (one.first == name) return one.second;
+            if (one.name != name) continue;
+            if (one.removed) return std::nullopt;
+            return one.value;
         }
         if (!inherit_) return std::nullopt;
         char** const all = detail::sys::environment();
@@ -54,8 +57,11 @@ class Env {
     }
 
     bool is_inherited() const noexcept { return inherit_; }
-    /// Names with their new value, or nullopt for those to be left out; no name twice.
-    using Change = std::pair<std::string, std::optional<std::string>>;
+    /// A variable that is set, or removed. No name comes twice.
+    struct Change {
+        std::string name, value;
+        bool removed;
+    };
     const std::vector<Change>& changes() const noexcept { return changes_; }
 
     /// The "NAME=value" strings that the child gets.
@@ -66,7 +72,7 @@ class Env {
             if (!changes(name_of(*entry))) strings.emplace_back(*entry);
         }
         for (const Change& one : changes_) {
-            if (one.second) strings.push_back(one.first + '=' + *one.second);
+            if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
         }
         return strings;
     }
@@ -81,18 +87,18 @@ class Env {
     }
     bool changes(std::string_view name) const noexcept {
         for (const Change& one : changes_) {
-            if (one.first == name) return true;
+            if (one.name == name) return true;
         }
         return false;
     }
-    void change(std::string name, std::optional<std::string> value) {
+    void change(Change made) {
         for (Change& one : changes_) {
-            if (one.first == name) {
-                one.second = std::move(value);
+            if (one.name == made.name) {
+                one = std::move(made);
                 return;
             }
         }
-        changes_.emplace_back(std::move(name), std::move(value));
+        changes_.push_back(std::move(made));
     }
 
     bool inherit_;

@@ -12,6 +12,7 @@
 #include <leash/detail/plan.hpp>
 #include <leash/detail/posix/spawn.hpp>
 #include <leash/detail/pump.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/status.hpp>
@@ -115,7 +116,7 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal, std::string(signal_name(number)) + " to " + std::to_string(pid()),
+        return detail::make_error(error, Step::signal, detail::concat({signal_name(number), " to ", std::to_string(pid())}),
                                   error == ESRCH   ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");

@@ -8,6 +8,7 @@
 
 #include <leash/command.hpp>
 #include <leash/config.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/popen.hpp>
@@ -67,15 +68,12 @@ class ProcessFailed : public std::runtime_error {
 
   private:
     static std::string describe(const std::string& program, const Result& result) {
-        std::string text = "leash: \"" + program + "\" " + result.status.describe();
-        if (result.timed_out) text += ", timed out";
-        if (result.cancelled) text += ", cancelled";
         constexpr std::size_t most = 2000;
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
         if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        if (!tail.empty()) text += ": " + std::string(tail);
-        return text;
+        return detail::concat({"leash: \"", program, "\" ", result.status.describe(), result.timed_out ? ", timed out" : "",
+                               result.cancelled ? ", cancelled" : "", tail.empty() ? "" : ": ", tail});
     }
     Result result_;
 };

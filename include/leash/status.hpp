@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include <leash/config.hpp>
+#include <leash/detail/text.hpp>
 
 namespace leash {
 
@@ -75,10 +76,10 @@ class ExitStatus {
 
     /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
     std::string describe() const {
-        if (exited()) return "exited " + std::to_string(number_);
+        if (exited()) return detail::concat({"exited ", std::to_string(number_)});
         if (!signaled()) return "unknown";
-        return std::string("killed by ") + signal_name(number_) + " (" + std::to_string(number_) + ")" +
-               (core_ ? ", core dumped" : "");
+        return detail::concat({"killed by ", signal_name(number_), " (", std::to_string(number_), ")",
+                               core_ ? ", core dumped" : ""});
     }
 
     friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {

@@ -9,6 +9,7 @@
 #include <leash/command.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/program.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/stdio.hpp>
@@ -36,7 +37,7 @@ inline Expected<void> check_command(const std::vector<std::string>& argv, const 
         return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
     for (std::size_t i = 0; i < argv.size(); ++i) {
         if (has_nul(argv[i]))
-            return make_error(std::errc::invalid_argument, Step::command, "argument " + std::to_string(i),
+            return make_error(std::errc::invalid_argument, Step::command, concat({"argument ", std::to_string(i)}),
                               "a NUL byte cannot be passed");
     }
     if (has_nul(executable))
@@ -45,12 +46,12 @@ inline Expected<void> check_command(const std::vector<std::string>& argv, const 
 }
 
 inline Expected<void> check_environment(const Env& env) {
-    for (const auto& [name, value] : env.changes()) {
-        if (name.empty() || name.find('=') != std::string::npos || has_nul(name))
-            return make_error(std::errc::invalid_argument, Step::environment, name,
+    for (const Env::Change& one : env.changes()) {
+        if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
+            return make_error(std::errc::invalid_argument, Step::environment, one.name,
                               "a variable's name is not empty and has neither = nor NUL");
-        if (value && has_nul(*value))
-            return make_error(std::errc::invalid_argument, Step::environment, name, "a NUL byte cannot be passed");
+        if (has_nul(one.value))
+            return make_error(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
     }
     return {};
 }
@@ -72,9 +73,9 @@ inline Expected<void> check_times(const Options& options) {
 inline Expected<void> check_stream(const Stdio& stream, const char* name) {
     if (stream.is(Stdio::Kind::descriptor) && !os::is_open(stream.number))
         return make_error(std::errc::bad_file_descriptor, Step::redirect,
-                          std::string(name) + ": descriptor " + std::to_string(stream.number), "not open in the host");
+                          concat({name, ": descriptor ", std::to_string(stream.number)}), "not open in the host");
     if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
-        return make_error(std::errc::invalid_argument, Step::redirect, std::string(name) + ": " + stream.text,
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
                           "a path is not empty and has no NUL");
     return {};
 }
@@ -82,7 +83,7 @@ inline Expected<void> check_stream(const Stdio& stream, const char* name) {
 inline Expected<void> check_streams(const Options& options) {
     if (auto checked = check_stream(options.in, "in"); !checked) return checked;
     if (options.in.append)
-        return make_error(std::errc::invalid_argument, Step::redirect, "in: " + options.in.text, "input cannot be appended to");
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}), "input cannot be appended to");
     if (auto checked = check_stream(options.out, "out"); !checked) return checked;
     if (auto checked = check_stream(options.err, "err"); !checked) return checked;
 
@@ -97,7 +98,7 @@ inline Expected<void> check_streams(const Options& options) {
 inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     for (std::size_t i = 0; i < passes.size(); ++i) {
         const std::string subject =
-            "pass_fds: {" + std::to_string(passes[i].ours) + ", " + std::to_string(passes[i].theirs) + "}";
+            concat({"pass_fds: {", std::to_string(passes[i].ours), ", ", std::to_string(passes[i].theirs), "}"});
         if (!os::is_open(passes[i].ours))
             return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not open in the host");
         if (passes[i].theirs < 3)

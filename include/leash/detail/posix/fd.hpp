@@ -12,6 +12,7 @@
 
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/syscalls.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 
 namespace leash::detail::os {
@@ -96,7 +97,7 @@ inline Expected<PipeEnds> make_pipe(bool parent_writes, const char* stream) {
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
 inline Expected<Fd> open_file(const std::string& path, int flags, const char* stream) {
-    const std::string subject = std::string(stream) + ": " + path;
+    const std::string subject = concat({stream, ": ", path});
     int number;
     do number = sys::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
     while (number < 0 && errno == EINTR);

@@ -106,9 +106,12 @@ class Job {
         const Leader leader = over_ ? Leader::gone : look();
         if (leader == Leader::gone) return ESRCH;
         if (pid_ <= 1) return EPERM;  // 0 and -1 would mean the host's own group, and every process there is
-        if (sys::kill(target_, number) == 0) return 0;
+        int error = sys::kill(target_, number) == 0 ? 0 : errno;
+        // A leader may have moved to another group, as an interactive shell does; it is still ours.
+        if (has_group_ && leader == Leader::running && sys::getpgid(pid_) != pid_)
+            error = sys::kill(pid_, number) == 0 ? 0 : errno;
         // Darwin says EPERM of a group of which only zombies are left.
-        return errno == EPERM && leader == Leader::ended ? 0 : errno;
+        return error == EPERM && leader == Leader::ended ? 0 : error;
     }
 
     /// Once over: has the whole group vanished? Signals nothing: 0 only asks, and should the number be somebody

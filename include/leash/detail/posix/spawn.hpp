@@ -13,6 +13,7 @@
 #include <leash/detail/plan.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/program.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 
 #endif
@@ -181,14 +182,14 @@ class Attributes {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
-        ::sigemptyset(&none);
+        sigemptyset(&none);
         ::posix_spawnattr_setsigmask(&attributes_, &none);
         // Nothing ignored, but for what nohup and a shell's `&` set up on purpose. An ignored SIGPIPE would break
         // pipelines, an ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them
         // all also spares glibc half of its sigaction calls in the child.
         sigset_t defaults;
-        ::sigfillset(&defaults);
-        for (const int kept : {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP}) ::sigdelset(&defaults, kept);
+        sigfillset(&defaults);
+        for (const int kept : {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP}) sigdelset(&defaults, kept);
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
@@ -321,7 +322,7 @@ class Wiring {
             if (!is_target(from[i]) && from[i] < limit) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
-                return make_error(errno, Step::redirect, "descriptor " + std::to_string(from[i]), "could not be duplicated");
+                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}), "could not be duplicated");
             sources_[i] = staged.get();
             held_.push_back(std::move(staged));
         }

@@ -246,6 +246,11 @@ inline pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept 
     return ::wait4(pid, status, options, usage);
 }
 
+inline pid_t getpgid(pid_t pid) noexcept {
+    if (const int e = LEASH_FAULT("getpgid")) return fail(e);
+    return ::getpgid(pid);
+}
+
 inline int kill(pid_t pid, int signal) noexcept {
     if (const int e = LEASH_FAULT("kill")) return fail(e);
     return ::kill(pid, signal);
@@ -314,8 +319,8 @@ inline bool discards_child_status() noexcept {
 class NoSigpipe {
   public:
     NoSigpipe() noexcept {
-        ::sigemptyset(&pipe_);
-        ::sigaddset(&pipe_, SIGPIPE);
+        sigemptyset(&pipe_);
+        sigaddset(&pipe_, SIGPIPE);
         // One that is pending already is blocked already, and is the host's to keep.
         if (!is_pending()) active_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
     }
@@ -335,9 +340,9 @@ class NoSigpipe {
   private:
     static bool is_pending() noexcept {
         sigset_t pending;
-        ::sigemptyset(&pending);
+        sigemptyset(&pending);
         ::sigpending(&pending);
-        return ::sigismember(&pending, SIGPIPE) == 1;
+        return sigismember(&pending, SIGPIPE) == 1;
     }
     bool active_ = false;
     bool broken_ = false;
