@@ -166,7 +166,7 @@ class Popen {
             return !pump.out.is_open() && !pump.err.is_open() && pump.is_over();
         });
         if (ended) {
-            pump.settle(limit);
+            pump.settle();
             result.status = pump.job.status();
             result.out = pump.out.take_all();
             result.err = pump.err.take_all();
@@ -212,7 +212,7 @@ class Popen {
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit, bool settle) {
         if (!pump_) return ExitStatus();
         if (!pump_->drive({}, limit, [&] { return pump_->is_complete(); })) return std::nullopt;
-        if (settle) pump_->settle(limit);
+        if (settle) pump_->settle();
         return pump_->job.status();
     }
 
@@ -225,7 +225,7 @@ class Popen {
         pump.err.close();
         pump.begin_kill(std::chrono::seconds(5));
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
-        pump.settle(detail::Deadline::never());
+        pump.settle();
         pump_ = {};
     }
 

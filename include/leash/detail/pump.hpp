@@ -83,7 +83,8 @@ class Incoming {
         const Turn turn(lock_);
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && fd_.is_open(); ++round) {
-            if (read_once(keep) < size_) break;
+            const std::size_t asked = size_;
+            if (read_once(keep) < asked) break;
         }
         return true;
     }
@@ -95,11 +96,11 @@ class Incoming {
         const Turn turn(lock_);
         if (!fd_.is_open()) return;
         std::size_t left = os::bytes_waiting(fd_);
-        for (;;) {
+        for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
-            if (!fd_.is_open()) return;  // its end came after all
-            if (count == 0 || count >= left) break;
-            left -= count;
+            if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
+            if (count == 0 || last) break;
+            left -= count < left ? count : left;
         }
         held_.store(true, std::memory_order_relaxed);
         shut();
@@ -144,13 +145,11 @@ class Incoming {
             return 0;
         }
         const std::size_t count = static_cast<std::size_t>(n);
-        const bool full = count == size_;
         deliver(std::string_view(scratch_, count), keep);
-        if (full && size_ < largest) {
+        if (count == size_ && size_ < largest) {
             os::grow_pipe(fd_);
             delete[] std::exchange(scratch_, nullptr);
             size_ = largest;
-            return size_;  // there may well be more
         }
         return count;
     }
@@ -339,7 +338,10 @@ class Pump : public Counted {
                 if (!unclear) exit_index = set.readable(job.exit_handle());
                 blind |= exit_index < 0;
             }
-            set.wait(blind ? sooner(until, backoff.next()) : until);
+            // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
+            if (!next.by_exit && next.at.passed()) until = backoff.next();
+            else if (blind) until = sooner(until, backoff.next());
+            set.wait(until);
 
             look = exit_index < 0 || set.ready(exit_index);
             unclear = set.ready(exit_index) && !job.finish();
@@ -365,11 +367,12 @@ class Pump : public Counted {
     }
 
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
-    void settle(Deadline limit) {
+    void settle() {
+        Deadline limit;
         {
             os::Lock lock(mutex_);
             if (settled_ || phase_ != Phase::over) return;
-            limit = sooner(limit, phase_end_);
+            limit = phase_end_;
         }
         os::Backoff backoff;
         bool alive = false;
@@ -379,6 +382,7 @@ class Pump : public Counted {
             const bool late = limit.passed();
             if (round > 3 || late) alive = job.group_is_alive();
             if ((round > 3 && !alive) || late) break;
+            alive = false;
             os::WaitSet().wait(backoff.next());
         }
         os::Lock lock(mutex_);

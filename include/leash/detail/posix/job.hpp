@@ -128,7 +128,7 @@ class Job {
 
     /// Whether a member of the group is more than a zombie that its new parent has not reaped yet. May take
     /// milliseconds: it reads the list of processes. True where that cannot be told.
-    bool group_is_alive() noexcept { return group_vanished() ? false : any_alive(pid_); }
+    bool group_is_alive() noexcept { return !group_vanished() && any_alive(pid_) && !group_vanished(); }
 
   private:
     enum class Leader { running, ended, gone };
