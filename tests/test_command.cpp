@@ -1,0 +1,194 @@
+// tests/test_command.cpp - what is run: a list that no shell sees, or a script that says so.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <string_view>
+
+using leash::Step;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+
+/// What a NUL-separated text holds.
+Strings split_nul(const std::string& text) {
+    Strings list;
+    std::size_t from = 0;
+    for (std::size_t end; (end = text.find('\0', from)) != std::string::npos; from = end + 1)
+        list.push_back(text.substr(from, end - from));
+    return list;
+}
+
+/// The arguments as a child sees them.
+Strings seen(Strings arguments) {
+    const Census census;
+    Strings argv{support::helper(), "echo-args"};
+    for (std::string& one : arguments) argv.push_back(std::move(one));
+    const leash::Result result = leash::run(leash::args(std::move(argv)), support::capture(census));
+    CHECK(result.ok());
+    return split_nul(result.out);
+}
+
+leash::Error refusal(leash::Command command, leash::Options options = {}) {
+    const NothingLeft before;
+    auto refused = leash::try_run(std::move(command), std::move(options));
+    CHECK_FALSE(refused.has_value());
+    CHECK(before.holds());
+    return refused.error();
+}
+
+std::string every_byte() {
+    std::string all;
+    for (int byte = 1; byte < 256; ++byte) all += static_cast<char>(byte);
+    return all;
+}
+
+struct Converts {
+    operator std::string() const { return "converted"; }
+};
+
+}  // namespace
+
+TEST_CASE("a bare list never meets a shell") {
+    const Strings tempting{"$HOME",  "`id`",     "$(id)", "a;id", "a|id",   "a&&id", "*",  "~",   "a b",  " lead",
+                           "\"q\"",  "'q'",      "\\",    ">out", "<in",    "#c",    "!x", "-n",  "--",   "{a,b}",
+                           "line\nbreak", "tab\there", "%s",    "a=b",  "$1 \"$@\"", "&",     ";",  "()", "\r\n", "[a-z]"};
+    CHECK(seen(tempting) == tempting);
+}
+
+TEST_CASE("arguments of no length arrive, at the end too") {
+    const Strings with_empty{"", "a", "", "", "b", ""};
+    CHECK(seen(with_empty) == with_empty);
+}
+
+TEST_CASE("an argument arrives with every byte but NUL") {
+    const std::string all = every_byte();
+    const std::string backwards(all.rbegin(), all.rend());
+    CHECK(seen({all, backwards, all + all}) == Strings{all, backwards, all + all});
+}
+
+TEST_CASE("a long argument and many arguments arrive whole") {
+    Strings many;
+    for (int i = 0; i < 2000; ++i) many.push_back("argument " + std::to_string(i));
+    many.push_back(std::string(100'000, 'x'));
+    CHECK(seen(many) == many);
+}
+
+TEST_CASE("an argument is made from whatever is a string") {
+    const std::string text = "string";
+    const std::string_view view = std::string_view("a view of more").substr(0, 6);
+    const char* const pointer = "pointer";
+    const leash::Command list{"literal", text, view, pointer, Converts(), std::string("moved")};
+    CHECK(list.argv() == Strings{"literal", "string", "a view", "pointer", "converted", "moved"});
+    CHECK(leash::Arg(view).str() == "a view");
+    static_assert(!std::is_constructible_v<leash::Arg, std::nullptr_t>);
+    static_assert(!std::is_constructible_v<leash::Arg, int>);
+}
+
+TEST_CASE("args() takes a vector or a list, and a command copies and moves") {
+    const Strings argv{"program", "one", ""};
+    leash::Command command = leash::args(argv);
+    CHECK(command.argv() == argv);
+    CHECK(leash::args({"program", "one", ""}).argv() == argv);
+    const leash::Command copy = command;
+    CHECK(copy.argv() == argv);
+    const leash::Command moved = std::move(command);
+    CHECK(moved.argv() == argv);
+    CHECK(leash::args(argv).argv() == argv);
+}
+
+TEST_CASE("shell() is the shell's -c, and its parameters are data") {
+    CHECK(leash::shell("echo").argv() == Strings{"/bin/sh", "-c", "echo", "sh"});
+    CHECK(leash::shell("echo", {"a", std::string("b")}).argv() == Strings{"/bin/sh", "-c", "echo", "sh", "a", "b"});
+    CHECK(leash::shell("echo", Strings{"x"}).argv() == Strings{"/bin/sh", "-c", "echo", "sh", "x"});
+
+    const Census census;
+    const std::string evil = "; echo spliced $(echo run) `echo run` \" ' \n *";
+    const leash::Result result = leash::run(leash::shell("printf '%s|' \"$0\" \"$#\" \"$1\" \"$2\"", {evil, ""}),
+                                            support::capture(census));
+    CHECK(result.ok());
+    CHECK(result.out == "sh|2|" + evil + "||");
+    CHECK(result.err == "");
+}
+
+TEST_CASE("a shell does what a shell does, because it was asked to") {
+    const Census census;
+    const leash::Result result = leash::run(leash::shell("echo one | tr o 0; exit 5"), support::capture(census));
+    CHECK(result.out == "0ne\n");
+    CHECK(result.status.describe() == "exited 5");
+}
+
+TEST_CASE("shell_quote() makes one word of any text") {
+    CHECK(leash::shell_quote("") == "''");
+    CHECK(leash::shell_quote("plain") == "'plain'");
+    CHECK(leash::shell_quote("it's") == "'it'\\''s'");
+    CHECK(leash::shell_quote("''") == "''\\'''\\'''");
+
+    const Census census;
+    for (const std::string& text : {every_byte(), std::string(), std::string("'"), std::string("a\nb\n"),
+                                    std::string("$(id) `id` \"\\\" \\"), std::string("-n"), std::string("\\'")}) {
+        const auto result = leash::run(leash::shell("printf '%s.' " + leash::shell_quote(text)), support::capture(census));
+        CHECK(result.out == text + ".");
+    }
+}
+
+TEST_CASE("argv[0] is the caller's, also where another file is executed") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.executable = support::helper();
+    CHECK(leash::run({"a name of its own", "argv0"}, options).out == "a name of its own");
+    CHECK(leash::run({"", "argv0"}, options).out == "");
+    CHECK(leash::run(child({"argv0"}), support::capture(census)).out == support::helper());
+}
+
+TEST_CASE("a program looked up in PATH keeps its short name as argv[0]") {
+    const Census census;
+    const leash::Result result = leash::run({"sh", "-c", "echo $0"}, support::capture(census));
+    CHECK(result.out == "sh\n");
+}
+
+TEST_CASE("an empty list and an empty program are refused by name") {
+    const leash::Error empty = refusal(leash::args(Strings{}));
+    CHECK(empty.step == Step::command);
+    CHECK(empty.code == std::errc::invalid_argument);
+    CHECK(empty.message() == "leash: command: Invalid argument (the argument list is empty)");
+
+    const leash::Error nameless = refusal({"", "x"});
+    CHECK(nameless.step == Step::command);
+    CHECK(nameless.code == std::errc::invalid_argument);
+    CHECK(nameless.subject == "argument 0");
+}
+
+TEST_CASE("a NUL byte is refused, wherever it is, and never cuts an argument off") {
+    const std::string nul("a\0b", 3);
+    const leash::Error argument = refusal(leash::args(Strings{"true", "fine", nul}));
+    CHECK(argument.step == Step::command);
+    CHECK(argument.code == std::errc::invalid_argument);
+    CHECK(argument.subject == "argument 2");
+    CHECK(refusal(leash::args(Strings{nul})).subject == "argument 0");
+    CHECK(refusal(leash::shell("echo " + leash::shell_quote(nul))).step == Step::command);
+    CHECK(refusal(leash::shell("echo", Strings{nul})).step == Step::command);
+
+    leash::Options options;
+    options.executable = nul;
+    const leash::Error executable = refusal({"true"}, options);
+    CHECK(executable.step == Step::command);
+    CHECK(executable.subject == "executable");
+}
+
+TEST_CASE("an argument list over the system's limit is E2BIG, by name") {
+    const auto check = [](Strings argv) {
+        const leash::Error error = refusal(leash::args(std::move(argv)));
+        CHECK(error.code == std::errc::argument_list_too_long);
+        CHECK(error.step == Step::spawn);
+        CHECK(error.message().find("exceed the system's limit") != std::string::npos);
+    };
+    check({support::helper(), std::string(std::size_t{4} << 20, 'x')});  // one string: 128 KiB on Linux
+    Strings many(400, std::string(100'000, 'x'));                  // all together: 6 MiB at most on Linux
+    many.front() = support::helper();
+    check(std::move(many));
+}

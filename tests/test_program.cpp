@@ -1,0 +1,267 @@
+// tests/test_program.cpp - which file is executed, and what is said where none can be.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <atomic>
+
+using leash::Step;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::TemporaryDirectory;
+
+namespace {
+
+/// A script that says a word: how the tests see which file was taken.
+std::string says(const std::string& word) { return "#!/bin/sh\necho " + word + "\n"; }
+
+/// Runs `name` with this PATH in the child; what it said, or what was wrong with starting it.
+std::string looked_up(const std::string& name, const std::string& path, const std::string& cwd = "") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.env.set("PATH", path);
+    options.cwd = cwd;
+    auto result = leash::try_run(leash::args({name}), options);
+    if (!result) return result.error().message();
+    return result->out.substr(0, result->out.find('\n'));
+}
+
+leash::Error refusal(leash::Command command, leash::Options options = {}) {
+    const NothingLeft before;
+    auto refused = leash::try_run(std::move(command), std::move(options));
+    CHECK_FALSE(refused.has_value());
+    CHECK(before.holds());
+    return refused.error();
+}
+
+}  // namespace
+
+TEST_CASE("a program is looked up in the PATH that the child has, in its order") {
+    const TemporaryDirectory directory;
+    const std::string a = directory.directory("a"), b = directory.directory("b");
+    directory.file("a/leash-tool", says("a"), 0755);
+    directory.file("b/leash-tool", says("b"), 0755);
+    CHECK(looked_up("leash-tool", a + ":" + b) == "a");
+    CHECK(looked_up("leash-tool", b + ":" + a) == "b");
+    CHECK(looked_up("leash-tool", "/nowhere:" + b) == "b");
+
+    // not the host's: there it is not to be found, and it stays so
+    const leash::Error error = refusal({"leash-tool"});
+    CHECK(error.code == std::errc::no_such_file_or_directory);
+    CHECK(error.step == Step::program);
+    CHECK(error.subject == "leash-tool");
+    CHECK(std::string(error.hint) == "not found in the child's PATH");
+}
+
+TEST_CASE("a program is not looked up in the host's PATH where the child has another") {
+    leash::Options options;
+    options.env.set("PATH", "/nowhere");
+    CHECK(refusal({"sh", "-c", ":"}, options).code == std::errc::no_such_file_or_directory);
+}
+
+TEST_CASE("without a PATH a program is looked up in the system's default one") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.env = census.mark(leash::Env::empty());
+    CHECK(leash::run({"sh", "-c", "echo here"}, options).out == "here\n");
+    options.env = census.env().unset("PATH");
+    CHECK(leash::run({"sh", "-c", "echo here"}, options).out == "here\n");
+    options.env = leash::Env::empty();
+    CHECK(refusal({"leash-no-such-tool"}, options).code == std::errc::no_such_file_or_directory);
+}
+
+TEST_CASE("an empty PATH, and an empty member of one, mean the host's directory") {
+    const TemporaryDirectory directory;
+    directory.directory("elsewhere");
+    directory.file("leash-tool", says("here"), 0755);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::chdir(directory.path().c_str()) != 0) return "chdir";
+        for (const char* const path : {"", ":/nowhere", "/nowhere:", "/nowhere::/nowhere", ":"}) {
+            if (looked_up("leash-tool", path) != "here") return std::string("PATH=") + path;
+            // also where the child starts elsewhere
+            if (looked_up("leash-tool", path, directory / "elsewhere") != "here") return std::string("cwd, PATH=") + path;
+        }
+        return "";
+    });
+    CHECK(wrong == "");
+    // and nothing else: here there is no such file
+    CHECK(looked_up("leash-tool", "").find("No such file") != std::string::npos);
+}
+
+TEST_CASE("a relative member of PATH and a relative path count from the host's directory, not from cwd") {
+    const TemporaryDirectory directory;
+    directory.directory("bin");
+    directory.directory("other");
+    directory.directory("other/bin");
+    directory.file("bin/leash-tool", says("host"), 0755);
+    directory.file("other/bin/leash-tool", says("child"), 0755);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::chdir(directory.path().c_str()) != 0) return "chdir";
+        HOST_NEEDS(looked_up("leash-tool", "bin") == "host");
+        HOST_NEEDS(looked_up("leash-tool", "bin", directory / "other") == "host");
+        HOST_NEEDS(looked_up("bin/leash-tool", "/nowhere") == "host");
+        HOST_NEEDS(looked_up("bin/leash-tool", "/nowhere", "other") == "host");
+        HOST_NEEDS(looked_up("./bin/leash-tool", "/nowhere", "other") == "host");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a name with a slash is not looked up") {
+    const TemporaryDirectory directory;
+    directory.directory("sub");
+    directory.file("sub/leash-tool", says("found"), 0755);
+    const std::string said = looked_up("sub/leash-tool", directory.path());
+    CHECK(said.find("leash: program \"sub/leash-tool\": No such file") == 0);
+}
+
+TEST_CASE("directories with the program's name are passed over") {
+    const TemporaryDirectory directory;
+    const std::string a = directory.directory("a"), b = directory.directory("b");
+    directory.directory("a/leash-tool");
+    CHECK(looked_up("leash-tool", a).find("No such file") != std::string::npos);
+    directory.file("b/leash-tool", says("b"), 0755);
+    CHECK(looked_up("leash-tool", a + ":" + b) == "b");
+    // named outright it is an error of the program's
+    const leash::Error error = refusal(leash::args({a}));
+    CHECK(error.step == Step::program);
+    CHECK(error.subject == a);
+    CHECK((error.code == std::errc::is_a_directory || error.code == std::errc::permission_denied));
+}
+
+TEST_CASE("what may not be executed is passed over, and remembered where nothing better follows") {
+    const TemporaryDirectory directory;
+    const std::string a = directory.directory("a"), b = directory.directory("b"), c = directory.directory("c");
+    directory.file("a/leash-tool", says("a"), 0644);
+    directory.file("b/leash-tool", says("b"), 0755);
+    CHECK(looked_up("leash-tool", a + ":" + b) == "b");
+
+    leash::Options options;
+    options.env.set("PATH", a + ":" + c);
+    const leash::Error error = refusal({"leash-tool"}, options);
+    CHECK(error.code == std::errc::permission_denied);
+    CHECK(error.step == Step::program);
+    CHECK(error.subject == "leash-tool");
+    CHECK(std::string(error.hint) == "found in PATH, but not executable");
+
+    const leash::Error outright = refusal(leash::args({a + "/leash-tool"}));
+    CHECK(outright.code == std::errc::permission_denied);
+    CHECK(outright.step == Step::program);
+    CHECK(outright.subject == a + "/leash-tool");
+}
+
+TEST_CASE("a missing program is told by its path") {
+    for (const char* const path : {"/no/such/leash-program", "no/such", "/etc/passwd/x"}) {
+        const leash::Error error = refusal(leash::args({path}));
+        CHECK(error.step == Step::program);
+        CHECK(error.subject == path);
+        CHECK((error.code == std::errc::no_such_file_or_directory || error.code == std::errc::not_a_directory));
+    }
+    leash::Options options;
+    options.executable = "/no/such/leash-program";
+    CHECK(refusal({"true"}, options).subject == "/no/such/leash-program");
+    CHECK(refusal(leash::args({"/" + std::string(5000, 'x')})).code == std::errc::filename_too_long);
+
+    const TemporaryDirectory directory;
+    REQUIRE(::symlink((directory / "loop").c_str(), (directory / "loop").c_str()) == 0);
+    REQUIRE(::symlink("/no/such/target", (directory / "dangling").c_str()) == 0);
+    CHECK(refusal(leash::args({directory / "loop"})).code == std::errc::too_many_symbolic_link_levels);
+    CHECK(refusal(leash::args({directory / "dangling"})).code == std::errc::no_such_file_or_directory);
+}
+
+TEST_CASE("a file that is neither a binary nor a script with #! is ENOEXEC, and no shell is tried") {
+    const TemporaryDirectory directory;
+    const std::string script = directory.file("script", "echo this must not run\n", 0755);
+    const leash::Error error = refusal(leash::args({script}));
+    CHECK(error.code == std::errc::executable_format_error);
+    CHECK(error.step == Step::program);
+    CHECK(error.subject == script);
+    CHECK(std::string(error.hint).find("#!") != std::string::npos);
+
+    const std::string empty = directory.file("empty", "", 0755);
+    CHECK(refusal(leash::args({empty})).code == std::errc::executable_format_error);
+    const std::string junk = directory.file("junk", std::string("\x7f" "ELF\0\0\0", 7), 0755);
+    const leash::Error broken = refusal(leash::args({junk}));
+    CHECK(broken.step == Step::program);
+    CHECK(broken.subject == junk);
+}
+
+TEST_CASE("a missing interpreter is told by its own path, not as a missing program") {
+    const TemporaryDirectory directory;
+    const std::string script = directory.file("script", "#! /no/such/interpreter -x\necho\n", 0755);
+    const leash::Error error = refusal(leash::args({script}));
+    CHECK(error.step == Step::interpreter);
+    CHECK(error.subject == "/no/such/interpreter");
+    CHECK(error.code == std::errc::no_such_file_or_directory);
+
+    const std::string forbidden = directory.file("interpreter", "x", 0644);
+    const std::string other = directory.file("other", "#!" + forbidden + "\n", 0755);
+    const leash::Error refused = refusal(leash::args({other}));
+    CHECK(refused.step == Step::interpreter);
+    CHECK(refused.subject == forbidden);
+    CHECK(refused.code == std::errc::permission_denied);
+}
+
+TEST_CASE("a missing interpreter and a missing program are told apart from a missing cwd") {
+    const TemporaryDirectory directory;
+    const std::string script = directory.file("script", "#!/no/such/interpreter\n", 0755);
+    leash::Options options;
+    options.cwd = directory.path();
+    CHECK(refusal(leash::args({script}), options).step == Step::interpreter);
+    CHECK(refusal({"/no/such/program"}, options).step == Step::program);
+    options.cwd = directory / "missing";
+    CHECK(refusal({"/bin/sh", "-c", ":"}, options).step == Step::cwd);
+}
+
+TEST_CASE("an interpreter that ends in a carriage return is called so") {
+    const TemporaryDirectory directory;
+    const std::string script = directory.file("script", "#!/bin/sh\r\necho hello\r\n", 0755);
+    const leash::Error error = refusal(leash::args({script}));
+    CHECK(error.step == Step::interpreter);
+    CHECK(error.subject == "/bin/sh\r");
+    CHECK(error.message().find("carriage return") != std::string::npos);
+}
+
+TEST_CASE("a program that somebody is about to finish writing is waited for a little, and then named") {
+    const TemporaryDirectory directory;
+    const std::string program = directory.file("program", support::read_file(support::helper()), 0755);
+    int writer = ::open(program.c_str(), O_WRONLY | O_CLOEXEC);
+    REQUIRE(writer >= 0);
+    {
+        // what the kernel itself says: there were versions that let it pass
+        pid_t plain = 0;
+        char name[] = "program";
+        char* argv[] = {name, nullptr};
+        const int error = ::posix_spawn(&plain, program.c_str(), nullptr, nullptr, argv, environ);
+        if (error == 0) ::waitpid(plain, nullptr, 0);
+        if (error != ETXTBSY) {
+            ::close(writer);
+            MESSAGE("this kernel executes files that are open for writing");
+            return;
+        }
+    }
+    SUBCASE("it stays open: ETXTBSY, by name") {
+        const auto refused = leash::try_run(leash::args({program, "exit", "0"}));
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == std::errc::text_file_busy);
+        CHECK(refused.error().step == Step::program);
+        CHECK(refused.error().subject == program);
+    }
+    SUBCASE("it is closed soon: it starts") {
+        // Where the machine is so busy that the other thread comes too late, the answer is ETXTBSY: not this test's.
+        bool started = false;
+        for (int round = 0; round < 20 && !started; ++round) {
+            std::thread closer([&] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(10));
+                ::close(writer);
+            });
+            const auto result = leash::try_run(leash::args({program, "exit", "0"}));
+            closer.join();
+            writer = ::open(program.c_str(), O_WRONLY | O_CLOEXEC);
+            started = result && result->ok();
+        }
+        CHECK(started);
+    }
+    ::close(writer);
+}
