@@ -1,0 +1,565 @@
+// tests/test_options.cpp - everything about a job but its command.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <limits>
+
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+
+using leash::Env;
+using leash::Group;
+using leash::Step;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::TemporaryDirectory;
+using namespace std::chrono_literals;
+
+namespace {
+
+leash::Error refusal(leash::Options options, leash::Command command = child({"exit", "0"})) {
+    const NothingLeft before;
+    auto refused = leash::Popen::try_spawn(std::move(command), std::move(options));
+    CHECK_FALSE(refused.has_value());
+    CHECK(before.holds());
+    return refused.error();
+}
+
+/// The child's environment, sorted.
+std::set<std::string> seen(const Env& env) {
+    leash::Options options;
+    options.out = leash::piped;
+    options.env = env;
+    const std::string text = leash::run(child({"env"}), options).out;
+    std::set<std::string> all;
+    std::size_t from = 0;
+    for (std::size_t end; (end = text.find('\0', from)) != std::string::npos; from = end + 1)
+        CHECK(all.insert(text.substr(from, end - from)).second);  // no entry twice
+    return all;
+}
+
+std::set<std::string> of_host() {
+    std::set<std::string> all;
+    for (char** entry = environ; *entry != nullptr; ++entry) all.insert(*entry);
+    return all;
+}
+
+/// The ids that a child prints: pid, group, session, parent.
+struct Ids {
+    pid_t pid = 0, group = 0, session = 0, parent = 0;
+};
+Ids ids_with(leash::Options options) {
+    options.out = leash::piped;
+    const auto list = support::words(leash::run(child({"ids"}), std::move(options)).out);
+    if (list.size() != 4) return {};
+    return {std::atoi(list[0].c_str()), std::atoi(list[1].c_str()), std::atoi(list[2].c_str()), std::atoi(list[3].c_str())};
+}
+
+/// In a host of its own session: a pseudo-terminal that controls it, as its standard input. The master, or -1.
+int controlling_terminal() {
+    ::signal(SIGHUP, SIG_IGN);  // the end of the session must not take the test for a casualty
+    if (::setsid() < 0) return -1;
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) return -1;
+    const char* const name = ::ptsname(master);
+    if (name == nullptr) return -1;
+    const int terminal = ::open(name, O_RDWR);
+    if (terminal < 0) return -1;
+    ::ioctl(terminal, TIOCSCTTY, 0);
+    if (::tcgetpgrp(terminal) != ::getpgrp()) return -1;
+    ::dup2(terminal, 0);
+    if (terminal > 2) ::close(terminal);
+    return master;
+}
+
+}  // namespace
+
+// ---- the defaults
+
+TEST_CASE("the defaults are those that are documented") {
+    const leash::Options options;
+    CHECK(options.in.is(leash::Input::Kind::null));
+    CHECK(options.out.is(leash::Output::Kind::inherit));
+    CHECK(options.err.is(leash::Output::Kind::inherit));
+    CHECK(options.cwd == "");
+    CHECK(options.env.is_inherited());
+    CHECK(options.env.changes().empty());
+    CHECK(options.executable == "");
+    CHECK(options.pass_fds.empty());
+    CHECK(options.group == Group::own);
+    CHECK(options.stragglers == leash::Stragglers::kill);
+    CHECK(options.timeout.is_none());
+    CHECK(options.grace.length() == 1s);
+    CHECK(options.drain.length() == 200ms);
+    CHECK(options.max_output == SIZE_MAX);
+    CHECK_FALSE(options.cancel.has_value());
+}
+
+#if __cplusplus >= 202002L
+TEST_CASE("the fields can be named, in their order") {
+    const Census census;
+    const leash::Result result = leash::run(
+        child({"print", "x"}),
+        {.in = leash::null, .out = leash::piped, .err = leash::to_out, .cwd = "/",
+         .env = census.mark(Env::inherited().set("A", "1").unset("B")), .executable = support::helper(), .pass_fds = {{2, 3}},
+         .group = Group::own, .stragglers = leash::Stragglers::kill, .timeout = 60s, .grace = 1s, .drain = 200ms,
+         .max_output = 100, .cancel = leash::Cancel()});
+    CHECK(result.out == "x");
+    CHECK(leash::run(child({"exit", "0"}), {.timeout = 60s}).ok());
+}
+#endif
+
+// ---- the environment
+
+TEST_CASE("by default a child has the host's environment, as it is when the job starts") {
+    ::setenv("LEASH_TEST_VARIABLE", "one", 1);
+    CHECK(seen(Env::inherited()) == of_host());
+    const Env env = Env::inherited();
+    ::setenv("LEASH_TEST_VARIABLE", "two", 1);
+    CHECK(seen(env).count("LEASH_TEST_VARIABLE=two") == 1);
+    CHECK(env.get("LEASH_TEST_VARIABLE") == std::string("two"));
+    ::unsetenv("LEASH_TEST_VARIABLE");
+    CHECK_FALSE(env.get("LEASH_TEST_VARIABLE").has_value());
+}
+
+TEST_CASE("changes come on top, the last word on a name counts, and the host's own stays as it is") {
+    ::setenv("LEASH_TEST_KEPT", "kept", 1);
+    ::setenv("LEASH_TEST_CHANGED", "old", 1);
+    ::setenv("LEASH_TEST_GONE", "there", 1);
+    const std::set<std::string> before = of_host();
+    Env env = Env::inherited();
+    env.set("LEASH_TEST_CHANGED", "x").set("LEASH_TEST_CHANGED", "new").unset("LEASH_TEST_GONE").set("LEASH_TEST_NEW", "a=b c");
+    env.set("LEASH_TEST_EMPTY", "").unset("LEASH_TEST_NONE").set("LEASH_TEST_BACK", "x").unset("LEASH_TEST_BACK");
+    std::set<std::string> expected = before;
+    expected.erase("LEASH_TEST_CHANGED=old");
+    expected.erase("LEASH_TEST_GONE=there");
+    expected.insert({"LEASH_TEST_CHANGED=new", "LEASH_TEST_NEW=a=b c", "LEASH_TEST_EMPTY="});
+    CHECK(seen(env) == expected);
+    const auto built = env.build();
+    CHECK(std::set<std::string>(built.begin(), built.end()) == expected);
+    CHECK(of_host() == before);
+
+    CHECK(env.get("LEASH_TEST_KEPT") == std::string("kept"));
+    CHECK(env.get("LEASH_TEST_CHANGED") == std::string("new"));
+    CHECK(env.get("LEASH_TEST_EMPTY") == std::string());
+    CHECK_FALSE(env.get("LEASH_TEST_GONE").has_value());
+    CHECK_FALSE(env.get("LEASH_TEST_BACK").has_value());
+    CHECK_FALSE(env.get("LEASH_TEST_KEP").has_value());
+    CHECK(env.changes().size() == 6);
+    ::unsetenv("LEASH_TEST_KEPT");
+    ::unsetenv("LEASH_TEST_CHANGED");
+    ::unsetenv("LEASH_TEST_GONE");
+}
+
+TEST_CASE("an empty environment is empty") {
+    CHECK(seen(Env::empty()).empty());
+    CHECK(seen(Env::empty().set("A", "1").set("B", "2").unset("A")) == std::set<std::string>{"B=2"});
+    CHECK_FALSE(Env::empty().get("PATH").has_value());
+    CHECK_FALSE(Env::empty().is_inherited());
+    CHECK(Env::empty().set("A", "1").get("A") == std::string("1"));
+    CHECK(Env::empty().build().empty());
+}
+
+TEST_CASE("odd entries in the host's environment are passed on and hurt nobody") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        static char no_equals[] = "NOEQUALS", twice1[] = "TWICE=1", twice2[] = "TWICE=2", odd[] = "=odd=1", a[] = "A=1";
+        static char* odd_environment[] = {no_equals, twice1, twice2, odd, a, nullptr};
+        environ = odd_environment;
+        leash::Options options;
+        options.out = leash::piped;
+        options.env = Env::inherited().set("A", "2").set("NOEQUALS", "x");
+        const auto child_sees = [&] {
+            std::string out = leash::run(child({"env"}), options).out;
+            for (char& c : out) c = c == '\0' ? '|' : c;
+            return out;
+        };
+        HOST_NEEDS(child_sees() == "NOEQUALS|TWICE=1|TWICE=2|=odd=1|A=2|NOEQUALS=x|");
+        options.env = Env::inherited().unset("TWICE");
+        HOST_NEEDS(child_sees() == "NOEQUALS|=odd=1|A=1|");
+        HOST_NEEDS(Env::inherited().get("TWICE") == std::string("1"));
+        HOST_NEEDS(!Env::inherited().get("NOEQUALS"));
+        environ = nullptr;
+        options.env = Env::inherited();
+        HOST_NEEDS(child_sees() == "");
+        options.env.set("B", "1");
+        HOST_NEEDS(child_sees() == "B=1|");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a variable's name that cannot be one, and a NUL, are refused by name") {
+    const std::string nul("a\0b", 3);
+    for (const std::string& name : {std::string(), std::string("A=B"), std::string("="), nul}) {
+        leash::Options options;
+        options.env.set(name, "value");
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::environment);
+        CHECK(error.code == std::errc::invalid_argument);
+        CHECK(error.subject == name);
+        options = {};
+        options.env.unset(name);
+        CHECK(refusal(options).step == Step::environment);
+    }
+    leash::Options options;
+    options.env.set("NAME", nul);
+    const leash::Error error = refusal(options);
+    CHECK(error.step == Step::environment);
+    CHECK(error.subject == "NAME");
+}
+
+TEST_CASE("an environment of 2 MB arrives where the system's limit allows it, and is E2BIG where not") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        leash::Options options;
+        options.out = leash::piped;
+        options.env = Env::empty();
+        for (int i = 0; i < 20; ++i) options.env.set("V" + std::to_string(i), std::string(100'000, 'x'));
+        rlimit stack{};
+        ::getrlimit(RLIMIT_STACK, &stack);
+        // The limit is a quarter of the stack's, and 6 MiB at most.
+        rlimit large = stack;
+        large.rlim_cur = stack.rlim_max;
+        ::setrlimit(RLIMIT_STACK, &large);
+        if (large.rlim_cur == RLIM_INFINITY || large.rlim_cur >= (rlim_t{16} << 20)) {
+            const auto result = leash::try_run(child({"env"}), options);
+            HOST_NEEDS(result.has_value());
+            HOST_NEEDS(result->out.size() > 2'000'000);
+        }
+        for (int i = 20; i < 100; ++i) options.env.set("V" + std::to_string(i), std::string(100'000, 'x'));
+        const auto refused = leash::try_run(child({"env"}), options);
+        HOST_NEEDS(!refused.has_value());
+        HOST_NEEDS(refused.error().code == std::errc::argument_list_too_long);
+        HOST_NEEDS(refused.error().step == Step::spawn);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+// ---- cwd
+
+TEST_CASE("cwd is the child's directory, and not the host's") {
+    const Census census;
+    const TemporaryDirectory directory;
+    char before[4096];
+    REQUIRE(::getcwd(before, sizeof before) != nullptr);
+    leash::Options options = support::capture(census);
+    options.cwd = directory.path();
+    CHECK(leash::run(child({"pwd"}), options).out == directory.path());
+    options.cwd = "/";
+    CHECK(leash::run(child({"pwd"}), options).out == "/");
+    options.cwd = "";
+    CHECK(leash::run(child({"pwd"}), options).out == before);
+    char after[4096];
+    REQUIRE(::getcwd(after, sizeof after) != nullptr);
+    CHECK(std::string(before) == after);
+}
+
+TEST_CASE("a relative cwd counts from the host's directory") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string sub = directory.directory("sub");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::chdir(directory.path().c_str()) != 0) return "chdir";
+        leash::Options options = support::capture(census);
+        options.cwd = "sub";
+        HOST_NEEDS(leash::run(child({"pwd"}), options).out == sub);
+        options.cwd = "sub/..";
+        HOST_NEEDS(leash::run(child({"pwd"}), options).out == directory.path());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a cwd that is missing, a file, or closed to us is told as the cwd's fault") {
+    const TemporaryDirectory directory;
+    leash::Options options;
+    options.cwd = directory / "missing";
+    leash::Error error = refusal(options);
+    CHECK(error.step == Step::cwd);
+    CHECK(error.code == std::errc::no_such_file_or_directory);
+    CHECK(error.subject == directory / "missing");
+
+    options.cwd = directory.file("file", "x");
+    error = refusal(options);
+    CHECK(error.step == Step::cwd);
+    CHECK(error.code == std::errc::not_a_directory);
+    CHECK(error.subject == directory / "file");
+
+    options.cwd = std::string("a\0b", 3);
+    CHECK(refusal(options).step == Step::cwd);
+
+    // Root may enter everything: as nobody, then.
+    const std::string closed = directory.directory("closed", 0000);
+    const std::string unreadable = directory.directory("unreadable", 0711);
+    ::chmod(directory.path().c_str(), 0755);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return "";
+        leash::Options as_nobody;
+        as_nobody.out = leash::piped;
+        as_nobody.cwd = closed;
+        const auto refused = leash::try_run({"/bin/sh", "-c", "pwd"}, as_nobody);
+        HOST_NEEDS(!refused.has_value());
+        HOST_NEEDS(refused.error().step == Step::cwd);
+        HOST_NEEDS(refused.error().code == std::errc::permission_denied);
+        HOST_NEEDS(refused.error().subject == closed);
+        // one that may be entered but not be listed is fine
+        as_nobody.cwd = unreadable;
+        HOST_NEEDS(leash::run({"/bin/sh", "-c", "pwd"}, as_nobody).out == unreadable + "\n");
+        return "";
+    });
+    CHECK(wrong == "");
+    ::chmod(closed.c_str(), 0755);
+}
+
+// ---- executable
+
+TEST_CASE("executable is the file to run, looked up as argv[0] would be") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.executable = "sh";
+    CHECK(leash::run({"no-such-program", "-c", "echo $0"}, options).out == "no-such-program\n");
+    options.executable = "/no/such/program";
+    const leash::Error error = refusal(options, {"sh", "-c", ":"});
+    CHECK(error.step == Step::program);
+    CHECK(error.subject == "/no/such/program");
+}
+
+// ---- descriptors
+
+TEST_CASE("a passed descriptor arrives under its number, and the host's stays as it is") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const int log = ::open((directory / "log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(log >= 0);
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.pass_fds = {{log, 3}, {log, 17}, {log, 5}};
+    CHECK(leash::run(child({"print-to", "3", "a", "17", "b", "5", "c"}), options).ok());
+    CHECK(support::read_file(directory / "log") == "abc");
+    const std::string open = leash::run(child({"fds"}), options).out;
+    const std::string name = " " + directory / "log";
+    CHECK(open.find("\n3" + name + "\n5" + name + "\n17" + name + "\n") != std::string::npos);
+    CHECK(::fcntl(log, F_GETFD) == FD_CLOEXEC);
+    CHECK(before.holds());
+    ::close(log);
+}
+
+TEST_CASE("a bad pass is refused with both its numbers") {
+    const int closed = ::fcntl(0, F_DUPFD_CLOEXEC, 50);
+    ::close(closed);
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const auto refuse = [](std::vector<leash::PassFd> passes) {
+        leash::Options options;
+        options.pass_fds = std::move(passes);
+        return refusal(options);
+    };
+    leash::Error error = refuse({{closed, 3}});
+    CHECK(error.step == Step::redirect);
+    CHECK(error.code == std::errc::bad_file_descriptor);
+    CHECK(error.subject == "pass_fds: {" + std::to_string(closed) + ", 3}");
+    CHECK(refuse({{-1, 3}}).code == std::errc::bad_file_descriptor);
+
+    for (const int target : {-1, 0, 1, 2}) {
+        error = refuse({{0, target}});
+        CHECK(error.step == Step::redirect);
+        CHECK(error.code == std::errc::invalid_argument);
+        CHECK(error.subject == "pass_fds: {0, " + std::to_string(target) + "}");
+    }
+    error = refuse({{0, 3}, {1, 4}, {2, 3}});
+    CHECK(error.code == std::errc::invalid_argument);
+    CHECK(error.subject == "pass_fds: {2, 3}");
+    if (limit.rlim_cur < 1'000'000'000) {
+        error = refuse({{0, static_cast<int>(limit.rlim_cur)}});
+        CHECK(error.step == Step::redirect);
+        CHECK(error.code == std::errc::bad_file_descriptor);
+    }
+    CHECK(refuse({{0, std::numeric_limits<int>::max()}}).step == Step::redirect);
+}
+
+// ---- the group
+
+TEST_CASE("a job has a group of its own in the host's session, from its first instruction") {
+    const Ids ids = ids_with({});
+    CHECK(ids.pid > 1);
+    CHECK(ids.group == ids.pid);
+    CHECK(ids.group != ::getpgrp());
+    CHECK(ids.session == ::getsid(0));
+    CHECK(ids.parent == ::getpid());
+}
+
+TEST_CASE("an inherited group is the host's") {
+    leash::Options options;
+    options.group = Group::inherited;
+    const Ids ids = ids_with(options);
+    CHECK(ids.pid != ids.group);
+    CHECK(ids.group == ::getpgrp());
+    CHECK(ids.session == ::getsid(0));
+}
+
+TEST_CASE("a session of its own is one, and a group with it") {
+    leash::Options options;
+    options.group = Group::session;
+    const Ids ids = ids_with(options);
+    CHECK(ids.session == ids.pid);
+    CHECK(ids.group == ids.pid);
+    CHECK(ids.session != ::getsid(0));
+    leash::Popen p(child({"sleep"}), options);
+    CHECK(::getsid(p.pid()) == p.pid());
+    CHECK(p.kill().has_value());
+    CHECK(p.wait().signal() == SIGKILL);
+}
+
+// ---- times
+
+TEST_CASE("times that make no sense are refused by name") {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    for (const leash::Timeout time : {leash::Timeout(0s), leash::Timeout(-1ns), leash::Timeout(std::chrono::hours::min()),
+                                      leash::Timeout(std::chrono::duration<double>(nan))}) {
+        leash::Options options;
+        options.timeout = time;
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::options);
+        CHECK(error.code == std::errc::invalid_argument);
+        CHECK(error.subject == "timeout");
+    }
+    for (const leash::Timeout time : {leash::Timeout(-1ns), leash::Timeout(std::chrono::duration<double>(nan)),
+                                      leash::Timeout(std::chrono::nanoseconds::max()), leash::Timeout::none(),
+                                      leash::Timeout(std::chrono::duration<double>(1e300))}) {
+        leash::Options options;
+        options.grace = time;
+        leash::Error error = refusal(options);
+        CHECK(error.step == Step::options);
+        CHECK(error.subject == "grace");
+        options = {};
+        options.drain = time;
+        error = refusal(options);
+        CHECK(error.step == Step::options);
+        CHECK(error.subject == "drain");
+    }
+}
+
+TEST_CASE("a timeout of the largest duration is no timeout, and graces and drains of nothing are fine") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    for (const leash::Timeout none : {leash::Timeout(std::chrono::nanoseconds::max()), leash::Timeout(std::chrono::hours::max()),
+                                      leash::Timeout(std::chrono::duration<double>(std::numeric_limits<double>::infinity()))}) {
+        options.timeout = none;
+        options.grace = 0s;
+        options.drain = 0s;
+        const leash::Result result = leash::run(child({"print", "x"}), options);
+        CHECK(result.ok());
+        CHECK(result.out == "x");
+    }
+}
+
+// ---- max_output
+
+TEST_CASE("past max_output the head is kept, the rest is read and dropped, and the result says so") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.max_output = 1000;
+    SUBCASE("run") {
+        const leash::Result result = leash::run(child({"write-both", "3000000"}), options);
+        CHECK(result.ok());  // it was never blocked
+        CHECK((result.out == support::pattern(1000)));
+        CHECK((result.err == support::pattern(1000)));
+        CHECK(result.out_truncated);
+        CHECK(result.err_truncated);
+    }
+    SUBCASE("communicate") {
+        leash::Popen p(child({"write", "3000000", "2"}), options);
+        const leash::Captured captured = p.communicate();
+        CHECK(captured.status->success());
+        CHECK(captured.out == "");
+        CHECK_FALSE(captured.out_truncated);
+        CHECK((captured.err == support::pattern(1000)));
+        CHECK(captured.err_truncated);
+    }
+    SUBCASE("exactly so much is not truncated") {
+        const leash::Result result = leash::run(child({"write", "1000"}), options);
+        CHECK((result.out == support::pattern(1000)));
+        CHECK_FALSE(result.out_truncated);
+        CHECK(leash::run(child({"write", "1001"}), options).out_truncated);
+    }
+    SUBCASE("nothing may be kept") {
+        options.max_output = 0;
+        const leash::Result result = leash::run(child({"write", "500000"}), options);
+        CHECK(result.ok());
+        CHECK(result.out == "");
+        CHECK(result.out_truncated);
+        CHECK_FALSE(result.err_truncated);
+    }
+}
+
+// ---- terminals
+
+TEST_CASE("an own group and a controlling terminal as input are refused, with the way out") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const int master = controlling_terminal();
+        if (master < 0) return "";  // no pseudo-terminals here
+        leash::Options options = support::capture(census);
+        options.in = leash::inherit;
+        auto refused = leash::try_run(child({"exit", "0"}), options);
+        HOST_NEEDS(!refused.has_value());
+        HOST_NEEDS(refused.error().step == Step::options);
+        HOST_NEEDS(refused.error().code == std::errc::invalid_argument);
+        HOST_NEEDS(refused.error().subject == "in");
+        HOST_NEEDS(refused.error().message().find("interactive()") != std::string::npos);
+        options.in = leash::fd(0);
+        HOST_NEEDS(!leash::try_run(child({"exit", "0"}), options).has_value());
+        const int elsewhere = ::fcntl(0, F_DUPFD_CLOEXEC, 40);
+        options.in = leash::fd(elsewhere);
+        HOST_NEEDS(!leash::try_run(child({"exit", "0"}), options).has_value());
+        // everything else goes with it
+        options.in = leash::null;
+        HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
+        options.in = leash::inherit;
+        options.group = Group::session;
+        HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
+        options.group = Group::inherited;
+        HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("interactive() is a child in the foreground of the terminal, which may read it") {
+    const leash::Options preset = leash::Options::interactive();
+    CHECK(preset.in.is(leash::Input::Kind::inherit));
+    CHECK(preset.out.is(leash::Output::Kind::inherit));
+    CHECK(preset.err.is(leash::Output::Kind::inherit));
+    CHECK(preset.group == Group::inherited);
+
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const int master = controlling_terminal();
+        if (master < 0) return "";
+        leash::Options options = leash::Options::interactive();
+        options.env = census.env();
+        options.out = leash::piped;
+        HOST_NEEDS(leash::run(child({"foreground"}), options).out == "foreground\n");
+        HOST_NEEDS(leash::run(child({"isatty", "0"}), options).out == "terminal\n");
+        if (::write(master, "typed\n", 6) != 6) return "typing";
+        HOST_NEEDS(leash::run(child({"read-and-exit", "6", "7"}), options).status.describe() == "exited 7");
+
+        // Ctrl-C reaches it, and the host too, which is used to that
+        ::signal(SIGINT, [](int) {});
+        leash::Popen p(child({"sleep", "ready"}), options);
+        HOST_NEEDS(p.out().read(5).data == "ready");
+        if (::write(master, "\3", 1) != 1) return "interrupting";
+        HOST_NEEDS(p.wait().describe() == "killed by SIGINT (2)");
+
+        // a session of its own has no terminal to prompt at
+        options.in = leash::null;
+        options.group = Group::session;
+        HOST_NEEDS(leash::run(child({"foreground"}), options).out == "no terminal\n");
+        options.group = Group::own;
+        HOST_NEEDS(leash::run(child({"foreground"}), options).out == "background\n");
+        return "";
+    });
+    CHECK(wrong == "");
+}

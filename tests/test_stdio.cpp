@@ -1,0 +1,499 @@
+// tests/test_stdio.cpp - where the three streams come from and go to.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <memory>
+#include <stdexcept>
+
+#include <poll.h>
+
+using leash::Step;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::pattern;
+using support::read_file;
+using support::TemporaryDirectory;
+
+namespace {
+
+leash::Error refusal(leash::Options options) {
+    const NothingLeft before;
+    auto refused = leash::try_run(child({"exit", "0"}), std::move(options));
+    CHECK_FALSE(refused.has_value());
+    CHECK(before.holds());
+    return refused.error();
+}
+
+}  // namespace
+
+TEST_CASE("in is null by default: a child that reads sees the end at once") {
+    const Census census;
+    const leash::Result result = leash::run(child({"count"}), support::capture(census));
+    CHECK(result.out == "0 0\n");
+}
+
+TEST_CASE("out and err are the host's by default") {
+    const TemporaryDirectory directory;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const int out = ::open((directory / "out").c_str(), O_WRONLY | O_CREAT, 0600);
+        const int err = ::open((directory / "err").c_str(), O_WRONLY | O_CREAT, 0600);
+        ::dup2(out, 1);
+        ::dup2(err, 2);
+        const leash::Result result = leash::run(child({"print-to", "1", "to out", "2", "to err"}));
+        HOST_NEEDS(result.ok());
+        HOST_NEEDS(result.out.empty() && result.err.empty());
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK(read_file(directory / "out") == "to out");
+    CHECK(read_file(directory / "err") == "to err");
+}
+
+TEST_CASE("in can be inherited") {
+    const TemporaryDirectory directory;
+    const std::string input = directory.file("input", "from the host's input");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::dup2(::open(input.c_str(), O_RDONLY), 0);
+        leash::Options options;
+        options.in = leash::inherit;
+        options.out = leash::piped;
+        HOST_NEEDS(leash::run(child({"cat"}), options).out == "from the host's input");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("null swallows what is written and gives no input") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.in = leash::null;
+    CHECK(leash::run(child({"write-both", "1000000"}), options).ok());
+    leash::Options where = support::capture(census);
+    const auto lines = leash::run(child({"fds"}), where).out;
+    CHECK(lines.find("0 /dev/null\n") == 0);
+}
+
+TEST_CASE("out and err are captured apart, each whole and in order") {
+    const Census census;
+    const leash::Result result = leash::run(child({"write-both", "700000"}), support::capture(census));
+    CHECK(result.ok());
+    CHECK((result.out == pattern(700'000)));
+    CHECK((result.err == pattern(700'000)));
+    CHECK_FALSE(result.out_truncated);
+    CHECK_FALSE(result.err_truncated);
+    CHECK_FALSE(result.held);
+    CHECK(result.unwritten == 0);
+}
+
+TEST_CASE("err alone can be captured, all of it") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.err = leash::piped;
+    const leash::Result result = leash::run(child({"write-both", "300000"}), options);
+    CHECK(result.ok());
+    CHECK(result.out == "");
+    CHECK((result.err == pattern(300'000)));
+}
+
+TEST_CASE("to_out puts err where out goes, in the order of the writes") {
+    const Census census;
+    const TemporaryDirectory directory;
+    leash::Options options = support::capture(census);
+    options.err = leash::to_out;
+    const leash::Command command = child({"print-to", "1", "a", "2", "b", "1", "c", "2", "d"});
+    const leash::Result result = leash::run(command, options);
+    CHECK(result.out == "abcd");
+    CHECK(result.err == "");
+
+    options.out = leash::file(directory / "both");
+    CHECK(leash::run(command, options).ok());
+    CHECK(read_file(directory / "both") == "abcd");
+
+    std::string heard;
+    options.out = leash::sink([&](std::string_view chunk) { heard += chunk; });
+    CHECK(leash::run(command, options).ok());
+    CHECK(heard == "abcd");
+
+    options.out = leash::null;
+    CHECK(leash::run(command, options).ok());
+
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::dup2(::open((directory / "inherited").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), 1);
+        options.out = leash::inherit;
+        HOST_NEEDS(leash::run(command, options).ok());
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK(read_file(directory / "inherited") == "abcd");
+}
+
+TEST_CASE("a file is emptied, or appended to, or created, with the host's umask") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("log", "something much longer than what comes");
+    leash::Options options = support::silent(census);
+    options.out = leash::file(path);
+    CHECK(leash::run(child({"print", "first"}), options).ok());
+    CHECK(read_file(path) == "first");
+    options.out = leash::file(path, leash::append);
+    CHECK(leash::run(child({"print", " second"}), options).ok());
+    CHECK(read_file(path) == "first second");
+
+    // appended to also where another writer has come in between, and by out and err at once
+    options.err = leash::file(path, leash::append);
+    CHECK(leash::run(child({"print-to", "1", "A", "2", "B", "1", "C"}), options).ok());
+    CHECK(read_file(path) == "first secondABC");
+
+    options.err = leash::file(directory / "new");
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    CHECK(leash::run(child({"print-to", "2", "x"}), options).ok());
+    struct stat info {};
+    REQUIRE(::stat((directory / "new").c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == (0666 & ~mask));
+}
+
+TEST_CASE("a file is read from its start as input") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string text = pattern(400'000);
+    leash::Options options = support::capture(census);
+    options.in = leash::file(directory.file("input", text));
+    CHECK((leash::run(child({"cat"}), options).out == text));
+    leash::Popen p(child({"cat"}), options);
+    CHECK((p.communicate().out == text));
+}
+
+TEST_CASE("a redirect's path counts from the host's directory, whatever cwd says") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string sub = directory.directory("sub");
+    directory.file("input", "of the host");
+    directory.file("sub/input", "of the child");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::chdir(directory.path().c_str()) != 0) return "chdir";
+        leash::Options options = support::silent(census);
+        options.cwd = "sub";
+        options.in = leash::file("input");
+        options.out = leash::file("output");
+        HOST_NEEDS(leash::run(child({"cat"}), options).ok());
+        HOST_NEEDS(read_file(directory / "output") == "of the host");
+        HOST_NEEDS(::access((directory / "sub/output").c_str(), F_OK) != 0);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a file that cannot be opened is a redirect error with the stream and the path") {
+    const TemporaryDirectory directory;
+    const std::string missing = directory / "no/such/file";
+    leash::Options options;
+    options.out = leash::file(missing);
+    leash::Error error = refusal(options);
+    CHECK(error.step == Step::redirect);
+    CHECK(error.code == std::errc::no_such_file_or_directory);
+    CHECK(error.subject == "out: " + missing);
+
+    options = {};
+    options.err = leash::file(directory.path());
+    error = refusal(options);
+    CHECK(error.step == Step::redirect);
+    CHECK(error.code == std::errc::is_a_directory);
+    CHECK(error.subject == "err: " + directory.path());
+
+    options = {};
+    options.in = leash::file(directory / "missing");
+    error = refusal(options);
+    CHECK(error.subject == "in: " + directory / "missing");
+    CHECK(error.code == std::errc::no_such_file_or_directory);
+
+    options = {};
+    options.out = leash::file("");
+    error = refusal(options);
+    CHECK(error.step == Step::redirect);
+    CHECK(error.code == std::errc::invalid_argument);
+
+    options = {};
+    options.in = leash::file(std::string("a\0b", 3));
+    CHECK(refusal(options).step == Step::redirect);
+
+    options = {};
+    options.in = leash::file(directory.file("exists", "x"), leash::append);
+    error = refusal(options);
+    CHECK(error.step == Step::redirect);
+    CHECK(error.code == std::errc::invalid_argument);
+}
+
+TEST_CASE("a start that is refused for its command empties no file") {
+    const TemporaryDirectory directory;
+    const std::string precious = directory.file("precious", "data");
+    leash::Options options;
+    options.out = leash::file(precious);
+    CHECK_FALSE(leash::try_run({"/no/such/program"}, options).has_value());
+    options.cwd = "/no/such/directory";
+    CHECK_FALSE(leash::try_run({"true"}, options).has_value());
+    CHECK(read_file(precious) == "data");
+}
+
+TEST_CASE("a FIFO never holds up a start: without a reader it is an error, without a writer an end") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string fifo = directory / "fifo";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    // Should one of these block, the host is killed by its alarm.
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::alarm(60);
+        leash::Options options = support::silent(census);
+        options.out = leash::file(fifo);
+        const auto refused = leash::try_run(child({"exit", "0"}), options);
+        HOST_NEEDS(!refused.has_value());
+        HOST_NEEDS(refused.error().step == Step::redirect);
+        HOST_NEEDS(refused.error().code.value() == ENXIO);
+        HOST_NEEDS(refused.error().message().find("nobody reads this FIFO") != std::string::npos);
+        options = support::silent(census);
+        options.err = leash::file(fifo, leash::append);
+        HOST_NEEDS(!leash::try_run(child({"exit", "0"}), options).has_value());
+
+        options = support::capture(census);
+        options.in = leash::file(fifo);
+        const auto empty = leash::try_run(child({"count"}), options);
+        HOST_NEEDS(empty.has_value());
+        HOST_NEEDS(empty->out == "0 0\n");
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a FIFO with a reader is written to, and the child's end of it blocks as files do") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string fifo = directory / "fifo";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    REQUIRE(reader >= 0);
+    leash::Options options = support::silent(census);
+    options.out = leash::file(fifo);
+    leash::Popen p(child({"write", "500000"}), options);  // more than a pipe holds: EAGAIN would end the helper with 74
+    std::string text;
+    char buffer[65536];
+    for (;;) {
+        const ssize_t n = ::read(reader, buffer, sizeof buffer);
+        if (n > 0) text.append(buffer, static_cast<std::size_t>(n));
+        else if (n == 0 && !text.empty()) break;
+        pollfd ready{reader, POLLIN, 0};
+        ::poll(&ready, 1, 50);
+    }
+    ::close(reader);
+    CHECK(p.wait().describe() == "exited 0");
+    CHECK((text == pattern(500'000)));
+}
+
+TEST_CASE("the child's ends of pipes and files are blocking ones") {
+    const Census census;
+    const TemporaryDirectory directory;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    CHECK(leash::run(child({"nonblocking"}), options).out == "000");
+    options.in = leash::file(directory.file("input", "x"));
+    options.err = leash::file(directory / "error");
+    CHECK(leash::run(child({"nonblocking"}), options).out == "000");
+    options.in = leash::null;
+    options.err = leash::sink([](std::string_view) {});
+    CHECK(leash::run(child({"nonblocking"}), options).out == "000");
+}
+
+TEST_CASE("a descriptor of the host's serves the child and stays the host's, as it was") {
+    const Census census;
+    const TemporaryDirectory directory;
+    for (const int close_on_exec : {0, O_CLOEXEC}) {
+        const int out = ::open((directory / "out").c_str(), O_RDWR | O_CREAT | O_TRUNC | close_on_exec, 0600);
+        const int in = ::open(directory.file("input", "0123456789").c_str(), O_RDONLY | close_on_exec);
+        REQUIRE(in >= 0);
+        ::lseek(in, 4, SEEK_SET);
+        const int out_flags = ::fcntl(out, F_GETFD), in_status = ::fcntl(in, F_GETFL);
+        const NothingLeft before;
+        leash::Options options = support::silent(census);
+        options.in = leash::fd(in);
+        options.out = leash::fd(out);
+        options.err = leash::fd(out);
+        CHECK(leash::run(child({"cat"}), options).ok());
+        CHECK(leash::run(child({"print-to", "2", " err"}), options).ok());
+        CHECK(before.holds());
+        CHECK(::fcntl(out, F_GETFD) == out_flags);
+        CHECK(::fcntl(in, F_GETFL) == in_status);
+        CHECK(::write(out, "!", 1) == 1);
+        CHECK(read_file(directory / "out") == "456789 err!");  // one position, shared
+        ::close(in);
+        ::close(out);
+    }
+}
+
+TEST_CASE("a descriptor that is negative or closed is refused by its number, and none else is closed for it") {
+    const int closed = ::fcntl(0, F_DUPFD_CLOEXEC, 50);
+    ::close(closed);
+    for (const int number : {closed, -1, -1000, 1 << 30}) {
+        leash::Options options;
+        options.in = leash::fd(number);
+        leash::Error error = refusal(options);
+        CHECK(error.step == Step::redirect);
+        CHECK(error.code == std::errc::bad_file_descriptor);
+        CHECK(error.subject == "in: descriptor " + std::to_string(number));
+        options = {};
+        options.out = leash::fd(number);
+        CHECK(refusal(options).subject == "out: descriptor " + std::to_string(number));
+        options = {};
+        options.err = leash::fd(number);
+        CHECK(refusal(options).subject == "err: descriptor " + std::to_string(number));
+    }
+}
+
+TEST_CASE("bytes of any size are the whole input, for run and for Popen") {
+    const Census census;
+    const NothingLeft before;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{70'000}, std::size_t{5'000'000}}) {
+        const std::string data = pattern(size);
+        leash::Options options = support::capture(census);
+        options.in = leash::bytes(data);
+        const leash::Result result = leash::run(child({"cat"}), options);
+        CHECK(result.ok());
+        CHECK((result.out == data));
+        CHECK(result.unwritten == 0);
+
+        leash::Popen p(child({"cat"}), options);
+        const leash::Captured captured = p.communicate();
+        CHECK((captured.out == data));
+        CHECK(p.wait().success());
+    }
+    const std::string binary("\0\xff\r\n\0", 5);
+    leash::Options options = support::capture(census);
+    options.in = leash::bytes(binary);
+    CHECK(leash::run(child({"cat"}), options).out == binary);
+    CHECK(before.holds());
+}
+
+TEST_CASE("bytes that a child does not read are counted by run") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::bytes(std::string(1'000'000, 'x'));
+    const leash::Result result = leash::run(child({"exit", "3"}), options);
+    CHECK(result.status.describe() == "exited 3");
+    CHECK(result.unwritten > 0);
+    CHECK(result.unwritten <= 1'000'000);
+}
+
+TEST_CASE("a sink is given everything, in order, in chunks of 256 KiB at the most") {
+    const Census census;
+    const NothingLeft before;
+    std::string out, err;
+    std::size_t largest = 0;
+    const auto into = [&](std::string& text) {
+        return leash::sink([&text, &largest](std::string_view chunk) {
+            text += chunk;
+            if (chunk.size() > largest) largest = chunk.size();
+        });
+    };
+    leash::Options options = support::capture(census);
+    options.out = into(out);
+    options.err = into(err);
+    SUBCASE("run") {
+        const leash::Result result = leash::run(child({"write-both", "5000000"}), options);
+        CHECK(result.ok());
+        CHECK(result.out == "");
+        CHECK(result.err == "");
+    }
+    SUBCASE("wait") {
+        leash::Popen p(child({"write-both", "5000000"}), options);
+        CHECK(p.wait().success());
+    }
+    SUBCASE("wait_for") {
+        leash::Popen p(child({"write-both", "5000000"}), options);
+        while (!p.wait_for(std::chrono::milliseconds(5))) {}
+    }
+    SUBCASE("poll alone") {
+        leash::Popen p(child({"write-both", "5000000"}), options);
+        CHECK(support::eventually([&] { return p.poll().has_value(); }));
+    }
+    SUBCASE("communicate") {
+        leash::Popen p(child({"write-both", "5000000"}), options);
+        CHECK(p.communicate().status->success());
+    }
+    CHECK((out == pattern(5'000'000)));
+    CHECK((err == pattern(5'000'000)));
+    CHECK(largest <= 256 * 1024);
+    CHECK(largest > 0);
+    CHECK(before.holds());
+}
+
+TEST_CASE("a sink takes a function object that only moves, and copies of a sink share it") {
+    const Census census;
+    auto owned = std::make_unique<std::string>();
+    const std::string* const text = owned.get();
+    const leash::Sink shared = leash::sink([to = std::move(owned)](std::string_view chunk) { *to += chunk; });
+    leash::Options options = support::capture(census);
+    options.out = shared;
+    options.err = shared;
+    CHECK(leash::run(child({"print-to", "1", "a"}), options).ok());
+    CHECK(leash::run(child({"print-to", "2", "b"}), options).ok());
+    CHECK(*text == "ab");
+}
+
+TEST_CASE("a sink that throws leaves the handle usable and the job killable, and nothing leaks") {
+    const Census census;
+    const NothingLeft before;
+    std::size_t calls = 0;
+    leash::Options options = support::capture(census);
+    options.out = leash::sink([&](std::string_view) {
+        if (++calls == 2) throw std::runtime_error("enough");
+    });
+    SUBCASE("through run: the job ends") {
+        CHECK_THROWS_WITH_AS(static_cast<void>(leash::run(child({"flood"}), options)), "enough", std::runtime_error);
+    }
+    SUBCASE("through wait: the job runs on, until it is killed") {
+        leash::Popen p(child({"flood"}), options);
+        CHECK_THROWS_WITH_AS(static_cast<void>(p.wait()), "enough", std::runtime_error);
+        CHECK(calls == 2);
+        CHECK(support::is_alive(p.pid()));
+        CHECK_FALSE(p.wait_for(std::chrono::milliseconds(20)).has_value());
+        CHECK(calls > 2);  // the sink is served again
+        CHECK(p.kill().has_value());
+        CHECK(p.wait().describe() == "killed by SIGKILL (9)");
+    }
+    SUBCASE("through wait: the job runs on, until the handle dies") {
+        leash::Popen p(child({"flood"}), options);
+        CHECK_THROWS_AS(static_cast<void>(p.wait()), std::runtime_error);
+        CHECK(support::is_alive(p.pid()));
+    }
+    SUBCASE("through communicate: it can be called again") {
+        leash::Popen p(child({"write", "3000000"}), options);
+        CHECK_THROWS_AS(static_cast<void>(p.communicate()), std::runtime_error);
+        CHECK(p.communicate().status->success());
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("a sink may signal its job") {
+    const Census census;
+    leash::Popen* job = nullptr;
+    leash::Options options = support::silent(census);
+    options.out = leash::sink([&](std::string_view) { static_cast<void>(job->kill()); });
+    leash::Popen p(child({"flood"}), options);
+    job = &p;
+    CHECK(p.wait().describe() == "killed by SIGKILL (9)");
+}
+
+TEST_CASE("a sink is not called any more once its handle is being destroyed") {
+    const Census census;
+    bool forbidden = false, called = false;
+    {
+        leash::Options options = support::silent(census);
+        options.out = leash::sink([&](std::string_view) { called = called || forbidden; });
+        leash::Popen p(child({"flood"}), options);
+        CHECK_FALSE(p.wait_for(std::chrono::milliseconds(10)).has_value());
+        forbidden = true;
+    }
+    CHECK_FALSE(called);
+}
