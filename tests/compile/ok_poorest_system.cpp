@@ -1,0 +1,6 @@
+// tests/compile/ok_poorest_system.cpp - a system whose posix_spawn has neither closefrom nor chdir.
+#define LEASH_FORCE_ENUMERATED_CLOSE
+#define LEASH_FORCE_NO_CHDIR
+#include <leash/leash.hpp>
+
+int main() { return leash::run({"true"}).status.code(); }

@@ -1,0 +1,82 @@
+// tests/compile/ok_vocabulary_cpp20.cpp - the public names as the README writes them. Compiled, not run.
+#include <leash/leash.hpp>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+void use(std::string_view) {}
+void log(std::string_view, bool, std::string_view) {}
+
+void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_clock::time_point tp) {
+    leash::Result r = leash::run({"git", "log", "-1"}, {.out = leash::piped, .err = leash::piped, .timeout = 5s});
+    if (r.ok()) use(r.out);
+    else        log(r.status.describe(), r.timed_out, r.err);
+
+    leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), {.out = leash::piped});
+
+    leash::Popen p(leash::shell("tail -F app.log | grep ERROR"), {.out = leash::piped});
+    for (std::string_view line : p.out().lines()) { use(line); }
+    p.pid();  p.poll();  p.wait();  p.wait_for(1s);  p.wait_until(tp);
+    p.send_signal(SIGUSR1);  p.terminate();  p.kill();
+    p.stop(2s);
+    leash::Captured c = p.communicate("input", 5s);
+    p.detach();  p.exit_handle();
+
+    leash::check_output({"uname", "-r"});
+    leash::args(std::vector<std::string>{"ls", "-l"});
+    leash::shell_quote("it's");
+
+    leash::Expected<leash::Result> e = leash::try_run({"true"});
+    leash::Expected<leash::Popen>  q = leash::Popen::try_spawn({"true"});
+
+    // every field by name, in the order that is fixed
+    const leash::Cancel stop;
+    const leash::Options all = {.in = leash::bytes("…"),
+                                .out = leash::sink([](std::string_view chunk) { use(chunk); }),
+                                .err = leash::to_out,
+                                .cwd = "/srv",
+                                .env = leash::Env::inherited().set("A", "1").unset("B"),
+                                .executable = "/bin/busybox",
+                                .pass_fds = {{listen_fd, 3}},
+                                .group = leash::Group::own,
+                                .stragglers = leash::Stragglers::kill,
+                                .timeout = 5s,
+                                .grace = 1s,
+                                .drain = 200ms,
+                                .max_output = 1 << 20,
+                                .cancel = stop};
+    leash::run({"true"}, all);
+
+    // each alternative, alone
+    leash::run({"true"}, {.in = leash::null});
+    leash::run({"true"}, {.in = leash::inherit});
+    leash::run({"true"}, {.in = leash::piped});
+    leash::run({"true"}, {.in = leash::bytes("…")});
+    leash::run({"true"}, {.in = leash::file("in.txt")});
+    leash::run({"true"}, {.in = leash::fd(7)});
+    leash::run({"true"}, {.out = leash::inherit});
+    leash::run({"true"}, {.out = leash::null});
+    leash::run({"true"}, {.out = leash::piped});
+    leash::run({"true"}, {.out = leash::file("log", leash::append)});
+    leash::run({"true"}, {.out = leash::fd(7)});
+    leash::run({"true"}, {.err = leash::inherit});
+    leash::run({"true"}, {.err = leash::null});
+    leash::run({"true"}, {.err = leash::piped});
+    leash::run({"true"}, {.err = leash::file("log", leash::append)});
+    leash::run({"true"}, {.err = leash::fd(7)});
+    leash::run({"true"}, {.err = leash::sink([](std::string_view chunk) { use(chunk); })});
+    leash::run({"true"}, {.err = leash::to_out});
+    leash::run({"true"}, {.env = leash::Env::empty().set("A", "1")});
+    leash::run({"true"}, {.group = leash::Group::inherited});
+    leash::run({"true"}, {.group = leash::Group::session});
+    leash::run({"true"}, {.stragglers = leash::Stragglers::leave});
+    leash::run({"vi"}, leash::Options::interactive());
+    static_cast<void>(c);
+    static_cast<void>(e);
+    static_cast<void>(q);
+}
+
+}  // namespace
+
+int main() { vocabulary("root", 5, std::chrono::steady_clock::now()); }
