@@ -12,10 +12,13 @@
 #include <cstring>
 
 #include <dirent.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -390,6 +393,30 @@ int fork_and_wait(const Arguments& all) {  // a child that lives, and a leader t
     for_ever();
 }
 
+int listen_on(const Arguments& all) {  // a port of 127.0.0.1, 0: any; says it, ignores TERM, and lives
+    ::signal(SIGTERM, SIG_IGN);
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<unsigned short>(number(all, 1)));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    void* const generic = &address;
+    if (::bind(listener, static_cast<sockaddr*>(generic), size) != 0 || ::listen(listener, 5) != 0 ||
+        ::getsockname(listener, static_cast<sockaddr*>(generic), &size) != 0)
+        ::_exit(98);
+    say(std::to_string(ntohs(address.sin_port)) + "\n");
+    for_ever();
+}
+int change_group(const Arguments&) {  // moves itself, the leader, into the group of a child; says "ready"
+    const pid_t child = ::fork();
+    if (child < 0) ::_exit(98);
+    if (child == 0) for_ever();
+    if (::setpgid(child, child) != 0 || ::setpgid(0, child) != 0) ::_exit(98);
+    say("ready\n");
+    for_ever();
+}
+
 struct Verb {
     const char* name;
     int (*run)(const Arguments&);
@@ -435,6 +462,8 @@ const Verb verbs[] = {
     {"fork-ignoring-holder", fork_ignoring_holder},
     {"setsid-holder", setsid_holder},
     {"fork-and-wait", fork_and_wait},
+    {"listen", listen_on},
+    {"change-group", change_group},
 };
 
 }  // namespace
