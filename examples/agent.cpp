@@ -288,7 +288,7 @@ struct Task {
 
 void print_row(const char* name, const std::string& ended, const std::string& took, const std::string& left,
                const std::string& output, const std::string& remarks) {
-    std::printf("  %-24s %-22s %6s %5s  %-16s %s\n", name, ended.c_str(), took.c_str(), left.c_str(), output.c_str(),
+    std::printf("  %-24s %-23s %6s %5s  %-17s %s\n", name, ended.c_str(), took.c_str(), left.c_str(), output.c_str(),
                 remarks.c_str());
 }
 
