@@ -1,0 +1,415 @@
+// tests/test_stream.cpp - the ends of a job's pipes: reading and writing, with and without a limit of time.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <poll.h>
+
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::pattern;
+using namespace std::chrono_literals;
+
+namespace {
+
+leash::Options piped(const Census& census) {
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    return options;
+}
+
+/// The lines that a child's arguments make, each argument written by itself.
+std::vector<std::string> lines_of(std::initializer_list<leash::Arg> verb) {
+    const Census census;
+    leash::Popen p(child(verb), piped(census));
+    std::vector<std::string> lines;
+    for (const std::string_view line : p.out().lines()) lines.emplace_back(line);
+    CHECK_FALSE(p.out().is_open());
+    CHECK(p.wait().success());
+    return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+// ---- reading
+
+TEST_CASE("read gives what there is, at most what was asked for, and the end") {
+    const Census census;
+    leash::Popen p(child({"print", "0123456789"}), piped(census));
+    leash::Reader out = p.out();
+    CHECK(out.is_open());
+    leash::Read read = out.read(4);
+    CHECK(read.complete);
+    CHECK(static_cast<bool>(read));
+    CHECK(read.data == "0123");
+    CHECK_FALSE(read.timed_out);
+    CHECK_FALSE(read.eof);
+    CHECK_FALSE(read.error);
+    CHECK(p.wait().success());
+    read = out.read();
+    CHECK(read.complete);
+    CHECK(read.data == "456789");
+    read = out.read();
+    CHECK(read.eof);
+    CHECK_FALSE(read.complete);
+    CHECK(read.data == "");
+    CHECK_FALSE(read.timed_out);
+    CHECK_FALSE(read.error);
+    CHECK_FALSE(out.is_open());
+    CHECK(out.handle() == -1);
+    CHECK(out.read().eof);  // as often as one likes
+    CHECK(out.read_until("x").eof);
+    CHECK(out.read_all().eof);
+    CHECK_FALSE(out.held());
+}
+
+TEST_CASE("out and err are read apart, in any order") {
+    const Census census;
+    leash::Popen p(child({"print-to", "1", "out", "2", "err"}), piped(census));
+    CHECK(p.err().read_all().data == "err");
+    CHECK(p.out().read_all().data == "out");
+}
+
+TEST_CASE("read_until gives up to and with the delimiter, however the output is cut") {
+    const Census census;
+    leash::Popen p(child({"print-slowly", "a", "b-", "-", "> rest", "--", ">", "-->tail--"}), piped(census));
+    leash::Reader out = p.out();
+    CHECK(out.read_until("-->").data == "ab-->" );
+    CHECK(out.read_until("-->").data == " rest-->");
+    CHECK(out.read_until("-->").data == "-->");
+    const leash::Read rest = out.read_until("-->");
+    CHECK_FALSE(rest.complete);
+    CHECK(rest.data == "tail--");
+    CHECK(rest.eof);
+    CHECK_FALSE(rest.timed_out);
+}
+
+TEST_CASE("read_until finds delimiters of several bytes that begin alike") {
+    const Census census;
+    leash::Popen p(child({"print-slowly", "aaab", "aab", "x"}), piped(census));
+    CHECK(p.out().read_until("aab").data == "aaab");
+    CHECK(p.out().read_until("aab").data == "aab");
+    CHECK(p.out().read_all().data == "x");
+}
+
+TEST_CASE("read_all gives everything") {
+    const Census census;
+    leash::Popen p(child({"write", "2000000"}), piped(census));
+    const leash::Read read = p.out().read_all();
+    CHECK(read.complete);
+    CHECK(read.eof);
+    CHECK((read.data == pattern(2'000'000)));
+    leash::Popen nothing(child({"exit", "0"}), piped(census));
+    CHECK(nothing.out().read_all().complete);
+}
+
+TEST_CASE("a read whose time is up says so and loses nothing") {
+    const Census census;
+    leash::Popen p(child({"print-and-wait", "half a li"}), piped(census));
+    leash::Reader out = p.out();
+    leash::Read read = out.read_until("\n", 20ms);
+    CHECK(read.timed_out);
+    CHECK_FALSE(read.complete);
+    CHECK_FALSE(read.eof);
+    CHECK(read.data == "");
+    CHECK(out.is_open());
+    read = out.read_all(1ms);
+    CHECK(read.timed_out);
+    CHECK(read.data == "");
+    CHECK(support::eventually([&] {
+        read = out.read(64, 10ms);
+        return read.complete;
+    }));
+    CHECK(read.data == "half a li");
+    read = out.read(64, 1ms);
+    CHECK(read.timed_out);
+    CHECK_FALSE(read.eof);
+    CHECK(p.kill().has_value());
+    CHECK(out.read().eof);
+}
+
+TEST_CASE("a read with no time at all gives what is there") {
+    const Census census;
+    leash::Popen p(child({"print-and-wait", "there"}), piped(census));
+    pollfd ready{p.out().handle(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 60'000) == 1);
+    CHECK(p.out().read(64, 0s).data == "there");
+    CHECK(p.out().read(64, 0s).timed_out);
+    CHECK(p.out().read(64, -1s).timed_out);
+}
+
+TEST_CASE("a handle is for event loops: readable, non-blocking, close-on-exec, and -1 at the end") {
+    const Census census;
+    leash::Popen p(child({"print", "x"}), piped(census));
+    const int handle = p.out().handle();
+    CHECK(handle > 2);
+    CHECK((::fcntl(handle, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK((::fcntl(handle, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((::fcntl(p.in().handle(), F_GETFL) & O_NONBLOCK) != 0);
+    CHECK((::fcntl(p.in().handle(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(p.out().read_all().data == "x");
+    CHECK(p.out().handle() == -1);
+}
+
+TEST_CASE("a stream that is not piped answers EBADF and opens nothing") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.err = leash::sink([](std::string_view) {});
+    leash::Popen p(child({"exit", "0"}), options);
+    for (leash::Reader reader : {p.out(), p.err()}) {
+        CHECK_FALSE(reader.is_open());
+        CHECK(reader.handle() == -1);
+        CHECK(reader.read().error == std::errc::bad_file_descriptor);
+        CHECK(reader.read_until("x").error == std::errc::bad_file_descriptor);
+        CHECK(reader.read_all().error == std::errc::bad_file_descriptor);
+        CHECK_FALSE(reader.read_all().complete);
+        reader.close();
+        for (const std::string_view line : reader.lines()) CHECK(line == "none");
+    }
+    CHECK_FALSE(p.in().is_open());
+    CHECK(p.in().handle() == -1);
+    const leash::Written written = p.in().write("x");
+    CHECK(written.error == std::errc::bad_file_descriptor);
+    CHECK_FALSE(written.complete);
+    CHECK(written.count == 0);
+    p.in().close();
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("closing an output tells the child by SIGPIPE, and what was read before can still be taken") {
+    const Census census;
+    leash::Popen p(child({"flood"}), piped(census));
+    CHECK(p.out().read(10).data == pattern(10));
+    p.out().close();
+    CHECK_FALSE(p.out().is_open());
+    CHECK(p.wait().describe() == "killed by SIGPIPE (13)");
+    CHECK(p.out().read(10).data == pattern(10, 10));
+    p.out().close();
+}
+
+TEST_CASE("a stream that an escaped process holds ends with the drain, and says so") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Popen p(child({"setsid-holder", "0", "1", "2"}), piped(census));
+        const leash::Read read = p.out().read_all();
+        CHECK(read.eof);
+        CHECK_FALSE(read.data.empty());  // what the leader had said
+        CHECK(p.out().held());
+        CHECK_FALSE(p.out().is_open());
+        CHECK(p.wait().success());
+        const leash::Captured captured = p.communicate();
+        CHECK(captured.held);
+    }
+    CHECK(before.holds());
+}
+
+// ---- lines
+
+TEST_CASE("lines come without their newline, the last one with or without") {
+    CHECK(lines_of({"print", "one\ntwo\n"}) == Lines{"one", "two"});
+    CHECK(lines_of({"print", "one\ntwo"}) == Lines{"one", "two"});
+    CHECK(lines_of({"print", "\n\n"}) == Lines{"", ""});
+    CHECK(lines_of({"print", "\n\nx"}) == Lines{"", "", "x"});
+    CHECK(lines_of({"exit", "0"}) == Lines{});
+    CHECK(lines_of({"print", "\n"}) == Lines{""});
+}
+
+TEST_CASE("a carriage return is left alone") {
+    CHECK(lines_of({"print", "one\r\n\r\nthree\r"}) == Lines{"one\r", "\r", "three\r"});
+}
+
+TEST_CASE("lines and characters may be cut anywhere") {
+    CHECK(lines_of({"print-slowly", "on", "e\nt", "wo", "\n", "\xe2\x82", "\xac", "\n", "last"}) ==
+          Lines{"one", "two", "\xe2\x82\xac", "last"});
+}
+
+TEST_CASE("a line may be of any length") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.in = leash::bytes(std::string(3'000'000, 'x') + "\n" + std::string(700'000, 'y') + "\nz");
+    leash::Popen p(child({"cat"}), options);
+    std::vector<std::size_t> sizes;
+    for (const std::string_view line : p.out().lines()) {
+        sizes.push_back(line.size());
+        CHECK((line.find_first_not_of(line.substr(0, 1)) == std::string_view::npos));
+    }
+    CHECK(sizes == std::vector<std::size_t>{3'000'000, 700'000, 1});
+}
+
+TEST_CASE("a million short lines are no trouble") {
+    const Census census;
+    leash::Popen p(child({"write", "6400000"}), piped(census));
+    std::size_t count = 0, bytes = 0;
+    for (const std::string_view line : p.out().lines()) {
+        ++count;
+        bytes += line.size();
+    }
+    CHECK(count == 100'000);
+    CHECK(bytes == 6'300'000);
+}
+
+TEST_CASE("lines come as they are written, while the job runs") {
+    const Census census;
+    leash::Popen p(child({"ping-pong"}), piped(census));
+    CHECK(p.in().write("one\n").complete);
+    int count = 0;
+    for (const std::string_view line : p.out().lines()) {
+        ++count;
+        if (count == 1) {
+            CHECK(line == "got one");
+            CHECK(p.in().write("two\n").complete);
+        } else {
+            CHECK(line == "got two");
+            p.in().close();
+        }
+    }
+    CHECK(count == 2);
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("lines whose time is up end, and the rest can be read later, a half line included") {
+    const Census census;
+    leash::Popen p(child({"wait-then-cat"}), piped(census));
+    CHECK(p.out().read_until("ready\n").complete);
+    CHECK(p.in().write("xone\nhal").complete);
+    Lines lines;
+    // until the first has come, then until the time is up
+    CHECK(support::eventually([&] {
+        for (const std::string_view line : p.out().lines(20ms)) lines.emplace_back(line);
+        return !lines.empty();
+    }));
+    CHECK(lines == Lines{"one"});
+    CHECK(p.out().is_open());  // so it was the time
+    CHECK(p.in().write("f\ntwo").complete);
+    p.in().close();
+    for (const std::string_view line : p.out().lines()) lines.emplace_back(line);
+    CHECK(lines == Lines{"one", "half", "two"});
+    CHECK_FALSE(p.out().is_open());
+}
+
+TEST_CASE("after leaving the loop over the lines, the next read goes on behind the line that was seen") {
+    const Census census;
+    leash::Popen p(child({"print", "one\ntwo\nthree\n"}), piped(census));
+    for (const std::string_view line : p.out().lines()) {
+        if (line == "one") break;
+    }
+    CHECK(p.out().read_until("\n").data == "two\n");
+    for (const std::string_view line : p.out().lines()) CHECK(line == "three");
+}
+
+TEST_CASE("the iterator over the lines is an input iterator") {
+    const Census census;
+    leash::Popen p(child({"print", "one\ntwo\n"}), piped(census));
+    auto lines = p.out().lines();
+    auto at = lines.begin();
+    CHECK(at != lines.end());
+    CHECK(*at == "one");
+    ++at;
+    CHECK(*at == "two");
+    at++;
+    CHECK(at == lines.end());
+}
+
+// ---- writing
+
+TEST_CASE("write gives all of it, of any length, and close is the end") {
+    const Census census;
+    leash::Popen p(child({"count"}), piped(census));
+    leash::Writer in = p.in();
+    CHECK(in.is_open());
+    CHECK(in.handle() > 2);
+    leash::Written written = in.write("");
+    CHECK(written.complete);
+    CHECK(written.count == 0);
+    written = in.write(pattern(3'000'000));
+    CHECK(written.complete);
+    CHECK(static_cast<bool>(written));
+    CHECK(written.count == 3'000'000);
+    CHECK_FALSE(written.error);
+    CHECK(in.write("x", 1h).count == 1);
+    in.close();
+    in.close();
+    CHECK_FALSE(in.is_open());
+    CHECK(in.handle() == -1);
+    CHECK(in.write("more").error == std::errc::bad_file_descriptor);
+    CHECK(p.out().read_until(" ").data == "3000001 ");
+}
+
+TEST_CASE("question and answer, as often as one likes") {
+    const Census census;
+    leash::Popen p(child({"ping-pong"}), piped(census));
+    for (int i = 0; i < 200; ++i) {
+        const std::string line = "message " + std::to_string(i) + "\n";
+        CHECK(p.in().write(line).complete);
+        CHECK(p.out().read_until("\n").data == "got " + line);
+    }
+}
+
+TEST_CASE("a write whose time is up tells how far it came") {
+    const Census census;
+    leash::Popen p(child({"wait-then-cat"}), piped(census));
+    CHECK(p.send_signal(SIGSTOP).has_value());
+    const std::string data = pattern(1'000'000);
+    const leash::Written written = p.in().write(data, 20ms);
+    CHECK(written.timed_out);
+    CHECK_FALSE(written.complete);
+    CHECK_FALSE(written.error);
+    CHECK(written.count > 0);
+    CHECK(written.count < data.size());
+    CHECK(p.in().is_open());
+    CHECK(p.send_signal(SIGCONT).has_value());
+    // the rest is the caller's to send, or communicate's
+    const leash::Captured captured = p.communicate(data.substr(written.count));
+    CHECK((captured.out == "ready\n" + data.substr(1)));
+}
+
+TEST_CASE("a write with no time at all gives what the pipe takes") {
+    const Census census;
+    leash::Popen p(child({"sleep"}), piped(census));
+    CHECK(p.in().write("small", 0s).complete);
+    const leash::Written written = p.in().write(std::string(1'000'000, 'x'), 0s);
+    CHECK(written.timed_out);
+    CHECK(written.count > 0);
+}
+
+TEST_CASE("a write to a child that reads no more is EPIPE, and no signal") {
+    const Census census;
+    leash::Popen p(child({"close-input"}), piped(census));
+    CHECK(p.out().read_until("closed\n").complete);
+    const leash::Written written = p.in().write("x");
+    CHECK(written.error == std::errc::broken_pipe);
+    CHECK(written.count == 0);
+    CHECK_FALSE(written.complete);
+    CHECK_FALSE(written.timed_out);
+    CHECK_FALSE(p.in().is_open());
+
+    leash::Popen ended(child({"exit", "0"}), piped(census));
+    const leash::Written late = ended.in().write(std::string(1'000'000, 'x'));
+    CHECK(late.error == std::errc::broken_pipe);
+    CHECK(late.count < 1'000'000);
+    CHECK(ended.wait().success());
+}
+
+TEST_CASE("a write ends when the job has ended, though an escaped process holds its input") {
+    const Census census;
+    leash::Popen p(child({"setsid-holder", "0", "0"}), piped(census));
+    const leash::Written written = p.in().write(std::string(1'000'000, 'x'));
+    CHECK_FALSE(written.complete);
+    CHECK_FALSE(written.timed_out);
+    CHECK(static_cast<bool>(written.error));
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("what a communicate that timed out left over is written before anything new") {
+    const Census census;
+    leash::Popen p(child({"cat"}), piped(census));
+    CHECK(p.send_signal(SIGSTOP).has_value());
+    const std::string data = pattern(1'000'000);
+    CHECK(p.communicate(data, 10ms).timed_out);
+    CHECK(p.send_signal(SIGCONT).has_value());
+    CHECK((p.communicate().out == data));
+}
