@@ -52,11 +52,11 @@ struct Error {
     std::string subject;    ///< the path, descriptor, variable or option
     const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
 
-    /// One line for a person: `leash: program "gti": No such file or directory`.
+    /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const {
         const bool hints = *hint != '\0';
         const char* const quote = subject.empty() ? "" : "\"";
-        return detail::concat({"leash: ", to_string(step), subject.empty() ? "" : " ", quote, subject, quote, ": ",
+        return detail::concat({"leash: ", to_string(step), subject.empty() ? "" : " ", quote, detail::printable(subject), quote, ": ",
                                code.message(), hints ? " (" : "", hint, hints ? ")" : ""});
     }
 };

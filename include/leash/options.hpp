@@ -108,6 +108,7 @@ class Env {
 /// Which processes make up the job, and with it whom a signal reaches.
 enum class Group {
     /// A process group of its own: the leader and every descendant that did not leave on purpose. The default.
+    /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
     own,
     /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
     /// its descendants are nobody's: no promise about what stays behind.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -50,6 +51,8 @@ class Popen {
 #if LEASH_EXCEPTIONS
     explicit Popen(Command command, Options options = {})
         : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
+    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true".
+    explicit Popen(std::initializer_list<Arg> argv, Options options = {}) : Popen(Command(argv), std::move(options)) {}
 #endif
 
     /// Starts it, without exceptions.
@@ -86,9 +89,13 @@ class Popen {
     detail::os::Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
     /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
-    Writer in() noexcept { return Writer(pump_.get()); }
-    Reader out() noexcept { return Reader(pump_.get(), &pump_->out, false); }
-    Reader err() noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    Writer in() & noexcept { return Writer(pump_.get()); }
+    Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
+    Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
+    Writer in() && = delete;
+    Reader out() && = delete;
+    Reader err() && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
@@ -116,7 +123,7 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal, detail::concat({signal_name(number), " to ", std::to_string(pid())}),
+        return detail::make_error(error, Step::signal, detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
                                   error == ESRCH   ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");

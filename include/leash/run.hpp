@@ -4,7 +4,9 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <leash/command.hpp>
 #include <leash/config.hpp>
@@ -53,12 +55,26 @@ inline Expected<Result> try_run(Command command, Options options = {}) {
     return result;
 }
 
-/// Thrown by check_output() where the command ran and was not ok(). Its message has the program, the status and the
-/// end of standard error.
+namespace detail {
+
+/// What a message calls a command: its program, or the start of a script's first line.
+inline std::string name_of(const std::vector<std::string>& argv) {
+    if (argv.size() < 3 || argv[0] != "/bin/sh" || argv[1] != "-c") return printable(argv.empty() ? "" : argv.front());
+    constexpr std::size_t most = 60;
+    const std::string_view script = argv[2];
+    const std::string_view line = script.substr(0, script.find('\n'));
+    const bool whole = line.size() == script.size() && line.size() <= most;
+    return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
+}
+
+}  // namespace detail
+
+/// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
+/// script), the status and the end of standard error.
 class ProcessFailed : public std::runtime_error {
   public:
-    ProcessFailed(const std::string& program, Result result)
-        : std::runtime_error(describe(program, result)), result_(std::move(result)) {}
+    ProcessFailed(const std::string& name, Result result)
+        : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
 
     ExitStatus status() const noexcept { return result_.status; }
     /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
@@ -67,12 +83,12 @@ class ProcessFailed : public std::runtime_error {
     const Result& result() const noexcept { return result_; }
 
   private:
-    static std::string describe(const std::string& program, const Result& result) {
+    static std::string describe(const std::string& name, const Result& result) {
         constexpr std::size_t most = 2000;
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
         if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", program, "\" ", result.status.describe(), result.timed_out ? ", timed out" : "",
+        return detail::concat({"leash: \"", name, "\" ", result.status.describe(), result.timed_out ? ", timed out" : "",
                                result.cancelled ? ", cancelled" : "", tail.empty() ? "" : ": ", tail});
     }
     Result result_;
@@ -91,7 +107,7 @@ inline Result run(Command command, Options options = {}) {
 /// it somewhere.
 inline std::string check_output(Command command, Options options = {}) {
     constexpr std::size_t most = 64 * 1024;
-    const std::string program = command.argv().empty() ? std::string() : command.argv().front();
+    const std::string name = detail::name_of(command.argv());
     options.out = piped;
     std::string tail;
     if (options.err.is(Output::Kind::inherit)) {
@@ -103,7 +119,7 @@ inline std::string check_output(Command command, Options options = {}) {
     Result result = run(std::move(command), std::move(options));
     if (result.ok()) return std::move(result.out);
     if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
-    detail::raise(ProcessFailed(program, std::move(result)));
+    detail::raise(ProcessFailed(name, std::move(result)));
 }
 
 #endif  // LEASH_EXCEPTIONS

@@ -59,7 +59,7 @@ inline Expected<void> check_environment(const Env& env) {
 inline Expected<void> check_times(const Options& options) {
     const auto zero = std::chrono::nanoseconds::zero();
     if (options.timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "timeout", "there is no time left to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
     const auto check = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
