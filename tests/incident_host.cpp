@@ -1,0 +1,397 @@
+// Hosts that make it hard: a kernel or a sandbox that lacks what is used at best, no descriptor left, SIGCHLD ignored,
+// a host that adopts orphans. Each is tried in a forked process, which tells what went wrong there.
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+
+#include <cstddef>
+
+#if defined(__linux__)
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#endif
+#include <sys/resource.h>
+
+using namespace support;
+
+namespace {
+
+leash::Command dash(const std::string& script) { return leash::args({"/bin/dash", "-c", script, "/bin/dash"}); }
+
+/// What does not hold, in a process that has no doctest.
+class Report {
+  public:
+    void expect(bool holds, const char* what) {
+        if (!holds) text_ += std::string(what) + "\n";
+    }
+    const std::string& text() const { return text_; }
+
+  private:
+    std::string text_;
+};
+
+/// Runs a function in a forked process, at most two minutes; gives its report, "" where all holds.
+template <class Function>
+std::string in_a_fork(Function function) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::close(ends[0]);
+        ::alarm(120);
+        Report report;
+        function(report);
+        const std::string& text = report.text();
+        static_cast<void>(!::write(ends[1], text.data(), text.size()));
+        ::_exit(0);
+    }
+    ::close(ends[1]);
+    std::string text;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<std::size_t>(n));
+    ::close(ends[0]);
+    int status = 0;
+    if (child > 1) ::waitpid(child, &status, 0);
+    if (status != 0) text += "the process ended with status " + std::to_string(status) + "\n";
+    return text;
+}
+
+/// The main promises, in whatever surroundings. `statuses`: can a status be had at all?
+void try_everything(Report& report, bool statuses = true) {
+    const auto slack = 10s;
+    const NothingLeft nothing_left;
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        options.out = leash::piped;
+        options.err = leash::piped;
+        options.in = leash::bytes("input");
+        const leash::Result result = leash::run(dash("cat; echo more >&2; exit 3"), options);
+        report.expect(result.out == "input" && result.err == "more\n", "run: output");
+        report.expect(statuses ? result.status.code() == 3 : result.status.unknown(), "run: status");
+        report.expect(!result.timed_out && !result.held && !result.survivors, "run: flags");
+        report.expect(nothing_left.holds(), "run: nothing left");
+    }
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        options.in = leash::bytes("for a file");
+        options.out = leash::piped;
+        leash::Popen job(dash("cat"), options);
+        report.expect(job.communicate().out == "for a file", "bytes for a Popen");
+    }
+    report.expect(nothing_left.holds(), "bytes for a Popen: nothing left");
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        options.out = leash::piped;
+        options.timeout = 200ms;
+        options.grace = 100ms;
+        options.drain = 5s;
+        const Stopwatch watch;
+        const leash::Result result =
+            leash::run(dash("echo ready; (trap '' TERM; sleep 30; true) & sleep 30 & sleep 30; true"), options);
+        report.expect(watch.elapsed() < slack, "timeout with grandchildren: bound");
+        report.expect(census.is_empty(), "timeout with grandchildren: members gone");
+        report.expect(result.timed_out, "timeout with grandchildren: timed_out");
+        report.expect(!result.survivors, "timeout with grandchildren: survivors");
+        report.expect(statuses ? result.status.signal() == SIGTERM : result.status.unknown(),
+                      "timeout with grandchildren: status");
+        report.expect(result.out == "ready\n", "timeout with grandchildren: output");
+    }
+    report.expect(nothing_left.holds(), "timeout with grandchildren: nothing left");
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        options.in = leash::piped;
+        options.out = leash::piped;
+        leash::Popen job(dash("sleep 30 & echo ready; read x; exit 4"), options);
+        report.expect(job.out().read_until("ready\n", 20s).complete, "wait_for: ready");
+        Stopwatch watch;
+        report.expect(!job.wait_for(50ms), "wait_for: still runs");
+        report.expect(watch.elapsed() >= 50ms && watch.elapsed() < slack, "wait_for: how long");
+        report.expect(!job.poll(), "poll: still runs");
+        std::thread closer([&] {
+            std::this_thread::sleep_for(20ms);
+            job.in().close();
+        });
+        watch = Stopwatch();
+        const auto status = job.wait_for(60s);
+        closer.join();
+        report.expect(watch.elapsed() < slack, "wait_for: wakes");
+        report.expect(status && (statuses ? status->code() == 4 : status->unknown()), "wait_for: status");
+        report.expect(census.is_empty(), "wait_for: members gone");
+        report.expect(!job.survivors(), "wait_for: survivors");
+    }
+    report.expect(nothing_left.holds(), "wait_for: nothing left");
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        options.out = leash::piped;
+        leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
+        report.expect(job.out().read_until("ready\n", 20s).complete, "stop: ready");
+        const Stopwatch watch;
+        const leash::ExitStatus status = job.stop(50ms);
+        report.expect(watch.elapsed() < slack, "stop: bound");
+        report.expect(statuses ? status.signal() == SIGKILL : status.unknown(), "stop: status");
+        report.expect(census.is_empty(), "stop: members gone");
+    }
+    report.expect(nothing_left.holds(), "stop: nothing left");
+    {
+        const Census census;
+        {
+            leash::Options options;
+            options.env = census.env();
+            options.out = leash::piped;
+            leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
+            report.expect(job.out().read_until("ready\n", 20s).complete, "destructor: ready");
+        }
+        report.expect(census.is_empty(), "destructor: members gone");
+    }
+    report.expect(nothing_left.holds(), "destructor: nothing left");
+    {
+        const Census census;
+        leash::Options options;
+        options.env = census.env();
+        leash::Cancel cancel;
+        options.cancel = cancel;
+        std::thread canceller([cancel]() mutable {
+            std::this_thread::sleep_for(50ms);
+            cancel.fire();
+        });
+        const Stopwatch watch;
+        const leash::Result result = leash::run(dash("sleep 30 & sleep 30; true"), options);
+        canceller.join();
+        report.expect(watch.elapsed() < slack, "cancel: wakes");
+        report.expect(result.cancelled && !result.timed_out, "cancel: flags");
+        report.expect(census.is_empty(), "cancel: members gone");
+    }
+    report.expect(nothing_left.holds(), "cancel: nothing left");
+    {
+        const auto missing = leash::try_run({"/nowhere/to/be/found"});
+        report.expect(!missing && missing.error().step == leash::Step::program, "a missing program");
+    }
+    report.expect(nothing_left.holds(), "a missing program: nothing left");
+}
+
+#if defined(__linux__)
+/// From now on, and for all children, one system call answers with an error. False where that is not permitted.
+bool forbid(long call, int error) {
+    const auto number = static_cast<unsigned>(call);
+    const auto answer = static_cast<unsigned>(SECCOMP_RET_ERRNO) | static_cast<unsigned>(error);
+    sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, answer),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    sock_fprog program{};
+    program.len = sizeof filter / sizeof filter[0];
+    program.filter = filter;
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// One number on every architecture.
+constexpr long pidfd_send_signal_call = 424, pidfd_open_call = 434, close_range_call = 436;
+#endif
+
+}  // namespace
+
+TEST_CASE("a host as it should be holds all of this, so that what follows means something") {
+    CHECK(in_a_fork([](Report& report) { try_everything(report); }) == "");
+}
+
+#if defined(__linux__)
+TEST_CASE("where the kernel or a sandbox refuses a system call, its fallback keeps the promises") {
+    struct Refusal {
+        const char* what;
+        std::vector<long> calls;
+        int error;
+    };
+    const Refusal refusals[] = {
+        {"no pidfd: an old kernel", {pidfd_open_call}, ENOSYS},
+        {"no pidfd: a container", {pidfd_open_call}, EPERM},
+        {"no pidfd: no descriptor", {pidfd_open_call}, EMFILE},
+        {"no pidfd: flags unknown", {pidfd_open_call}, EINVAL},
+        {"no pidfd_send_signal", {pidfd_send_signal_call}, ENOSYS},
+        {"pidfd_send_signal is not permitted", {pidfd_send_signal_call}, EPERM},
+        {"no close_range: libc has a way of its own", {close_range_call}, ENOSYS},
+        {"no memfd", {SYS_memfd_create}, ENOSYS},
+        {"none of them", {pidfd_open_call, pidfd_send_signal_call, close_range_call, SYS_memfd_create}, ENOSYS},
+    };
+    for (const Refusal& refusal : refusals) {
+        CAPTURE(std::string(refusal.what));
+        bool permitted = true;
+        const std::string report = in_a_fork([&](Report& inner) {
+            for (const long call : refusal.calls) permitted = permitted && forbid(call, refusal.error);
+            if (permitted) try_everything(inner);
+            else inner.expect(false, "not permitted");
+        });
+        if (report == "not permitted\n") MESSAGE("no seccomp filter can be had here: skipped");
+        else CHECK(report == "");
+    }
+}
+
+TEST_CASE("a host that adopts orphans is not held up by the zombies that it has to reap itself") {
+    CHECK(in_a_fork([](Report& report) {
+              ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+              const Census census;
+              leash::Options options;
+              options.env = census.env();
+              options.out = leash::piped;
+              options.drain = 30s;
+              const Stopwatch watch;
+              const leash::Result result = leash::run(dash("sleep 30 & sleep 30 & exit 3"), options);
+              report.expect(watch.elapsed() < 20s, "bound");
+              report.expect(result.status.code() == 3, "status");
+              report.expect(!result.survivors && !result.held, "flags");
+              report.expect(census.is_empty(), "members gone");
+
+              options.timeout = 100ms;
+              const leash::Result late = leash::run(dash("sleep 30 & sleep 30; true"), options);
+              report.expect(watch.elapsed() < 20s, "timeout: bound");
+              report.expect(late.timed_out && late.status.signal() == SIGTERM, "timeout: status");
+              report.expect(!late.survivors && !late.held, "timeout: flags");
+              report.expect(census.is_empty(), "timeout: members gone");
+          }) == "");
+}
+#endif
+
+TEST_CASE("a host that ignores SIGCHLD learns no status, and everything else holds") {
+    const bool reaches_groups = in_a_fork([](Report& report) {
+                                    // does this kernel reach a whole group through a pidfd (Linux 6.9)?
+                                    const long handle = ::syscall(434, ::getpid(), 0);
+                                    ::setpgid(0, 0);
+                                    report.expect(::syscall(424, handle, 0, nullptr, 4U) == 0, "no");
+                                }) == "";
+    if (!reaches_groups) {
+        MESSAGE("no signal through a pidfd to a group here: skipped");
+        return;
+    }
+    CHECK(in_a_fork([](Report& report) {
+              ::signal(SIGCHLD, SIG_IGN);
+              try_everything(report, false);
+          }) == "");
+    CHECK(in_a_fork([](Report& report) {
+              struct sigaction action {};
+              action.sa_handler = SIG_DFL;
+              action.sa_flags = SA_NOCLDWAIT;
+              ::sigaction(SIGCHLD, &action, nullptr);
+              try_everything(report, false);
+          }) == "");
+}
+
+TEST_CASE("a host whose thread blocks every signal can end its jobs") {
+    CHECK(in_a_fork([](Report& report) {
+              sigset_t all;
+              ::sigfillset(&all);
+              ::sigdelset(&all, SIGALRM);
+              ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+              try_everything(report);
+          }) == "");
+}
+
+TEST_CASE("a host interrupted by signals all the time keeps its bounds and loses nothing") {
+    CHECK(in_a_fork([](Report& report) {
+              struct sigaction action {};
+              action.sa_handler = [](int) {};  // without SA_RESTART
+              ::sigaction(SIGVTALRM, &action, nullptr);
+              ::sigaction(SIGPROF, &action, nullptr);
+              const pthread_t target = ::pthread_self();
+              std::atomic<bool> stop{false};
+              std::thread pest([&] {
+                  while (!stop) {
+                      ::pthread_kill(target, SIGVTALRM);
+                      std::this_thread::sleep_for(300us);
+                  }
+              });
+              try_everything(report);
+              stop = true;
+              pest.join();
+          }) == "");
+}
+
+TEST_CASE("a host without a descriptor left cannot start a job, and still waits for, captures and ends those it has") {
+    CHECK(in_a_fork([](Report& report) {
+              rlimit limit{};
+              ::getrlimit(RLIMIT_NOFILE, &limit);
+              limit.rlim_cur = 80;
+              ::setrlimit(RLIMIT_NOFILE, &limit);
+              const NothingLeft before_all;
+              {
+                  const Census census;
+                  leash::Options options;
+                  options.env = census.env();
+                  options.in = leash::piped;
+                  options.out = leash::piped;
+                  options.err = leash::piped;
+                  options.grace = 50ms;
+                  leash::Popen waited(dash("sleep 30 & echo ready; read x; exit 3"), options);
+                  leash::Popen killed(dash("sleep 30 & echo ready; sleep 30; true"), options);
+                  leash::Popen spoken(dash("echo ready; read x; echo got $x; echo more >&2; exit 4"), options);
+                  leash::Popen dropped(dash("sleep 30 & echo ready; sleep 30; true"), options);
+                  options.timeout = 300ms;
+                  leash::Popen late(dash("sleep 30 & echo ready; sleep 30; true"), options);
+                  options.timeout = leash::Timeout::none();
+                  leash::Cancel cancel;
+                  options.cancel = cancel;
+                  leash::Popen cancelled(dash("sleep 30 & echo ready; sleep 30; true"), options);
+                  options.cancel.reset();
+                  for (leash::Popen* const job : {&waited, &killed, &spoken, &dropped, &cancelled})
+                      report.expect(job->out().read_until("ready\n", 20s).complete, "ready");
+
+                  std::vector<int> plugs;
+                  for (int fd; (fd = ::fcntl(2, F_DUPFD_CLOEXEC, 3)) >= 0;) plugs.push_back(fd);
+                  report.expect(errno == EMFILE, "the limit is reached");
+
+                  for (int kind = 0; kind < 4; ++kind) {
+                      leash::Options more;
+                      if (kind == 1) more.out = leash::piped;
+                      if (kind == 2) more.in = leash::bytes("data");
+                      if (kind == 3) more.err = leash::file("/dev/null");
+                      const auto refused = leash::Popen::try_spawn(dash("exit 0"), std::move(more));
+                      report.expect(!refused, "a spawn fails");
+                      if (refused) continue;
+                      report.expect(refused.error().code == std::errc::too_many_files_open, "its error's code");
+                      report.expect(refused.error().step == leash::Step::redirect, "its error's step");
+                      report.expect(!refused.error().subject.empty(), "its error's subject");
+                  }
+
+                  Stopwatch watch;
+                  report.expect(!waited.wait_for(30ms), "wait_for: still runs");
+                  waited.in().close();
+                  const auto status = waited.wait_for(60s);
+                  report.expect(status && status->code() == 3, "wait_for: status");
+
+                  report.expect(killed.kill().has_value(), "kill");
+                  report.expect(killed.wait().signal() == SIGKILL, "kill, wait: status");
+
+                  const leash::Captured captured = spoken.communicate("it\n");
+                  report.expect(captured.out == "got it\n" && captured.err == "more\n", "communicate: output");
+                  report.expect(captured.status && captured.status->code() == 4, "communicate: status");
+
+                  report.expect(late.wait().signaled() && late.timed_out(), "deadline");
+
+                  cancel.fire();
+                  report.expect(cancelled.wait().signal() == SIGTERM && cancelled.cancelled(), "cancel");
+
+                  { const leash::Popen gone(std::move(dropped)); }
+                  report.expect(watch.elapsed() < 30s, "bound");
+                  for (const int fd : plugs) ::close(fd);
+                  // what could not be looked at while no descriptor was left
+                  report.expect(eventually([&] { return census.is_empty(); }), "members gone");
+              }
+              report.expect(before_all.holds(), "nothing left");
+          }) == "");
+}
