@@ -216,7 +216,9 @@ TEST_CASE("a signal after the end is an error that says so, and reaches nobody")
         CHECK(sent.error().code == std::errc::no_such_process);
         CHECK(sent.error().step == Step::signal);
     }
-    CHECK(p.kill().error().subject == "SIGKILL to pid " + std::to_string(p.pid()));
+    const std::string subject = p.kill().error().subject;
+    CHECK(subject.find("SIGKILL") != std::string::npos);
+    CHECK(subject.find(std::to_string(p.pid())) != std::string::npos);
     CHECK(p.kill().error().message().find("nothing was signalled") != std::string::npos);
     CHECK(p.stop().success());
     CHECK(census.alive().size() == 1);
@@ -574,6 +576,7 @@ TEST_CASE("communicate can be called again after it has timed out, and nothing i
     leash::Popen p(child({"cat"}), waiting(census));
     const std::string first = pattern(3'000'000), second = std::string(1'000'000, 'B');
     CHECK(p.send_signal(SIGSTOP).has_value());
+    CHECK(support::eventually([&] { return support::state_of(p.pid()) == 'T'; }));
     leash::Captured captured = p.communicate(first, 20ms);
     CHECK(captured.timed_out);
     CHECK_FALSE(captured.status.has_value());

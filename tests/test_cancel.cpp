@@ -1,0 +1,221 @@
+// tests/test_cancel.cpp - a token with which another thread, or a signal handler, ends jobs.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <atomic>
+
+#include <poll.h>
+
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using namespace std::chrono_literals;
+
+namespace {
+
+leash::Options cancellable(const Census& census, const leash::Cancel& cancel) {
+    leash::Options options = support::capture(census);
+    options.cancel = cancel;
+    return options;
+}
+
+bool is_readable(int fd) {
+    pollfd ready{fd, POLLIN, 0};
+    return ::poll(&ready, 1, 0) == 1;
+}
+
+leash::Cancel* of_handler = nullptr;
+
+}  // namespace
+
+TEST_CASE("a token is fired once and for all, and copies are the same token") {
+    const NothingLeft before;
+    {
+        leash::Cancel cancel;
+        const leash::Cancel copy = cancel;
+        CHECK_FALSE(cancel.fired());
+        CHECK_FALSE(copy.fired());
+        const int handle = copy.handle();
+        CHECK(handle > 2);
+        CHECK(cancel.handle() == handle);
+        CHECK((::fcntl(handle, F_GETFD) & FD_CLOEXEC) != 0);
+        CHECK_FALSE(is_readable(handle));
+        cancel.fire();
+        CHECK(copy.fired());
+        CHECK(is_readable(handle));
+        cancel.fire();
+        CHECK(cancel.fired());
+
+        leash::Cancel fired_first;
+        fired_first.fire();
+        CHECK(is_readable(fired_first.handle()));
+        leash::Cancel assigned;
+        assigned = cancel;
+        CHECK(assigned.fired());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a token may be fired any number of times without filling anything up") {
+    leash::Cancel cancel;
+    static_cast<void>(cancel.handle());
+    for (int i = 0; i < 200'000; ++i) cancel.fire();
+    CHECK(cancel.fired());
+}
+
+TEST_CASE("a job whose token was fired before the start is not started by run") {
+    const Census census;
+    leash::Cancel cancel;
+    cancel.fire();
+    const NothingLeft before;
+    const support::TemporaryDirectory directory;
+    leash::Options options = cancellable(census, cancel);
+    options.out = leash::file(directory / "never");
+    const leash::Result result = leash::run(child({"print", "x"}), options);
+    CHECK(result.cancelled);
+    CHECK(result.status.unknown());
+    CHECK_FALSE(result.ok());
+    CHECK_FALSE(result.timed_out);
+    CHECK(::access((directory / "never").c_str(), F_OK) != 0);
+    CHECK(before.holds());
+}
+
+TEST_CASE("a job that is never cancelled is not cancelled") {
+    const Census census;
+    const leash::Cancel cancel;
+    const leash::Result result = leash::run(child({"print", "x"}), cancellable(census, cancel));
+    CHECK(result.ok());
+    CHECK_FALSE(result.cancelled);
+}
+
+TEST_CASE("another thread wakes the wait at once, and the result says cancelled and keeps what had come") {
+    const Census census;
+    leash::Cancel cancel;
+    std::atomic<bool> said{false};
+    leash::Options options = cancellable(census, cancel);
+    options.err = leash::sink([&](std::string_view) { said = true; });
+    options.timeout = 1h;
+    std::thread firing([&, cancel]() mutable {
+        support::eventually([&] { return said.load(); }, 60s);
+        cancel.fire();
+    });
+    const support::Stopwatch watch;
+    const leash::Result result = leash::run(leash::shell("echo said before; echo x >&2; exec \"$1\" sleep", {support::helper()}), options);
+    firing.join();
+    CHECK(result.cancelled);
+    CHECK_FALSE(result.timed_out);
+    CHECK_FALSE(result.ok());
+    CHECK(result.status.signal() == SIGTERM);
+    CHECK(result.out == "said before\n");
+    CHECK(watch.elapsed() < 60s);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("whatever waits for a job wakes when its token is fired") {
+    const Census census;
+    leash::Cancel cancel;
+    leash::Options options = cancellable(census, cancel);
+    options.in = leash::piped;
+    leash::Popen p(child({"sleep"}), options);
+    std::thread firing([&] {
+        std::this_thread::sleep_for(20ms);
+        cancel.fire();
+    });
+    SUBCASE("wait") { CHECK(p.wait().signal() == SIGTERM); }
+    SUBCASE("wait_for") { CHECK(p.wait_for(1h)->signal() == SIGTERM); }
+    SUBCASE("wait_until") { CHECK(p.wait_until(std::chrono::system_clock::now() + 1h)->signal() == SIGTERM); }
+    SUBCASE("poll") { CHECK(support::eventually([&] { return p.poll().has_value(); })); }
+    SUBCASE("read") { CHECK(p.out().read().eof); }
+    SUBCASE("write") { CHECK_FALSE(p.in().write(std::string(1'000'000, 'x')).complete); }
+    SUBCASE("communicate") {
+        const leash::Captured captured = p.communicate();
+        CHECK(captured.cancelled);
+        CHECK_FALSE(captured.timed_out);
+        CHECK(captured.status->signal() == SIGTERM);
+    }
+    firing.join();
+    CHECK(p.wait().signal() == SIGTERM);
+    CHECK(p.cancelled());
+    CHECK_FALSE(p.timed_out());
+}
+
+TEST_CASE("a cancelled job has its grace, and then no more") {
+    const Census census;
+    leash::Cancel cancel;
+    leash::Options options = cancellable(census, cancel);
+    SUBCASE("it goes politely") {
+        options.grace = 1h;
+        leash::Popen p(child({"catch-term", "4"}), options);
+        CHECK(p.out().read_until("ready\n").complete);
+        cancel.fire();
+        CHECK(p.wait().code() == 4);
+        CHECK(p.cancelled());
+    }
+    SUBCASE("it does not") {
+        options.grace = 20ms;
+        leash::Popen p(child({"ignore-term"}), options);
+        CHECK(p.out().read_until("ready\n").complete);
+        cancel.fire();
+        CHECK(p.wait().signal() == SIGKILL);
+        CHECK(p.cancelled());
+    }
+}
+
+TEST_CASE("one token ends any number of jobs, and a later one of a Popen too") {
+    const Census census;
+    leash::Cancel cancel;
+    std::vector<leash::Popen> jobs;
+    for (int i = 0; i < 5; ++i) jobs.emplace_back(child({"sleep"}), cancellable(census, cancel));
+    CHECK(census.reaches(5));
+    cancel.fire();
+    for (leash::Popen& p : jobs) CHECK(p.wait().signal() == SIGTERM);
+    CHECK(census.reaches(0));
+    leash::Popen late(child({"sleep"}), cancellable(census, cancel));
+    CHECK(late.wait().signal() == SIGTERM);
+    CHECK(late.cancelled());
+}
+
+TEST_CASE("a job that ended before its token was fired was not cancelled") {
+    const Census census;
+    leash::Cancel cancel;
+    leash::Popen p(child({"exit", "0"}), cancellable(census, cancel));
+    CHECK(p.wait().success());
+    cancel.fire();
+    CHECK(p.wait().success());
+    CHECK(p.communicate().status->success());
+    CHECK_FALSE(p.cancelled());
+}
+
+TEST_CASE("a signal handler may fire a token") {
+    const Census census;
+    leash::Cancel cancel;
+    of_handler = &cancel;
+    struct sigaction action {}, before {};
+    action.sa_handler = [](int) { of_handler->fire(); };
+    ::sigaction(SIGUSR1, &action, &before);
+    leash::Popen p(child({"sleep"}), cancellable(census, cancel));
+    const pthread_t waiting = ::pthread_self();
+    std::thread sender([&] {
+        std::this_thread::sleep_for(20ms);
+        ::pthread_kill(waiting, SIGUSR1);
+    });
+    const leash::ExitStatus status = p.wait();
+    sender.join();
+    ::sigaction(SIGUSR1, &before, nullptr);
+    CHECK(status.signal() == SIGTERM);
+    CHECK(p.cancelled());
+}
+
+TEST_CASE("the token outlives the one who made it, as long as a job has it") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    {
+        leash::Cancel cancel;
+        options.cancel = cancel;
+    }
+    leash::Popen p(child({"sleep"}), options);
+    CHECK_FALSE(p.wait_for(5ms).has_value());
+    options.cancel->fire();
+    CHECK(p.wait().signal() == SIGTERM);
+}

@@ -1,0 +1,355 @@
+// tests/test_guest.cpp - a well-behaved guest: nothing of the host's is changed, and what the host does is borne.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <atomic>
+#include <optional>
+#include <stdexcept>
+
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::pattern;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// All that is global in a process and that a library could be tempted to change.
+struct HostState {
+    std::vector<std::string> parts;
+    HostState() {
+        for (int signal = 1; signal < 65; ++signal) {
+            struct sigaction action {};
+            if (::sigaction(signal, nullptr, &action) != 0) continue;
+            std::string text = std::to_string(signal) + " " + std::to_string(action.sa_flags) + " ";
+            const auto* const bytes = reinterpret_cast<const unsigned char*>(&action.sa_handler);
+            for (std::size_t i = 0; i < sizeof action.sa_handler; ++i) text += std::to_string(bytes[i]) + ",";
+            for (int other = 1; other < 65; ++other) text += ::sigismember(&action.sa_mask, other) == 1 ? '1' : '0';
+            parts.push_back(text);
+        }
+        sigset_t mask, pending;
+        ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+        ::sigpending(&pending);
+        std::string sets;
+        for (int signal = 1; signal < 65; ++signal) {
+            sets += ::sigismember(&mask, signal) == 1 ? '1' : '0';
+            sets += ::sigismember(&pending, signal) == 1 ? '1' : '0';
+        }
+        parts.push_back(sets);
+        char path[4096];
+        parts.emplace_back(::getcwd(path, sizeof path) != nullptr ? path : "");
+        const mode_t creation = ::umask(0);
+        ::umask(creation);
+        parts.push_back(std::to_string(creation));
+        for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) parts.emplace_back(*entry);
+        parts.push_back(std::to_string(::getpgrp()) + " " + std::to_string(::getsid(0)));
+        for (int fd = 0; fd < 3; ++fd) {
+            parts.push_back(std::to_string(::fcntl(fd, F_GETFD)) + " " + std::to_string(::fcntl(fd, F_GETFL)));
+        }
+        parts.push_back(std::to_string(threads()));
+    }
+    static std::size_t threads() {
+        std::size_t count = 0;
+        DIR* const directory = ::opendir("/proc/self/task");
+        while (const dirent* const entry = ::readdir(directory)) count += entry->d_name[0] != '.' ? 1 : 0;
+        ::closedir(directory);
+        return count;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("signals, mask, cwd, umask, environment, group and threads of the host are as before, whatever was done") {
+    const Census census;
+    // A host with things of its own: a handler, an ignored signal, a blocked one, an odd umask.
+    struct sigaction handler {}, before_usr1{};
+    handler.sa_handler = [](int) {};
+    handler.sa_flags = SA_RESTART;
+    ::sigaction(SIGUSR1, &handler, &before_usr1);
+    sigset_t blocked, before_mask;
+    ::sigemptyset(&blocked);
+    ::sigaddset(&blocked, SIGUSR2);
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &before_mask);
+    const mode_t before_umask = ::umask(0027);
+    const support::TemporaryDirectory directory;
+    const HostState before;
+    const NothingLeft nothing;
+    {
+        leash::Options options = support::capture(census);
+        options.in = leash::bytes(std::string(200'000, 'x'));
+        options.cwd = "/";
+        options.env.set("LEASH_TEST_OTHER", "1").unset("HOME");
+        CHECK(leash::run(child({"cat"}), options).ok());
+        CHECK(leash::run(child({"exit", "0"}), options).ok());  // EPIPE, or a file unread
+        options.timeout = 30ms;
+        options.grace = 10ms;
+        CHECK(leash::run(child({"ignore-term"}), options).timed_out);
+        options.out = leash::file(directory / "file");
+        options.group = leash::Group::session;
+        CHECK(leash::run(child({"flood", "2"}), options).timed_out);
+        CHECK_FALSE(leash::try_run({"/no/such/program"}, options).has_value());
+        options = support::capture(census);
+        options.in = leash::piped;
+        leash::Popen p(child({"sleep"}), options);
+        CHECK_FALSE(p.poll().has_value());
+        CHECK(p.in().write("x").complete);
+        CHECK(p.out().read(10, 5ms).timed_out);
+        CHECK(HostState::threads() == static_cast<std::size_t>(std::stoul(before.parts.back())));  // none is hidden
+        CHECK(p.kill().has_value());
+        CHECK(p.wait().signaled());
+        leash::Popen q(child({"sleep"}), options);
+        CHECK(q.stop(1s).signaled());
+        leash::Popen left(child({"sleep"}), options);
+    }
+    const HostState after;
+    CHECK(after.parts == before.parts);
+    CHECK(nothing.holds());
+    ::umask(before_umask);
+    ::pthread_sigmask(SIG_SETMASK, &before_mask, nullptr);
+    ::sigaction(SIGUSR1, &before_usr1, nullptr);
+}
+
+TEST_CASE("a host without a SIGPIPE handler survives children that read nothing") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::signal(SIGPIPE, SIG_DFL);
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+        const std::string data(1'000'000, 'x');
+        leash::Options options = support::capture(census);
+        options.in = leash::bytes(data);
+        for (int i = 0; i < 10; ++i) {
+            const leash::Result result = leash::run({"true"}, options);
+            HOST_NEEDS(result.ok());
+            HOST_NEEDS(result.unwritten > 0);
+        }
+        options.in = leash::piped;
+        leash::Popen p(child({"close-input"}), options);
+        HOST_NEEDS(p.out().read_until("closed\n").complete);
+        HOST_NEEDS(p.in().write(data).error == std::errc::broken_pipe);
+        leash::Popen q({"true"}, options);
+        HOST_NEEDS(q.communicate(data).status->success());
+        sigset_t pending;
+        ::sigpending(&pending);
+        HOST_NEEDS(::sigismember(&pending, SIGPIPE) == 0);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a SIGPIPE that the host has pending or blocked itself stays the host's") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        sigset_t blocked, pending, mask;
+        ::sigemptyset(&blocked);
+        ::sigaddset(&blocked, SIGPIPE);
+        ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+        leash::Options options = support::capture(census);
+        options.in = leash::bytes(std::string(1'000'000, 'x'));
+        HOST_NEEDS(leash::run({"true"}, options).unwritten > 0);
+        ::sigpending(&pending);
+        HOST_NEEDS(::sigismember(&pending, SIGPIPE) == 0);
+        ::raise(SIGPIPE);
+        HOST_NEEDS(leash::run({"true"}, options).unwritten > 0);
+        ::sigpending(&pending);
+        HOST_NEEDS(::sigismember(&pending, SIGPIPE) == 1);
+        ::pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+        HOST_NEEDS(::sigismember(&mask, SIGPIPE) == 1);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a host that ignores SIGCHLD gets unknown, never a guess, and nothing hangs or stays") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        for (const bool by_flag : {false, true}) {
+            struct sigaction action {};
+            action.sa_handler = by_flag ? SIG_DFL : SIG_IGN;
+            action.sa_flags = by_flag ? SA_NOCLDWAIT : 0;
+            ::sigaction(SIGCHLD, &action, nullptr);
+            const NothingLeft before;
+            const leash::Result result = leash::run(child({"print", "x"}), support::capture(census));
+            HOST_NEEDS(result.out == "x");
+            HOST_NEEDS(result.status.unknown());
+            HOST_NEEDS(!result.ok());
+            {
+                leash::Popen p(child({"exit", "3"}), support::silent(census));
+                HOST_NEEDS(p.wait().unknown());
+                HOST_NEEDS(p.kill().error().code == std::errc::no_such_process);
+                leash::Popen q(child({"exit", "3"}), support::silent(census));
+                HOST_NEEDS(support::eventually([&] { return q.poll().has_value(); }));
+                leash::Popen r(child({"fork-and-wait"}), support::silent(census));
+                HOST_NEEDS(census.reaches(2));
+                HOST_NEEDS(!r.wait_for(5ms).has_value());
+                HOST_NEEDS(r.stop(1s).unknown());
+                HOST_NEEDS(census.reaches(0));
+                leash::Options options = support::silent(census);
+                options.timeout = 50ms;
+                HOST_NEEDS(leash::run(child({"sleep"}), options).timed_out);
+                leash::Popen left(child({"fork-and-wait"}), support::silent(census));
+                HOST_NEEDS(census.reaches(2));
+            }
+            HOST_NEEDS(census.reaches(0));
+            HOST_NEEDS(before.holds());
+        }
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a status that other code of the host has taken is unknown, and no signal is sent any more") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const auto steal = [](pid_t pid) {
+            while (::waitpid(-1, nullptr, 0) != pid) {}
+        };
+        {
+            leash::Popen p(child({"exit", "0"}), support::silent(census));
+            steal(p.pid());
+            HOST_NEEDS(p.wait().unknown());
+            HOST_NEEDS(!p.wait().success());
+            HOST_NEEDS(p.kill().error().code == std::errc::no_such_process);
+            HOST_NEEDS(p.stop().unknown());
+        }
+        {
+            leash::Popen p(child({"exit", "0"}), support::silent(census));
+            steal(p.pid());
+            HOST_NEEDS(p.terminate().error().code == std::errc::no_such_process);  // before anybody has looked
+            HOST_NEEDS(p.poll().has_value());
+            HOST_NEEDS(p.poll()->unknown());
+        }
+        {
+            leash::Popen p(child({"print", "kept"}), support::capture(census));
+            steal(p.pid());
+            const leash::Captured captured = p.communicate();
+            HOST_NEEDS(captured.out == "kept");
+            HOST_NEEDS(captured.status.has_value() && captured.status->unknown());
+        }
+        {
+            leash::Popen p(child({"exit", "0"}), support::silent(census));
+            steal(p.pid());
+        }  // the destructor has nothing to end
+        {
+            leash::Options options = support::silent(census);
+            options.in = leash::piped;
+            leash::Popen p(child({"wait-then-exit", "0"}), options);
+            std::thread thief([&] { ::waitpid(-1, nullptr, 0); });
+            std::thread closer([&] {
+                std::this_thread::sleep_for(20ms);
+                p.in().close();
+            });
+            const auto status = p.wait();  // while it waits
+            closer.join();
+            thief.join();
+            HOST_NEEDS(status.unknown() || status.success());  // whoever came first; a guess it is not
+        }
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("the library waits for no child that is not its own") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const pid_t other = ::fork();
+        if (other == 0) ::_exit(77);
+        HOST_NEEDS(support::eventually([&] { return support::state_of(other) == 'Z'; }));
+        leash::Options options = support::capture(census);
+        options.timeout = 30ms;
+        HOST_NEEDS(leash::run(child({"exit", "0"}), support::silent(census)).ok());
+        HOST_NEEDS(leash::run(child({"sleep"}), options).timed_out);
+        leash::Popen p(child({"sleep"}), support::silent(census));
+        HOST_NEEDS(!p.poll());
+        p.kill();
+        HOST_NEEDS(p.wait().signaled());
+        int status = 0;
+        HOST_NEEDS(::waitpid(other, &status, 0) == other);
+        HOST_NEEDS(WEXITSTATUS(status) == 77);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a forked copy of the host may drop its copy of a handle: the job lives") {
+    const Census census;
+    const NothingLeft before;
+    {
+        std::optional<leash::Popen> p;
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        p.emplace(child({"wait-then-exit", "5"}), options);
+        CHECK(p->out().read_until("ready\n").complete);
+        const std::string wrong = support::in_host([&]() -> std::string {
+            HOST_NEEDS(p->kill().error().code == std::errc::no_such_process);
+            HOST_NEEDS(!p->terminate().has_value());
+            HOST_NEEDS(p->stop(10ms).unknown());
+            p.reset();
+            return "";
+        });
+        CHECK(wrong == "");
+        CHECK(support::is_alive(p->pid()));
+        CHECK_FALSE(p->poll().has_value());
+        p->in().close();
+        CHECK(p->wait().code() == 5);
+    }
+    {
+        leash::Popen p(child({"sleep"}), support::silent(census));
+        CHECK(support::in_host([&]() -> std::string {
+                  leash::Popen copy(std::move(p));
+                  return "";
+              }) == "");
+        CHECK(support::is_alive(p.pid()));
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("signals of the host's interrupt no call") {
+    const Census census;
+    struct sigaction action {}, before{};
+    action.sa_handler = [](int) {};  // without SA_RESTART: every call of the system may give EINTR
+    ::sigaction(SIGUSR1, &action, &before);
+    const pthread_t target = ::pthread_self();
+    std::atomic<bool> stop{false};
+    std::thread pest([&] {
+        while (!stop) {
+            ::pthread_kill(target, SIGUSR1);
+            std::this_thread::sleep_for(200us);
+        }
+    });
+    leash::Options options = support::capture(census);
+    const std::string data = pattern(2'000'000);
+    options.in = leash::bytes(data);
+    for (int i = 0; i < 5; ++i) {
+        const leash::Result result = leash::run(child({"cat"}), options);
+        CHECK(result.ok());
+        CHECK((result.out == data));
+    }
+    options.in = leash::null;
+    options.timeout = 100ms;
+    const support::Stopwatch watch;
+    CHECK(leash::run(child({"sleep"}), options).timed_out);
+    CHECK(watch.elapsed() >= 100ms);
+    leash::Popen p(child({"sleep"}), support::silent(census));
+    CHECK_FALSE(p.wait_for(30ms).has_value());
+    CHECK(p.kill().has_value());
+    CHECK(p.wait().signal() == SIGKILL);
+    stop = true;
+    pest.join();
+    ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_CASE("an exception of the host's on the way ends its jobs") {
+    const Census census;
+    const NothingLeft before;
+    try {
+        leash::Popen p(child({"fork-and-wait"}), support::capture(census));
+        CHECK(p.out().read_until("\n").complete);
+        throw std::runtime_error("something else");
+    } catch (const std::runtime_error&) {
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}

@@ -1,0 +1,276 @@
+// tests/test_run.cpp - one call from a command to its result.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <stdexcept>
+
+using leash::Step;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::pattern;
+using namespace std::chrono_literals;
+
+TEST_CASE("run gives the status, the output and the use, and leaves nothing") {
+    const Census census;
+    const NothingLeft before;
+    const leash::Result result = leash::run(child({"print-to", "1", "out", "2", "err"}), support::capture(census));
+    CHECK(result.ok());
+    CHECK(result.status.describe() == "exited 0");
+    CHECK(result.out == "out");
+    CHECK(result.err == "err");
+    CHECK_FALSE(result.timed_out);
+    CHECK_FALSE(result.cancelled);
+    CHECK_FALSE(result.survivors);
+    CHECK_FALSE(result.out_truncated);
+    CHECK_FALSE(result.err_truncated);
+    CHECK_FALSE(result.held);
+    CHECK(result.unwritten == 0);
+    CHECK(result.usage.peak_memory > 0);
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("no status is an exception of run, and a start that fails is one") {
+    const NothingLeft before;
+    CHECK(leash::run(child({"exit", "3"})).status.code() == 3);
+    CHECK_FALSE(leash::run(child({"exit", "3"})).ok());
+    CHECK(leash::run(child({"kill", "9"})).status.signal() == 9);
+    CHECK_THROWS_AS(static_cast<void>(leash::run({"/no/such/program"})), leash::SpawnError);
+    CHECK_THROWS_AS(static_cast<void>(leash::run(leash::args(std::vector<std::string>()))), leash::SpawnError);
+    CHECK(before.holds());
+}
+
+TEST_CASE("try_run gives an Error instead of throwing") {
+    const NothingLeft before;
+    const leash::Expected<leash::Result> good = leash::try_run({"true"});
+    REQUIRE(good.has_value());
+    CHECK(good->ok());
+    const leash::Expected<leash::Result> bad = leash::try_run({"/no/such/program"});
+    REQUIRE_FALSE(bad.has_value());
+    CHECK(bad.error().step == Step::program);
+    CHECK(before.holds());
+}
+
+TEST_CASE("the examples of the documentation do what they say") {
+    leash::Options options;
+    options.out = leash::piped;
+    options.err = leash::piped;
+    options.timeout = 60s;
+    CHECK(leash::run({"echo", "-1"}, options).out == "-1\n");
+    const std::string name = "root";
+    CHECK(leash::run(leash::shell("grep -c -- \"^$1:\" /etc/passwd", {name}), options).out == "1\n");
+    leash::Popen p(leash::shell("printf 'a\\nb\\n' | grep b"), options);
+    for (const std::string_view line : p.out().lines()) CHECK(line == "b");
+    CHECK(leash::check_output({"uname"}) == leash::run({"uname"}, options).out);
+}
+
+TEST_CASE("ok is an exit of 0, in time and not cancelled") {
+    leash::Result result;
+    CHECK_FALSE(result.ok());
+    result.status = leash::ExitStatus::from_code(0);
+    CHECK(result.ok());
+    result.timed_out = true;
+    CHECK_FALSE(result.ok());
+    result.timed_out = false;
+    result.cancelled = true;
+    CHECK_FALSE(result.ok());
+    result.cancelled = false;
+    result.status = leash::ExitStatus::from_signal(SIGTERM);
+    CHECK_FALSE(result.ok());
+}
+
+namespace {
+
+/// Runs it with a timeout that lets the child say something first, however busy the machine is.
+leash::Result run_past_its_time(const leash::Command& command, leash::Options options) {
+    leash::Result result;
+    for (auto timeout = 100ms; timeout < 60s; timeout *= 2) {
+        options.timeout = timeout;
+        const support::Stopwatch watch;
+        result = leash::run(command, options);
+        CHECK(watch.elapsed() >= timeout);
+        if (!result.out.empty()) break;
+    }
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("a run whose time is up ends the job and returns what had come") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.grace = 60s;
+    SUBCASE("politely") {
+        const leash::Result result = run_past_its_time(child({"print-and-wait", "partial"}), options);
+        CHECK(result.timed_out);
+        CHECK(result.status.describe() == "killed by SIGTERM (15)");
+        CHECK(result.out == "partial");
+    }
+    SUBCASE("by force") {
+        options.grace = 20ms;
+        const leash::Result result = run_past_its_time(child({"ignore-term"}), options);
+        CHECK(result.timed_out);
+        CHECK(result.status.describe() == "killed by SIGKILL (9)");
+    }
+    SUBCASE("in a flood") {
+        options.max_output = 1000;
+        const leash::Result result = run_past_its_time(child({"flood"}), options);
+        CHECK(result.timed_out);
+        CHECK(result.out == pattern(1000));
+        CHECK(result.out_truncated);
+    }
+    SUBCASE("with an exit of 0 on the way out") {
+        const leash::Result result = run_past_its_time(child({"catch-term", "0"}), options);
+        CHECK(result.timed_out);
+        CHECK(result.status.success());
+        CHECK_FALSE(result.ok());
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}
+
+TEST_CASE("a run with an input that is piped and not given closes it") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    CHECK(leash::run(child({"count"}), options).out == "0 0\n");
+}
+
+TEST_CASE("many runs in a row leave nothing") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.in = leash::bytes("x");
+    options.timeout = 1h;
+    for (int i = 0; i < 200; ++i) CHECK(leash::run(child({"cat"}), options).out == "x");
+    CHECK(before.holds());
+}
+
+TEST_CASE("options can be used again, and are not changed") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::bytes("again");
+    const leash::Command command = child({"cat"});
+    for (int i = 0; i < 3; ++i) CHECK(leash::run(command, options).out == "again");
+}
+
+// ---- check_output
+
+TEST_CASE("check_output gives the output of a command that succeeds, whatever the options said of out") {
+    CHECK(leash::check_output(child({"print", "text\n"})) == "text\n");
+    leash::Options options;
+    options.out = leash::null;
+    options.err = leash::null;
+    CHECK(leash::check_output(child({"print", "text"}), options) == "text");
+    CHECK_THROWS_AS(static_cast<void>(leash::check_output({"/no/such/program"})), leash::SpawnError);
+    CHECK_THROWS_AS(static_cast<void>(leash::check_output(leash::args(std::vector<std::string>()))), leash::SpawnError);
+}
+
+TEST_CASE("check_output throws with the program, the status and the end of err") {
+    const Census census;
+    const NothingLeft before;
+    try {
+        static_cast<void>(leash::check_output(leash::shell("echo partial; echo one >&2; echo the reason >&2; exit 3")));
+        CHECK(false);
+    } catch (const leash::ProcessFailed& e) {
+        CHECK(e.status() == leash::ExitStatus::from_code(3));
+        CHECK(e.err() == "one\nthe reason\n");
+        CHECK(e.result().out == "partial\n");
+        const std::string what = e.what(), end = " exited 3: one\nthe reason";
+        CHECK(what.find("leash: ") == 0);
+        CHECK(what.find("sh") < what.find(end));
+        CHECK(what.substr(what.size() - end.size()) == end);
+        const std::runtime_error& as_base = e;
+        CHECK(std::string(as_base.what()) == e.what());
+    }
+    try {
+        static_cast<void>(leash::check_output(child({"kill", "9"})));
+        CHECK(false);
+    } catch (const leash::ProcessFailed& e) {
+        CHECK(e.status().signal() == SIGKILL);
+        CHECK(e.err() == "");
+        CHECK(std::string(e.what()) == "leash: \"" + support::helper() + "\" killed by SIGKILL (9)");
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("check_output keeps the end of a long err, and 64 KiB of it at the most") {
+    try {
+        static_cast<void>(leash::check_output(leash::shell("\"$1\" write 1000000 2; echo the reason >&2; exit 1",
+                                                           {support::helper()})));
+        CHECK(false);
+    } catch (const leash::ProcessFailed& e) {
+        CHECK(e.err().size() <= 64 * 1024);
+        CHECK(e.err().size() > 60 * 1024);
+        const std::string end = "the reason\n";
+        CHECK((e.err().substr(e.err().size() - end.size()) == end));
+        const std::string expected = pattern(1'000'000) + end;
+        CHECK((e.err() == expected.substr(expected.size() - e.err().size())));
+        const std::string what = e.what();
+        CHECK(what.size() < 4000);
+        CHECK(what.find("the reason") != std::string::npos);
+    }
+}
+
+TEST_CASE("check_output leaves err where the options send it") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    const auto failure = [&] {
+        try {
+            static_cast<void>(leash::check_output(leash::shell("echo reason >&2; exit 1"), options));
+        } catch (const leash::ProcessFailed& e) {
+            return e.result();
+        }
+        return leash::Result();
+    };
+    CHECK(failure().err == "reason\n");  // piped
+    options.err = leash::to_out;
+    CHECK(failure().out == "reason\n");
+    std::string heard;
+    options.err = leash::sink([&](std::string_view chunk) { heard += chunk; });
+    CHECK(failure().err == "");
+    CHECK(heard == "reason\n");
+}
+
+TEST_CASE("check_output says when the time was up or a token was fired") {
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    options.timeout = 50ms;
+    const auto what = [&] {
+        try {
+            static_cast<void>(leash::check_output(child({"sleep"}), options));
+        } catch (const leash::ProcessFailed& e) {
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    CHECK(what().find("killed by SIGTERM (15), timed out") != std::string::npos);
+    options.timeout = leash::Timeout::none();
+    options.cancel = leash::Cancel();
+    options.cancel->fire();
+    CHECK(what().find("cancelled") != std::string::npos);
+    // also where the command went with 0
+    options.cancel = std::nullopt;
+    options.timeout = 100ms;
+    try {
+        static_cast<void>(leash::check_output(child({"catch-term", "0"}), options));
+        CHECK(false);
+    } catch (const leash::ProcessFailed& e) {
+        CHECK(e.result().timed_out);
+    }
+}
+
+TEST_CASE("what a sink throws leaves through run, and nothing is left") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.err = leash::sink([](std::string_view chunk) { throw std::runtime_error(std::string(chunk)); });
+    CHECK_THROWS_WITH_AS(static_cast<void>(leash::try_run(leash::shell("echo bad >&2; sleep 1000"), options)), "bad\n",
+                         std::runtime_error);
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}
