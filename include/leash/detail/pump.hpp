@@ -314,10 +314,12 @@ class Pump : public Counted {
         bool unclear = false;   // its handle said so and it could not be reaped: that handle is of no use for a while
         bool crowded = false;   // another thread is at a sink: likewise
         bool ends_it = false;   // this call found that the job must end
+        bool last = false;
         for (;;) {
             if (advance(want, look)) ends_it = true;
             if (done()) return true;
-            if (!ends_it && limit.passed()) return false;
+            if (last) return false;
+            last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             os::WaitSet set;
             Deadline until = ends_it ? Deadline::never() : limit;
@@ -330,7 +332,7 @@ class Pump : public Counted {
             until = sooner(until, next.at);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit) {
-                if (set.empty() && until.is_never() && !blind && !unclear && !job.has_exit_handle()) {
+                if (set.empty() && until.is_never() && !last && !blind && !unclear && !job.has_exit_handle()) {
                     job.wait_for_exit();  // nothing else can happen: that costs no handle
                     look = unclear = true;
                     continue;
@@ -341,7 +343,7 @@ class Pump : public Counted {
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
             if (!next.by_exit && next.at.passed()) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
-            set.wait(until);
+            set.wait(last ? limit : until);
 
             look = exit_index < 0 || set.ready(exit_index);
             unclear = set.ready(exit_index) && !job.finish();
