@@ -318,7 +318,7 @@ class Pump : public Counted {
         for (;;) {
             if (advance(want, look)) ends_it = true;
             if (done()) return true;
-            if (last) return false;
+            if (last && !ends_it) return false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             os::WaitSet set;
@@ -331,8 +331,8 @@ class Pump : public Counted {
             const Next next = next_change();
             until = sooner(until, next.at);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
-            if (next.by_exit) {
-                if (set.empty() && until.is_never() && !last && !blind && !unclear && !job.has_exit_handle()) {
+            if (next.by_exit && !last) {
+                if (set.empty() && until.is_never() && !blind && !unclear && !job.has_exit_handle()) {
                     job.wait_for_exit();  // nothing else can happen: that costs no handle
                     look = unclear = true;
                     continue;
