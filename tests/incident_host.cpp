@@ -268,6 +268,59 @@ TEST_CASE("a host that adopts orphans is not held up by the zombies that it has 
 }
 #endif
 
+#if defined(__linux__)
+TEST_CASE("what runs as another user cannot be killed: the bound holds, and the result says so") {
+    // A set-uid program, which an ordinary user starts and may not signal.
+    const Census census;
+    char path[] = "/tmp/leash_suid.XXXXXX";
+    const int file = ::mkstemp(path);
+    const std::string program = read_file(helper());
+    const bool made = ::write(file, program.data(), program.size()) == static_cast<ssize_t>(program.size()) &&
+                      ::fchmod(file, 04755) == 0;
+    ::close(file);
+    const std::string report = in_a_fork([&](Report& inner) {
+        const auto slack = 10s;
+        if (!made || ::getuid() != 0 || ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)
+            return inner.expect(false, "skip");
+        leash::Options options;
+        options.env = census.env();
+        options.out = leash::piped;
+        {
+            leash::Popen first({path, "become-root"}, options);
+            const bool is_root = first.out().read_until("\n", 20s).data == "root\n";
+            if (!is_root) return inner.expect(false, "skip");
+            const auto sent = first.kill();
+            inner.expect(sent.error().code == std::errc::operation_not_permitted, "kill() says EPERM");
+            inner.expect(sent.error().step == leash::Step::signal, "and that it is about a signal");
+            const Stopwatch watch;
+            inner.expect(first.stop(50ms).unknown(), "stop(): status");
+            inner.expect(first.survivors(), "stop(): survivors");
+            inner.expect(watch.elapsed() < slack, "stop(): bound");
+        }
+        options.timeout = 200ms;
+        options.grace = 50ms;
+        options.drain = 100ms;
+        Stopwatch watch;
+        const leash::Result leader = leash::run({path, "become-root"}, options);
+        inner.expect(watch.elapsed() < slack, "a leader: bound");
+        inner.expect(leader.timed_out && leader.survivors && leader.status.unknown(), "a leader: the truth");
+
+        options.timeout = leash::Timeout::none();
+        options.in = leash::piped;
+        leash::Popen job(dash("'" + std::string(path) + "' become-root & read x; exit 3"), options);
+        inner.expect(job.out().read_until("\n", 20s).data == "root\n", "a member: ready");
+        job.in().close();
+        watch = Stopwatch();
+        inner.expect(job.wait().code() == 3, "a member: status");
+        inner.expect(watch.elapsed() < slack, "a member: bound");
+        inner.expect(job.survivors(), "a member: survivors");
+    });
+    ::unlink(path);
+    if (report == "skip\n") MESSAGE("no set-uid program can be had here: skipped");
+    else CHECK(report == "");
+}
+#endif
+
 TEST_CASE("a host that ignores SIGCHLD learns no status, and everything else holds") {
     const bool reaches_groups = in_a_fork([](Report& report) {
                                     // does this kernel reach a whole group through a pidfd (Linux 6.9)?
