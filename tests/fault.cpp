@@ -100,7 +100,8 @@ bool is_harmless(const Fault& fault) {
     const std::string name = fault.call == nullptr ? "" : fault.call;
     if (name == "posix_spawn") return fault.error == ETXTBSY;
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_group", "getpgid"}) {
+    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_group",
+                                  "getpgid"}) {
         if (name == one) return true;
     }
     return false;
@@ -451,7 +452,7 @@ bool attempt(const Scenario& scenario, Fault& fault) {
 
 }  // namespace
 
-TEST_CASE("every system call may fail once, at every place: what comes out is right, or a true error, and nothing stays") {
+TEST_CASE("every system call may fail once, at every place: the result is right or a true error, and nothing stays") {
     std::map<std::string, int> all_seen;
     int attempts = 0;
     for (const Scenario& scenario : scenarios) {
@@ -462,8 +463,9 @@ TEST_CASE("every system call may fail once, at every place: what comes out is ri
             recorder.seen = &seen;
             attempt(scenario, recorder);
         }
-        for (const auto& [name, times] : seen) {
-            all_seen[name] += times;
+        for (const auto& entry : seen) {
+            const std::string& name = entry.first;
+            all_seen[name] += entry.second;
             const std::vector<int>* const errors = errors_of(name);
             CAPTURE(name);
             REQUIRE(errors != nullptr);  // a new name in the seam wants a row in `calls`

@@ -275,7 +275,8 @@ TEST_CASE("what came before the end is returned, on both streams") {
     const Census census;
     leash::Options options = captured(census);
     options.timeout = 500ms;
-    const leash::Result result = leash::run(dash("echo some; echo more >&2; printf rest; sleep 30; echo late"), options);
+    const char* const script = "echo some; echo more >&2; printf rest; sleep 30; echo late";
+    const leash::Result result = leash::run(dash(script), options);
     CHECK(result.timed_out);
     CHECK(result.out == "some\nrest");
     CHECK(result.err == "more\n");
@@ -334,7 +335,8 @@ TEST_CASE("with an escapee at the pipe the call is bounded, says so, and the job
     SUBCASE("and after a timeout") {
         options.timeout = 300ms;
         const Stopwatch watch;
-        const leash::Result result = leash::run(dash(std::string(escape_with_stdout) + "echo ready; sleep 30; true"), options);
+        const std::string late = std::string(escape_with_stdout) + "echo ready; sleep 30; true";
+        const leash::Result result = leash::run(dash(late), options);
         CHECK(watch.elapsed() < 500ms + slack);
         CHECK(result.timed_out);
         if (result.out == "ready\n") CHECK(result.held);
@@ -408,10 +410,10 @@ TEST_CASE("the deadline covers a child that never reads its large input") {
     SUBCASE("run() with an escapee that holds the input") {
         options.in = leash::bytes(large);
         options.drain = 100ms;
-        const leash::Result result = leash::run(
-            dash("exec 4<&0; x=$(setsid \"$0\" -c 'echo up; exec sleep 30 >/dev/null <&4 4<&-' </dev/null 2>/dev/null &);"
-                 " sleep 30; true"),
-            options);
+        const char* const script =
+            "exec 4<&0; x=$(setsid \"$0\" -c 'echo up; exec sleep 30 >/dev/null <&4 4<&-' </dev/null 2>/dev/null &);"
+            " sleep 30; true";
+        const leash::Result result = leash::run(dash(script), options);
         CHECK(result.timed_out);
         CHECK(result.unwritten > 0);
     }

@@ -172,7 +172,7 @@ TEST_CASE("a status that is taken while somebody waits wakes the waiter, who kno
     CHECK(nothing_left.holds());
 }
 
-TEST_CASE("a status that is taken while stragglers run: no signal goes astray, and a handle taken before still finds them") {
+TEST_CASE("a status that is taken while stragglers run: no signal goes astray, and a pidfd still finds them") {
     const NothingLeft nothing_left;
     const Census census;
     leash::Options options;
