@@ -193,6 +193,7 @@ inline leash::Options silent(const Census& census) {
 inline std::string in_host(const std::function<std::string()>& body) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return "no pipe";
+    std::fflush(nullptr);  // or the copy could write once more what waits to be written here
     const pid_t host = ::fork();
     if (host < 0) return "no fork";
     if (host == 0) {
