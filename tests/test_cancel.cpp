@@ -219,3 +219,21 @@ TEST_CASE("the token outlives the one who made it, as long as a job has it") {
     options.cancel->fire();
     CHECK(p.wait().signal() == SIGTERM);
 }
+
+TEST_CASE("a moved-from token is still a token, or at least harmless") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        leash::Cancel cancel;
+        leash::Cancel moved(std::move(cancel));
+        cancel.fire();
+        static_cast<void>(cancel.fired());
+        static_cast<void>(cancel.handle());
+        leash::Options options;
+        options.cancel = cancel;
+        leash::Popen p({"true"}, options);
+        static_cast<void>(p.wait());
+        moved.fire();
+        HOST_NEEDS(moved.fired());
+        return "";
+    });
+    CHECK(wrong == "");
+}

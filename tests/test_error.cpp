@@ -86,7 +86,7 @@ TEST_CASE("what fails to start says so by exception or by Expected, with the sam
     CHECK(refused.error().subject == "/no/such/program");
     std::string said;
     try {
-        leash::Popen p({"/no/such/program"}, leash::Options());
+        leash::Popen p({"/no/such/program"});
     } catch (const leash::SpawnError& e) {
         said = e.what();
     }
