@@ -51,12 +51,15 @@ struct Error {
     Step step = Step::spawn;
     std::string subject;    ///< the path, descriptor, variable or option
     const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
+    int stage = -1;         ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const {
         const bool hints = *hint != '\0';
         const char* const quote = subject.empty() ? "" : "\"";
-        return detail::concat({"leash: ", to_string(step), subject.empty() ? "" : " ", quote, detail::printable(subject), quote, ": ",
+        return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
+                               stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
+                               detail::printable(subject), quote, ": ",
                                code.message(), hints ? " (" : "", hint, hints ? ")" : ""});
     }
 };
@@ -81,7 +84,12 @@ class SpawnError : public std::system_error {
 namespace detail {
 
 inline Error make_error(int code, Step step, std::string subject = {}, const char* hint = "") {
-    return Error{std::error_code(code, std::generic_category()), step, std::move(subject), hint};
+    Error error;
+    error.code = std::error_code(code, std::generic_category());
+    error.step = step;
+    error.subject = std::move(subject);
+    error.hint = hint;
+    return error;
 }
 
 inline Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "") {

@@ -94,6 +94,8 @@
 
 #include <leash/command.hpp>
 
+#include <leash/pipeline.hpp>
+
 #include <leash/stdio.hpp>
 
 #include <leash/cancel.hpp>

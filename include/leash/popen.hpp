@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <leash/command.hpp>
 #include <leash/config.hpp>
@@ -16,6 +17,7 @@
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
+#include <leash/pipeline.hpp>
 #include <leash/status.hpp>
 #include <leash/stream.hpp>
 
@@ -51,24 +53,23 @@ class Popen {
 #if LEASH_EXCEPTIONS
     explicit Popen(Command command, Options options = {})
         : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
+    /// Starts a pipeline, as one job.
+    explicit Popen(Pipeline pipeline, Options options = {})
+        : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
     /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true".
     explicit Popen(std::initializer_list<Arg> argv, Options options = {}) : Popen(Command(argv), std::move(options)) {}
 #endif
 
     /// Starts it, without exceptions.
     static Expected<Popen> try_spawn(Command command, Options options = {}) {
-        using detail::Pump;
-        const Pump::Times times{detail::Deadline::after(options.timeout), options.grace, options.drain};
-        Popen popen;
-        popen.max_output_ = options.max_output;
-        popen.pump_ = detail::Shared<Pump>::adopt(new Pump(options.group, options.stragglers, times, options.cancel,
-                                                           options.out.function, options.err.function));
-        auto plan = detail::make_plan(std::move(command), std::move(options));
-        if (!plan) return std::move(plan).error();
-        auto started = detail::os::spawn(*std::move(plan));
-        if (!started) return std::move(started).error();
-        popen.pump_->begin(*std::move(started));
-        return popen;
+        std::vector<Command> one;
+        one.push_back(std::move(command));
+        return start(std::move(one), std::move(options));
+    }
+
+    /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
+    static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {}) {
+        return start(std::move(pipeline).stages(), std::move(options));
     }
 
     Popen(Popen&& other) noexcept = default;
@@ -174,7 +175,7 @@ class Popen {
         });
         if (ended) {
             pump.settle();
-            result.status = pump.job.status();
+            result.status = pump.job.ended().status;
             result.out = pump.out.take_all();
             result.err = pump.err.take_all();
             result.held = pump.out.held() || pump.err.held();
@@ -210,17 +211,38 @@ class Popen {
     bool cancelled() const noexcept { return pump_ && pump_->cancelled(); }
     /// Something of the job was still alive at the end of the bound: it runs as another user, or hangs in the kernel.
     bool survivors() const noexcept { return pump_ && pump_->survivors(); }
-    /// What it used; zero until it has ended.
-    Usage usage() const noexcept { return pump_ ? pump_->job.usage() : Usage(); }
+    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown until the job has ended.
+    std::vector<ExitStatus> statuses() const {
+        std::vector<ExitStatus> all;
+        if (!pump_) return all;
+        for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
+        return all;
+    }
+    /// What it used (of a pipeline, the last stage); zero until it has ended.
+    Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
 
   private:
     Popen() = default;
+
+    static Expected<Popen> start(std::vector<Command> commands, Options options) {
+        const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
+        Popen popen;
+        popen.max_output_ = options.max_output;
+        popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
+        auto plan = detail::make_plan(std::move(commands), std::move(options));
+        if (!plan) return std::move(plan).error();
+        detail::os::Started started;
+        auto spawned = detail::os::spawn(*std::move(plan), started);
+        popen.pump_->begin(std::move(started));  // also where only some stages could start: the handle ends them
+        if (!spawned) return spawned.error();
+        return popen;
+    }
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit, bool settle) {
         if (!pump_) return ExitStatus();
         if (!pump_->drive({}, limit, [&] { return pump_->is_complete(); })) return std::nullopt;
         if (settle) pump_->settle();
-        return pump_->job.status();
+        return pump_->job.ended().status;
     }
 
     void end() noexcept {

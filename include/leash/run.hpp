@@ -13,6 +13,7 @@
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
+#include <leash/pipeline.hpp>
 #include <leash/popen.hpp>
 #include <leash/status.hpp>
 
@@ -30,10 +31,28 @@ struct Result : Streams {
     bool ok() const noexcept { return status.success() && !timed_out && !cancelled; }
 };
 
-/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does. An Error where it cannot start.
-inline Expected<Result> try_run(Command command, Options options = {}) {
-    Result result;
+/// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
+struct PipelineResult : Result {
+    std::vector<ExitStatus> statuses;  ///< of each stage, in order
+
+    /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
+    /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
+    /// about SIGPIPE.
+    bool ok() const noexcept {
+        if (!Result::ok()) return false;
+        for (std::size_t i = 0; i + 1 < statuses.size(); ++i) {
+            if (!statuses[i].success() && statuses[i].signal() != SIGPIPE) return false;
+        }
+        return true;
+    }
+};
+
+namespace detail {
+
+/// Starts `what` and sees it through.
+template <class ResultOf, class What>
+Expected<ResultOf> run_to_end(What what, Options options) {
+    ResultOf result;
     if (options.cancel && options.cancel->fired()) {
         result.cancelled = true;
         return result;
@@ -43,7 +62,7 @@ inline Expected<Result> try_run(Command command, Options options = {}) {
         input = std::move(options.in.text);
         options.in = piped;
     }
-    auto job = Popen::try_spawn(std::move(command), std::move(options));
+    auto job = Popen::try_spawn(std::move(what), std::move(options));
     if (!job) return std::move(job).error();
     Captured captured = job->communicate(std::move(input));
     static_cast<Streams&>(result) = std::move(captured);
@@ -52,7 +71,21 @@ inline Expected<Result> try_run(Command command, Options options = {}) {
     result.cancelled = captured.cancelled;
     result.survivors = job->survivors();
     result.usage = job->usage();
+    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job->statuses();
     return result;
+}
+
+}  // namespace detail
+
+/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
+/// nothing behind. Returns within timeout + grace + drain, whatever the child does. An Error where it cannot start.
+inline Expected<Result> try_run(Command command, Options options = {}) {
+    return detail::run_to_end<Result>(std::move(command), std::move(options));
+}
+
+/// The same for a pipeline.
+inline Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {}) {
+    return detail::run_to_end<PipelineResult>(std::move(pipeline), std::move(options));
 }
 
 namespace detail {
@@ -100,6 +133,11 @@ class ProcessFailed : public std::runtime_error {
 /// is an exception.
 inline Result run(Command command, Options options = {}) {
     return try_run(std::move(command), std::move(options)).value();
+}
+
+/// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
+inline PipelineResult run(Pipeline pipeline, Options options = {}) {
+    return try_run(std::move(pipeline), std::move(options)).value();
 }
 
 /// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where

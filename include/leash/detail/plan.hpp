@@ -16,10 +16,15 @@
 
 namespace leash::detail {
 
-/// What is left to do is mechanical: open, spawn.
-struct Plan {
+/// One program to start.
+struct Stage {
     std::string program;            // a path, absolute where there is a cwd
     std::vector<std::string> argv;  // never empty
+};
+
+/// What is left to do is mechanical: open, spawn.
+struct Plan {
+    std::vector<Stage> stages;      // each one's output is the next one's input; never empty
     std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
     std::string cwd;                                      // empty: the host's
     Group group = Group::own;
@@ -114,29 +119,50 @@ inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     return {};
 }
 
+/// The file that a command means, with the options of its job.
+inline Expected<Stage> make_stage(Command command, const Options& options, const std::optional<std::string>& path) {
+    Stage stage;
+    stage.argv = std::move(command).argv();
+    if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
+    const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
+    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path());
+    if (found && !options.cwd.empty()) found = os::absolute(*std::move(found));
+    if (!found) return found.error();
+    stage.program = *std::move(found);
+    return stage;
+}
+
 /// Reads the environment and the file system, and changes nothing.
-inline Expected<Plan> make_plan(Command command, Options options) {
+inline Expected<Plan> make_plan(std::vector<Command> commands, Options options) {
     Plan plan;
-    plan.argv = std::move(command).argv();
-    if (auto checked = check_command(plan.argv, options.executable); !checked) return checked.error();
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();
     if (auto checked = check_passes(options.pass_fds); !checked) return checked.error();
-
     if (has_nul(options.cwd))
         return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
     if (!options.cwd.empty()) {
         if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
     }
+    if (commands.size() > 1) {
+        if (!options.executable.empty())
+            return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
+        if (options.group == Group::session)
+            return make_error(std::errc::invalid_argument, Step::options, "group",
+                              "a pipeline cannot be a session of its own: nobody can join one");
+    }
 
-    const std::string& name = options.executable.empty() ? plan.argv.front() : options.executable;
-    std::optional<std::string> path;
-    if (name.find('/') == std::string::npos) path = options.env.get("PATH");
-    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path());
-    if (found && !options.cwd.empty()) found = os::absolute(*std::move(found));
-    if (!found) return found.error();
-    plan.program = *std::move(found);
+    const std::optional<std::string> path = options.env.get("PATH");
+    plan.stages.reserve(commands.size());
+    for (Command& command : commands) {
+        auto stage = make_stage(std::move(command), options, path);
+        if (!stage) {
+            Error error = std::move(stage).error();
+            if (commands.size() > 1) error.stage = static_cast<int>(plan.stages.size());
+            return error;
+        }
+        plan.stages.push_back(*std::move(stage));
+    }
 
     if (!options.env.is_inherited() || !options.env.changes().empty()) plan.environment = options.env.build();
     plan.cwd = std::move(options.cwd);

@@ -259,22 +259,20 @@ class Pump : public Counted {
         std::size_t keep = SIZE_MAX;
     };
 
-    struct Times {
-        Deadline deadline;
-        Timeout grace, drain;
-    };
-
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
-    Pump(Group group, Stragglers stragglers, Times times, std::optional<Cancel> cancel, Shared<SinkFunction> out_sink,
-         Shared<SinkFunction> err_sink)
-        : job(group, stragglers),
-          out(std::move(out_sink)),
-          err(std::move(err_sink)),
-          times_(times),
-          cancel_(std::move(cancel)) {}
+    Pump(std::size_t processes, const Options& options, Deadline deadline)
+        : job(options.group, options.stragglers),
+          out(options.out.function),
+          err(options.err.function),
+          deadline_(deadline),
+          grace_(options.grace),
+          drain_(options.drain),
+          cancel_(options.cancel) {
+        job.expect(processes);
+    }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pid);
+        job.begin(started.pids);
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
@@ -310,47 +308,46 @@ class Pump : public Counted {
     template <class Done>
     bool drive(Want want, Deadline limit, Done done) {
         os::Backoff backoff;
-        bool look = true;       // ask whether the leader has ended
-        bool unclear = false;   // its handle said so and it could not be reaped: that handle is of no use for a while
+        os::WaitSet set;
+        bool unclear = false;   // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;   // another thread is at a sink: likewise
         bool ends_it = false;   // this call found that the job must end
         bool last = false;
         for (;;) {
-            if (advance(want, look)) ends_it = true;
+            if (advance(want)) ends_it = true;
             if (done()) return true;
             if (last && !ends_it) return false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
-            os::WaitSet set;
+            set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
             const int in_index = want.in && !in.is_idle() ? set.writable(in.handle()) : -1;
             const int out_index = !crowded && moves(out, want.out) ? set.readable(out.handle()) : -1;
             const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
-            int exit_index = -1;
-            bool blind = crowded;  // something may happen that no handle tells
+            const std::size_t running = job.running();
+            bool blind = crowded || unclear;  // something may happen that no handle tells
             const Next next = next_change();
             until = sooner(until, next.at);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit && !last) {
-                if (set.empty() && until.is_never() && !blind && !unclear && !job.has_exit_handle()) {
+                if (set.empty() && until.is_never() && !blind && !job.has_handles()) {
                     job.wait_for_exit();  // nothing else can happen: that costs no handle
-                    look = unclear = true;
+                    unclear = !job.finish() && job.running() == running;
                     continue;
                 }
-                if (!unclear) exit_index = set.readable(job.exit_handle());
-                blind |= exit_index < 0;
+                if (!unclear) blind |= !job.watch(set);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
             if (!next.by_exit && next.at.passed()) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
-            look = exit_index < 0 || set.ready(exit_index);
-            unclear = set.ready(exit_index) && !job.finish();
             crowded = false;
+            bool moved = set.ready(in_index) || set.ready(out_index) || set.ready(err_index);
             if (set.ready(in_index)) in.push();
             if (set.ready(out_index)) crowded |= !out.pull(want.keep);
             if (set.ready(err_index)) crowded |= !err.pull(want.keep);
+            unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
 
@@ -385,7 +382,7 @@ class Pump : public Counted {
             if (round > 3 || late) alive = job.group_is_alive();
             if ((round > 3 && !alive) || late) break;
             alive = false;
-            os::WaitSet().wait(backoff.next());
+            os::sleep_until(backoff.next());
         }
         os::Lock lock(mutex_);
         settled_ = true;
@@ -400,22 +397,22 @@ class Pump : public Counted {
     }
 
     /// What time and the others have brought about. True where this call has just begun to end the job.
-    bool advance(const Want& want, bool look) {
+    bool advance(const Want& want) {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
-            const bool late = phase_ == Phase::running && times_.deadline.passed();
+            const bool late = phase_ == Phase::running && deadline_.passed();
             const bool due = phase_ == Phase::running ? late || (cancel_ && cancel_->fired()) : phase_end_.passed();
             // What has ended by itself is not ended for being late: whoever waits late finds the truth.
-            if ((look || due) && phase_ != Phase::over && has_ended()) return false;
+            if (phase_ != Phase::over && has_ended()) return false;
             if (due) {
                 switch (phase_) {
                     case Phase::running:
                         (late ? timed_out_ : cancelled_) = true;
-                        terminate(times_.grace);
+                        terminate(grace_);
                         begun = true;
                         break;
-                    case Phase::terminating: kill(times_.drain); break;
+                    case Phase::terminating: kill(drain_); break;
                     case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
                         phase_ = Phase::over;
                         survivors_ = true;
@@ -440,7 +437,7 @@ class Pump : public Counted {
     Next next_change() {
         os::Lock lock(mutex_);
         Next next;
-        next.at = phase_ == Phase::running ? times_.deadline : phase_end_;
+        next.at = phase_ == Phase::running ? deadline_ : phase_end_;
         next.by_exit = phase_ != Phase::over;
         next.by_cancel = phase_ == Phase::running && cancel_.has_value();
         return next;
@@ -452,7 +449,7 @@ class Pump : public Counted {
         if (phase_ == Phase::over) return true;
         if (!job.finish()) return false;
         phase_ = Phase::over;
-        phase_end_ = Deadline::after(times_.drain);
+        phase_end_ = Deadline::after(drain_);
         return true;
     }
 
@@ -471,7 +468,8 @@ class Pump : public Counted {
         phase_ = Phase::killing;
     }
 
-    const Times times_;
+    const Deadline deadline_;
+    const Timeout grace_, drain_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;

@@ -30,7 +30,8 @@ class Event {
     int handle() noexcept {
         Lock lock(mutex_);
         if (!read_.is_open()) {
-            auto ends = make_pipe(true, "cancel");
+            auto ends = make_pipe("cancel");
+            if (ends && !make_nonblocking(ends->write)) return -1;
             if (!ends) return errno = ends.error().code.value(), -1;
             read_ = std::move(ends->read);
             write_ = std::move(ends->write);

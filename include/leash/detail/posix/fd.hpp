@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/syscalls.hpp>
@@ -80,19 +81,19 @@ struct PipeEnds {
     Fd read, write;
 };
 
-/// A pipe for one stream; `parent_writes` says which end stays here. That end is made non-blocking, which the
-/// child's end does not see: a pipe's two ends are two file descriptions.
-inline Expected<PipeEnds> make_pipe(bool parent_writes, const char* stream) {
+/// A pipe whose ends both block, as between two children.
+inline Expected<PipeEnds> make_pipe(const char* stream) {
     int numbers[2];
     if (sys::pipe(numbers) != 0) return make_error(errno, Step::redirect, stream, "no pipe could be made");
     PipeEnds ends{Fd(numbers[0]), Fd(numbers[1])};
-    const Fd& ours = parent_writes ? ends.write : ends.read;
-    if (!move_above_standard(ends.read) || !move_above_standard(ends.write) ||
-        sys::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) {
+    if (!move_above_standard(ends.read) || !move_above_standard(ends.write))
         return make_error(errno, Step::redirect, stream, "no pipe could be made");
-    }
     return ends;
 }
+
+/// Makes our end of a pipe non-blocking, which the child's end does not see: a pipe's two ends are two file
+/// descriptions. False with errno.
+inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0; }
 
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
@@ -162,39 +163,48 @@ inline Expected<Fd> file_with(std::string_view data, const char* stream) {
     return fd;
 }
 
-/// What a thread waits for: a few handles and a deadline, in one poll().
+/// What a thread waits for: some handles and a deadline, in one poll().
 class WaitSet {
   public:
-    static constexpr int capacity = 8;
+    void clear() noexcept { fds_.clear(); }
 
     /// A handle to be waited for; the index is for ready(). One that is not open is never ready.
-    int readable(int fd) noexcept { return add(fd, POLLIN); }
-    int writable(int fd) noexcept { return add(fd, POLLOUT); }
-    bool empty() const noexcept { return count_ == 0; }
+    int readable(int fd) { return add(fd, POLLIN); }
+    int writable(int fd) { return add(fd, POLLOUT); }
+    bool empty() const noexcept { return fds_.empty(); }
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
     void wait(Deadline deadline) noexcept {
-        if (sys::poll(fds_, static_cast<nfds_t>(count_), deadline.remaining()) >= 0) return;
+        if (sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) >= 0) return;
         const bool interrupted = errno == EINTR;
-        for (int i = 0; i < count_; ++i) fds_[i].revents = interrupted ? short{0} : fds_[i].events;
+        for (pollfd& one : fds_) one.revents = interrupted ? short{0} : one.events;
         // No memory, or RLIMIT_NOFILE is now below the number of handles (EINVAL): every handle counts as ready,
         // which non-blocking calls can bear, and the pause keeps that from burning a core.
         if (!interrupted) sys::poll(nullptr, 0, std::chrono::milliseconds(1));
     }
 
-    bool ready(int index) const noexcept { return index >= 0 && fds_[index].revents != 0; }
+    bool any_ready() const noexcept {
+        for (const pollfd& one : fds_) {
+            if (one.revents != 0) return true;
+        }
+        return false;
+    }
+    bool ready(int index) const noexcept { return index >= 0 && fds_[static_cast<std::size_t>(index)].revents != 0; }
 
   private:
-    int add(int fd, short events) noexcept {
-        if (fd < 0 || count_ == capacity) return -1;
-        fds_[count_].fd = fd;
-        fds_[count_].events = events;
-        fds_[count_].revents = 0;
-        return count_++;
+    int add(int fd, short events) {
+        if (fd < 0) return -1;
+        pollfd one{};
+        one.fd = fd;
+        one.events = events;
+        fds_.push_back(one);
+        return static_cast<int>(fds_.size()) - 1;
     }
-    pollfd fds_[capacity];
-    int count_ = 0;
+    std::vector<pollfd> fds_;
 };
+
+/// Sleeps until then.
+inline void sleep_until(Deadline deadline) noexcept { sys::poll(nullptr, 0, deadline.remaining()); }
 
 }  // namespace leash::detail::os
 

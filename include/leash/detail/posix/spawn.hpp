@@ -67,9 +67,9 @@
 
 namespace leash::detail::os {
 
-/// A process that has been started, and our ends of its pipes.
+/// The processes of a job that have been started, in order, and our ends of its pipes.
 struct Started {
-    Pid pid = -1;
+    std::vector<Pid> pids;
     Fd in, out, err;
 };
 
@@ -178,7 +178,8 @@ class FileActions {
 /// posix_spawn's attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
-    explicit Attributes(Group group) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+    /// `leader` is the process whose group a further stage joins; 0 for the first.
+    Attributes(Group group, Pid leader) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
@@ -194,7 +195,7 @@ class Attributes {
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
         if (group == Group::own) flags |= POSIX_SPAWN_SETPGROUP;
-        ::posix_spawnattr_setpgroup(&attributes_, 0);
+        ::posix_spawnattr_setpgroup(&attributes_, leader);
 #if LEASH_SETSID
         if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
 #else
@@ -221,19 +222,83 @@ class Attributes {
     bool made_;
 };
 
-/// Where each descriptor of the child comes from: opened, checked and moved out of each other's way.
+/// The streams of a job, opened once: the numbers here that the child's 0, 1 and 2 are to come from.
+class Sources {
+  public:
+    /// Gives our ends of the pipes to `started`.
+    Expected<void> open(const Plan& plan, Started& started) {
+        if (auto opened = open_input(plan.in, started.in); !opened) return opened;
+        if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
+        if (plan.err.is(Stdio::Kind::to_out)) return {};
+        return open_output(plan.err, 2, started.err);
+    }
+
+    int in() const noexcept { return numbers_[0]; }
+    int out() const noexcept { return numbers_[1]; }
+    int err() const noexcept { return numbers_[2]; }
+
+  private:
+    Expected<void> hold(Expected<Fd> opened, int stream) {
+        if (!opened) return opened.error();
+        numbers_[stream] = opened->get();
+        held_[stream] = *std::move(opened);
+        return {};
+    }
+
+    /// The child's end is held, ours is given away.
+    Expected<void> hold_pipe(int stream, const char* name, Fd& ours) {
+        auto ends = make_pipe(name);
+        if (!ends) return ends.error();
+        const bool writes = stream == 0;
+        ours = std::move(writes ? ends->write : ends->read);
+        if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, name);
+        return hold(std::move(writes ? ends->read : ends->write), stream);
+    }
+
+    Expected<void> open_input(const Input& in, Fd& ours) {
+        switch (in.kind) {
+            case Stdio::Kind::piped: return hold_pipe(0, "in", ours);
+            case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
+            case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
+            default: return open_common(in, 0, O_RDONLY, "in");
+        }
+    }
+
+    Expected<void> open_output(const Output& out, int stream, Fd& ours) {
+        const char* const name = stream == 1 ? "out" : "err";
+        switch (out.kind) {
+            case Stdio::Kind::piped:
+            case Stdio::Kind::sink: return hold_pipe(stream, name, ours);
+            case Stdio::Kind::file:
+                return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
+            default: return open_common(out, stream, O_WRONLY, name);
+        }
+    }
+
+    Expected<void> open_common(const Stdio& stdio, int stream, int flags, const char* name) {
+        if (stdio.is(Stdio::Kind::descriptor)) {
+            numbers_[stream] = stdio.number;
+            return {};
+        }
+        if (stdio.is(Stdio::Kind::inherit) && is_open(stream)) {
+            numbers_[stream] = stream;
+            return {};
+        }
+        // Also for a stream to inherit that the host has closed: a child without one would give its number to the
+        // first file it opens, and then write its messages there.
+        return hold(open_file("/dev/null", flags, name), stream);
+    }
+
+    int numbers_[3] = {0, 1, 2};
+    Fd held_[3];  // ours until the child has its duplicates
+};
+
+/// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    /// Opens what the three streams need and gives our ends of the pipes to `started`.
-    Expected<void> connect(const Plan& plan, Started& started) {
-        if (auto made = connect_input(plan.in, started.in); !made) return made;
-        if (auto made = connect_output(plan.out, 1, started.out); !made) return made;
-        if (plan.err.is(Stdio::Kind::to_out)) {
-            sources_[2] = sources_[1];
-        } else if (auto made = connect_output(plan.err, 2, started.err); !made) {
-            return made;
-        }
-        for (const PassFd& pass : plan.pass_fds) {
+    Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
+        sources_ = {in, out, err};
+        for (const PassFd& pass : passes) {
             sources_.push_back(pass.ours);
             targets_.push_back(pass.theirs);
         }
@@ -256,58 +321,6 @@ class Wiring {
     }
 
   private:
-    Expected<void> hold(Expected<Fd> opened, std::size_t stream) {
-        if (!opened) return opened.error();
-        sources_[stream] = opened->get();
-        held_.push_back(*std::move(opened));
-        return {};
-    }
-
-    Expected<void> connect_input(const Input& in, Fd& ours) {
-        switch (in.kind) {
-            case Stdio::Kind::piped: {
-                auto ends = make_pipe(true, "in");
-                if (!ends) return ends.error();
-                ours = std::move(ends->write);
-                return hold(std::move(ends->read), 0);
-            }
-            case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
-            case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
-            default: return connect_common(in, 0, O_RDONLY, "in");
-        }
-    }
-
-    Expected<void> connect_output(const Output& out, std::size_t stream, Fd& ours) {
-        const char* const name = stream == 1 ? "out" : "err";
-        switch (out.kind) {
-            case Stdio::Kind::piped:
-            case Stdio::Kind::sink: {
-                auto ends = make_pipe(false, name);
-                if (!ends) return ends.error();
-                ours = std::move(ends->read);
-                return hold(std::move(ends->write), stream);
-            }
-            case Stdio::Kind::file:
-                return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
-            default: return connect_common(out, stream, O_WRONLY, name);
-        }
-    }
-
-    Expected<void> connect_common(const Stdio& stdio, std::size_t stream, int flags, const char* name) {
-        if (stdio.is(Stdio::Kind::descriptor)) {
-            sources_[stream] = stdio.number;
-            return {};
-        }
-        const int same = static_cast<int>(stream);
-        if (stdio.is(Stdio::Kind::inherit) && is_open(same)) {
-            sources_[stream] = same;
-            return {};
-        }
-        // Also for a stream to inherit that the host has closed: a child without one would give its number to the
-        // first file it opens, and then write its messages there.
-        return hold(open_file("/dev/null", flags, name), stream);
-    }
-
     /// dup2 runs in the child one after the other: a source that is itself a target would be run over, and one that
     /// is its own target would keep its close-on-exec flag on some systems (glibc before 2.29). Such a source is
     /// first duplicated above every target. A stream that simply stays is left alone.
@@ -339,7 +352,7 @@ class Wiring {
     }
 
     std::vector<int> targets_{0, 1, 2};
-    std::vector<int> sources_{0, 1, 2};
+    std::vector<int> sources_;
     std::vector<Fd> held_;  // ours until the child has its duplicates
 };
 
@@ -352,38 +365,69 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
     return list;
 }
 
-/// Starts what the plan says. On failure nothing is left: no process, no descriptor.
-inline Expected<Started> spawn(Plan plan) {
-    Started started;
-    Wiring wiring;
-    if (auto made = wiring.connect(plan, started); !made) return made.error();
-
+/// Starts one program. `leader` is the process whose group it joins; 0 for the first.
+inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader) {
     FileActions actions;
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
         return make_error(ENOSYS, Step::cwd, plan.cwd, "this system's posix_spawn cannot change the directory");
-    const Attributes attributes(plan.group);
+    const Attributes attributes(plan.group, leader);
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(error, Step::spawn, plan.program);
+        return make_error(error, Step::spawn, stage.program);
 
-    const std::vector<char*> argv = pointers(plan.argv);
-    std::vector<char*> environment;
-    if (plan.environment) environment = pointers(*plan.environment);
-    char* const* const env = plan.environment ? environment.data() : sys::environment();
-
+    const std::vector<char*> argv = pointers(stage.argv);
+    Pid pid = -1;
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms.
     int error = 0;
     for (int pause = 1; pause <= 128; pause *= 2) {
-        error = sys::posix_spawn(&started.pid, plan.program.c_str(), actions.get(), attributes.get(), argv.data(), env);
+        error = sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
         if (error != ETXTBSY || pause == 128) break;
         sys::poll(nullptr, 0, std::chrono::milliseconds(pause));
     }
-    if (error != 0) return explain_spawn(error, plan.program, plan.cwd);
-    return started;
+    if (error != 0) return explain_spawn(error, stage.program, plan.cwd);
+    return pid;
+}
+
+/// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
+inline Expected<void> spawn(Plan plan, Started& started) {
+    started.pids.reserve(plan.stages.size());  // from the first process on, nothing may fail but a spawn
+    Sources sources;
+    if (auto opened = sources.open(plan, started); !opened) return opened;
+    std::vector<char*> own;
+    if (plan.environment) own = pointers(*plan.environment);
+    char* const* const environment = plan.environment ? own.data() : sys::environment();
+
+    Fd previous;  // what the stage before wrote
+    for (Stage& stage : plan.stages) {
+        const bool first = &stage == &plan.stages.front(), last = &stage == &plan.stages.back();
+        PipeEnds next;
+        const auto start = [&]() -> Expected<Pid> {
+            if (!last) {
+                auto ends = make_pipe("between two stages");
+                if (!ends) return ends.error();
+                next = *std::move(ends);
+            }
+            const int in = first ? sources.in() : previous.get();
+            const int out = last ? sources.out() : next.write.get();
+            Wiring wiring;
+            auto wired = wiring.connect(in, out, plan.err.is(Stdio::Kind::to_out) ? out : sources.err(), plan.pass_fds);
+            if (!wired) return wired.error();
+            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front());
+        };
+        auto pid = start();
+        if (!pid) {
+            Error error = std::move(pid).error();
+            if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
+            return error;
+        }
+        started.pids.push_back(*pid);
+        previous = std::move(next.read);
+    }
+    return {};
 }
 
 }  // namespace leash::detail::os

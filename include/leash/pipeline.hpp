@@ -1,0 +1,39 @@
+// leash/pipeline.hpp - WHAT to run: several commands, each one's output the next one's input.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include <leash/command.hpp>
+#include <leash/config.hpp>
+
+namespace leash {
+
+/// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
+/// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
+/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them.
+class Pipeline {
+  public:
+    const std::vector<Command>& stages() const& noexcept { return stages_; }
+    std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
+
+    Pipeline& append(Command last) {
+        stages_.push_back(std::move(last));
+        return *this;
+    }
+
+  private:
+    friend Pipeline operator|(Command first, Command second);
+    Pipeline() = default;
+    std::vector<Command> stages_;
+};
+
+inline Pipeline operator|(Command first, Command second) {
+    Pipeline pipeline;
+    pipeline.append(std::move(first)).append(std::move(second));
+    return pipeline;
+}
+
+inline Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+}  // namespace leash
