@@ -123,6 +123,13 @@ enum class Stragglers {
     leave  ///< They stay, where the leader ended by itself: for one that starts a daemon. Nobody watches them any more.
 };
 
+/// Which part of a longer output Options::max_output keeps.
+enum class Keep {
+    head,  ///< the first bytes. The default.
+    tail,  ///< the last bytes: what a log is read for
+    ends   ///< half of it from the start, half from the end; Streams::out_dropped bytes are missing in between
+};
+
 /// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
 struct PassFd {
     int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
@@ -174,11 +181,19 @@ struct Options {
     Timeout drain = std::chrono::milliseconds(200);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. No limit by default.
+    /// child never blocks; the result says so. No limit by default. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
     /// A token that ends the job when it is fired; none by default.
     std::optional<Cancel> cancel = std::nullopt;
+
+    /// Which part of it is kept: Keep::head, tail or ends.
+    Keep keep = Keep::head;
+
+    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
+    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
+    /// as after `timeout`, and the result says timed_out and idle.
+    Timeout idle_timeout = Timeout::none();
 
     /// For a tool that talks to the person at the terminal: all three streams and the group inherited, so that it
     /// may read the terminal, and Ctrl-C reaches it.

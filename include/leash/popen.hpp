@@ -26,8 +26,10 @@ namespace leash {
 /// What the pipes of a job gave.
 struct Streams {
     std::string out, err;        ///< of the streams that are piped
-    bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is its head
+    bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
     bool err_truncated = false;  ///< likewise
+    std::size_t out_dropped = 0;  ///< how many bytes of `out` are missing
+    std::size_t err_dropped = 0;  ///< likewise
     /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
     /// wrote afterwards is not here. What the job itself had written is.
     bool held = false;
@@ -38,6 +40,7 @@ struct Streams {
 struct Captured : Streams {
     std::optional<ExitStatus> status;  ///< nullopt while the job runs on
     bool timed_out = false;            ///< the time of this call was up, or that of the job, which was ended then
+    bool idle = false;                 ///< it was Options::idle_timeout that ended the job
     bool cancelled = false;            ///< the job was ended by its Cancel token
 };
 
@@ -78,7 +81,7 @@ class Popen {
         if (this != &other) {
             end();
             pump_ = std::move(other.pump_);
-            max_output_ = other.max_output_;
+            limit_ = other.limit_;
         }
         return *this;
     }
@@ -169,24 +172,27 @@ class Popen {
         }
         detail::Pump::Want want;
         want.in = want.out = want.err = true;
-        want.keep = max_output_;
+        want.keep = limit_;
         const bool ended = pump.drive(want, limit, [&] {
             return !pump.out.is_open() && !pump.err.is_open() && pump.is_over();
         });
+        result.out_dropped = pump.out.dropped(limit_);
+        result.err_dropped = pump.err.dropped(limit_);
         if (ended) {
             pump.settle();
             result.status = pump.job.ended().status;
-            result.out = pump.out.take_all();
-            result.err = pump.err.take_all();
+            result.out = pump.out.take_captured(limit_);
+            result.err = pump.err.take_captured(limit_);
             result.held = pump.out.held() || pump.err.held();
         } else {
-            result.out = pump.out.waiting();
-            result.err = pump.err.waiting();
+            result.out = pump.out.captured(limit_);
+            result.err = pump.err.captured(limit_);
         }
-        result.out_truncated = pump.out.truncated();
-        result.err_truncated = pump.err.truncated();
+        result.out_truncated = result.out_dropped > 0;
+        result.err_truncated = result.err_dropped > 0;
         result.unwritten += pump.in.unwritten();
         result.timed_out = !ended || pump.timed_out();
+        result.idle = pump.idle();
         result.cancelled = pump.cancelled();
         return result;
     }
@@ -205,8 +211,10 @@ class Popen {
 
     // ---- what became of it
 
-    /// The job's own deadline had passed, and it was ended.
+    /// The job's own deadline had passed, or its idle timeout, and it was ended.
     bool timed_out() const noexcept { return pump_ && pump_->timed_out(); }
+    /// It was the idle timeout.
+    bool idle() const noexcept { return pump_ && pump_->idle(); }
     /// Its Cancel token was fired, and it was ended.
     bool cancelled() const noexcept { return pump_ && pump_->cancelled(); }
     /// Something of the job was still alive at the end of the bound: it runs as another user, or hangs in the kernel.
@@ -227,7 +235,7 @@ class Popen {
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
-        popen.max_output_ = options.max_output;
+        popen.limit_ = {options.max_output, options.keep};
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options));
         if (!plan) return std::move(plan).error();
@@ -259,7 +267,7 @@ class Popen {
     }
 
     detail::Shared<detail::Pump> pump_;
-    std::size_t max_output_ = SIZE_MAX;
+    detail::Limit limit_;
 };
 
 }  // namespace leash

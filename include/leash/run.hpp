@@ -22,7 +22,8 @@ namespace leash {
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
     ExitStatus status;       ///< how the leader ended
-    bool timed_out = false;  ///< Options::timeout had passed, and the job was ended
+    bool timed_out = false;  ///< Options::timeout or idle_timeout had passed, and the job was ended
+    bool idle = false;       ///< it was the idle_timeout
     bool cancelled = false;  ///< Options::cancel was fired, and the job was ended, or not even started
     bool survivors = false;  ///< something of the job was still alive when the call had to return
     Usage usage;             ///< what the leader used
@@ -68,6 +69,7 @@ Expected<ResultOf> run_to_end(What what, Options options) {
     static_cast<Streams&>(result) = std::move(captured);
     result.status = captured.status.value_or(ExitStatus());
     result.timed_out = captured.timed_out;
+    result.idle = captured.idle;
     result.cancelled = captured.cancelled;
     result.survivors = job->survivors();
     result.usage = job->usage();

@@ -50,6 +50,10 @@ class Reader {
         return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
     }
 
+    /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
+    /// nothing yet; eof at the end.
+    Read try_read(std::size_t most = 64 * 1024) { return read(most, std::chrono::nanoseconds(0)); }
+
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
     /// then data is the rest.
     Read read_until(std::string_view delimiter, Timeout timeout = {}) {
@@ -206,6 +210,9 @@ class Writer {
         }
         return written;
     }
+
+    /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
+    Written try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
 
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.

@@ -65,6 +65,8 @@ inline Expected<void> check_times(const Options& options) {
     const auto zero = std::chrono::nanoseconds::zero();
     if (options.timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
+    if (options.idle_timeout.length() <= zero)
+        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout", "zero or less: no time to run in");
     const auto check = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())

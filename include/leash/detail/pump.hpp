@@ -18,6 +18,7 @@
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/spawn.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/options.hpp>
 #include <leash/status.hpp>
 
@@ -34,6 +35,15 @@ inline void append(std::string& text, std::string_view more) {
     }
     text.append(more);
 }
+
+/// How much of an output is kept, and which part of it.
+struct Limit {
+    std::size_t most = SIZE_MAX;
+    Keep which = Keep::head;
+
+    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
+    std::size_t tail() const noexcept { return most - head(); }
+};
 
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
@@ -54,7 +64,10 @@ class Incoming {
     bool is_open() const noexcept { return handle() >= 0; }
     int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
     bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
-    bool truncated() const noexcept { return truncated_; }
+    /// How many bytes captured() leaves out.
+    std::size_t dropped(Limit limit) const noexcept {
+        return dropped_ + (tail_.size() > limit.tail() ? tail_.size() - limit.tail() : 0);
+    }
     int error() const noexcept { return error_; }
 
     /// What has been read and not been taken.
@@ -71,14 +84,21 @@ class Incoming {
         }
     }
 
-    /// All that waits, handed over without a copy.
-    std::string take_all() {
+    /// What the limit keeps of all that waits, as a copy.
+    std::string captured(Limit limit) const {
+        const std::string_view tail = tail_;
+        return concat({waiting(), tail.substr(tail.size() > limit.tail() ? tail.size() - limit.tail() : 0)});
+    }
+    /// The same, handed over.
+    std::string take_captured(Limit limit) {
         buffer_.erase(0, std::exchange(taken_, 0));
+        if (!tail_.empty()) buffer_ = captured(limit);
+        tail_.clear();
         return std::exchange(buffer_, std::string());
     }
 
-    /// Reads what is there, and keeps no more than `keep` bytes waiting. False where another thread is at it.
-    bool pull(std::size_t keep) {
+    /// Reads what is there, and keeps what the limit says. False where another thread is at it.
+    bool pull(Limit keep) {
         if (!lock_.enter()) return false;
         const Turn turn(lock_);
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
@@ -91,7 +111,7 @@ class Incoming {
 
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
     /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
-    void expire(std::size_t keep) {
+    void expire(Limit keep) {
         if (!lock_.enter()) return;
         const Turn turn(lock_);
         if (!fd_.is_open()) return;
@@ -135,7 +155,7 @@ class Incoming {
         Turnstile& lock_;
     };
 
-    std::size_t read_once(std::size_t keep) {
+    std::size_t read_once(Limit keep) {
         if (scratch_ == nullptr) scratch_ = new char[size_];
         const ssize_t n = os::read_some(fd_, scratch_, size_);
         if (n <= 0) {
@@ -154,14 +174,26 @@ class Incoming {
         return count;
     }
 
-    void deliver(std::string_view chunk, std::size_t keep) {
+    void deliver(std::string_view chunk, Limit keep) {
         if (sink_) {
             sink_->write(chunk);
             return;
         }
-        const std::size_t room = keep - (buffer_.size() - taken_ < keep ? buffer_.size() - taken_ : keep);
-        if (chunk.size() > room) truncated_ = true;
+        const std::size_t have = buffer_.size() - taken_;
+        const std::size_t room = keep.head() > have ? keep.head() - have : 0;
         append(buffer_, chunk.substr(0, room));
+        if (chunk.size() <= room) return;
+        chunk.remove_prefix(room);
+        if (keep.tail() == 0) {
+            dropped_ += chunk.size();
+            return;
+        }
+        append(tail_, chunk);
+        // Cut off now and then, so that each byte is moved once at the most.
+        if (tail_.size() / 2 > keep.tail() && tail_.size() > largest) {
+            dropped_ += tail_.size() - keep.tail();
+            tail_.erase(0, tail_.size() - keep.tail());
+        }
     }
 
     void shut() noexcept {
@@ -183,7 +215,8 @@ class Incoming {
 
     std::string buffer_;
     std::size_t taken_ = 0;
-    bool truncated_ = false;
+    std::string tail_;  // of what the head had no room for
+    std::size_t dropped_ = 0;
     std::atomic<bool> held_{false};
     int error_ = 0;
 };
@@ -256,7 +289,7 @@ class Pump : public Counted {
     /// What a call wants moved, besides the sinks, which everybody moves.
     struct Want {
         bool in = false, out = false, err = false;
-        std::size_t keep = SIZE_MAX;
+        Limit keep = {};
     };
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
@@ -265,6 +298,7 @@ class Pump : public Counted {
           out(options.out.function),
           err(options.err.function),
           deadline_(deadline),
+          idle_timeout_(options.idle_timeout),
           grace_(options.grace),
           drain_(options.drain),
           cancel_(options.cancel) {
@@ -290,6 +324,10 @@ class Pump : public Counted {
         os::Lock lock(mutex_);
         return timed_out_;
     }
+    bool idle() noexcept {
+        os::Lock lock(mutex_);
+        return idle_;
+    }
     bool cancelled() noexcept {
         os::Lock lock(mutex_);
         return cancelled_;
@@ -313,8 +351,9 @@ class Pump : public Counted {
         bool crowded = false;   // another thread is at a sink: likewise
         bool ends_it = false;   // this call found that the job must end
         bool last = false;
+        Deadline idle = Deadline::after(idle_timeout_);
         for (;;) {
-            if (advance(want)) ends_it = true;
+            if (advance(want, idle)) ends_it = true;
             if (done()) return true;
             if (last && !ends_it) return false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
@@ -328,6 +367,9 @@ class Pump : public Counted {
             bool blind = crowded || unclear;  // something may happen that no handle tells
             const Next next = next_change();
             until = sooner(until, next.at);
+            const bool watches_output = moves(out, want.out) || moves(err, want.err);
+            if (!watches_output) idle = Deadline::never();
+            if (next.is_running) until = sooner(until, idle);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind && !job.has_handles()) {
@@ -347,6 +389,7 @@ class Pump : public Counted {
             if (set.ready(in_index)) in.push();
             if (set.ready(out_index)) crowded |= !out.pull(want.keep);
             if (set.ready(err_index)) crowded |= !err.pull(want.keep);
+            if (set.ready(out_index) || set.ready(err_index)) idle = Deadline::after(idle_timeout_);
             unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
@@ -397,11 +440,12 @@ class Pump : public Counted {
     }
 
     /// What time and the others have brought about. True where this call has just begun to end the job.
-    bool advance(const Want& want) {
+    bool advance(const Want& want, Deadline idle) {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
-            const bool late = phase_ == Phase::running && deadline_.passed();
+            const bool is_idle = phase_ == Phase::running && idle.passed();
+            const bool late = is_idle || (phase_ == Phase::running && deadline_.passed());
             const bool due = phase_ == Phase::running ? late || (cancel_ && cancel_->fired()) : phase_end_.passed();
             // What has ended by itself is not ended for being late: whoever waits late finds the truth.
             if (phase_ != Phase::over && has_ended()) return false;
@@ -409,6 +453,7 @@ class Pump : public Counted {
                 switch (phase_) {
                     case Phase::running:
                         (late ? timed_out_ : cancelled_) = true;
+                        idle_ = is_idle;
                         terminate(grace_);
                         begun = true;
                         break;
@@ -432,12 +477,13 @@ class Pump : public Counted {
     /// When the phase changes next by itself, and what else may change it.
     struct Next {
         Deadline at;
-        bool by_exit = false, by_cancel = false;
+        bool is_running = false, by_exit = false, by_cancel = false;
     };
     Next next_change() {
         os::Lock lock(mutex_);
         Next next;
         next.at = phase_ == Phase::running ? deadline_ : phase_end_;
+        next.is_running = phase_ == Phase::running;
         next.by_exit = phase_ != Phase::over;
         next.by_cancel = phase_ == Phase::running && cancel_.has_value();
         return next;
@@ -469,13 +515,14 @@ class Pump : public Counted {
     }
 
     const Deadline deadline_;
-    const Timeout grace_, drain_;
+    const Timeout idle_timeout_, grace_, drain_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
     Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
     bool timed_out_ = false;
+    bool idle_ = false;
     bool cancelled_ = false;
     bool survivors_ = false;
     bool settled_ = false;
