@@ -494,6 +494,81 @@ TEST_CASE("past max_output the head is kept, the rest is read and dropped, and t
     }
 }
 
+TEST_CASE("keep says which part of a long output is kept, and how much is missing is told") {
+    const Census census;
+    const std::string all = support::pattern(300'000);
+    leash::Options options = support::capture(census);
+    options.max_output = 1000;
+    CHECK(options.keep == leash::Keep::head);
+    std::string expected = all.substr(0, 1000);
+    SUBCASE("head") {}
+    SUBCASE("tail") {
+        options.keep = leash::Keep::tail;
+        expected = all.substr(all.size() - 1000);
+    }
+    SUBCASE("ends") {
+        options.keep = leash::Keep::ends;
+        expected = all.substr(0, 500) + all.substr(all.size() - 500);
+    }
+    const leash::Result result = leash::run(child({"write-both", "300000"}), options);
+    CHECK(result.ok());
+    CHECK(result.out == expected);
+    CHECK(result.err == expected);
+    CHECK(result.out_truncated);
+    CHECK(result.out_dropped == 299'000);
+    CHECK(result.err_dropped == 299'000);
+    // what fits is whole
+    const leash::Result fits = leash::run(child({"write", "1000"}), options);
+    CHECK(fits.out == all.substr(0, 1000));
+    CHECK(fits.out_dropped == 0);
+    CHECK_FALSE(fits.out_truncated);
+    // and so it is when it is fetched in several calls
+    leash::Popen p(child({"write", "300000"}), options);
+    leash::Captured captured;
+    do captured = p.communicate({}, 1ms);
+    while (!captured.status);
+    CHECK(captured.out == expected);
+    CHECK(captured.out_dropped == 299'000);
+}
+
+TEST_CASE("an idle timeout of nothing or less is refused by name") {
+    for (const leash::Timeout time : {leash::Timeout(0s), leash::Timeout(-1ns)}) {
+        leash::Options options;
+        options.idle_timeout = time;
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::options);
+        CHECK(error.subject == "idle_timeout");
+    }
+}
+
+TEST_CASE("a job without output for the idle timeout is ended, and one that says something is not") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.idle_timeout = 50ms;
+    leash::Result result = leash::run(child({"sleep"}), options);
+    CHECK(result.timed_out);
+    CHECK(result.idle);
+    CHECK_FALSE(result.ok());
+    CHECK(result.status.signal() == SIGTERM);
+    options.idle_timeout = 60s;
+    result = leash::run(child({"print-slowly", "a", "b", "c"}), options);
+    CHECK(result.ok());
+    CHECK_FALSE(result.idle);
+    options.idle_timeout = leash::Timeout::none();
+    options.timeout = 50ms;
+    result = leash::run(child({"sleep"}), options);
+    CHECK(result.timed_out);
+    CHECK_FALSE(result.idle);
+
+    options.timeout = leash::Timeout::none();
+    options.idle_timeout = 50ms;
+    leash::Popen p(child({"sleep"}), options);
+    CHECK(p.out().read().eof);
+    CHECK(p.wait().signal() == SIGTERM);
+    CHECK(p.idle());
+    CHECK(p.timed_out());
+}
+
 // ---- terminals
 
 TEST_CASE("an own group and a controlling terminal as input are refused, with the way out") {

@@ -141,6 +141,23 @@ TEST_CASE("a read with no time at all gives what is there") {
     CHECK(p.out().read(64, -1s).timed_out);
 }
 
+TEST_CASE("try_read and try_write move what can be moved now") {
+    const Census census;
+    leash::Popen p(child({"ping-pong"}), piped(census));
+    CHECK_FALSE(p.out().try_read().complete);
+    CHECK(p.in().try_write("a\n").complete);
+    pollfd ready{p.out().handle(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 60'000) == 1);
+    std::string answer;
+    CHECK(support::eventually([&] { return (answer += p.out().try_read(3).data) == "got a\n"; }));
+    CHECK(p.send_signal(SIGSTOP).has_value());
+    const leash::Written written = p.in().try_write(std::string(1'000'000, 'x'));
+    CHECK_FALSE(written.complete);
+    CHECK(written.count > 0);
+    CHECK(p.kill().has_value());
+    CHECK(support::eventually([&] { return p.out().try_read().eof; }));
+}
+
 TEST_CASE("a handle is for event loops: readable, non-blocking, close-on-exec, and -1 at the end") {
     const Census census;
     leash::Popen p(child({"print", "x"}), piped(census));
