@@ -82,6 +82,12 @@ class Deadline {
         return left > Clock::duration::zero() ? left : Clock::duration::zero();
     }
 
+    /// That much later; never stays never.
+    Deadline plus(Timeout timeout) const {
+        if (is_never() || timeout.is_none() || timeout.length() > Clock::time_point::max() - point_) return {};
+        return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
+    }
+
     friend Deadline sooner(Deadline a, Deadline b) { return a.point_ < b.point_ ? a : b; }
 
   private:

@@ -170,14 +170,16 @@ struct Options {
     Stragglers stragglers = Stragglers::kill;
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job: SIGTERM to the group, `grace`, SIGKILL.
+    /// the call that waits, reads or polls ends the job: SIGTERM to the group, `grace`, SIGKILL. It returns within
+    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
+    /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
     /// From SIGTERM to SIGKILL after the timeout or a cancel; 1 s by default; zero kills at once. Finite.
     Timeout grace = std::chrono::seconds(1);
 
-    /// How long to go on once the leader has ended, or was killed and should have: for the pipes to reach their end
-    /// and the killed group to vanish. 200 ms by default; it is used up only if something holds on. Finite.
+    /// How long to go on once the leader has ended (where it had to be killed: from then on), for the pipes to reach
+    /// their end and the killed group to vanish. 200 ms by default; it is used up only if something holds on. Finite.
     Timeout drain = std::chrono::milliseconds(200);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the

@@ -85,8 +85,8 @@ class Popen {
         }
         return *this;
     }
-    /// SIGKILL to the group, unless the job is over; then waits for the leader, five seconds at most. That bound is
-    /// met only by what no signal reaches: another user's process, or one stuck in the kernel.
+    /// SIGKILL to the group, unless the job is over; then waits until the leader is gone: five seconds at most, a
+    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is refused.
     ~Popen() { end(); }
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
@@ -144,7 +144,8 @@ class Popen {
     Expected<void> kill() { return send_signal(SIGKILL); }
 
     /// Ends it in order: SIGTERM, up to `grace` for the leader to go, SIGKILL to what is left of the group, reaped.
-    /// Returns within grace + Options::drain; unknown() where it could not be ended by then (see ExitStatus).
+    /// Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
+    /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
         pump_->begin_stop(grace);
@@ -237,7 +238,7 @@ class Popen {
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
-        auto plan = detail::make_plan(std::move(commands), std::move(options));
+        auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
         detail::os::Started started;
         auto spawned = detail::os::spawn(*std::move(plan), started);
@@ -260,7 +261,7 @@ class Popen {
         pump.in.close();
         pump.out.close();
         pump.err.close();
-        pump.begin_kill(std::chrono::seconds(5));
+        pump.begin_kill();
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
         pump.settle();
         pump_ = {};

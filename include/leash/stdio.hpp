@@ -8,6 +8,7 @@
 
 #include <leash/config.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/detail/turnstile.hpp>
 
 namespace leash {
 
@@ -67,6 +68,7 @@ namespace detail {
 class SinkFunction : public Counted {
   public:
     virtual void write(std::string_view chunk) = 0;
+    Turnstile turnstile;  // of all streams that share this function
 };
 
 template <class Function>

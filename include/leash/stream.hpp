@@ -197,10 +197,9 @@ class Writer {
         const detail::Deadline limit = detail::Deadline::after(timeout);
         Written written;
         if (drain(limit)) {  // what a communicate() that timed out left over goes first
-            pump_->in.lend(data);
+            const Loan loan(pump_->in, data);  // also taken back when a sink throws
             written.complete = drain(limit);
             written.count = data.size() - pump_->in.unwritten();
-            pump_->in.withdraw();
         }
         if (!written.complete) {
             const int broken = pump_->in.error();
@@ -223,6 +222,17 @@ class Writer {
   private:
     friend class Popen;
     explicit Writer(detail::Pump* pump) : pump_(pump) {}
+
+    class Loan {
+      public:
+        Loan(detail::Outgoing& to, std::string_view data) noexcept : to_(to) { to_.lend(data); }
+        Loan(const Loan&) = delete;
+        Loan& operator=(const Loan&) = delete;
+        ~Loan() { to_.withdraw(); }
+
+      private:
+        detail::Outgoing& to_;
+    };
 
     bool drain(detail::Deadline limit) {
         if (!is_open()) return false;

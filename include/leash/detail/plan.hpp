@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <leash/command.hpp>
+#include <leash/deadline.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/program.hpp>
 #include <leash/detail/text.hpp>
@@ -32,6 +33,7 @@ struct Plan {
     Output out = inherit;
     ErrorOutput err = inherit;
     std::vector<PassFd> pass_fds;
+    Deadline deadline;  // for the start itself
 };
 
 inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
@@ -135,8 +137,9 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
 }
 
 /// Reads the environment and the file system, and changes nothing.
-inline Expected<Plan> make_plan(std::vector<Command> commands, Options options) {
+inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
     Plan plan;
+    plan.deadline = deadline;
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();

@@ -24,16 +24,14 @@
 
 namespace leash::detail {
 
-/// Appends as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
-/// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is short.
-inline void append(std::string& text, std::string_view more) {
-    const std::size_t needed = text.size() + more.size();
-    if (needed > text.capacity()) {
-        constexpr std::size_t large = std::size_t{256} << 20;
-        const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
-        text.reserve(grown > needed ? grown : needed);
-    }
-    text.append(more);
+/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
+/// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is limited.
+inline void make_room(std::string& text, std::size_t more) {
+    const std::size_t needed = text.size() + more;
+    if (needed <= text.capacity()) return;
+    constexpr std::size_t large = std::size_t{64} << 20;
+    const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
+    text.reserve(grown > needed ? grown : needed);
 }
 
 /// How much of an output is kept, and which part of it.
@@ -99,8 +97,8 @@ class Incoming {
 
     /// Reads what is there, and keeps what the limit says. False where another thread is at it.
     bool pull(Limit keep) {
-        if (!lock_.enter()) return false;
-        const Turn turn(lock_);
+        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (!stream || !function) return false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && fd_.is_open(); ++round) {
             const std::size_t asked = size_;
@@ -112,10 +110,9 @@ class Incoming {
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
     /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
     void expire(Limit keep) {
-        if (!lock_.enter()) return;
-        const Turn turn(lock_);
-        if (!fd_.is_open()) return;
-        std::size_t left = os::bytes_waiting(fd_);
+        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (!stream || !function || !fd_.is_open()) return;
+        std::size_t left = os::bytes_waiting(fd_) + unsaved_;
         for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
             if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
@@ -127,45 +124,34 @@ class Incoming {
     }
 
     void close() noexcept {
-        if (!lock_.enter()) return;
-        const Turn turn(lock_);
-        shut();
+        const Turn stream(&turnstile_);
+        if (stream) shut();
     }
 
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
 
-    /// One thread at a time, and never a wait for it: a sink may take its time.
-    class Turnstile {
-      public:
-        bool enter() noexcept { return !busy_.exchange(true, std::memory_order_acquire); }
-        void leave() noexcept { busy_.store(false, std::memory_order_release); }
-
-      private:
-        std::atomic<bool> busy_{false};
-    };
-    class Turn {
-      public:
-        explicit Turn(Turnstile& lock) noexcept : lock_(lock) {}
-        Turn(const Turn&) = delete;
-        Turn& operator=(const Turn&) = delete;
-        ~Turn() { lock_.leave(); }
-
-      private:
-        Turnstile& lock_;
-    };
-
+    /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
-        if (scratch_ == nullptr) scratch_ = new char[size_];
-        const ssize_t n = os::read_some(fd_, scratch_, size_);
-        if (n <= 0) {
-            if (n < 0 && errno == EAGAIN) return 0;
-            if (n < 0) error_ = errno;
-            shut();
-            return 0;
+        if (unsaved_ == 0) {
+            if (scratch_ == nullptr) scratch_ = new char[size_];
+            const ssize_t n = os::read_some(fd_, scratch_, size_);
+            if (n <= 0) {
+                if (n < 0 && errno == EAGAIN) return 0;
+                if (n < 0) error_ = errno;
+                shut();
+                return 0;
+            }
+            unsaved_ = static_cast<std::size_t>(n);
         }
-        const std::size_t count = static_cast<std::size_t>(n);
-        deliver(std::string_view(scratch_, count), keep);
+        const std::size_t count = unsaved_;
+        if (sink_) {
+            unsaved_ = 0;  // given once, whatever the function does with it
+            sink_->write(std::string_view(scratch_, count));
+        } else {
+            save(std::string_view(scratch_, count), keep);
+            unsaved_ = 0;
+        }
         if (count == size_ && size_ < largest) {
             os::grow_pipe(fd_);
             delete[] std::exchange(scratch_, nullptr);
@@ -174,21 +160,17 @@ class Incoming {
         return count;
     }
 
-    void deliver(std::string_view chunk, Limit keep) {
-        if (sink_) {
-            sink_->write(chunk);
-            return;
-        }
+    /// All or nothing, should memory run out.
+    void save(std::string_view chunk, Limit keep) {
         const std::size_t have = buffer_.size() - taken_;
-        const std::size_t room = keep.head() > have ? keep.head() - have : 0;
-        append(buffer_, chunk.substr(0, room));
-        if (chunk.size() <= room) return;
-        chunk.remove_prefix(room);
-        if (keep.tail() == 0) {
-            dropped_ += chunk.size();
-            return;
-        }
-        append(tail_, chunk);
+        const std::string_view first = chunk.substr(0, keep.head() > have ? keep.head() - have : 0);
+        const std::string_view rest = chunk.substr(first.size());
+        const std::string_view last = keep.tail() > 0 ? rest : std::string_view();
+        make_room(buffer_, first.size());
+        make_room(tail_, last.size());
+        buffer_.append(first);
+        tail_.append(last);
+        dropped_ += rest.size() - last.size();
         // Cut off now and then, so that each byte is moved once at the most.
         if (tail_.size() / 2 > keep.tail() && tail_.size() > largest) {
             dropped_ += tail_.size() - keep.tail();
@@ -200,17 +182,19 @@ class Incoming {
         handle_.store(-1, std::memory_order_release);
         fd_.close();
         delete[] std::exchange(scratch_, nullptr);
+        unsaved_ = 0;
     }
 
     os::Fd fd_;
     Shared<SinkFunction> sink_;
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile lock_;
+    Turnstile turnstile_;  // one thread at a time
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
+    std::size_t unsaved_ = 0;  // bytes in it that nobody has had yet
     std::size_t size_ = smallest;
 
     std::string buffer_;
@@ -316,9 +300,10 @@ class Pump : public Counted {
     Outgoing in;
     Incoming out, err;
 
+    /// It has ended, or has been given up: nothing more is to be waited for.
     bool is_over() noexcept {
         os::Lock lock(mutex_);
-        return phase_ == Phase::over;
+        return phase_ >= Phase::given_up;
     }
     bool timed_out() noexcept {
         os::Lock lock(mutex_);
@@ -352,10 +337,11 @@ class Pump : public Counted {
         bool ends_it = false;   // this call found that the job must end
         bool last = false;
         Deadline idle = Deadline::after(idle_timeout_);
+        Unwinding unwinding(*this);
         for (;;) {
             if (advance(want, idle)) ends_it = true;
-            if (done()) return true;
-            if (last && !ends_it) return false;
+            if (done()) return unwinding.no_more(), true;
+            if (last && !ends_it) return unwinding.no_more(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             set.clear();
@@ -372,7 +358,7 @@ class Pump : public Counted {
             if (next.is_running) until = sooner(until, idle);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit && !last) {
-                if (set.empty() && until.is_never() && !blind && !job.has_handles()) {
+                if (set.empty() && until.is_never() && !blind) {
                     job.wait_for_exit();  // nothing else can happen: that costs no handle
                     unclear = !job.finish() && job.running() == running;
                     continue;
@@ -397,15 +383,13 @@ class Pump : public Counted {
     /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
     void begin_stop(Timeout grace) {
         os::Lock lock(mutex_);
-        if (has_ended()) return;
-        if (phase_ == Phase::running) terminate(grace);
-        else if (phase_ == Phase::terminating) phase_end_ = sooner(phase_end_, Deadline::after(grace));
+        if (!has_ended()) terminate(grace);
     }
 
-    /// SIGKILL at once; drive() then waits no longer than `most` for it to work.
-    void begin_kill(Timeout most) {
+    /// SIGKILL at once.
+    void begin_kill() {
         os::Lock lock(mutex_);
-        if (!has_ended()) kill(most);
+        if (!has_ended()) kill();
     }
 
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
@@ -433,35 +417,60 @@ class Pump : public Counted {
     }
 
   private:
-    enum class Phase { running, terminating, killing, over };
+    /// running → terminating → killing → over, or given_up: it was killed, or could not be, and still is not gone.
+    enum class Phase { running, terminating, killing, given_up, over };
+
+    /// How long a killed process may take to be gone before it is given up. Only the kernel's own work is waited for
+    /// here: tearing down tens of gigabytes takes it a second.
+    static constexpr std::chrono::seconds longest_death{5};
+
+    /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
+    /// job be on its way to its end, nobody else would know: it is killed, so that all who wait see it end.
+    class Unwinding {
+      public:
+        explicit Unwinding(Pump& pump) noexcept : pump_(&pump) {}
+        Unwinding(const Unwinding&) = delete;
+        Unwinding& operator=(const Unwinding&) = delete;
+        ~Unwinding() {
+            if (pump_ == nullptr) return;
+            os::Lock lock(pump_->mutex_);
+            if (pump_->phase_ == Phase::terminating && !pump_->has_ended()) pump_->kill();
+        }
+        void no_more() noexcept { pump_ = nullptr; }
+
+      private:
+        Pump* pump_;
+    };
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink());
     }
 
-    /// What time and the others have brought about. True where this call has just begun to end the job.
+    /// What time and the others have brought about. True where this call has just found that the job must end.
     bool advance(const Want& want, Deadline idle) {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
-            const bool is_idle = phase_ == Phase::running && idle.passed();
-            const bool late = is_idle || (phase_ == Phase::running && deadline_.passed());
-            const bool due = phase_ == Phase::running ? late || (cancel_ && cancel_->fired()) : phase_end_.passed();
-            // What has ended by itself is not ended for being late: whoever waits late finds the truth.
+            // First: what has ended by itself is not ended for being late. Whoever waits late finds the truth.
             if (phase_ != Phase::over && has_ended()) return false;
-            if (due) {
+            if (phase_ == Phase::running || phase_ == Phase::terminating) {
+                const bool is_idle = phase_ == Phase::running && idle.passed();
+                if (!timed_out_ && (is_idle || deadline_.passed())) {
+                    begun = timed_out_ = true;
+                    idle_ = is_idle;
+                }
+                if (!cancelled_ && cancel_ && cancel_->fired()) begun = cancelled_ = true;
+                if (begun) terminate(grace_);
+            }
+            if (phase_ != Phase::running && phase_end_.passed()) {
                 switch (phase_) {
-                    case Phase::running:
-                        (late ? timed_out_ : cancelled_) = true;
-                        idle_ = is_idle;
-                        terminate(grace_);
-                        begun = true;
-                        break;
-                    case Phase::terminating: kill(drain_); break;
+                    case Phase::running: break;
+                    case Phase::terminating: kill(); break;
                     case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
-                        phase_ = Phase::over;
+                        phase_ = Phase::given_up;
                         survivors_ = true;
                         break;
+                    case Phase::given_up:
                     case Phase::over: drained = true; break;
                 }
             }
@@ -482,10 +491,11 @@ class Pump : public Counted {
     Next next_change() {
         os::Lock lock(mutex_);
         Next next;
-        next.at = phase_ == Phase::running ? deadline_ : phase_end_;
         next.is_running = phase_ == Phase::running;
-        next.by_exit = phase_ != Phase::over;
-        next.by_cancel = phase_ == Phase::running && cancel_.has_value();
+        next.at = next.is_running ? Deadline::never() : phase_end_;
+        if (phase_ <= Phase::terminating && !timed_out_) next.at = sooner(next.at, deadline_);
+        next.by_cancel = phase_ <= Phase::terminating && cancel_.has_value() && !cancelled_;
+        next.by_exit = phase_ < Phase::given_up;
         return next;
     }
 
@@ -494,24 +504,37 @@ class Pump : public Counted {
     bool has_ended() {
         if (phase_ == Phase::over) return true;
         if (!job.finish()) return false;
+        if (phase_ == Phase::given_up) survivors_ = false;
+        // Ended by force, it has the drain from the SIGKILL on, and not anew: the bound is one.
+        const Deadline drained = Deadline::after(drain_);
+        phase_end_ = phase_ >= Phase::killing ? sooner(drained, killed_at_.plus(drain_)) : drained;
         phase_ = Phase::over;
-        phase_end_ = Deadline::after(drain_);
         return true;
     }
 
+    /// Also where it is on its way already: the shorter grace counts.
     void terminate(Timeout grace) {
+        if (phase_ > Phase::terminating) return;
+        const Deadline end = Deadline::after(grace);
+        if (phase_ == Phase::terminating) {
+            phase_end_ = sooner(phase_end_, end);
+            return;
+        }
         job.spare_nobody();
         job.send(SIGTERM);
         job.send(SIGCONT);  // to a stopped process a TERM would only be pending
         phase_ = Phase::terminating;
-        phase_end_ = Deadline::after(grace);
+        phase_end_ = end;
     }
 
-    void kill(Timeout most) {
+    void kill() {
         job.spare_nobody();
         // Refused, it will not end for having been asked: no use in waiting.
-        phase_end_ = job.send(SIGKILL) == EPERM ? Deadline::now() : Deadline::after(most);
+        const bool refused = job.send(SIGKILL) == EPERM;
+        if (phase_ >= Phase::killing) return;
         phase_ = Phase::killing;
+        killed_at_ = Deadline::now();
+        phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
     }
 
     const Deadline deadline_;
@@ -521,6 +544,7 @@ class Pump : public Counted {
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
     Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
+    Deadline killed_at_;
     bool timed_out_ = false;
     bool idle_ = false;
     bool cancelled_ = false;

@@ -19,8 +19,9 @@ class Event {
         raised_.store(true);
         const int error = errno;
         const int end = write_end_.load();
-        // Sequentially consistent: either this sees the pipe, or handle() sees the flag.
-        if (end >= 0) wake(end);
+        // Sequentially consistent: either this sees the pipe, or handle() sees the flag. A forked copy of the host
+        // shares the pipe and not the flag: it is not to wake this one.
+        if (end >= 0 && owner_.load() == sys::getpid()) wake(end);
         errno = error;
     }
 
@@ -35,6 +36,7 @@ class Event {
             if (!ends) return errno = ends.error().code.value(), -1;
             read_ = std::move(ends->read);
             write_ = std::move(ends->write);
+            owner_.store(sys::getpid());
             write_end_.store(write_.get());
             if (raised_.load()) wake(write_.get());
         }
@@ -50,6 +52,7 @@ class Event {
 
     std::atomic<bool> raised_{false};
     std::atomic<int> write_end_{-1};
+    std::atomic<Pid> owner_{-1};
     Mutex mutex_;
     Fd read_, write_;
 };

@@ -14,22 +14,21 @@
 namespace leash::detail::os {
 
 /// A handle that becomes readable when a child ends: a pidfd (Linux 5.3) or a kqueue (macOS, the BSDs). Where there
-/// is none - an older kernel, a sandbox that forbids it, a host out of descriptors - whoever waits asks again and
-/// again, at growing distances. It is opened only when a wait needs it: each open descriptor of the host makes every
-/// later spawn dearer.
+/// is none - an older kernel, a sandbox that forbids it - whoever waits asks again and again, at growing distances.
+/// A host that is out of descriptors may have one later: then it is tried again.
 class ExitWatch {
   public:
     void open(Pid pid) noexcept {
-        if (tried_) return;
-        tried_ = true;
+        if (fd_.is_open() || never_) return;
         fd_ = Fd(sys::open_exit(pid));
+        never_ = !fd_.is_open() && errno != EMFILE && errno != ENFILE && errno != ENOMEM;
         if (fd_.is_open() && !move_above_standard(fd_)) fd_.close();
     }
     int handle() const noexcept { return fd_.get(); }
 
   private:
-    bool tried_ = false;
     Fd fd_;
+    bool never_ = false;
 };
 
 /// How long to sleep between two looks where no handle tells: 50 µs at first, twice as long each time, up to 10 ms.

@@ -23,7 +23,9 @@ namespace leash::detail::os {
 ///
 /// All rests on one order, kept under one lock: the exits are first *seen* (waitid with WNOWAIT), then the group is
 /// killed, then the processes are reaped. Until then their zombies pin the group's number: no signal can meet a
-/// stranger. Afterwards there are no signals.
+/// stranger. Afterwards there are no signals. Other code of the host may break that order, by a wait() for any child
+/// or by ignoring SIGCHLD: therefore each process has a pidfd from its start, where the system has them, which goes on
+/// to mean that process and its group whatever becomes of the number.
 class Job {
   public:
     /// How one process ended.
@@ -43,12 +45,9 @@ class Job {
     void begin(const std::vector<Pid>& pids) noexcept {
         processes_.resize(pids.size());
         owner_ = sys::getpid();
-        // A host that ignores SIGCHLD has its children reaped by the kernel: no zombie pins the number, and only a
-        // pidfd taken now can name the group safely later.
-        const bool unpinned = sys::discards_child_status();
         for (std::size_t i = 0; i < pids.size(); ++i) {
             processes_[i].pid = pids[i];
-            if (unpinned) processes_[i].watch.open(pids[i]);
+            processes_[i].watch.open(pids[i]);
         }
         over_ = pids.empty();
     }
@@ -81,9 +80,7 @@ class Job {
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
-            if (process.seen && &process != &processes_.back()) continue;
-            if (!over_) process.watch.open(process.pid);
-            return process.watch.handle();
+            if (!process.seen || &process == &processes_.back()) return open_watch(process);
         }
         return -1;
     }
@@ -93,18 +90,9 @@ class Job {
         Lock lock(mutex_);
         bool all = true;
         for (Process& process : processes_) {
-            if (process.seen) continue;
-            process.watch.open(process.pid);
-            all &= set.readable(process.watch.handle()) >= 0;
+            if (!process.seen) all &= set.readable(open_watch(process)) >= 0;
         }
         return all;
-    }
-    bool has_handles() noexcept {
-        Lock lock(mutex_);
-        for (const Process& process : processes_) {
-            if (process.watch.handle() >= 0) return true;
-        }
-        return false;
     }
 
     /// How many have not been seen to end.
@@ -119,12 +107,12 @@ class Job {
         if (over_) return true;
         for (Process& process : processes_) {
             if (process.seen) continue;
-            const Look look = look_at(process.pid);
+            const Look look = look_at(process);
             process.seen = look != Look::running;
             process.gone = look == Look::gone;
         }
         if (count_running() > 0) return false;
-        if (kills_stragglers_) kill_group();
+        if (kills_stragglers_) kill_what_is_left();
         for (Process& process : processes_) {
             if (!process.gone && !reap(process)) return false;  // seen, but not to be had yet: the caller comes back
         }
@@ -134,16 +122,19 @@ class Job {
     /// Waits until one of them has ended, at no cost; finish() comes next.
     void wait_for_exit() noexcept {
         Pid pid = -1;
+        int exit = -1;
         {
             Lock lock(mutex_);
             for (const Process& process : processes_) {
-                if (!process.seen) pid = process.pid;
+                if (process.seen) continue;
+                pid = process.pid;
+                exit = process.watch.handle();
             }
         }
         if (pid <= 0) return;
         // Without the lock: others may look, signal and finish meanwhile.
         siginfo_t info{};
-        while (sys::waitid(pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
+        while (sys::waitid(pid, exit, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
     }
 
     /// A signal to the group, or to the processes alone where the group is the host's. 0, or the errno; ESRCH once
@@ -154,34 +145,37 @@ class Job {
         bool pinned = false, ended = true;
         int error = ESRCH;
         for (const Process& process : processes_) {
-            const Look look = process.gone ? Look::gone : look_at(process.pid);
+            const Look look = process.gone ? Look::gone : look_at(process);
             if (look == Look::gone) continue;
             pinned = true;
             if (look == Look::ended) continue;
             ended = false;
             // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (!has_group_ || sys::getpgid(process.pid) != pid()) error = send_to(process.pid, number);
+            if (!has_group_ || sys::getpgid(process.pid) != pid()) error = send_to_one(process, number);
         }
         if (!pinned) return ESRCH;
-        if (has_group_) {
-            const int group = send_to(-pid(), number);
-            // Darwin says EPERM of a group of which only zombies are left.
-            if (group == 0 || (group == EPERM && ended)) return 0;
-            return error == 0 ? 0 : group;
-        }
-        return ended ? 0 : error;
+        if (!has_group_) return ended ? 0 : error;
+        const int group = send_to_group(number, pinned);
+        // Darwin says EPERM of a group of which only zombies are left.
+        return group == 0 || error == 0 || (group == EPERM && ended) ? 0 : group;
     }
 
-    /// Once over: has the whole group vanished? Signals nothing: 0 only asks, and should the number be somebody
-    /// else's group by now, the answer is merely late.
+    /// Once over: has the whole group vanished? Signals nothing: 0 only asks. Where this host is the one to which
+    /// orphans go (pid 1 of a container, a subreaper), their zombies are reaped: they are of this job.
     bool group_vanished() noexcept {
-        {
-            Lock lock(mutex_);
-            if (vanished_ || !kills_stragglers_ || pid() <= 1 || owner_ != sys::getpid()) return vanished_ = true;
-        }
-        if (send_to(-pid(), 0) != ESRCH) return false;
         Lock lock(mutex_);
-        return vanished_ = true;
+        if (vanished_ || !kills_stragglers_ || pid() <= 1 || owner_ != sys::getpid()) return vanished_ = true;
+        for (;;) {
+            const int exit = processes_.front().watch.handle();
+            const bool exactly = exit >= 0 && sys::signal_through(exit, 0, true) == 0;
+            if (!exactly) {
+                // By its number it may be somebody else's group by now: then the answer is merely late.
+                if (exit >= 0 && errno == ESRCH) return vanished_ = true;
+                return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
+            }
+            // It exists: a member pins the number, so that those which are reaped by it are members.
+            if (sys::reap_member(pid()) <= 0) return false;
+        }
     }
 
     /// Whether a member of the group is more than a zombie that its new parent has not reaped yet. May take
@@ -199,14 +193,21 @@ class Job {
     };
     enum class Look { running, ended, gone };
 
-    Look look_at(Pid pid) noexcept {
+    Look look_at(const Process& process) noexcept {
         if (owner_ != sys::getpid()) return Look::gone;  // this is a copy of the handle in a forked child
         siginfo_t info{};
         int result;
-        do result = sys::waitid(pid, &info, WEXITED | WNOHANG | WNOWAIT);
+        do result = sys::waitid(process.pid, process.watch.handle(), &info, WEXITED | WNOHANG | WNOWAIT);
         while (result != 0 && errno == EINTR);
         if (result != 0) return errno == ECHILD ? Look::gone : Look::running;
         return info.si_pid == 0 ? Look::running : Look::ended;
+    }
+
+    /// Late, where the host was out of descriptors at the start: only while the process is surely there, since a
+    /// number can be a stranger's by now.
+    int open_watch(Process& process) noexcept {
+        if (process.watch.handle() < 0 && !process.seen && look_at(process) != Look::gone) process.watch.open(process.pid);
+        return process.watch.handle();
     }
 
     std::size_t count_running() const noexcept {
@@ -215,22 +216,33 @@ class Job {
         return count;
     }
 
-    /// The one call that signals. 0 and -1 would mean the host's own group, and every process there is.
-    static int send_to(Pid target, int number) noexcept {
-        if (target == 0 || target == -1 || target == 1) return EPERM;
-        return sys::kill(target, number) == 0 ? 0 : errno;
+    // The three calls that signal. 0, or the errno. A number of 1 or less is refused: 0 and -1 would mean the host's
+    // own group, and every process there is.
+
+    static int send_to_one(const Process& process, int number) noexcept {
+        if (process.pid <= 1) return EPERM;
+        if (process.watch.handle() >= 0 && sys::signal_through(process.watch.handle(), number, false) == 0) return 0;
+        return sys::kill(process.pid, number) == 0 ? 0 : errno;
     }
 
-    /// All have ended. As long as one of them is an unreaped zombie, the number is the group's. If all were reaped
-    /// by somebody else it may be a stranger's by now; a pidfd is not.
-    void kill_group() noexcept {
+    /// `pinned`: the number is surely still the group's. Without a pidfd nothing else will do.
+    int send_to_group(int number, bool pinned) noexcept {
+        if (pid() <= 1) return EPERM;
+        const int exit = processes_.front().watch.handle();
+        if (exit >= 0) {
+            if (sys::signal_through(exit, number, true) == 0) return 0;
+            if (errno == ESRCH) return ESRCH;
+        }
+        if (!pinned) return ESRCH;
+        return sys::kill(-pid(), number) == 0 ? 0 : errno;
+    }
+
+    /// All have ended: what they left in their group ends now.
+    void kill_what_is_left() noexcept {
+        if (owner_ != sys::getpid()) return;
         bool pinned = false;
         for (const Process& process : processes_) pinned |= !process.gone && !process.reaped;
-        if (pinned) {
-            send_to(-pid(), SIGKILL);
-        } else if (owner_ == sys::getpid() && processes_.front().watch.handle() >= 0) {
-            sys::signal_group(processes_.front().watch.handle(), SIGKILL);
-        }
+        send_to_group(SIGKILL, pinned);
     }
 
     /// False where it cannot be had yet. ECHILD, taken by somebody in between, is unknown, and never a guess.

@@ -385,8 +385,8 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     int error = 0;
     for (int pause = 1; pause <= 128; pause *= 2) {
         error = sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
-        if (error != ETXTBSY || pause == 128) break;
-        sys::poll(nullptr, 0, std::chrono::milliseconds(pause));
+        if (error != ETXTBSY || pause == 128 || plan.deadline.passed()) break;
+        sleep_until(sooner(plan.deadline, Deadline::after(std::chrono::milliseconds(pause))));
     }
     if (error != 0) return explain_spawn(error, stage.program, plan.cwd);
     return pid;

@@ -236,9 +236,27 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
     return ::posix_spawn(pid, path, actions, attributes, argv, env);
 }
 
-inline int waitid(pid_t pid, siginfo_t* info, int options) noexcept {
+/// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
+/// same number (P_PIDFD, Linux 5.4). Otherwise by its number.
+inline int waitid(pid_t pid, int exit_descriptor, siginfo_t* info, int options) noexcept {
     if (const int e = LEASH_FAULT("waitid")) return fail(e);
+#if LEASH_PIDFD
+    if (exit_descriptor >= 0) {
+        constexpr int p_pidfd = 3;
+        const int result = ::waitid(static_cast<idtype_t>(p_pidfd), static_cast<id_t>(exit_descriptor), info, options);
+        if (result == 0 || errno != EINVAL) return result;
+    }
+#else
+    static_cast<void>(exit_descriptor);
+#endif
     return ::waitid(P_PID, static_cast<id_t>(pid), info, options);
+}
+
+/// Reaps one child that is a member of a group and has ended; 0 where there is none.
+inline pid_t reap_member(pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("reap_member")) return fail(e);
+    siginfo_t info{};
+    return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
 inline pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
@@ -281,17 +299,23 @@ inline int open_exit(pid_t pid) noexcept {
 #endif
 }
 
-/// Signals the process group whose leader an open_exit() descriptor names, even when that leader has been reaped:
-/// unlike a number, the descriptor can only ever mean that group. Linux 6.9; EINVAL before, ENOSYS elsewhere.
-inline int signal_group(int exit_descriptor, int signal) noexcept {
-    if (const int e = LEASH_FAULT("signal_group")) return fail(e);
+/// Signals the process that an open_exit() descriptor names, or the process group of which it was the leader, even
+/// when it has been reaped: unlike a number, the descriptor can only ever mean those. The process: Linux 5.1. The
+/// group: Linux 6.9, EINVAL before. ENOSYS elsewhere.
+inline int signal_through(int exit_descriptor, int signal, bool group) noexcept {
+    if (const int e = LEASH_FAULT("signal_through")) return fail(e);
 #if LEASH_PIDFD
     constexpr long pidfd_send_signal = 424;
     constexpr unsigned process_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+    if (!group) return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, 0U));
+    // An emulator may drop flags that it does not know, and reach the leader only: it is unmasked by flags that
+    // every kernel refuses.
+    if (::syscall(pidfd_send_signal, exit_descriptor, 0, nullptr, ~0U) == 0 || errno != EINVAL) return fail(ENOSYS);
     return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, process_group));
 #else
     static_cast<void>(exit_descriptor);
     static_cast<void>(signal);
+    static_cast<void>(group);
     return fail(ENOSYS);
 #endif
 }
@@ -305,13 +329,6 @@ inline char** environment() noexcept {
 }
 
 // ---- signals of this thread; these cannot fail with the arguments they get here
-
-/// Does the host throw the statuses of its children away (SIGCHLD ignored, or SA_NOCLDWAIT)?
-inline bool discards_child_status() noexcept {
-    struct sigaction action {};
-    if (::sigaction(SIGCHLD, nullptr, &action) != 0) return false;
-    return action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0;
-}
 
 /// While it lives, a write to a broken pipe gives EPIPE and no SIGPIPE to this thread, whatever the host does with
 /// that signal; the host's dispositions stay untouched. SIGPIPE goes to the thread that writes (POSIX.1-2008, write),
