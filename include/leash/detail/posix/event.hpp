@@ -3,11 +3,11 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <atomic>
 
 #include <leash/detail/posix/fd.hpp>
+
+#if LEASH_POSIX
 
 namespace leash::detail::os {
 

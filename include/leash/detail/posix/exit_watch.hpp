@@ -3,13 +3,13 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include <leash/detail/posix/fd.hpp>
+
+#if LEASH_POSIX
 
 namespace leash::detail::os {
 

@@ -3,8 +3,6 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -15,6 +13,8 @@
 #include <leash/detail/posix/syscalls.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
+
+#if LEASH_POSIX
 
 namespace leash::detail::os {
 

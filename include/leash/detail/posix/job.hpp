@@ -3,8 +3,6 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <chrono>
 #include <utility>
 #include <vector>
@@ -15,6 +13,8 @@
 #include <leash/detail/posix/fd.hpp>
 #include <leash/options.hpp>
 #include <leash/status.hpp>
+
+#if LEASH_POSIX
 
 namespace leash::detail::os {
 

@@ -3,8 +3,6 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +10,8 @@
 
 #include <leash/detail/posix/fd.hpp>
 #include <leash/error.hpp>
+
+#if LEASH_POSIX
 
 namespace leash::detail::os {
 

@@ -3,8 +3,6 @@
 
 #include <leash/config.hpp>
 
-#if LEASH_POSIX
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,8 +13,6 @@
 #include <leash/detail/posix/program.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
-
-#endif
 
 // What posix_spawn can do, and since when (the macros end with this file):
 //   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
