@@ -65,6 +65,8 @@ void popen(std::chrono::steady_clock::time_point steady, std::chrono::system_clo
     leash::Written written = p.in().write("text\n", 1s);
     static_cast<void>(written.count);
     static_cast<void>(written.complete || written.timed_out || written.error);
+    read = p.out().try_read();
+    written = p.in().try_write("text");
     p.in().close();
     p.out().close();
     static_cast<void>(p.in().is_open() || p.out().is_open() || p.in().handle() == p.out().handle());
@@ -96,6 +98,11 @@ void commands() {
     const std::string_view view = "-l";
     const std::filesystem::path path = "/tmp";
     leash::run({"ls", string, view, path, text.c_str()});
+    leash::Pipeline pipeline = leash::args({"ls", "-l"}) | leash::shell("grep x");
+    leash::run(pipeline | leash::args({"wc", "-l"}));
+    leash::Popen job(pipeline);
+    static_cast<void>(leash::try_run(leash::args({"ls"}) | leash::args({"wc"})));
+    static_cast<void>(leash::Popen::try_spawn(leash::args({"ls"}) | leash::args({"wc"})));
     const leash::Command command = {"ls", "-l"};
     leash::run(command);
     use(command.argv().front());
@@ -145,6 +152,9 @@ void surroundings(int listen_fd) {
     o.max_output = 1024;
     leash::Cancel cancel;
     o.cancel = cancel;
+    o.keep = leash::Keep::head;
+    o.keep = leash::Keep::tail;
+    o.idle_timeout = 30s;
     cancel.fire();
     static_cast<void>(cancel.fired() || cancel.handle() == 0);
     o = leash::Options::interactive();

@@ -45,7 +45,9 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .grace = 1s,
                                 .drain = 200ms,
                                 .max_output = 1 << 20,
-                                .cancel = stop};
+                                .cancel = stop,
+                                .keep = leash::Keep::tail,
+                                .idle_timeout = 30s};
     leash::run({"true"}, all);
 
     // each alternative, alone
