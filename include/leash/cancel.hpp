@@ -5,7 +5,7 @@
 #include <leash/detail/posix/event.hpp>
 #include <leash/detail/shared.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good.
 ///
@@ -16,6 +16,10 @@ class Cancel {
   public:
     /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
+
+    // Copied, never moved: no token is without its state.
+    Cancel(const Cancel&) = default;
+    Cancel& operator=(const Cancel&) = default;
 
     /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
     /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.

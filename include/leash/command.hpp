@@ -10,7 +10,7 @@
 
 #include <leash/config.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// One argument. Converts from whatever is a string; holds a copy.
 class Arg {
@@ -18,15 +18,24 @@ class Arg {
     Arg(const char* text) : text_(text) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
-    /// std::filesystem::path and other classes that convert to std::string.
-    template <class T, class = std::enable_if_t<std::is_class_v<T> && std::is_convertible_v<const T&, std::string> &&
-                                                !std::is_convertible_v<const T&, std::string_view>>>
-    Arg(const T& text) : text_(static_cast<std::string>(text)) {}
+    /// std::filesystem::path and other classes that convert to std::string_view or std::string.
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
+                                                                       std::is_convertible_v<const T&, std::string_view>)>>
+    Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
     const std::string& str() const noexcept { return text_; }
 
   private:
+    template <class T>
+    static std::string convert(const T& text) {
+        if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+            const std::string_view view = text;
+            return std::string(view);
+        } else {
+            return text;
+        }
+    }
     std::string text_;
 };
 
@@ -66,12 +75,13 @@ inline Command args(std::vector<std::string> argv) { return Command(Command::Fro
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
-/// A script for `/bin/sh -c`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
+/// A script for `/bin/sh -c --`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
 inline Command shell(std::string script, std::vector<std::string> parameters) {
     std::vector<std::string> argv;
-    argv.reserve(4 + parameters.size());
+    argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
     argv.emplace_back("-c");
+    argv.emplace_back("--");  // a script that starts with - or + is a script, and no option
     argv.push_back(std::move(script));
     argv.emplace_back("sh");  // $0: what sh calls itself in its messages
     for (std::string& parameter : parameters) argv.push_back(std::move(parameter));
@@ -85,6 +95,9 @@ inline Command shell(std::string script, std::initializer_list<Arg> parameters =
     for (const Arg& parameter : parameters) list.push_back(parameter.str());
     return shell(std::move(script), std::move(list));
 }
+
+/// A list is not a script: write args(), or one string.
+Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.

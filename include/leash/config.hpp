@@ -25,6 +25,18 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
+// The namespace of everything: leash_v0_1_0, or leash_v0_1_0_nothrow without exceptions. Parts of one program that were
+// compiled with different versions, or with and without exceptions, can so be linked together. Users write leash::.
+#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) leash_v##major##_##minor##_##patch##suffix
+#define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
+#if LEASH_EXCEPTIONS
+#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#else
+#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
+#endif
+namespace LEASH_NAMESPACE {}
+namespace leash = LEASH_NAMESPACE;
+
 // The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
 // call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
 #if defined(LEASH_FAULTS)

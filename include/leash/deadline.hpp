@@ -6,7 +6,7 @@
 
 #include <leash/config.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
 /// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.

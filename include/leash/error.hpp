@@ -12,7 +12,7 @@
 #include <leash/config.hpp>
 #include <leash/detail/text.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The step that failed. Together with Error::subject it tells what to mend.
 enum class Step {
@@ -65,7 +65,7 @@ struct Error {
 };
 
 /// Thrown where a job cannot be started, by the functions that are not named try_….
-class SpawnError : public std::system_error {
+class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
     explicit SpawnError(Error error)
         : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
@@ -109,7 +109,7 @@ template <class Exception>
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves as T does.
+/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves where T does.
 template <class T>
 class [[nodiscard]] Expected {
   public:

@@ -17,7 +17,7 @@
 #include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
 class Env {
@@ -32,13 +32,13 @@ class Env {
         change({std::move(name), std::move(value), false});
         return *this;
     }
-    Env&& set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+    Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
 
     Env& unset(std::string name) & {
         change({std::move(name), {}, true});
         return *this;
     }
-    Env&& unset(std::string name) && { return std::move(unset(std::move(name))); }
+    Env unset(std::string name) && { return std::move(unset(std::move(name))); }
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
@@ -51,7 +51,7 @@ class Env {
         char** const all = detail::sys::environment();
         for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
             const std::string_view text = *entry;
-            if (name_of(text) == name) return std::string(text.substr(name.size() + 1));
+            if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
         }
         return std::nullopt;
     }

@@ -7,7 +7,7 @@
 #include <leash/command.hpp>
 #include <leash/config.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
@@ -24,16 +24,23 @@ class Pipeline {
 
   private:
     friend Pipeline operator|(Command first, Command second);
-    Pipeline() = default;
+    struct Empty {};
+    explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
 
 inline Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline;
+    Pipeline pipeline{Pipeline::Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
     return pipeline;
 }
 
 inline Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+inline Pipeline operator|(Pipeline front, Pipeline rest) {
+    std::vector<Command> stages = std::move(rest).stages();
+    for (Command& stage : stages) front.append(std::move(stage));
+    return front;
+}
 
 }  // namespace leash

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@
 #include <leash/status.hpp>
 #include <leash/stream.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What the pipes of a job gave.
 struct Streams {
@@ -59,8 +60,10 @@ class Popen {
     /// Starts a pipeline, as one job.
     explicit Popen(Pipeline pipeline, Options options = {})
         : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
-    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true".
-    explicit Popen(std::initializer_list<Arg> argv, Options options = {}) : Popen(Command(argv), std::move(options)) {}
+    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
+    /// pack keeps `Popen{"ls -l"}` from being a list.)
+    template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
+    explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
 #endif
 
     /// Starts it, without exceptions.
@@ -234,6 +237,7 @@ class Popen {
     Popen() = default;
 
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
+        const detail::sys::NoCancellation guard;
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
@@ -256,6 +260,7 @@ class Popen {
 
     void end() noexcept {
         if (!pump_) return;
+        const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
         pump.in.close();

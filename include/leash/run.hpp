@@ -17,7 +17,7 @@
 #include <leash/popen.hpp>
 #include <leash/status.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
@@ -94,9 +94,9 @@ namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
 inline std::string name_of(const std::vector<std::string>& argv) {
-    if (argv.size() < 3 || argv[0] != "/bin/sh" || argv[1] != "-c") return printable(argv.empty() ? "" : argv.front());
+    if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
-    const std::string_view script = argv[2];
+    const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
     return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
@@ -106,7 +106,7 @@ inline std::string name_of(const std::vector<std::string>& argv) {
 
 /// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
 /// script), the status and the end of standard error.
-class ProcessFailed : public std::runtime_error {
+class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
     ProcessFailed(const std::string& name, Result result)
         : std::runtime_error(describe(name, result)), result_(std::move(result)) {}

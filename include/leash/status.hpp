@@ -10,7 +10,7 @@
 #include <leash/config.hpp>
 #include <leash/detail/text.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
 inline const char* signal_name(int number) noexcept {

@@ -10,7 +10,7 @@
 #include <leash/detail/shared.hpp>
 #include <leash/detail/turnstile.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};

@@ -13,7 +13,7 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/pump.hpp>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
@@ -141,6 +141,7 @@ class Reader::Lines {
         using difference_type = std::ptrdiff_t;
         using iterator_category = std::input_iterator_tag;
 
+        iterator() = default;
         std::string_view operator*() const noexcept { return lines_->line_; }
         iterator& operator++() {
             if (!lines_->next()) lines_ = nullptr;
@@ -153,8 +154,13 @@ class Reader::Lines {
       private:
         friend class Lines;
         explicit iterator(Lines* lines) noexcept : lines_(lines) {}
-        Lines* lines_;
+        Lines* lines_ = nullptr;
     };
+
+    Lines(const Lines&) = delete;
+    Lines& operator=(const Lines&) = delete;
+    /// The line that was seen last counts as read, also where the loop was left early.
+    ~Lines() { reader_.stream_->take(used_); }
 
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }

@@ -135,6 +135,18 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
+// The namespace of everything: leash_v0_1_0, or leash_v0_1_0_nothrow without exceptions. Parts of one program that were
+// compiled with different versions, or with and without exceptions, can so be linked together. Users write leash::.
+#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) leash_v##major##_##minor##_##patch##suffix
+#define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
+#if LEASH_EXCEPTIONS
+#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#else
+#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
+#endif
+namespace LEASH_NAMESPACE {}
+namespace leash = LEASH_NAMESPACE;
+
 // The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
 // call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
 #if defined(LEASH_FAULTS)
@@ -151,7 +163,7 @@ int leash_fault(const char* call) noexcept;
 #include <string>
 #include <string_view>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
 /// every `+` in it.
@@ -200,7 +212,7 @@ inline std::string printable(std::string_view text) {
 #include <cstdio>
 #include <cstdlib>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The step that failed. Together with Error::subject it tells what to mend.
 enum class Step {
@@ -253,7 +265,7 @@ struct Error {
 };
 
 /// Thrown where a job cannot be started, by the functions that are not named try_….
-class SpawnError : public std::system_error {
+class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
     explicit SpawnError(Error error)
         : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
@@ -297,7 +309,7 @@ template <class Exception>
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves as T does.
+/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves where T does.
 template <class T>
 class [[nodiscard]] Expected {
   public:
@@ -389,7 +401,7 @@ class Expected<void> {
 #include <chrono>
 #include <ratio>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
 /// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.
@@ -490,7 +502,7 @@ class Deadline {
 #include <csignal>
 #include <cstdint>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
 inline const char* signal_name(int number) noexcept {
@@ -596,7 +608,7 @@ struct Usage {
 #include <utility>
 #include <vector>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// One argument. Converts from whatever is a string; holds a copy.
 class Arg {
@@ -604,15 +616,24 @@ class Arg {
     Arg(const char* text) : text_(text) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
-    /// std::filesystem::path and other classes that convert to std::string.
-    template <class T, class = std::enable_if_t<std::is_class_v<T> && std::is_convertible_v<const T&, std::string> &&
-                                                !std::is_convertible_v<const T&, std::string_view>>>
-    Arg(const T& text) : text_(static_cast<std::string>(text)) {}
+    /// std::filesystem::path and other classes that convert to std::string_view or std::string.
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
+                                                                       std::is_convertible_v<const T&, std::string_view>)>>
+    Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
     const std::string& str() const noexcept { return text_; }
 
   private:
+    template <class T>
+    static std::string convert(const T& text) {
+        if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+            const std::string_view view = text;
+            return std::string(view);
+        } else {
+            return text;
+        }
+    }
     std::string text_;
 };
 
@@ -652,12 +673,13 @@ inline Command args(std::vector<std::string> argv) { return Command(Command::Fro
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
-/// A script for `/bin/sh -c`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
+/// A script for `/bin/sh -c --`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
 inline Command shell(std::string script, std::vector<std::string> parameters) {
     std::vector<std::string> argv;
-    argv.reserve(4 + parameters.size());
+    argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
     argv.emplace_back("-c");
+    argv.emplace_back("--");  // a script that starts with - or + is a script, and no option
     argv.push_back(std::move(script));
     argv.emplace_back("sh");  // $0: what sh calls itself in its messages
     for (std::string& parameter : parameters) argv.push_back(std::move(parameter));
@@ -671,6 +693,9 @@ inline Command shell(std::string script, std::initializer_list<Arg> parameters =
     for (const Arg& parameter : parameters) list.push_back(parameter.str());
     return shell(std::move(script), std::move(list));
 }
+
+/// A list is not a script: write args(), or one string.
+Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
@@ -692,7 +717,7 @@ inline std::string shell_quote(std::string_view text) {
 #include <utility>
 #include <vector>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
@@ -709,17 +734,24 @@ class Pipeline {
 
   private:
     friend Pipeline operator|(Command first, Command second);
-    Pipeline() = default;
+    struct Empty {};
+    explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
 
 inline Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline;
+    Pipeline pipeline{Pipeline::Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
     return pipeline;
 }
 
 inline Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+inline Pipeline operator|(Pipeline front, Pipeline rest) {
+    std::vector<Command> stages = std::move(rest).stages();
+    for (Command& stage : stages) front.append(std::move(stage));
+    return front;
+}
 
 }  // namespace leash
 
@@ -729,7 +761,7 @@ inline Pipeline operator|(Pipeline front, Command last) { return std::move(front
 #include <atomic>
 #include <utility>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// Base of what a Shared<> points to.
 class Counted {
@@ -786,7 +818,7 @@ class Shared {
 
 #include <atomic>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
 class Turnstile {
@@ -824,7 +856,7 @@ class Turn {
 #include <type_traits>
 #include <utility>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};
@@ -1027,7 +1059,7 @@ extern char** environ;
 
 #if LEASH_POSIX
 
-namespace leash::detail::sys {
+namespace LEASH_NAMESPACE::detail::sys {
 
 inline int fail(int error) noexcept {
     errno = error;
@@ -1331,6 +1363,19 @@ class NoSigpipe {
     sigset_t before_{};
 };
 
+/// While it lives, the thread cannot be cancelled (pthread_cancel): what waits here holds processes and locks, and
+/// an unwinding that no exception announces would end the host.
+class NoCancellation {
+  public:
+    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    NoCancellation(const NoCancellation&) = delete;
+    NoCancellation& operator=(const NoCancellation&) = delete;
+    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 /// A mutex; <mutex> would cost every user more than all of leash.
 class Mutex {
   public:
@@ -1364,7 +1409,7 @@ class Mutex {
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 using sys::Mutex;
 using Pid = pid_t;
@@ -1565,7 +1610,7 @@ inline void sleep_until(Deadline deadline) noexcept { sys::poll(nullptr, 0, dead
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// Raised once and for all. raise() only stores to atomics and writes to a pipe: it may be called from a signal
 /// handler. The pipe is made when first somebody waits.
@@ -1620,7 +1665,7 @@ class Event {
 // =====================================================================================================================
 // leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good.
 ///
@@ -1631,6 +1676,10 @@ class Cancel {
   public:
     /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
+
+    // Copied, never moved: no token is without its state.
+    Cancel(const Cancel&) = default;
+    Cancel& operator=(const Cancel&) = default;
 
     /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
     /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
@@ -1662,7 +1711,7 @@ class Cancel {
 #include <utility>
 #include <vector>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
 class Env {
@@ -1677,13 +1726,13 @@ class Env {
         change({std::move(name), std::move(value), false});
         return *this;
     }
-    Env&& set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+    Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
 
     Env& unset(std::string name) & {
         change({std::move(name), {}, true});
         return *this;
     }
-    Env&& unset(std::string name) && { return std::move(unset(std::move(name))); }
+    Env unset(std::string name) && { return std::move(unset(std::move(name))); }
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
@@ -1696,7 +1745,7 @@ class Env {
         char** const all = detail::sys::environment();
         for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
             const std::string_view text = *entry;
-            if (name_of(text) == name) return std::string(text.substr(name.size() + 1));
+            if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
         }
         return std::nullopt;
     }
@@ -1863,7 +1912,7 @@ struct Options {
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// A handle that becomes readable when a child ends: a pidfd (Linux 5.3) or a kqueue (macOS, the BSDs). Where there
 /// is none - an older kernel, a sandbox that forbids it - whoever waits asks again and again, at growing distances.
@@ -1946,7 +1995,7 @@ inline bool any_alive(Pid group) noexcept {
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// The processes that were started together (one, or the stages of a pipeline), their group, and how they ended.
 /// Every member may be called from any threads at once.
@@ -2236,13 +2285,14 @@ class Job {
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
-/// 0, or the errno that keeps the path from being executed as a program.
+/// 0, or the errno that keeps the path from being executed as a program. EACCES only for what is there.
 inline int why_not_executable(const char* path) noexcept {
     struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno;
+    if (sys::stat(path, &info) != 0) return errno == EACCES ? ENOENT : errno;  // in a directory that hides it
     if (S_ISDIR(info.st_mode)) return EISDIR;
+    if (!S_ISREG(info.st_mode)) return EACCES;
     return sys::access(path, X_OK) == 0 ? 0 : errno;
 }
 
@@ -2271,15 +2321,16 @@ inline Expected<std::string> absolute(std::string path) {
 /// that is reported only where nothing better follows.
 inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
     if (name.find('/') != std::string::npos) {
-        const int error = why_not_executable(name.c_str());
-        if (error != 0) return make_error(error, Step::program, name);
+        struct stat info {};
+        if (sys::stat(name.c_str(), &info) != 0) return make_error(errno, Step::program, name);
+        if (const int error = why_not_executable(name.c_str())) return make_error(error, Step::program, name);
         return name;
     }
     int reason = ENOENT;
     for (;;) {
         const std::size_t colon = search.find(':');
         std::string candidate(search.substr(0, colon));
-        if (candidate.empty()) candidate = ".";
+        if (candidate.empty()) candidate += '.';
         candidate += '/';
         candidate += name;
         const int error = why_not_executable(candidate.c_str());
@@ -2295,56 +2346,65 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
 /// What a program is looked up in where the child has no PATH.
 inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 
-/// What the `#!` line of a script names; nothing for any other file.
+/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
 inline std::optional<std::string> interpreter_of(const std::string& path) {
     const Fd file(sys::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file.is_open()) return std::nullopt;
-    char start[256];  // Linux reads no more than this of a #! line (since 5.1; 128 before)
+    char start[4096];
     const ssize_t size = read_some(file, start, sizeof start);
     if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
     std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
     line = line.substr(0, line.find('\n'));
-    line.remove_prefix(line.find_first_not_of(" \t") == std::string_view::npos ? line.size()
-                                                                              : line.find_first_not_of(" \t"));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
     return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
-/// The system's refusal to start, told as what it is about. An exec knows one number for a missing program, a
-/// missing interpreter and a missing directory; this looks which it was.
+/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
+/// program, for the interpreter that its #! line names, and for that one's interpreter.
+inline Error explain_exec(int error, const std::string& program) {
+    std::string path = program;
+    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
+        auto interpreter = interpreter_of(path);
+        if (!interpreter) break;
+        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
+        path = *std::move(interpreter);
+        // "/bin/sh\r": the file has the line ends of another system
+        const bool carriage_return = path.back() == '\r';
+        if (const int why = why_not_executable(path.c_str()))
+            return make_error(why, Step::interpreter, path,
+                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
+    }
+    const bool is_program = path == program;
+    const Step step = is_program ? Step::program : Step::interpreter;
+    switch (error) {
+        // It is there and may be executed: what is missing is what it needs itself.
+        case ENOENT: return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOEXEC:
+            return make_error(error, step, path,
+                              is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                                         : "named by a #! line, but not a program for this system");
+        case ETXTBSY: return make_error(error, step, path, "the file is being written");
+        default: return make_error(error, step, path);
+    }
+}
+
+/// The system's refusal to start, told as what it is about.
 inline Error explain_spawn(int error, const std::string& program, const std::string& cwd) {
     if (!cwd.empty()) {
         if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
     }
     switch (error) {
-        case ENOENT:
-        case ENOTDIR:
-        case EACCES:
-        case ELOOP:
-        case ENAMETOOLONG: {
-            if (why_not_executable(program.c_str()) != 0) return make_error(error, Step::program, program);
-            const auto interpreter = interpreter_of(program);
-            if (interpreter) {
-                // "/bin/sh\r": the file has the line ends of another system
-                const bool carriage_return = !interpreter->empty() && interpreter->back() == '\r';
-                return make_error(error, Step::interpreter, *interpreter,
-                                  carriage_return ? "the #! line ends in a carriage return" : "named by the #! line");
-            }
-            if (error == ENOENT)
-                return make_error(error, Step::interpreter, program, "the program is there, its dynamic loader is not");
-            return make_error(error, Step::program, program);
-        }
-        case ENOEXEC:
-            return make_error(error, Step::program, program,
-                              "neither a binary for this system nor a script with a #! line; leash::shell() runs scripts");
-        case ETXTBSY: return make_error(error, Step::program, program, "the file is being written");
-        case EPERM:
-        case EISDIR:
-        case EIO:
-        case EINVAL: return make_error(error, Step::program, program);
         case E2BIG: return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
-        default: return make_error(error, Step::spawn, program);
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case EBADF:
+        case ENOSYS: return make_error(error, Step::spawn, program);
+        default: break;
     }
+    if (const int why = why_not_executable(program.c_str())) return make_error(why, Step::program, program);
+    return explain_exec(error, program);
 }
 
 }  // namespace leash::detail::os
@@ -2359,7 +2419,7 @@ inline Error explain_spawn(int error, const std::string& program, const std::str
 #include <utility>
 #include <vector>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// One program to start.
 struct Stage {
@@ -2439,12 +2499,6 @@ inline Expected<void> check_streams(const Options& options) {
         return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}), "input cannot be appended to");
     if (auto checked = check_stream(options.out, "out"); !checked) return checked;
     if (auto checked = check_stream(options.err, "err"); !checked) return checked;
-
-    const int input = options.in.is(Stdio::Kind::inherit) ? 0 : options.in.number;
-    if (options.group == Group::own && input >= 0 && os::is_controlling_terminal(input))
-        return make_error(std::errc::invalid_argument, Step::options, "in",
-                          "a job in a group of its own would be stopped when it reads the terminal: "
-                          "use Options::interactive(), or in = null");
     return {};
 }
 
@@ -2458,7 +2512,7 @@ inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
             return make_error(std::errc::invalid_argument, Step::redirect, subject,
                               "0, 1 and 2 are in, out and err; pass to 3 or more");
         if (passes[i].theirs >= sys::descriptor_limit() - 1)
-            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "above RLIMIT_NOFILE");
+            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not below RLIMIT_NOFILE - 1");
         for (std::size_t j = 0; j < i; ++j) {
             if (passes[j].theirs == passes[i].theirs)
                 return make_error(std::errc::invalid_argument, Step::redirect, subject, "passed to twice");
@@ -2579,7 +2633,7 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// The processes of a job that have been started, in order, and our ends of its pipes.
 struct Started {
@@ -2742,6 +2796,10 @@ class Sources {
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
+        if (plan.group == Group::own && is_controlling_terminal(in()))
+            return make_error(std::errc::invalid_argument, Step::options, "in",
+                              "a job in a group of its own would be stopped when it reads the terminal: "
+                              "use Options::interactive(), or in = null");
         if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
         if (plan.err.is(Stdio::Kind::to_out)) return {};
         return open_output(plan.err, 2, started.err);
@@ -2890,7 +2948,8 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(error, Step::spawn, stage.program);
+        return make_error(error, Step::spawn, stage.program,
+                          error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
 
     const std::vector<char*> argv = pointers(stage.argv);
     Pid pid = -1;
@@ -2965,7 +3024,7 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 #include <string_view>
 #include <utility>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
 /// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is limited.
@@ -3273,6 +3332,7 @@ class Pump : public Counted {
     /// to grace + drain longer than its limit.
     template <class Done>
     bool drive(Want want, Deadline limit, Done done) {
+        const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
         bool unclear = false;   // a handle told of an end and there was none: they are of no use for a while
@@ -3337,6 +3397,7 @@ class Pump : public Counted {
 
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
     void settle() {
+        const sys::NoCancellation guard;
         Deadline limit;
         {
             os::Lock lock(mutex_);
@@ -3508,7 +3569,7 @@ class Pump : public Counted {
 
 #include <cstddef>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
@@ -3636,6 +3697,7 @@ class Reader::Lines {
         using difference_type = std::ptrdiff_t;
         using iterator_category = std::input_iterator_tag;
 
+        iterator() = default;
         std::string_view operator*() const noexcept { return lines_->line_; }
         iterator& operator++() {
             if (!lines_->next()) lines_ = nullptr;
@@ -3648,8 +3710,13 @@ class Reader::Lines {
       private:
         friend class Lines;
         explicit iterator(Lines* lines) noexcept : lines_(lines) {}
-        Lines* lines_;
+        Lines* lines_ = nullptr;
     };
+
+    Lines(const Lines&) = delete;
+    Lines& operator=(const Lines&) = delete;
+    /// The line that was seen last counts as read, also where the loop was left early.
+    ~Lines() { reader_.stream_->take(used_); }
 
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }
@@ -3750,10 +3817,11 @@ class Writer {
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What the pipes of a job gave.
 struct Streams {
@@ -3791,8 +3859,10 @@ class Popen {
     /// Starts a pipeline, as one job.
     explicit Popen(Pipeline pipeline, Options options = {})
         : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
-    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true".
-    explicit Popen(std::initializer_list<Arg> argv, Options options = {}) : Popen(Command(argv), std::move(options)) {}
+    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
+    /// pack keeps `Popen{"ls -l"}` from being a list.)
+    template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
+    explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
 #endif
 
     /// Starts it, without exceptions.
@@ -3966,6 +4036,7 @@ class Popen {
     Popen() = default;
 
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
+        const detail::sys::NoCancellation guard;
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
@@ -3988,6 +4059,7 @@ class Popen {
 
     void end() noexcept {
         if (!pump_) return;
+        const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
         pump.in.close();
@@ -4015,7 +4087,7 @@ class Popen {
 #include <utility>
 #include <vector>
 
-namespace leash {
+namespace LEASH_NAMESPACE {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
@@ -4092,9 +4164,9 @@ namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
 inline std::string name_of(const std::vector<std::string>& argv) {
-    if (argv.size() < 3 || argv[0] != "/bin/sh" || argv[1] != "-c") return printable(argv.empty() ? "" : argv.front());
+    if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
-    const std::string_view script = argv[2];
+    const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
     return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
@@ -4104,7 +4176,7 @@ inline std::string name_of(const std::vector<std::string>& argv) {
 
 /// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
 /// script), the status and the end of standard error.
-class ProcessFailed : public std::runtime_error {
+class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
     ProcessFailed(const std::string& name, Result result)
         : std::runtime_error(describe(name, result)), result_(std::move(result)) {}

@@ -15,7 +15,7 @@
 #include <leash/options.hpp>
 #include <leash/stdio.hpp>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// One program to start.
 struct Stage {
@@ -95,12 +95,6 @@ inline Expected<void> check_streams(const Options& options) {
         return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}), "input cannot be appended to");
     if (auto checked = check_stream(options.out, "out"); !checked) return checked;
     if (auto checked = check_stream(options.err, "err"); !checked) return checked;
-
-    const int input = options.in.is(Stdio::Kind::inherit) ? 0 : options.in.number;
-    if (options.group == Group::own && input >= 0 && os::is_controlling_terminal(input))
-        return make_error(std::errc::invalid_argument, Step::options, "in",
-                          "a job in a group of its own would be stopped when it reads the terminal: "
-                          "use Options::interactive(), or in = null");
     return {};
 }
 
@@ -114,7 +108,7 @@ inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
             return make_error(std::errc::invalid_argument, Step::redirect, subject,
                               "0, 1 and 2 are in, out and err; pass to 3 or more");
         if (passes[i].theirs >= sys::descriptor_limit() - 1)
-            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "above RLIMIT_NOFILE");
+            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not below RLIMIT_NOFILE - 1");
         for (std::size_t j = 0; j < i; ++j) {
             if (passes[j].theirs == passes[i].theirs)
                 return make_error(std::errc::invalid_argument, Step::redirect, subject, "passed to twice");

@@ -22,7 +22,7 @@
 #include <leash/options.hpp>
 #include <leash/status.hpp>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
 /// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is limited.
@@ -330,6 +330,7 @@ class Pump : public Counted {
     /// to grace + drain longer than its limit.
     template <class Done>
     bool drive(Want want, Deadline limit, Done done) {
+        const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
         bool unclear = false;   // a handle told of an end and there was none: they are of no use for a while
@@ -394,6 +395,7 @@ class Pump : public Counted {
 
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
     void settle() {
+        const sys::NoCancellation guard;
         Deadline limit;
         {
             os::Lock lock(mutex_);

@@ -6,7 +6,7 @@
 
 #include <leash/config.hpp>
 
-namespace leash::detail {
+namespace LEASH_NAMESPACE::detail {
 
 /// Base of what a Shared<> points to.
 class Counted {

@@ -9,7 +9,7 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// Raised once and for all. raise() only stores to atomics and writes to a pipe: it may be called from a signal
 /// handler. The pipe is made when first somebody waits.

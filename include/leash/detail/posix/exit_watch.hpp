@@ -11,7 +11,7 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// A handle that becomes readable when a child ends: a pidfd (Linux 5.3) or a kqueue (macOS, the BSDs). Where there
 /// is none - an older kernel, a sandbox that forbids it - whoever waits asks again and again, at growing distances.

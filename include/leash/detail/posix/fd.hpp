@@ -16,7 +16,7 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 using sys::Mutex;
 using Pid = pid_t;

@@ -16,7 +16,7 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// The processes that were started together (one, or the stages of a pipeline), their group, and how they ended.
 /// Every member may be called from any threads at once.

@@ -13,13 +13,14 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
-/// 0, or the errno that keeps the path from being executed as a program.
+/// 0, or the errno that keeps the path from being executed as a program. EACCES only for what is there.
 inline int why_not_executable(const char* path) noexcept {
     struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno;
+    if (sys::stat(path, &info) != 0) return errno == EACCES ? ENOENT : errno;  // in a directory that hides it
     if (S_ISDIR(info.st_mode)) return EISDIR;
+    if (!S_ISREG(info.st_mode)) return EACCES;
     return sys::access(path, X_OK) == 0 ? 0 : errno;
 }
 
@@ -48,15 +49,16 @@ inline Expected<std::string> absolute(std::string path) {
 /// that is reported only where nothing better follows.
 inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
     if (name.find('/') != std::string::npos) {
-        const int error = why_not_executable(name.c_str());
-        if (error != 0) return make_error(error, Step::program, name);
+        struct stat info {};
+        if (sys::stat(name.c_str(), &info) != 0) return make_error(errno, Step::program, name);
+        if (const int error = why_not_executable(name.c_str())) return make_error(error, Step::program, name);
         return name;
     }
     int reason = ENOENT;
     for (;;) {
         const std::size_t colon = search.find(':');
         std::string candidate(search.substr(0, colon));
-        if (candidate.empty()) candidate = ".";
+        if (candidate.empty()) candidate += '.';
         candidate += '/';
         candidate += name;
         const int error = why_not_executable(candidate.c_str());
@@ -72,56 +74,65 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
 /// What a program is looked up in where the child has no PATH.
 inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 
-/// What the `#!` line of a script names; nothing for any other file.
+/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
 inline std::optional<std::string> interpreter_of(const std::string& path) {
     const Fd file(sys::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file.is_open()) return std::nullopt;
-    char start[256];  // Linux reads no more than this of a #! line (since 5.1; 128 before)
+    char start[4096];
     const ssize_t size = read_some(file, start, sizeof start);
     if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
     std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
     line = line.substr(0, line.find('\n'));
-    line.remove_prefix(line.find_first_not_of(" \t") == std::string_view::npos ? line.size()
-                                                                              : line.find_first_not_of(" \t"));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
     return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
-/// The system's refusal to start, told as what it is about. An exec knows one number for a missing program, a
-/// missing interpreter and a missing directory; this looks which it was.
+/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
+/// program, for the interpreter that its #! line names, and for that one's interpreter.
+inline Error explain_exec(int error, const std::string& program) {
+    std::string path = program;
+    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
+        auto interpreter = interpreter_of(path);
+        if (!interpreter) break;
+        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
+        path = *std::move(interpreter);
+        // "/bin/sh\r": the file has the line ends of another system
+        const bool carriage_return = path.back() == '\r';
+        if (const int why = why_not_executable(path.c_str()))
+            return make_error(why, Step::interpreter, path,
+                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
+    }
+    const bool is_program = path == program;
+    const Step step = is_program ? Step::program : Step::interpreter;
+    switch (error) {
+        // It is there and may be executed: what is missing is what it needs itself.
+        case ENOENT: return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOEXEC:
+            return make_error(error, step, path,
+                              is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                                         : "named by a #! line, but not a program for this system");
+        case ETXTBSY: return make_error(error, step, path, "the file is being written");
+        default: return make_error(error, step, path);
+    }
+}
+
+/// The system's refusal to start, told as what it is about.
 inline Error explain_spawn(int error, const std::string& program, const std::string& cwd) {
     if (!cwd.empty()) {
         if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
     }
     switch (error) {
-        case ENOENT:
-        case ENOTDIR:
-        case EACCES:
-        case ELOOP:
-        case ENAMETOOLONG: {
-            if (why_not_executable(program.c_str()) != 0) return make_error(error, Step::program, program);
-            const auto interpreter = interpreter_of(program);
-            if (interpreter) {
-                // "/bin/sh\r": the file has the line ends of another system
-                const bool carriage_return = !interpreter->empty() && interpreter->back() == '\r';
-                return make_error(error, Step::interpreter, *interpreter,
-                                  carriage_return ? "the #! line ends in a carriage return" : "named by the #! line");
-            }
-            if (error == ENOENT)
-                return make_error(error, Step::interpreter, program, "the program is there, its dynamic loader is not");
-            return make_error(error, Step::program, program);
-        }
-        case ENOEXEC:
-            return make_error(error, Step::program, program,
-                              "neither a binary for this system nor a script with a #! line; leash::shell() runs scripts");
-        case ETXTBSY: return make_error(error, Step::program, program, "the file is being written");
-        case EPERM:
-        case EISDIR:
-        case EIO:
-        case EINVAL: return make_error(error, Step::program, program);
         case E2BIG: return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
-        default: return make_error(error, Step::spawn, program);
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case EBADF:
+        case ENOSYS: return make_error(error, Step::spawn, program);
+        default: break;
     }
+    if (const int why = why_not_executable(program.c_str())) return make_error(why, Step::program, program);
+    return explain_exec(error, program);
 }
 
 }  // namespace leash::detail::os

@@ -61,7 +61,7 @@
 
 #if LEASH_POSIX
 
-namespace leash::detail::os {
+namespace LEASH_NAMESPACE::detail::os {
 
 /// The processes of a job that have been started, in order, and our ends of its pipes.
 struct Started {
@@ -224,6 +224,10 @@ class Sources {
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
+        if (plan.group == Group::own && is_controlling_terminal(in()))
+            return make_error(std::errc::invalid_argument, Step::options, "in",
+                              "a job in a group of its own would be stopped when it reads the terminal: "
+                              "use Options::interactive(), or in = null");
         if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
         if (plan.err.is(Stdio::Kind::to_out)) return {};
         return open_output(plan.err, 2, started.err);
@@ -372,7 +376,8 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(error, Step::spawn, stage.program);
+        return make_error(error, Step::spawn, stage.program,
+                          error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
 
     const std::vector<char*> argv = pointers(stage.argv);
     Pid pid = -1;

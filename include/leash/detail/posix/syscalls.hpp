@@ -63,7 +63,7 @@ extern char** environ;
 
 #if LEASH_POSIX
 
-namespace leash::detail::sys {
+namespace LEASH_NAMESPACE::detail::sys {
 
 inline int fail(int error) noexcept {
     errno = error;
@@ -365,6 +365,19 @@ class NoSigpipe {
     bool broken_ = false;
     sigset_t pipe_{};
     sigset_t before_{};
+};
+
+/// While it lives, the thread cannot be cancelled (pthread_cancel): what waits here holds processes and locks, and
+/// an unwinding that no exception announces would end the host.
+class NoCancellation {
+  public:
+    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    NoCancellation(const NoCancellation&) = delete;
+    NoCancellation& operator=(const NoCancellation&) = delete;
+    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
 /// A mutex; <mutex> would cost every user more than all of leash.
