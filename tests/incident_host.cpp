@@ -264,6 +264,8 @@ TEST_CASE("a host that adopts orphans is not held up by the zombies that it has 
               report.expect(late.timed_out && late.status.signal() == SIGTERM, "timeout: status");
               report.expect(!late.survivors && !late.held, "timeout: flags");
               report.expect(census.is_empty(), "timeout: members gone");
+              // what the group was made of fell to this process when its leader ended, and is nobody else's to reap
+              report.expect(eventually([] { return !has_children(); }), "no zombie");
           }) == "");
 }
 #endif

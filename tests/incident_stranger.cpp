@@ -180,24 +180,21 @@ TEST_CASE("a status that is taken while stragglers run: no signal goes astray, a
     options.out = leash::piped;
     leash::Options beside = options;
     beside.env = leash::Env::inherited();
-    leash::Popen bystander(dash("echo ready; sleep 30; true"), beside);
-    REQUIRE(bystander.out().read_until("ready\n", 20s));
+    {
+        leash::Popen bystander(dash("echo ready; sleep 30; true"), beside);
+        REQUIRE(bystander.out().read_until("ready\n", 20s));
 
-    leash::Popen job(dash("sleep 30 & exit 0"), options);
-    const int handle = job.exit_handle();
-    REQUIRE(::waitpid(job.pid(), nullptr, 0) == job.pid());
-    // 0 only asks: does this kernel reach a whole group through a handle (Linux 6.9)?
-    const bool reaches = handle >= 0 && ::syscall(424, handle, 0, nullptr, 4U) == 0;
-    CHECK(job.terminate().error().code == std::errc::no_such_process);
-    CHECK(job.wait() == leash::ExitStatus());
-    if (reaches) CHECK(eventually([&] { return census.is_empty(); }));
-    CHECK_FALSE(bystander.poll());
-    CHECK(bystander.stop(20s).signal() == SIGTERM);
-    bystander.communicate();
-    job = leash::Popen(dash("exit 0"));
-    job.wait();
-    bystander = leash::Popen(dash("exit 0"));
-    bystander.wait();
+        leash::Popen job(dash("sleep 30 & exit 0"), options);
+        const int handle = job.exit_handle();
+        REQUIRE(::waitpid(job.pid(), nullptr, 0) == job.pid());
+        // 0 only asks: does this kernel reach a whole group through a handle (Linux 6.9)?
+        const bool reaches = handle >= 0 && ::syscall(424, handle, 0, nullptr, 4U) == 0;
+        CHECK(job.terminate().error().code == std::errc::no_such_process);
+        CHECK(job.wait() == leash::ExitStatus());
+        if (reaches) CHECK(eventually([&] { return census.is_empty(); }));
+        CHECK_FALSE(bystander.poll());
+        CHECK(bystander.stop(20s).signal() == SIGTERM);
+    }
     CHECK(nothing_left.holds());
 }
 
