@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 
@@ -47,16 +48,34 @@ int listen_on(int port, int flags) {
     return -1;
 }
 
-/// A free port below those that systems hand out by themselves: nobody else takes it between two binds.
-int free_port() {
-    for (int port = 20000 + ::getpid() % 5000; port < 30000; ++port) {
-        const int listener = listen_on(port, SOCK_CLOEXEC);
-        if (listener < 0) continue;
-        ::close(listener);
-        return port;
+/// A free port below those that systems hand out by themselves, and ours as long as this lives: other runs of this
+/// test respect the lock.
+class Port {
+  public:
+    Port() {
+        for (int port = 20000; port < 30000 && number_ < 0; ++port) {
+            const std::string path = "/tmp/leash_port." + std::to_string(port);
+            lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+            const bool locked = lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) == 0;
+            const int listener = locked ? listen_on(port, SOCK_CLOEXEC) : -1;
+            if (listener >= 0) {
+                ::close(listener);
+                number_ = port;
+            } else if (lock_ >= 0) {
+                ::close(lock_);
+            }
+        }
     }
-    return -1;
-}
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+    ~Port() {
+        if (number_ > 0) ::close(lock_);
+    }
+    int number() const { return number_; }
+
+  private:
+    int number_ = -1, lock_ = -1;
+};
 
 bool can_bind(int port) {
     const int listener = listen_on(port, SOCK_CLOEXEC);
@@ -70,9 +89,10 @@ const char* const escape_with_stdout =
 }  // namespace
 
 TEST_CASE("the founding incident: a resident program can bind its port again, whatever its commands left behind") {
+    const Port reserved;
+    const int port = reserved.number();
     const NothingLeft nothing_left;
     const Census census;
-    const int port = free_port();
     REQUIRE(port > 0);
     const int listener = listen_on(port, 0);  // an ordinary socket, inheritable
     REQUIRE(listener >= 0);
@@ -89,16 +109,17 @@ TEST_CASE("the founding incident: a resident program can bind its port again, wh
 }
 
 TEST_CASE("a server that a command left behind has given its port back when the call returns") {
+    const Port reserved;
+    const int port = reserved.number();
     const NothingLeft nothing_left;
     const Census census;
-    const int port = free_port();
     REQUIRE(port > 0);
     const std::string server = "'" + helper() + "' listen " + std::to_string(port);
     const std::string number = std::to_string(port) + "\n";
     leash::Options options = captured(census);
 
     SUBCASE("by a timeout") {
-        options.timeout = 300ms;
+        options.timeout = 500ms;
         const leash::Result result = leash::run(dash(server + " & wait; wait; true"), options);
         CHECK(can_bind(port));
         CHECK(result.timed_out);
