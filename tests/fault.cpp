@@ -88,6 +88,7 @@ const Call calls[] = {
     {"getpgid", {EPERM}},
     {"open_exit", {ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, ENOMEM}},
     {"signal_through", {ENOSYS, EPERM, EINVAL}},
+    {"signals_by_flags", {ENOSYS}},
     {"reap_member", {EINTR}},
     // how much a pipe holds: cannot fail for a pipe
     {"ioctl", {}},
@@ -105,7 +106,7 @@ bool is_harmless(const Fault& fault) {
     const std::string name = fault.call == nullptr ? "" : fault.call;
     if (name == "posix_spawn") return fault.error == ETXTBSY;
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through",
+    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through", "signals_by_flags",
                                   "getpgid"}) {
         if (name == one) return true;
     }

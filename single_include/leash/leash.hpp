@@ -1303,16 +1303,25 @@ inline int signal_through(int exit_descriptor, int signal, bool group) noexcept 
 #if LEASH_PIDFD
     constexpr long pidfd_send_signal = 424;
     constexpr unsigned process_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
-    if (!group) return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, 0U));
-    // An emulator may drop flags that it does not know, and reach the leader only: it is unmasked by flags that
-    // every kernel refuses.
-    if (::syscall(pidfd_send_signal, exit_descriptor, 0, nullptr, ~0U) == 0 || errno != EINVAL) return fail(ENOSYS);
-    return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, process_group));
+    return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, group ? process_group : 0U));
 #else
     static_cast<void>(exit_descriptor);
     static_cast<void>(signal);
     static_cast<void>(group);
     return fail(ENOSYS);
+#endif
+}
+
+/// Does signal_through() look at its flags? An emulator (qemu-user 7) drops them and reaches the leader only: it is
+/// unmasked by flags that every kernel refuses.
+inline bool signals_by_flags(int exit_descriptor) noexcept {
+    if (LEASH_FAULT("signals_by_flags") != 0) return false;
+#if LEASH_PIDFD
+    constexpr long pidfd_send_signal = 424;
+    return ::syscall(pidfd_send_signal, exit_descriptor, 0, nullptr, ~0U) != 0 && errno == EINVAL;
+#else
+    static_cast<void>(exit_descriptor);
+    return false;
 #endif
 }
 
@@ -2145,13 +2154,10 @@ class Job {
         Lock lock(mutex_);
         if (vanished_ || !kills_stragglers_ || pid() <= 1 || owner_ != sys::getpid()) return vanished_ = true;
         for (;;) {
-            const int exit = processes_.front().watch.handle();
-            const bool exactly = exit >= 0 && sys::signal_through(exit, 0, true) == 0;
-            if (!exactly) {
-                // By its number it may be somebody else's group by now: then the answer is merely late.
-                if (exit >= 0 && errno == ESRCH) return vanished_ = true;
-                return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
-            }
+            const int error = group_through_pidfd(0);
+            // By its number it may be somebody else's group by now: then the answer is merely late.
+            if (error == ESRCH) return vanished_ = true;
+            if (error != 0) return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
             // It exists: a member pins the number, so that those which are reaped by it are members.
             if (sys::reap_member(pid()) <= 0) return false;
         }
@@ -2204,14 +2210,23 @@ class Job {
         return sys::kill(process.pid, number) == 0 ? 0 : errno;
     }
 
+    /// ENOSYS where a pidfd does not reach groups here.
+    int group_through_pidfd(int number) noexcept {
+        const int exit = processes_.front().watch.handle();
+        if (exit < 0 || by_pidfd_ == no) return ENOSYS;
+        if (by_pidfd_ == unasked) by_pidfd_ = sys::signals_by_flags(exit) ? yes : no;
+        if (by_pidfd_ == no) return ENOSYS;
+        if (sys::signal_through(exit, number, true) == 0) return 0;
+        if (errno != EINVAL) return errno;
+        by_pidfd_ = no;  // Linux before 6.9
+        return ENOSYS;
+    }
+
     /// `pinned`: the number is surely still the group's. Without a pidfd nothing else will do.
     int send_to_group(int number, bool pinned) noexcept {
         if (pid() <= 1) return EPERM;
-        const int exit = processes_.front().watch.handle();
-        if (exit >= 0) {
-            if (sys::signal_through(exit, number, true) == 0) return 0;
-            if (errno == ESRCH) return ESRCH;
-        }
+        const int error = group_through_pidfd(number);
+        if (error == 0 || error == ESRCH) return error;
         if (!pinned) return ESRCH;
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
@@ -2262,6 +2277,7 @@ class Job {
     }
 
     const bool has_group_;
+    enum { unasked, yes, no } by_pidfd_ = unasked;
     Pid owner_ = -1;  // the process that may signal and reap
 
     Mutex mutex_;

@@ -166,13 +166,10 @@ class Job {
         Lock lock(mutex_);
         if (vanished_ || !kills_stragglers_ || pid() <= 1 || owner_ != sys::getpid()) return vanished_ = true;
         for (;;) {
-            const int exit = processes_.front().watch.handle();
-            const bool exactly = exit >= 0 && sys::signal_through(exit, 0, true) == 0;
-            if (!exactly) {
-                // By its number it may be somebody else's group by now: then the answer is merely late.
-                if (exit >= 0 && errno == ESRCH) return vanished_ = true;
-                return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
-            }
+            const int error = group_through_pidfd(0);
+            // By its number it may be somebody else's group by now: then the answer is merely late.
+            if (error == ESRCH) return vanished_ = true;
+            if (error != 0) return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
             // It exists: a member pins the number, so that those which are reaped by it are members.
             if (sys::reap_member(pid()) <= 0) return false;
         }
@@ -225,14 +222,23 @@ class Job {
         return sys::kill(process.pid, number) == 0 ? 0 : errno;
     }
 
+    /// ENOSYS where a pidfd does not reach groups here.
+    int group_through_pidfd(int number) noexcept {
+        const int exit = processes_.front().watch.handle();
+        if (exit < 0 || by_pidfd_ == no) return ENOSYS;
+        if (by_pidfd_ == unasked) by_pidfd_ = sys::signals_by_flags(exit) ? yes : no;
+        if (by_pidfd_ == no) return ENOSYS;
+        if (sys::signal_through(exit, number, true) == 0) return 0;
+        if (errno != EINVAL) return errno;
+        by_pidfd_ = no;  // Linux before 6.9
+        return ENOSYS;
+    }
+
     /// `pinned`: the number is surely still the group's. Without a pidfd nothing else will do.
     int send_to_group(int number, bool pinned) noexcept {
         if (pid() <= 1) return EPERM;
-        const int exit = processes_.front().watch.handle();
-        if (exit >= 0) {
-            if (sys::signal_through(exit, number, true) == 0) return 0;
-            if (errno == ESRCH) return ESRCH;
-        }
+        const int error = group_through_pidfd(number);
+        if (error == 0 || error == ESRCH) return error;
         if (!pinned) return ESRCH;
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
@@ -283,6 +289,7 @@ class Job {
     }
 
     const bool has_group_;
+    enum { unasked, yes, no } by_pidfd_ = unasked;
     Pid owner_ = -1;  // the process that may signal and reap
 
     Mutex mutex_;
