@@ -83,7 +83,7 @@ const Call calls[] = {
     {"spawn_attributes_init", {ENOMEM}},
     {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
     {"waitid", {EINTR}},
-    {"wait4", {EINTR}},
+    {"reap", {EINTR}},
     {"kill", {EPERM}},
     {"getpgid", {EPERM}},
     {"open_exit", {ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, ENOMEM}},
@@ -513,12 +513,12 @@ void check_seen(std::map<std::string, int> seen, std::initializer_list<const cha
 
 TEST_CASE("every system call may fail once, at every place: the result is right or a true error, and nothing stays") {
     check_seen(try_all({}, false), {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat",
-                                    "access", "posix_spawn", "waitid", "wait4", "open_exit"});
+                                    "access", "posix_spawn", "waitid", "reap", "open_exit"});
 }
 
 TEST_CASE("and so they may where there is no pidfd") {
-    check_seen(try_all({"poll", "waitid", "wait4", "reap_member", "kill", "getpgid", "read"}, true),
-               {"poll", "waitid", "wait4", "kill"});
+    check_seen(try_all({"poll", "waitid", "reap", "reap_member", "kill", "getpgid", "read"}, true),
+               {"poll", "waitid", "reap", "kill"});
 }
 
 TEST_CASE("a leader is reaped right after its group was killed, never before: its zombie pins the group's number") {
@@ -536,7 +536,7 @@ TEST_CASE("a leader is reaped right after its group was killed, never before: it
         std::string before;
         int reaped = 0;
         for (const std::string& call : order) {
-            if (call == "wait4") {
+            if (call == "reap") {
                 ++reaped;
                 CHECK((before == "kill" || before == "signal_through"));
             }

@@ -88,6 +88,7 @@ class Deadline {
         return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
 
+    friend bool earlier(Deadline a, Deadline b) { return a.point_ < b.point_; }
     friend Deadline sooner(Deadline a, Deadline b) { return a.point_ < b.point_ ? a : b; }
 
   private:

@@ -185,8 +185,10 @@ class Popen {
         if (ended) {
             pump.settle();
             result.status = pump.job.ended().status;
-            result.out = pump.out.take_captured(limit_);
-            result.err = pump.err.take_captured(limit_);
+            pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
+            pump.err.cut(limit_);
+            result.out = pump.out.take_captured();
+            result.err = pump.err.take_captured();
             result.held = pump.out.held() || pump.err.held();
         } else {
             result.out = pump.out.captured(limit_);
@@ -209,8 +211,9 @@ class Popen {
         return leader;
     }
 
-    /// A descriptor that becomes readable when the leader has ended, for event loops; poll() then tells how. A pidfd
-    /// (Linux 5.3) or a kqueue; the Popen's own. -1 where the system has neither.
+    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Of a pipeline it is that of one stage
+    /// which still runs: where poll() then says that others do, ask again.
     int exit_handle() noexcept { return pump_ ? pump_->job.exit_handle() : -1; }
 
     // ---- what became of it
@@ -236,6 +239,14 @@ class Popen {
   private:
     Popen() = default;
 
+    /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
+    /// the handle ends it.
+    struct Handover {
+        detail::Pump& pump;
+        detail::os::Started started;
+        ~Handover() { pump.begin(std::move(started)); }
+    };
+
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
@@ -244,9 +255,10 @@ class Popen {
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
-        detail::os::Started started;
-        auto spawned = detail::os::spawn(*std::move(plan), started);
-        popen.pump_->begin(std::move(started));  // also where only some stages could start: the handle ends them
+        const auto spawned = [&] {
+            Handover handover{*popen.pump_, {}};
+            return detail::os::spawn(*std::move(plan), handover.started);
+        }();
         if (!spawned) return spawned.error();
         return popen;
     }

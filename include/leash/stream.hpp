@@ -91,6 +91,7 @@ class Reader {
     /// Until there is enough or the stream has ended; false where the limit came first.
     template <class Enough>
     bool wait(Enough enough, detail::Deadline limit) {
+        stream_->begin_reading();
         detail::Pump::Want want;
         (is_err_ ? want.err : want.out) = true;
         const auto done = [&] { return enough() || !is_open(); };
@@ -130,7 +131,8 @@ class Reader {
 };
 
 /// The lines of the stream, for a range-based for: without their `\n`; a `\r` stays; one without `\n` at the end
-/// of the stream is a line too. A view is valid until the next step. Lines can be of any length.
+/// of the stream is a line too. A view is valid until the next step, or the
+/// next read of the stream by other means. Lines can be of any length.
 class Reader::Lines {
   public:
     class iterator {
@@ -160,7 +162,7 @@ class Reader::Lines {
     Lines(const Lines&) = delete;
     Lines& operator=(const Lines&) = delete;
     /// The line that was seen last counts as read, also where the loop was left early.
-    ~Lines() { reader_.stream_->take(used_); }
+    ~Lines() { reader_.stream_->take_shown(); }
 
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }
@@ -170,25 +172,23 @@ class Reader::Lines {
     Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
 
     bool next() {
-        reader_.stream_->take(std::exchange(used_, 0));
         const std::size_t end = reader_.find("\n", limit_);
         const std::string_view waiting = reader_.stream_->waiting();
         if (end == std::string_view::npos) {
             // The rest is a line only if the stream has ended; after a timeout it is the start of one.
             if (waiting.empty() || reader_.stream_->is_open()) return false;
             line_ = waiting;
-            used_ = waiting.size();
+            reader_.stream_->show(waiting.size());
             return true;
         }
         line_ = waiting.substr(0, end);
-        used_ = end + 1;
+        reader_.stream_->show(end + 1);
         return true;
     }
 
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
-    std::size_t used_ = 0;
 };
 
 inline Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }

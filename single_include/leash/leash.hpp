@@ -483,6 +483,7 @@ class Deadline {
         return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
 
+    friend bool earlier(Deadline a, Deadline b) { return a.point_ < b.point_; }
     friend Deadline sooner(Deadline a, Deadline b) { return a.point_ < b.point_ ? a : b; }
 
   private:
@@ -722,6 +723,8 @@ namespace LEASH_NAMESPACE {
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
 /// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them.
+/// A host that ignores SIGCHLD, or reaps every child, may take the first stage away before the next one has joined its
+/// group: that stage then cannot start (Step::spawn, EPERM).
 class Pipeline {
   public:
     const std::vector<Command>& stages() const& noexcept { return stages_; }
@@ -1255,9 +1258,31 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
-inline pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
-    if (const int e = LEASH_FAULT("wait4")) return fail(e);
-    return ::wait4(pid, status, options, usage);
+/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not; -1
+/// with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
+/// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
+inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
+    if (const int e = LEASH_FAULT("reap")) return fail(e);
+#if LEASH_PIDFD
+    if (exit_descriptor >= 0 && sizeof(long) == 8) {
+        constexpr int p_pidfd = 3;
+        info->si_pid = 0;
+        const long result = ::syscall(SYS_waitid, p_pidfd, exit_descriptor, info, WEXITED | WNOHANG, usage);
+        if (result == 0) return info->si_pid != 0 ? 1 : 0;
+        if (errno != EINVAL) return -1;
+    }
+#else
+    static_cast<void>(exit_descriptor);
+#endif
+    int status = 0;
+    const pid_t reaped = ::wait4(pid, &status, WNOHANG, usage);
+    if (reaped <= 0) return reaped;
+    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+#if defined(WCOREDUMP)
+    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
+#endif
+    return 1;
 }
 
 inline pid_t getpgid(pid_t pid) noexcept {
@@ -1414,7 +1439,6 @@ class Mutex {
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #if LEASH_POSIX
 
@@ -1565,44 +1589,46 @@ inline Expected<Fd> file_with(std::string_view data, const char* stream) {
     return fd;
 }
 
-/// What a thread waits for: some handles and a deadline, in one poll().
+/// What a thread waits for: some handles and a deadline, in one poll(). It allocates nothing: a job must be able to end
+/// also where there is no memory. What is more than it holds counts as a handle that cannot be had.
 class WaitSet {
   public:
-    void clear() noexcept { fds_.clear(); }
+    void clear() noexcept { count_ = 0; }
 
-    /// A handle to be waited for; the index is for ready(). One that is not open is never ready.
-    int readable(int fd) { return add(fd, POLLIN); }
-    int writable(int fd) { return add(fd, POLLOUT); }
-    bool empty() const noexcept { return fds_.empty(); }
+    /// A handle to be waited for; the index is for ready(), -1 where it is not open. That is never ready.
+    int readable(int fd) noexcept { return add(fd, POLLIN); }
+    int writable(int fd) noexcept { return add(fd, POLLOUT); }
+    bool empty() const noexcept { return count_ == 0; }
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
     void wait(Deadline deadline) noexcept {
-        if (sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) >= 0) return;
+        if (sys::poll(fds_, static_cast<nfds_t>(count_), deadline.remaining()) >= 0) return;
         const bool interrupted = errno == EINTR;
-        for (pollfd& one : fds_) one.revents = interrupted ? short{0} : one.events;
+        for (int i = 0; i < count_; ++i) fds_[i].revents = interrupted ? short{0} : fds_[i].events;
         // No memory, or RLIMIT_NOFILE is now below the number of handles (EINVAL): every handle counts as ready,
         // which non-blocking calls can bear, and the pause keeps that from burning a core.
         if (!interrupted) sys::poll(nullptr, 0, std::chrono::milliseconds(1));
     }
 
     bool any_ready() const noexcept {
-        for (const pollfd& one : fds_) {
-            if (one.revents != 0) return true;
+        for (int i = 0; i < count_; ++i) {
+            if (ready(i)) return true;
         }
         return false;
     }
-    bool ready(int index) const noexcept { return index >= 0 && fds_[static_cast<std::size_t>(index)].revents != 0; }
+    bool ready(int index) const noexcept { return index >= 0 && fds_[index].revents != 0; }
 
   private:
-    int add(int fd, short events) {
-        if (fd < 0) return -1;
-        pollfd one{};
-        one.fd = fd;
-        one.events = events;
-        fds_.push_back(one);
-        return static_cast<int>(fds_.size()) - 1;
+    static constexpr int capacity = 32;
+    int add(int fd, short events) noexcept {
+        if (fd < 0 || count_ == capacity) return -1;
+        fds_[count_].fd = fd;
+        fds_[count_].events = events;
+        fds_[count_].revents = 0;
+        return count_++;
     }
-    std::vector<pollfd> fds_;
+    pollfd fds_[capacity];
+    int count_ = 0;
 };
 
 /// Sleeps until then.
@@ -2063,20 +2089,22 @@ class Job {
         return all;
     }
 
-    /// A descriptor that is readable once the first process that still runs has ended; -1 where none can be had. It
-    /// stays open with the job.
+    /// A descriptor that is readable once a process that still runs has ended; after the last one's end, that one's.
+    /// -1 where none can be had. It stays open with the job.
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
+            look_again(process);
             if (!process.seen || &process == &processes_.back()) return open_watch(process);
         }
         return -1;
     }
 
-    /// The handles of all that still run; false where one of them has none.
-    bool watch(WaitSet& set) {
+    /// The handles of all that still run; false where one of them has none, or where none runs any more: then there is
+    /// nothing to wait for.
+    bool watch(WaitSet& set) noexcept {
         Lock lock(mutex_);
-        bool all = true;
+        bool all = count_running() > 0;
         for (Process& process : processes_) {
             if (!process.seen) all &= set.readable(open_watch(process)) >= 0;
         }
@@ -2093,12 +2121,7 @@ class Job {
     bool finish() noexcept {
         Lock lock(mutex_);
         if (over_) return true;
-        for (Process& process : processes_) {
-            if (process.seen) continue;
-            const Look look = look_at(process);
-            process.seen = look != Look::running;
-            process.gone = look == Look::gone;
-        }
+        for (Process& process : processes_) look_again(process);
         if (count_running() > 0) return false;
         if (kills_stragglers_) kill_what_is_left();
         for (Process& process : processes_) {
@@ -2130,22 +2153,34 @@ class Job {
     int send(int number) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
-        bool pinned = false, ended = true;
+        bool ended = true, sent = false, present = false;
         int error = ESRCH;
-        for (const Process& process : processes_) {
-            const Look look = process.gone ? Look::gone : look_at(process);
-            if (look == Look::gone) continue;
-            pinned = true;
-            if (look == Look::ended) continue;
+        for (Process& process : processes_) {
+            look_again(process);
+            present |= !process.gone;
+            if (process.seen) continue;
             ended = false;
             // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (!has_group_ || sys::getpgid(process.pid) != pid()) error = send_to_one(process, number);
+            if (has_group_ && sys::getpgid(process.pid) == pid()) continue;
+            const int result = send_to_one(process, number);
+            if (result == 0) sent = true;
+            else error = result;
         }
-        if (!pinned) return ESRCH;
-        if (!has_group_) return ended ? 0 : error;
-        const int group = send_to_group(number, pinned);
+        if (!present) return ESRCH;
+        if (!has_group_) return ended || sent ? 0 : error;
+        const int group = send_to_group(number, is_pinned());
         // Darwin says EPERM of a group of which only zombies are left.
-        return group == 0 || error == 0 || (group == EPERM && ended) ? 0 : group;
+        return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
+    }
+
+    /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
+    /// about that: it succeeds where any member takes it.)
+    bool is_out_of_reach() noexcept {
+        Lock lock(mutex_);
+        for (const Process& process : processes_) {
+            if (!process.seen && send_to_one(process, 0) == EPERM) return true;
+        }
+        return false;
     }
 
     /// Once over: has the whole group vanished? Signals nothing: 0 only asks. Where this host is the one to which
@@ -2178,6 +2213,24 @@ class Job {
     };
     enum class Look { running, ended, gone };
 
+    /// Once seen, always seen.
+    void look_again(Process& process) noexcept {
+        if (process.seen) return;
+        const Look look = look_at(process);
+        process.seen = look != Look::running;
+        process.gone = look == Look::gone;
+    }
+
+    /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
+    /// or another one that is in that group.
+    bool is_pinned() const noexcept {
+        for (const Process& process : processes_) {
+            if (process.gone || process.reaped) continue;
+            if (process.pid == pid() || sys::getpgid(process.pid) == pid()) return true;
+        }
+        return false;
+    }
+
     Look look_at(const Process& process) noexcept {
         if (owner_ != sys::getpid()) return Look::gone;  // this is a copy of the handle in a forked child
         siginfo_t info{};
@@ -2206,7 +2259,10 @@ class Job {
 
     static int send_to_one(const Process& process, int number) noexcept {
         if (process.pid <= 1) return EPERM;
-        if (process.watch.handle() >= 0 && sys::signal_through(process.watch.handle(), number, false) == 0) return 0;
+        if (process.watch.handle() >= 0) {
+            if (sys::signal_through(process.watch.handle(), number, false) == 0) return 0;
+            if (errno == ESRCH) return ESRCH;
+        }
         return sys::kill(process.pid, number) == 0 ? 0 : errno;
     }
 
@@ -2222,47 +2278,37 @@ class Job {
         return ENOSYS;
     }
 
-    /// `pinned`: the number is surely still the group's. Without a pidfd nothing else will do.
-    int send_to_group(int number, bool pinned) noexcept {
+    /// Without a pidfd only while the number is pinned.
+    int send_to_group(int number, bool is_pinned_now) noexcept {
         if (pid() <= 1) return EPERM;
         const int error = group_through_pidfd(number);
         if (error == 0 || error == ESRCH) return error;
-        if (!pinned) return ESRCH;
+        if (!is_pinned_now) return ESRCH;
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
 
     /// All have ended: what they left in their group ends now.
     void kill_what_is_left() noexcept {
-        if (owner_ != sys::getpid()) return;
-        bool pinned = false;
-        for (const Process& process : processes_) pinned |= !process.gone && !process.reaped;
-        send_to_group(SIGKILL, pinned);
+        if (owner_ == sys::getpid()) send_to_group(SIGKILL, is_pinned());
     }
 
     /// False where it cannot be had yet. ECHILD, taken by somebody in between, is unknown, and never a guess.
     static bool reap(Process& process) noexcept {
         if (process.reaped) return true;
-        int raw = 0;
+        siginfo_t info{};
         rusage used{};
-        Pid reaped;
-        do reaped = sys::wait4(process.pid, &raw, WNOHANG, &used);
+        int reaped;
+        do reaped = sys::reap(process.pid, process.watch.handle(), &info, &used);
         while (reaped < 0 && errno == EINTR);
         if (reaped == 0) return false;
-        if (reaped == process.pid) process.ended = read_status(raw, used);
+        if (reaped > 0) process.ended = read_status(info, used);
         return process.reaped = true;
     }
 
-    static Ended read_status(int raw, const rusage& used) noexcept {
+    static Ended read_status(const siginfo_t& info, const rusage& used) noexcept {
         Ended ended;
-        if (WIFEXITED(raw)) {
-            ended.status = ExitStatus::from_code(WEXITSTATUS(raw));
-        } else if (WIFSIGNALED(raw)) {
-#if defined(WCOREDUMP)
-            ended.status = ExitStatus::from_signal(WTERMSIG(raw), WCOREDUMP(raw) != 0);
-#else
-            ended.status = ExitStatus::from_signal(WTERMSIG(raw));
-#endif
-        }
+        if (info.si_code == CLD_EXITED) ended.status = ExitStatus::from_code(info.si_status);
+        else ended.status = ExitStatus::from_signal(info.si_status, info.si_code == CLD_DUMPED);
         const auto time = [](const timeval& t) {
             return std::chrono::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
         };
@@ -3010,6 +3056,10 @@ inline Expected<void> spawn(Plan plan, Started& started) {
         auto pid = start();
         if (!pid) {
             Error error = std::move(pid).error();
+            if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
+                error.step = Step::spawn;
+                error.hint = "the group that it was to join is gone: does this host ignore SIGCHLD?";
+            }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
         }
@@ -3080,10 +3130,6 @@ class Incoming {
     bool is_open() const noexcept { return handle() >= 0; }
     int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
     bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
-    /// How many bytes captured() leaves out.
-    std::size_t dropped(Limit limit) const noexcept {
-        return dropped_ + (tail_.size() > limit.tail() ? tail_.size() - limit.tail() : 0);
-    }
     int error() const noexcept { return error_; }
 
     /// What has been read and not been taken.
@@ -3091,7 +3137,7 @@ class Incoming {
 
     void take(std::size_t count) {
         taken_ += count;
-        if (taken_ == buffer_.size()) {
+        if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
         } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
@@ -3100,18 +3146,56 @@ class Incoming {
         }
     }
 
+    /// The first bytes of what waits are on show as a line. Whatever is read next begins behind them.
+    void show(std::size_t count) noexcept { shown_ = count; }
+
+    void take_shown() { take(std::exchange(shown_, 0)); }
+
+    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
+    void begin_reading() {
+        take_shown();
+        if (tail_.empty()) return;
+        make_room(buffer_, tail_.size());
+        buffer_.append(tail_);
+        tail_.clear();
+    }
+
     /// What the limit keeps of all that waits, as a copy.
     std::string captured(Limit limit) const {
-        const std::string_view tail = tail_;
-        return concat({waiting(), tail.substr(tail.size() > limit.tail() ? tail.size() - limit.tail() : 0)});
+        const std::string_view first = waiting().substr(shown_), last = tail_;
+        const std::size_t total = first.size() + last.size();
+        if (total <= limit.most) return concat({first, last});
+        const std::size_t head = limit.head() < first.size() ? limit.head() : first.size();
+        const std::size_t tail = limit.most - head;
+        const std::size_t of_first = tail > last.size() ? tail - last.size() : 0;
+        return concat({first.substr(0, head), first.substr(first.size() - of_first),
+                       last.substr(last.size() > tail ? last.size() - tail : 0)});
     }
-    /// The same, handed over.
-    std::string take_captured(Limit limit) {
+    /// How many bytes that leaves out, of all that came.
+    std::size_t dropped(Limit limit) const noexcept {
+        const std::size_t total = waiting().size() - shown_ + tail_.size();
+        return dropped_ + (total > limit.most ? total - limit.most : 0);
+    }
+    /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
+    void cut(Limit limit) {
+        const std::size_t missing = dropped(limit);
+        if (missing > dropped_) {
+            buffer_ = captured(limit);
+            tail_.clear();
+            taken_ = shown_ = 0;
+            dropped_ = missing;
+        } else {
+            begin_reading();
+        }
+    }
+    /// Hands it over.
+    std::string take_captured() noexcept {
         buffer_.erase(0, std::exchange(taken_, 0));
-        if (!tail_.empty()) buffer_ = captured(limit);
-        tail_.clear();
         return std::exchange(buffer_, std::string());
     }
+
+    /// Memory ran out before what was read could be kept: pull() has it at hand.
+    bool has_unsaved() const noexcept { return unsaved_ > 0; }
 
     /// Reads what is there, and keeps what the limit says. False where another thread is at it.
     bool pull(Limit keep) {
@@ -3217,6 +3301,7 @@ class Incoming {
 
     std::string buffer_;
     std::size_t taken_ = 0;
+    std::size_t shown_ = 0;
     std::string tail_;  // of what the head had no room for
     std::size_t dropped_ = 0;
     std::atomic<bool> held_{false};
@@ -3347,7 +3432,7 @@ class Pump : public Counted {
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit.
     template <class Done>
-    bool drive(Want want, Deadline limit, Done done) {
+    bool drive(const Want& want, Deadline limit, Done done) {
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
@@ -3355,10 +3440,12 @@ class Pump : public Counted {
         bool crowded = false;   // another thread is at a sink: likewise
         bool ends_it = false;   // this call found that the job must end
         bool last = false;
-        Deadline idle = Deadline::after(idle_timeout_);
+        const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
         for (;;) {
-            if (advance(want, idle)) ends_it = true;
+            if (moves(out, want.out) && out.is_piped() && out.has_unsaved()) out.pull(want.keep);
+            if (moves(err, want.err) && err.is_piped() && err.has_unsaved()) err.pull(want.keep);
+            if (advance(want, start)) ends_it = true;
             if (done()) return unwinding.no_more(), true;
             if (last && !ends_it) return unwinding.no_more(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
@@ -3370,11 +3457,8 @@ class Pump : public Counted {
             const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
             const std::size_t running = job.running();
             bool blind = crowded || unclear;  // something may happen that no handle tells
-            const Next next = next_change();
+            const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            const bool watches_output = moves(out, want.out) || moves(err, want.err);
-            if (!watches_output) idle = Deadline::never();
-            if (next.is_running) until = sooner(until, idle);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind) {
@@ -3394,7 +3478,7 @@ class Pump : public Counted {
             if (set.ready(in_index)) in.push();
             if (set.ready(out_index)) crowded |= !out.pull(want.keep);
             if (set.ready(err_index)) crowded |= !err.pull(want.keep);
-            if (set.ready(out_index) || set.ready(err_index)) idle = Deadline::after(idle_timeout_);
+            if (set.ready(out_index) || set.ready(err_index)) note_output();
             unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
@@ -3467,14 +3551,14 @@ class Pump : public Counted {
     }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline idle) {
+    bool advance(const Want& want, Deadline start) {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
             // First: what has ended by itself is not ended for being late. Whoever waits late finds the truth.
             if (phase_ != Phase::over && has_ended()) return false;
             if (phase_ == Phase::running || phase_ == Phase::terminating) {
-                const bool is_idle = phase_ == Phase::running && idle.passed();
+                const bool is_idle = phase_ == Phase::running && idle_end(want, start).passed();
                 if (!timed_out_ && (is_idle || deadline_.passed())) {
                     begun = timed_out_ = true;
                     idle_ = is_idle;
@@ -3506,20 +3590,32 @@ class Pump : public Counted {
     /// When the phase changes next by itself, and what else may change it.
     struct Next {
         Deadline at;
-        bool is_running = false, by_exit = false, by_cancel = false;
+        bool by_exit = false, by_cancel = false;
     };
-    Next next_change() {
+    Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
-        next.is_running = phase_ == Phase::running;
-        next.at = next.is_running ? Deadline::never() : phase_end_;
+        next.at = phase_ == Phase::running ? idle_end(want, start) : phase_end_;
         if (phase_ <= Phase::terminating && !timed_out_) next.at = sooner(next.at, deadline_);
         next.by_cancel = phase_ <= Phase::terminating && cancel_.has_value() && !cancelled_;
         next.by_exit = phase_ < Phase::given_up;
         return next;
     }
 
+    void note_output() noexcept {
+        if (idle_timeout_.is_none()) return;
+        os::Lock lock(mutex_);
+        last_output_ = Deadline::now();
+    }
+
     // These hold the lock.
+
+    /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
+    Deadline idle_end(const Want& want, Deadline start) const {
+        if (idle_timeout_.is_none() || (!moves(out, want.out) && !moves(err, want.err))) return {};
+        const bool heard = !last_output_.is_never() && earlier(start, last_output_);
+        return (heard ? last_output_ : start).plus(idle_timeout_);
+    }
 
     bool has_ended() {
         if (phase_ == Phase::over) return true;
@@ -3550,7 +3646,7 @@ class Pump : public Counted {
     void kill() {
         job.spare_nobody();
         // Refused, it will not end for having been asked: no use in waiting.
-        const bool refused = job.send(SIGKILL) == EPERM;
+        const bool refused = job.send(SIGKILL) == EPERM || job.is_out_of_reach();
         if (phase_ >= Phase::killing) return;
         phase_ = Phase::killing;
         killed_at_ = Deadline::now();
@@ -3565,6 +3661,7 @@ class Pump : public Counted {
     Phase phase_ = Phase::running;
     Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
     Deadline killed_at_;
+    Deadline last_output_;
     bool timed_out_ = false;
     bool idle_ = false;
     bool cancelled_ = false;
@@ -3663,6 +3760,7 @@ class Reader {
     /// Until there is enough or the stream has ended; false where the limit came first.
     template <class Enough>
     bool wait(Enough enough, detail::Deadline limit) {
+        stream_->begin_reading();
         detail::Pump::Want want;
         (is_err_ ? want.err : want.out) = true;
         const auto done = [&] { return enough() || !is_open(); };
@@ -3702,7 +3800,8 @@ class Reader {
 };
 
 /// The lines of the stream, for a range-based for: without their `\n`; a `\r` stays; one without `\n` at the end
-/// of the stream is a line too. A view is valid until the next step. Lines can be of any length.
+/// of the stream is a line too. A view is valid until the next step, or the
+/// next read of the stream by other means. Lines can be of any length.
 class Reader::Lines {
   public:
     class iterator {
@@ -3732,7 +3831,7 @@ class Reader::Lines {
     Lines(const Lines&) = delete;
     Lines& operator=(const Lines&) = delete;
     /// The line that was seen last counts as read, also where the loop was left early.
-    ~Lines() { reader_.stream_->take(used_); }
+    ~Lines() { reader_.stream_->take_shown(); }
 
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }
@@ -3742,25 +3841,23 @@ class Reader::Lines {
     Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
 
     bool next() {
-        reader_.stream_->take(std::exchange(used_, 0));
         const std::size_t end = reader_.find("\n", limit_);
         const std::string_view waiting = reader_.stream_->waiting();
         if (end == std::string_view::npos) {
             // The rest is a line only if the stream has ended; after a timeout it is the start of one.
             if (waiting.empty() || reader_.stream_->is_open()) return false;
             line_ = waiting;
-            used_ = waiting.size();
+            reader_.stream_->show(waiting.size());
             return true;
         }
         line_ = waiting.substr(0, end);
-        used_ = end + 1;
+        reader_.stream_->show(end + 1);
         return true;
     }
 
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
-    std::size_t used_ = 0;
 };
 
 inline Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }
@@ -4000,8 +4097,10 @@ class Popen {
         if (ended) {
             pump.settle();
             result.status = pump.job.ended().status;
-            result.out = pump.out.take_captured(limit_);
-            result.err = pump.err.take_captured(limit_);
+            pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
+            pump.err.cut(limit_);
+            result.out = pump.out.take_captured();
+            result.err = pump.err.take_captured();
             result.held = pump.out.held() || pump.err.held();
         } else {
             result.out = pump.out.captured(limit_);
@@ -4024,8 +4123,9 @@ class Popen {
         return leader;
     }
 
-    /// A descriptor that becomes readable when the leader has ended, for event loops; poll() then tells how. A pidfd
-    /// (Linux 5.3) or a kqueue; the Popen's own. -1 where the system has neither.
+    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Of a pipeline it is that of one stage
+    /// which still runs: where poll() then says that others do, ask again.
     int exit_handle() noexcept { return pump_ ? pump_->job.exit_handle() : -1; }
 
     // ---- what became of it
@@ -4051,6 +4151,14 @@ class Popen {
   private:
     Popen() = default;
 
+    /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
+    /// the handle ends it.
+    struct Handover {
+        detail::Pump& pump;
+        detail::os::Started started;
+        ~Handover() { pump.begin(std::move(started)); }
+    };
+
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
@@ -4059,9 +4167,10 @@ class Popen {
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
-        detail::os::Started started;
-        auto spawned = detail::os::spawn(*std::move(plan), started);
-        popen.pump_->begin(std::move(started));  // also where only some stages could start: the handle ends them
+        const auto spawned = [&] {
+            Handover handover{*popen.pump_, {}};
+            return detail::os::spawn(*std::move(plan), handover.started);
+        }();
         if (!spawned) return spawned.error();
         return popen;
     }

@@ -62,10 +62,6 @@ class Incoming {
     bool is_open() const noexcept { return handle() >= 0; }
     int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
     bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
-    /// How many bytes captured() leaves out.
-    std::size_t dropped(Limit limit) const noexcept {
-        return dropped_ + (tail_.size() > limit.tail() ? tail_.size() - limit.tail() : 0);
-    }
     int error() const noexcept { return error_; }
 
     /// What has been read and not been taken.
@@ -73,7 +69,7 @@ class Incoming {
 
     void take(std::size_t count) {
         taken_ += count;
-        if (taken_ == buffer_.size()) {
+        if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
         } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
@@ -82,18 +78,56 @@ class Incoming {
         }
     }
 
+    /// The first bytes of what waits are on show as a line. Whatever is read next begins behind them.
+    void show(std::size_t count) noexcept { shown_ = count; }
+
+    void take_shown() { take(std::exchange(shown_, 0)); }
+
+    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
+    void begin_reading() {
+        take_shown();
+        if (tail_.empty()) return;
+        make_room(buffer_, tail_.size());
+        buffer_.append(tail_);
+        tail_.clear();
+    }
+
     /// What the limit keeps of all that waits, as a copy.
     std::string captured(Limit limit) const {
-        const std::string_view tail = tail_;
-        return concat({waiting(), tail.substr(tail.size() > limit.tail() ? tail.size() - limit.tail() : 0)});
+        const std::string_view first = waiting().substr(shown_), last = tail_;
+        const std::size_t total = first.size() + last.size();
+        if (total <= limit.most) return concat({first, last});
+        const std::size_t head = limit.head() < first.size() ? limit.head() : first.size();
+        const std::size_t tail = limit.most - head;
+        const std::size_t of_first = tail > last.size() ? tail - last.size() : 0;
+        return concat({first.substr(0, head), first.substr(first.size() - of_first),
+                       last.substr(last.size() > tail ? last.size() - tail : 0)});
     }
-    /// The same, handed over.
-    std::string take_captured(Limit limit) {
+    /// How many bytes that leaves out, of all that came.
+    std::size_t dropped(Limit limit) const noexcept {
+        const std::size_t total = waiting().size() - shown_ + tail_.size();
+        return dropped_ + (total > limit.most ? total - limit.most : 0);
+    }
+    /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
+    void cut(Limit limit) {
+        const std::size_t missing = dropped(limit);
+        if (missing > dropped_) {
+            buffer_ = captured(limit);
+            tail_.clear();
+            taken_ = shown_ = 0;
+            dropped_ = missing;
+        } else {
+            begin_reading();
+        }
+    }
+    /// Hands it over.
+    std::string take_captured() noexcept {
         buffer_.erase(0, std::exchange(taken_, 0));
-        if (!tail_.empty()) buffer_ = captured(limit);
-        tail_.clear();
         return std::exchange(buffer_, std::string());
     }
+
+    /// Memory ran out before what was read could be kept: pull() has it at hand.
+    bool has_unsaved() const noexcept { return unsaved_ > 0; }
 
     /// Reads what is there, and keeps what the limit says. False where another thread is at it.
     bool pull(Limit keep) {
@@ -199,6 +233,7 @@ class Incoming {
 
     std::string buffer_;
     std::size_t taken_ = 0;
+    std::size_t shown_ = 0;
     std::string tail_;  // of what the head had no room for
     std::size_t dropped_ = 0;
     std::atomic<bool> held_{false};
@@ -329,7 +364,7 @@ class Pump : public Counted {
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit.
     template <class Done>
-    bool drive(Want want, Deadline limit, Done done) {
+    bool drive(const Want& want, Deadline limit, Done done) {
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
@@ -337,10 +372,12 @@ class Pump : public Counted {
         bool crowded = false;   // another thread is at a sink: likewise
         bool ends_it = false;   // this call found that the job must end
         bool last = false;
-        Deadline idle = Deadline::after(idle_timeout_);
+        const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
         for (;;) {
-            if (advance(want, idle)) ends_it = true;
+            if (moves(out, want.out) && out.is_piped() && out.has_unsaved()) out.pull(want.keep);
+            if (moves(err, want.err) && err.is_piped() && err.has_unsaved()) err.pull(want.keep);
+            if (advance(want, start)) ends_it = true;
             if (done()) return unwinding.no_more(), true;
             if (last && !ends_it) return unwinding.no_more(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
@@ -352,11 +389,8 @@ class Pump : public Counted {
             const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
             const std::size_t running = job.running();
             bool blind = crowded || unclear;  // something may happen that no handle tells
-            const Next next = next_change();
+            const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            const bool watches_output = moves(out, want.out) || moves(err, want.err);
-            if (!watches_output) idle = Deadline::never();
-            if (next.is_running) until = sooner(until, idle);
             if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind) {
@@ -376,7 +410,7 @@ class Pump : public Counted {
             if (set.ready(in_index)) in.push();
             if (set.ready(out_index)) crowded |= !out.pull(want.keep);
             if (set.ready(err_index)) crowded |= !err.pull(want.keep);
-            if (set.ready(out_index) || set.ready(err_index)) idle = Deadline::after(idle_timeout_);
+            if (set.ready(out_index) || set.ready(err_index)) note_output();
             unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
@@ -449,14 +483,14 @@ class Pump : public Counted {
     }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline idle) {
+    bool advance(const Want& want, Deadline start) {
         bool begun = false, drained = false;
         {
             os::Lock lock(mutex_);
             // First: what has ended by itself is not ended for being late. Whoever waits late finds the truth.
             if (phase_ != Phase::over && has_ended()) return false;
             if (phase_ == Phase::running || phase_ == Phase::terminating) {
-                const bool is_idle = phase_ == Phase::running && idle.passed();
+                const bool is_idle = phase_ == Phase::running && idle_end(want, start).passed();
                 if (!timed_out_ && (is_idle || deadline_.passed())) {
                     begun = timed_out_ = true;
                     idle_ = is_idle;
@@ -488,20 +522,32 @@ class Pump : public Counted {
     /// When the phase changes next by itself, and what else may change it.
     struct Next {
         Deadline at;
-        bool is_running = false, by_exit = false, by_cancel = false;
+        bool by_exit = false, by_cancel = false;
     };
-    Next next_change() {
+    Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
-        next.is_running = phase_ == Phase::running;
-        next.at = next.is_running ? Deadline::never() : phase_end_;
+        next.at = phase_ == Phase::running ? idle_end(want, start) : phase_end_;
         if (phase_ <= Phase::terminating && !timed_out_) next.at = sooner(next.at, deadline_);
         next.by_cancel = phase_ <= Phase::terminating && cancel_.has_value() && !cancelled_;
         next.by_exit = phase_ < Phase::given_up;
         return next;
     }
 
+    void note_output() noexcept {
+        if (idle_timeout_.is_none()) return;
+        os::Lock lock(mutex_);
+        last_output_ = Deadline::now();
+    }
+
     // These hold the lock.
+
+    /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
+    Deadline idle_end(const Want& want, Deadline start) const {
+        if (idle_timeout_.is_none() || (!moves(out, want.out) && !moves(err, want.err))) return {};
+        const bool heard = !last_output_.is_never() && earlier(start, last_output_);
+        return (heard ? last_output_ : start).plus(idle_timeout_);
+    }
 
     bool has_ended() {
         if (phase_ == Phase::over) return true;
@@ -532,7 +578,7 @@ class Pump : public Counted {
     void kill() {
         job.spare_nobody();
         // Refused, it will not end for having been asked: no use in waiting.
-        const bool refused = job.send(SIGKILL) == EPERM;
+        const bool refused = job.send(SIGKILL) == EPERM || job.is_out_of_reach();
         if (phase_ >= Phase::killing) return;
         phase_ = Phase::killing;
         killed_at_ = Deadline::now();
@@ -547,6 +593,7 @@ class Pump : public Counted {
     Phase phase_ = Phase::running;
     Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
     Deadline killed_at_;
+    Deadline last_output_;
     bool timed_out_ = false;
     bool idle_ = false;
     bool cancelled_ = false;

@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/syscalls.hpp>
@@ -163,44 +162,46 @@ inline Expected<Fd> file_with(std::string_view data, const char* stream) {
     return fd;
 }
 
-/// What a thread waits for: some handles and a deadline, in one poll().
+/// What a thread waits for: some handles and a deadline, in one poll(). It allocates nothing: a job must be able to end
+/// also where there is no memory. What is more than it holds counts as a handle that cannot be had.
 class WaitSet {
   public:
-    void clear() noexcept { fds_.clear(); }
+    void clear() noexcept { count_ = 0; }
 
-    /// A handle to be waited for; the index is for ready(). One that is not open is never ready.
-    int readable(int fd) { return add(fd, POLLIN); }
-    int writable(int fd) { return add(fd, POLLOUT); }
-    bool empty() const noexcept { return fds_.empty(); }
+    /// A handle to be waited for; the index is for ready(), -1 where it is not open. That is never ready.
+    int readable(int fd) noexcept { return add(fd, POLLIN); }
+    int writable(int fd) noexcept { return add(fd, POLLOUT); }
+    bool empty() const noexcept { return count_ == 0; }
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
     void wait(Deadline deadline) noexcept {
-        if (sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) >= 0) return;
+        if (sys::poll(fds_, static_cast<nfds_t>(count_), deadline.remaining()) >= 0) return;
         const bool interrupted = errno == EINTR;
-        for (pollfd& one : fds_) one.revents = interrupted ? short{0} : one.events;
+        for (int i = 0; i < count_; ++i) fds_[i].revents = interrupted ? short{0} : fds_[i].events;
         // No memory, or RLIMIT_NOFILE is now below the number of handles (EINVAL): every handle counts as ready,
         // which non-blocking calls can bear, and the pause keeps that from burning a core.
         if (!interrupted) sys::poll(nullptr, 0, std::chrono::milliseconds(1));
     }
 
     bool any_ready() const noexcept {
-        for (const pollfd& one : fds_) {
-            if (one.revents != 0) return true;
+        for (int i = 0; i < count_; ++i) {
+            if (ready(i)) return true;
         }
         return false;
     }
-    bool ready(int index) const noexcept { return index >= 0 && fds_[static_cast<std::size_t>(index)].revents != 0; }
+    bool ready(int index) const noexcept { return index >= 0 && fds_[index].revents != 0; }
 
   private:
-    int add(int fd, short events) {
-        if (fd < 0) return -1;
-        pollfd one{};
-        one.fd = fd;
-        one.events = events;
-        fds_.push_back(one);
-        return static_cast<int>(fds_.size()) - 1;
+    static constexpr int capacity = 32;
+    int add(int fd, short events) noexcept {
+        if (fd < 0 || count_ == capacity) return -1;
+        fds_[count_].fd = fd;
+        fds_[count_].events = events;
+        fds_[count_].revents = 0;
+        return count_++;
     }
-    std::vector<pollfd> fds_;
+    pollfd fds_[capacity];
+    int count_ = 0;
 };
 
 /// Sleeps until then.

@@ -75,20 +75,22 @@ class Job {
         return all;
     }
 
-    /// A descriptor that is readable once the first process that still runs has ended; -1 where none can be had. It
-    /// stays open with the job.
+    /// A descriptor that is readable once a process that still runs has ended; after the last one's end, that one's.
+    /// -1 where none can be had. It stays open with the job.
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
+            look_again(process);
             if (!process.seen || &process == &processes_.back()) return open_watch(process);
         }
         return -1;
     }
 
-    /// The handles of all that still run; false where one of them has none.
-    bool watch(WaitSet& set) {
+    /// The handles of all that still run; false where one of them has none, or where none runs any more: then there is
+    /// nothing to wait for.
+    bool watch(WaitSet& set) noexcept {
         Lock lock(mutex_);
-        bool all = true;
+        bool all = count_running() > 0;
         for (Process& process : processes_) {
             if (!process.seen) all &= set.readable(open_watch(process)) >= 0;
         }
@@ -105,12 +107,7 @@ class Job {
     bool finish() noexcept {
         Lock lock(mutex_);
         if (over_) return true;
-        for (Process& process : processes_) {
-            if (process.seen) continue;
-            const Look look = look_at(process);
-            process.seen = look != Look::running;
-            process.gone = look == Look::gone;
-        }
+        for (Process& process : processes_) look_again(process);
         if (count_running() > 0) return false;
         if (kills_stragglers_) kill_what_is_left();
         for (Process& process : processes_) {
@@ -142,22 +139,34 @@ class Job {
     int send(int number) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
-        bool pinned = false, ended = true;
+        bool ended = true, sent = false, present = false;
         int error = ESRCH;
-        for (const Process& process : processes_) {
-            const Look look = process.gone ? Look::gone : look_at(process);
-            if (look == Look::gone) continue;
-            pinned = true;
-            if (look == Look::ended) continue;
+        for (Process& process : processes_) {
+            look_again(process);
+            present |= !process.gone;
+            if (process.seen) continue;
             ended = false;
             // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (!has_group_ || sys::getpgid(process.pid) != pid()) error = send_to_one(process, number);
+            if (has_group_ && sys::getpgid(process.pid) == pid()) continue;
+            const int result = send_to_one(process, number);
+            if (result == 0) sent = true;
+            else error = result;
         }
-        if (!pinned) return ESRCH;
-        if (!has_group_) return ended ? 0 : error;
-        const int group = send_to_group(number, pinned);
+        if (!present) return ESRCH;
+        if (!has_group_) return ended || sent ? 0 : error;
+        const int group = send_to_group(number, is_pinned());
         // Darwin says EPERM of a group of which only zombies are left.
-        return group == 0 || error == 0 || (group == EPERM && ended) ? 0 : group;
+        return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
+    }
+
+    /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
+    /// about that: it succeeds where any member takes it.)
+    bool is_out_of_reach() noexcept {
+        Lock lock(mutex_);
+        for (const Process& process : processes_) {
+            if (!process.seen && send_to_one(process, 0) == EPERM) return true;
+        }
+        return false;
     }
 
     /// Once over: has the whole group vanished? Signals nothing: 0 only asks. Where this host is the one to which
@@ -190,6 +199,24 @@ class Job {
     };
     enum class Look { running, ended, gone };
 
+    /// Once seen, always seen.
+    void look_again(Process& process) noexcept {
+        if (process.seen) return;
+        const Look look = look_at(process);
+        process.seen = look != Look::running;
+        process.gone = look == Look::gone;
+    }
+
+    /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
+    /// or another one that is in that group.
+    bool is_pinned() const noexcept {
+        for (const Process& process : processes_) {
+            if (process.gone || process.reaped) continue;
+            if (process.pid == pid() || sys::getpgid(process.pid) == pid()) return true;
+        }
+        return false;
+    }
+
     Look look_at(const Process& process) noexcept {
         if (owner_ != sys::getpid()) return Look::gone;  // this is a copy of the handle in a forked child
         siginfo_t info{};
@@ -218,7 +245,10 @@ class Job {
 
     static int send_to_one(const Process& process, int number) noexcept {
         if (process.pid <= 1) return EPERM;
-        if (process.watch.handle() >= 0 && sys::signal_through(process.watch.handle(), number, false) == 0) return 0;
+        if (process.watch.handle() >= 0) {
+            if (sys::signal_through(process.watch.handle(), number, false) == 0) return 0;
+            if (errno == ESRCH) return ESRCH;
+        }
         return sys::kill(process.pid, number) == 0 ? 0 : errno;
     }
 
@@ -234,47 +264,37 @@ class Job {
         return ENOSYS;
     }
 
-    /// `pinned`: the number is surely still the group's. Without a pidfd nothing else will do.
-    int send_to_group(int number, bool pinned) noexcept {
+    /// Without a pidfd only while the number is pinned.
+    int send_to_group(int number, bool is_pinned_now) noexcept {
         if (pid() <= 1) return EPERM;
         const int error = group_through_pidfd(number);
         if (error == 0 || error == ESRCH) return error;
-        if (!pinned) return ESRCH;
+        if (!is_pinned_now) return ESRCH;
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
 
     /// All have ended: what they left in their group ends now.
     void kill_what_is_left() noexcept {
-        if (owner_ != sys::getpid()) return;
-        bool pinned = false;
-        for (const Process& process : processes_) pinned |= !process.gone && !process.reaped;
-        send_to_group(SIGKILL, pinned);
+        if (owner_ == sys::getpid()) send_to_group(SIGKILL, is_pinned());
     }
 
     /// False where it cannot be had yet. ECHILD, taken by somebody in between, is unknown, and never a guess.
     static bool reap(Process& process) noexcept {
         if (process.reaped) return true;
-        int raw = 0;
+        siginfo_t info{};
         rusage used{};
-        Pid reaped;
-        do reaped = sys::wait4(process.pid, &raw, WNOHANG, &used);
+        int reaped;
+        do reaped = sys::reap(process.pid, process.watch.handle(), &info, &used);
         while (reaped < 0 && errno == EINTR);
         if (reaped == 0) return false;
-        if (reaped == process.pid) process.ended = read_status(raw, used);
+        if (reaped > 0) process.ended = read_status(info, used);
         return process.reaped = true;
     }
 
-    static Ended read_status(int raw, const rusage& used) noexcept {
+    static Ended read_status(const siginfo_t& info, const rusage& used) noexcept {
         Ended ended;
-        if (WIFEXITED(raw)) {
-            ended.status = ExitStatus::from_code(WEXITSTATUS(raw));
-        } else if (WIFSIGNALED(raw)) {
-#if defined(WCOREDUMP)
-            ended.status = ExitStatus::from_signal(WTERMSIG(raw), WCOREDUMP(raw) != 0);
-#else
-            ended.status = ExitStatus::from_signal(WTERMSIG(raw));
-#endif
-        }
+        if (info.si_code == CLD_EXITED) ended.status = ExitStatus::from_code(info.si_status);
+        else ended.status = ExitStatus::from_signal(info.si_status, info.si_code == CLD_DUMPED);
         const auto time = [](const timeval& t) {
             return std::chrono::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
         };

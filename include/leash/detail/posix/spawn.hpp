@@ -422,6 +422,10 @@ inline Expected<void> spawn(Plan plan, Started& started) {
         auto pid = start();
         if (!pid) {
             Error error = std::move(pid).error();
+            if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
+                error.step = Step::spawn;
+                error.hint = "the group that it was to join is gone: does this host ignore SIGCHLD?";
+            }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
         }

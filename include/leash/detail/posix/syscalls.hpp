@@ -259,9 +259,31 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
-inline pid_t wait4(pid_t pid, int* status, int options, rusage* usage) noexcept {
-    if (const int e = LEASH_FAULT("wait4")) return fail(e);
-    return ::wait4(pid, status, options, usage);
+/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not; -1
+/// with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
+/// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
+inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
+    if (const int e = LEASH_FAULT("reap")) return fail(e);
+#if LEASH_PIDFD
+    if (exit_descriptor >= 0 && sizeof(long) == 8) {
+        constexpr int p_pidfd = 3;
+        info->si_pid = 0;
+        const long result = ::syscall(SYS_waitid, p_pidfd, exit_descriptor, info, WEXITED | WNOHANG, usage);
+        if (result == 0) return info->si_pid != 0 ? 1 : 0;
+        if (errno != EINVAL) return -1;
+    }
+#else
+    static_cast<void>(exit_descriptor);
+#endif
+    int status = 0;
+    const pid_t reaped = ::wait4(pid, &status, WNOHANG, usage);
+    if (reaped <= 0) return reaped;
+    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+#if defined(WCOREDUMP)
+    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
+#endif
+    return 1;
 }
 
 inline pid_t getpgid(pid_t pid) noexcept {
