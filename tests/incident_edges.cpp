@@ -508,9 +508,12 @@ TEST_CASE("without any grace and drain a job is still ended whole, and its handl
         {
             leash::Popen job(dash("trap '' TERM; sleep 30 & sleep 30 & echo ready; sleep 30; true"), options);
             REQUIRE(job.out().read_until("ready\n", 20s));
-            const leash::ExitStatus status = job.stop(0ms);
-            CHECK((status.unknown() || status.signal() == SIGKILL));
+            CHECK(job.stop(0ms).signal() == SIGKILL);
         }
+        options.timeout = 20ms;
+        const leash::Result result = leash::run(dash("sleep 300 & sleep 300; true"), options);
+        CHECK(result.timed_out);
+        CHECK(result.status.signaled());  // a leader that was killed is waited for, drain or not
         CHECK(eventually([&] { return census.is_empty(); }));
         CHECK(nothing_left.holds());
         reap_all();
@@ -589,6 +592,9 @@ TEST_CASE("a leader that cannot be reaped yet holds no call beyond its bound, an
             CHECK(job->survivors());
             let_go();
             CHECK(eventually([&] { return state_of(leader) == 'Z' || state_of(leader) == '\0'; }));
+            // given up, and yet: once it has ended, its end is told
+            CHECK(eventually([&] { return job->wait().signaled(); }));
+            CHECK_FALSE(job->survivors());
             job.reset();
         }
         SUBCASE("and the tracer lets go while it is waited for") {

@@ -288,6 +288,22 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
         options.env = census.env();
         options.out = leash::piped;
         {
+            const NothingLeft nothing_left;
+            {
+                leash::Options piped = options;
+                piped.in = leash::piped;
+                leash::Popen job({path, "become-root", "9"}, piped);
+                if (job.out().read_until("\n", 20s).data != "root\n") return inner.expect(false, "skip");
+                inner.expect(job.stop(50ms).unknown() && job.survivors(), "given up: the truth of that moment");
+                inner.expect(job.wait().unknown(), "given up: not waited for again");
+                job.in().close();
+                inner.expect(eventually([&] { return job.wait().code() == 9; }), "given up, then ended: status");
+                inner.expect(!job.survivors(), "given up, then ended: no survivor");
+                inner.expect(!has_children(), "given up, then ended: no zombie");
+            }
+            inner.expect(nothing_left.holds(), "given up, then ended: nothing left");
+        }
+        {
             leash::Popen first({path, "become-root"}, options);
             const bool is_root = first.out().read_until("\n", 20s).data == "root\n";
             if (!is_root) return inner.expect(false, "skip");
@@ -323,14 +339,70 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
 }
 #endif
 
+namespace {
+
+/// Does this kernel reach a whole group through a pidfd (Linux 6.9)?
+bool reaches_groups() {
+    return in_a_fork([](Report& report) {
+               const long handle = ::syscall(434, ::getpid(), 0);
+               ::setpgid(0, 0);
+               report.expect(::syscall(424, handle, 0, nullptr, 4U) == 0, "no");
+           }) == "";
+}
+
+}  // namespace
+
+TEST_CASE("a host that reaps whatever ends, or ignores SIGCHLD from some moment on, keeps no straggler") {
+    if (!reaches_groups()) {
+        MESSAGE("no signal through a pidfd to a group here: skipped");
+        return;
+    }
+    enum class Host { reaps, ignores, drops };
+    for (const Host host : {Host::reaps, Host::ignores, Host::drops}) {
+        CAPTURE(static_cast<int>(host));
+        CHECK(in_a_fork([&](Report& report) {
+                  for (int kind = 0; kind < 4; ++kind) {
+                      const Census census;
+                      struct sigaction action {};
+                      action.sa_handler = SIG_DFL;
+                      ::sigaction(SIGCHLD, &action, nullptr);
+                      leash::Options options;
+                      options.env = census.env();
+                      options.in = leash::piped;
+                      if (kind == 1) options.timeout = 100s;
+                      leash::Popen job(dash("sleep 300 & read x; exit 3"), options);
+                      report.expect(census.reaches(2), "ready");  // and nobody has waited for it yet
+
+                      if (host == Host::reaps) {
+                          action.sa_handler = [](int) {
+                              const int error = errno;
+                              while (::waitpid(-1, nullptr, WNOHANG) > 0) {}
+                              errno = error;
+                          };
+                          action.sa_flags = SA_RESTART;
+                      } else if (host == Host::ignores) {
+                          action.sa_handler = SIG_IGN;
+                      } else {
+                          action.sa_flags = SA_NOCLDWAIT;
+                      }
+                      ::sigaction(SIGCHLD, &action, nullptr);
+                      const pid_t leader = job.pid();
+                      job.in().close();
+                      if (kind >= 2) report.expect(eventually([&] { return state_of(leader) == '\0'; }), "taken");
+                      const Stopwatch watch;
+                      const leash::ExitStatus status =
+                          kind == 3 ? job.communicate().status.value_or(leash::ExitStatus::from_code(99)) : job.wait();
+                      report.expect(watch.elapsed() < 20s, "bound");
+                      report.expect(status.unknown() || status.code() == 3, "status");
+                      report.expect(eventually([&] { return census.is_empty(); }), "no straggler");
+                      report.expect(!job.survivors(), "survivors");
+                  }
+              }) == "");
+    }
+}
+
 TEST_CASE("a host that ignores SIGCHLD learns no status, and everything else holds") {
-    const bool reaches_groups = in_a_fork([](Report& report) {
-                                    // does this kernel reach a whole group through a pidfd (Linux 6.9)?
-                                    const long handle = ::syscall(434, ::getpid(), 0);
-                                    ::setpgid(0, 0);
-                                    report.expect(::syscall(424, handle, 0, nullptr, 4U) == 0, "no");
-                                }) == "";
-    if (!reaches_groups) {
+    if (!reaches_groups()) {
         MESSAGE("no signal through a pidfd to a group here: skipped");
         return;
     }

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <optional>
+
+#include <poll.h>
 #include <sys/syscall.h>
 
 using namespace support;
@@ -10,6 +13,15 @@ using namespace support;
 namespace {
 
 leash::Command dash(const std::string& script) { return leash::args({"/bin/dash", "-c", script, "/bin/dash"}); }
+
+/// The next process gets this number, if it is free. False where the system does not let us choose.
+bool choose_next_number(pid_t wanted) {
+    const int file = ::open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+    const std::string before = std::to_string(wanted - 1);
+    const bool told = wanted > 1 && file >= 0 && ::write(file, before.data(), before.size()) > 0;
+    if (file >= 0) ::close(file);
+    return told;
+}
 
 /// A process that leads a group of its own, under a number of our choice. Not a child of ours: its parent has gone.
 class Stranger {
@@ -44,11 +56,7 @@ class Stranger {
   private:
     static pid_t make(pid_t wanted) {
         for (int attempt = 0; attempt < 100 && wanted > 1; ++attempt) {
-            const int file = ::open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
-            const std::string before = std::to_string(wanted - 1);
-            const bool told = file >= 0 && ::write(file, before.data(), before.size()) > 0;
-            if (file >= 0) ::close(file);
-            if (!told) return -1;
+            if (!choose_next_number(wanted)) return -1;
             const pid_t child = ::fork();
             if (child == 0) {
                 ::setpgid(0, 0);
@@ -141,6 +149,83 @@ TEST_CASE("a status that other code took is unknown, never a guess, and whoever 
         }
         job.reset();
         if (tried) CHECK(stranger.is_unharmed());
+    }
+    if (!tried) MESSAGE(std::string(not_here));
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("a handle that first looks when its number is a stranger's finds its own job ended, and the stranger unharmed") {
+    const NothingLeft nothing_left;
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    options.out = leash::piped;
+    bool tried = true;
+    for (int kind = 0; kind < 4 && tried; ++kind) {
+        CAPTURE(kind);
+        std::optional<leash::Popen> job(std::in_place, dash("exit 0"), options);
+        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        const Stranger stranger(job->pid());
+        tried = stranger.exists();
+        if (!tried) break;
+        if (kind < 3) {
+            const int handle = job->exit_handle();  // means what was started, or nothing
+            pollfd ready{handle, POLLIN, 0};
+            if (handle >= 0) CHECK(::poll(&ready, 1, 0) == 1);
+        }
+        if (kind == 1) CHECK(job->wait_for(20s) == leash::ExitStatus());
+        else if (kind == 2) do_everything(*job);
+        else CHECK(job->poll() == leash::ExitStatus());
+        job.reset();
+        CHECK(stranger.is_unharmed());
+    }
+    if (!tried) MESSAGE(std::string(not_here));
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("a handle whose number went to another job of the host's neither ends that job nor takes its status") {
+    // By its pidfd a child can be waited for since Linux 5.4; before, a number is all there is.
+    const int self = static_cast<int>(::syscall(434, ::getpid(), 0));
+    siginfo_t info{};
+    const bool by_handle = self >= 0 && ::waitid(static_cast<idtype_t>(3), static_cast<id_t>(self), &info, WEXITED | WNOHANG) != 0 &&
+                           errno == ECHILD;
+    if (self >= 0) ::close(self);
+    if (!by_handle) {
+        MESSAGE("no waiting by a pidfd here: skipped");
+        return;
+    }
+    const NothingLeft nothing_left;
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    leash::Options first = options;
+    first.in = leash::piped;
+    first.out = leash::piped;
+    bool tried = true;
+    for (int kind = 0; kind < 6 && tried; ++kind) {
+        CAPTURE(kind);
+        std::optional<leash::Popen> job(std::in_place, dash("exit 0"), first);
+        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        std::optional<leash::Popen> heir;
+        for (int attempt = 0; attempt < 100 && !(heir && heir->pid() == job->pid()); ++attempt) {
+            heir.reset();
+            if (!choose_next_number(job->pid())) break;
+            heir.emplace(dash("sleep 300; true"), options);
+        }
+        tried = heir && heir->pid() == job->pid();
+        if (!tried) break;
+        switch (kind) {
+            case 0: break;  // its end alone
+            case 1: CHECK(job->poll() == leash::ExitStatus()); break;
+            case 2: CHECK(job->wait() == leash::ExitStatus()); break;
+            case 3: CHECK(job->communicate("x").status == leash::ExitStatus()); break;
+            case 4: CHECK(job->stop(0ms) == leash::ExitStatus()); break;
+            default: do_everything(*job); break;
+        }
+        job.reset();
+        CHECK_FALSE(heir->poll());
+        CHECK(is_alive(heir->pid()));
+        CHECK(heir->stop(20s).signal() == SIGTERM);
     }
     if (!tried) MESSAGE(std::string(not_here));
     CHECK(nothing_left.holds());

@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include <poll.h>
+#include <sys/resource.h>
 
 using support::Census;
 using support::child;
@@ -205,6 +206,38 @@ TEST_CASE("a signal handler may fire a token") {
     ::sigaction(SIGUSR1, &before, nullptr);
     CHECK(status.signal() == SIGTERM);
     CHECK(p.cancelled());
+}
+
+TEST_CASE("a forked copy of the host that fires its copy of the token ends no job here, and makes nobody spin") {
+    const Census census;
+    leash::Cancel cancel;
+    leash::Options options = cancellable(census, cancel);
+    options.in = leash::piped;
+    leash::Popen p(child({"wait-then-exit", "6"}), options);
+    REQUIRE(p.out().read_until("ready\n", 60s));
+    CHECK_FALSE(p.wait_for(1ms));
+    REQUIRE(cancel.handle() >= 0);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        cancel.fire();
+        HOST_NEEDS(cancel.fired());
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK_FALSE(cancel.fired());
+    CHECK_FALSE(is_readable(cancel.handle()));
+
+    const auto used = [] {  // by this thread
+        rusage usage{};
+        ::getrusage(RUSAGE_THREAD, &usage);
+        return std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    };
+    const auto before = used();
+    CHECK_FALSE(p.wait_for(1s));
+    CHECK(used() - before < 300ms);
+    p.in().close();
+    CHECK(p.wait().code() == 6);
+    CHECK_FALSE(p.cancelled());
 }
 
 TEST_CASE("the token outlives the one who made it, as long as a job has it") {

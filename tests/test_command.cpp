@@ -50,6 +50,13 @@ std::string every_byte() {
 struct Converts {
     operator std::string() const { return "converted"; }
 };
+struct Views {
+    operator std::string_view() const { return "viewed"; }
+};
+struct Both {
+    operator std::string() const { return "both"; }
+    operator std::string_view() const { return "both"; }
+};
 
 }  // namespace
 
@@ -82,8 +89,8 @@ TEST_CASE("an argument is made from whatever is a string") {
     const std::string text = "string";
     const std::string_view view = std::string_view("a view of more").substr(0, 6);
     const char* const pointer = "pointer";
-    const leash::Command list{"literal", text, view, pointer, Converts(), std::string("moved")};
-    CHECK(list.argv() == Strings{"literal", "string", "a view", "pointer", "converted", "moved"});
+    const leash::Command list{"literal", text, view, pointer, Converts(), std::string("moved"), Views(), Both()};
+    CHECK(list.argv() == Strings{"literal", "string", "a view", "pointer", "converted", "moved", "viewed", "both"});
     CHECK(leash::Arg(view).str() == "a view");
     static_assert(!std::is_constructible_v<leash::Arg, std::nullptr_t>);
     static_assert(!std::is_constructible_v<leash::Arg, int>);
@@ -102,9 +109,9 @@ TEST_CASE("args() takes a vector or a list, and a command copies and moves") {
 }
 
 TEST_CASE("shell() is the shell's -c, and its parameters are data") {
-    CHECK(leash::shell("echo").argv() == Strings{"/bin/sh", "-c", "echo", "sh"});
-    CHECK(leash::shell("echo", {"a", std::string("b")}).argv() == Strings{"/bin/sh", "-c", "echo", "sh", "a", "b"});
-    CHECK(leash::shell("echo", Strings{"x"}).argv() == Strings{"/bin/sh", "-c", "echo", "sh", "x"});
+    CHECK(leash::shell("echo").argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh"});
+    CHECK(leash::shell("echo", {"a", std::string("b")}).argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh", "a", "b"});
+    CHECK(leash::shell("echo", Strings{"x"}).argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh", "x"});
 
     const Census census;
     const std::string evil = "; echo spliced $(echo run) `echo run` \" ' \n *";
@@ -120,6 +127,22 @@ TEST_CASE("a shell does what a shell does, because it was asked to") {
     const leash::Result result = leash::run(leash::shell("echo one | tr o 0; exit 5"), support::capture(census));
     CHECK(result.out == "0ne\n");
     CHECK(result.status.describe() == "exited 5");
+}
+
+TEST_CASE("a script that begins like an option is a script: neither the input nor a parameter is ever run in its place") {
+    const Census census;
+    for (const char* const script : {"-s", "-n", "-x", "-c", "-", "--", "+e", "+s", "-i", "-o", "-es", "-c echo", "-rm -f x"}) {
+        CAPTURE(std::string(script));
+        for (const bool with_parameter : {false, true}) {
+            leash::Options options = support::capture(census);
+            options.in = leash::bytes("echo the input was run\n");
+            options.timeout = std::chrono::seconds(60);  // an interactive shell could wait
+            leash::Command command = with_parameter ? leash::shell(script, {"echo a parameter was run"}) : leash::shell(script);
+            const leash::Result result = leash::run(std::move(command), options);
+            CHECK(result.out == "");
+            CHECK(result.status.code() == 127);  // there is no such command
+        }
+    }
 }
 
 TEST_CASE("shell_quote() makes one word of any text") {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <stdexcept>
 
+#include <pthread.h>
+
 using support::Census;
 using support::child;
 using support::NothingLeft;
@@ -339,6 +341,52 @@ TEST_CASE("signals of the host's interrupt no call") {
     stop = true;
     pest.join();
     ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_CASE("a thread that is cancelled while it waits for a job does not take the host with it") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        struct Work {
+            leash::Popen* job;
+            leash::Options options;
+            int kind;
+            std::atomic<bool> inside{false};
+        };
+        const NothingLeft before;
+        for (int kind = 0; kind < 4; ++kind) {
+            leash::Options options = support::capture(census);
+            options.in = leash::piped;
+            leash::Popen job(child({"wait-then-exit", "4"}), options);
+            HOST_NEEDS(job.out().read_until("ready\n").complete);
+            Work work;
+            work.job = &job;
+            work.options = support::capture(census);
+            work.options.timeout = 200ms;
+            work.kind = kind;
+            const auto run = [](void* given) -> void* {
+                Work& mine = *static_cast<Work*>(given);
+                mine.inside = true;
+                if (mine.kind == 0) static_cast<void>(mine.job->wait());
+                else if (mine.kind == 1) static_cast<void>(mine.job->communicate());
+                else if (mine.kind == 2) static_cast<void>(leash::run(child({"sleep"}), mine.options));
+                else static_cast<void>(mine.job->stop(100ms));
+                return nullptr;
+            };
+            pthread_t thread;
+            HOST_NEEDS(::pthread_create(&thread, nullptr, run, &work) == 0);
+            HOST_NEEDS(support::eventually([&] { return work.inside.load(); }));
+            std::this_thread::sleep_for(30ms);  // mostly it sleeps by then; before that, it is as harmless
+            ::pthread_cancel(thread);
+            if (kind == 0) job.in().close();
+            void* result = nullptr;
+            HOST_NEEDS(::pthread_join(thread, &result) == 0);
+            if (kind != 2) HOST_NEEDS(kind == 3 ? job.wait().signal() == SIGTERM : job.wait().code() == 4);
+        }
+        HOST_NEEDS(census.reaches(0));
+        HOST_NEEDS(before.holds());
+        return "";
+    });
+    CHECK(wrong == "");
 }
 
 TEST_CASE("an exception of the host's on the way ends its jobs") {

@@ -180,6 +180,13 @@ TEST_CASE("odd entries in the host's environment are passed on and hurt nobody")
         HOST_NEEDS(child_sees() == "NOEQUALS|=odd=1|A=1|");
         HOST_NEEDS(Env::inherited().get("TWICE") == std::string("1"));
         HOST_NEEDS(!Env::inherited().get("NOEQUALS"));
+        HOST_NEEDS(!Env::inherited().get(""));
+        static char nothing[] = "", only_equals[] = "=";
+        static char* odder_environment[] = {nothing, only_equals, a, nullptr};
+        environ = odder_environment;
+        HOST_NEEDS(!Env::inherited().get(""));
+        HOST_NEEDS(Env::inherited().get("A") == std::string("1"));
+        HOST_NEEDS(leash::run(child({"exit", "0"})).ok());
         environ = nullptr;
         options.env = Env::inherited();
         HOST_NEEDS(child_sees() == "");
@@ -589,6 +596,12 @@ TEST_CASE("an own group and a controlling terminal as input are refused, with th
         const int elsewhere = ::fcntl(0, F_DUPFD_CLOEXEC, 40);
         options.in = leash::fd(elsewhere);
         HOST_NEEDS(!leash::try_run(child({"exit", "0"}), options).has_value());
+        for (const char* const path : {"/dev/tty", "/dev/stdin"}) {
+            options.in = leash::file(path);
+            const auto by_file = leash::try_run(child({"exit", "0"}), options);
+            HOST_NEEDS(!by_file.has_value());
+            HOST_NEEDS(by_file.error().step == Step::options && by_file.error().subject == "in");
+        }
         // everything else goes with it
         options.in = leash::null;
         HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
@@ -596,6 +609,8 @@ TEST_CASE("an own group and a controlling terminal as input are refused, with th
         options.group = Group::session;
         HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
         options.group = Group::inherited;
+        HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
+        options.in = leash::file("/dev/tty");
         HOST_NEEDS(leash::try_run(child({"exit", "0"}), options).has_value());
         return "";
     });

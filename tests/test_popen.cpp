@@ -271,6 +271,45 @@ TEST_CASE("stop gives the polite end its time, and then insists") {
     CHECK(census.reaches(0));
 }
 
+TEST_CASE("stop with a long grace takes neither the job's deadline nor its cancel token away") {
+    const Census census;
+    leash::Options options = waiting(census);
+    options.grace = 20ms;
+    SUBCASE("the deadline") {
+        options.timeout = 500ms;
+        leash::Popen p(child({"ignore-term"}), options);
+        expect(p, "ready\n");
+        const support::Stopwatch watch;
+        CHECK(p.stop(300s).signal() == SIGKILL);
+        CHECK(watch.elapsed() < 60s);
+        CHECK(p.timed_out());
+    }
+    SUBCASE("the token") {
+        leash::Cancel cancel;
+        options.cancel = cancel;
+        leash::Popen p(child({"ignore-term"}), options);
+        expect(p, "ready\n");
+        std::thread fires([&] {
+            std::this_thread::sleep_for(50ms);  // if it comes before the stop, that is right too
+            cancel.fire();
+        });
+        const support::Stopwatch watch;
+        CHECK(p.stop(300s).signal() == SIGKILL);
+        fires.join();
+        CHECK(watch.elapsed() < 60s);
+        CHECK(p.cancelled());
+    }
+    SUBCASE("a second stop in more of a hurry") {
+        leash::Popen p(child({"ignore-term"}), options);
+        expect(p, "ready\n");
+        std::thread patient([&] { static_cast<void>(p.stop(300s)); });
+        const support::Stopwatch watch;
+        CHECK(p.stop(50ms).signal() == SIGKILL);
+        patient.join();
+        CHECK(watch.elapsed() < 60s);
+    }
+}
+
 TEST_CASE("with an inherited group signals go to the leader alone") {
     const Census census;
     leash::Options options = waiting(census);

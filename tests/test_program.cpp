@@ -130,6 +130,43 @@ TEST_CASE("directories with the program's name are passed over") {
     CHECK((error.code == std::errc::is_a_directory || error.code == std::errc::permission_denied));
 }
 
+TEST_CASE("a FIFO with the program's name is passed over, and holds nothing up") {
+    const TemporaryDirectory directory;
+    const std::string a = directory.directory("a"), b = directory.directory("b");
+    REQUIRE(::mkfifo((a + "/leash-tool").c_str(), 0755) == 0);
+    REQUIRE(::chmod((a + "/leash-tool").c_str(), 0755) == 0);
+    directory.file("b/leash-tool", says("b"), 0755);
+    CHECK(looked_up("leash-tool", a + ":" + b) == "b");
+    leash::Options options;
+    options.env.set("PATH", a);
+    CHECK(refusal({"leash-tool"}, options).code == std::errc::permission_denied);
+    CHECK(refusal(leash::args({a + "/leash-tool"})).code == std::errc::permission_denied);
+}
+
+TEST_CASE("a directory in PATH that hides what it holds counts as one that holds nothing") {
+    const TemporaryDirectory directory;
+    const std::string open = directory.directory("open");
+    directory.file("open/leash-tool", says("open"), 0755);
+    const std::string closed = directory.directory("closed", 0000);
+    ::chmod(directory.path().c_str(), 0755);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        // nothing is hidden from the superuser
+        if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)) return "";
+        if (::access((closed + "/x").c_str(), F_OK) == 0 || errno != EACCES) return "";
+        HOST_NEEDS(looked_up("leash-tool", closed + ":" + open) == "open");
+        leash::Options options;
+        options.env.set("PATH", closed);
+        const auto refused = leash::try_run({"leash-tool"}, options);
+        HOST_NEEDS(!refused);
+        HOST_NEEDS(refused.error().code == std::errc::no_such_file_or_directory);
+        HOST_NEEDS(refused.error().step == Step::program);
+        // outright it is the truth
+        HOST_NEEDS(leash::try_run(leash::args({closed + "/leash-tool"})).error().code == std::errc::permission_denied);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
 TEST_CASE("what may not be executed is passed over, and remembered where nothing better follows") {
     const TemporaryDirectory directory;
     const std::string a = directory.directory("a"), b = directory.directory("b"), c = directory.directory("c");
@@ -203,6 +240,39 @@ TEST_CASE("a missing interpreter is told by its own path, not as a missing progr
     CHECK(refused.code == std::errc::permission_denied);
 }
 
+TEST_CASE("of scripts that name scripts the one file that is to blame is told") {
+    const TemporaryDirectory directory;
+    const std::string inner = directory.file("inner", "#!/no/such/interpreter\n", 0755);
+    const std::string middle = directory.file("middle", "#!" + inner + " -x\n", 0755);
+    const std::string outer = directory.file("outer", "#! " + middle + "\n", 0755);
+    for (const std::string& script : {inner, middle, outer}) {
+        const leash::Error error = refusal(leash::args({script}));
+        CHECK(error.step == Step::interpreter);
+        CHECK(error.subject == "/no/such/interpreter");
+        CHECK(error.code == std::errc::no_such_file_or_directory);
+    }
+
+    const std::string text = directory.file("text", "neither a program nor a script\n", 0755);
+    const leash::Error no_program = refusal(leash::args({directory.file("names-text", "#!" + text + "\n", 0755)}));
+    CHECK(no_program.step == Step::interpreter);
+    CHECK(no_program.subject == text);
+    CHECK(no_program.code == std::errc::executable_format_error);
+
+    // longer than what Linux reads of a #! line
+    std::string nested = "long";
+    for (int i = 0; i < 6; ++i) {
+        directory.directory(nested);
+        nested += "/" + std::string(60, 'd');
+    }
+    directory.directory(nested);
+    const std::string far = directory / (nested + "/interpreter");
+    const std::string script = directory.file("names-far", "#!" + far + "\n", 0755);
+    const leash::Error missing = refusal(leash::args({script}));
+    CHECK(missing.step == Step::interpreter);
+    CHECK(missing.subject == far);
+    CHECK(missing.code == std::errc::no_such_file_or_directory);
+}
+
 TEST_CASE("a missing interpreter and a missing program are told apart from a missing cwd") {
     const TemporaryDirectory directory;
     const std::string script = directory.file("script", "#!/no/such/interpreter\n", 0755);
@@ -247,6 +317,27 @@ TEST_CASE("a program that somebody is about to finish writing is waited for a li
         CHECK(refused.error().code == std::errc::text_file_busy);
         CHECK(refused.error().step == Step::program);
         CHECK(refused.error().subject == program);
+    }
+    SUBCASE("it stays open, and the time is short: no try goes on beyond it") {
+        leash::Options options;
+        options.timeout = std::chrono::milliseconds(1);
+        // All the tries together sleep for 127 ms. On a busy machine one start may take as long, but not each of them.
+        bool in_time = false;
+        for (int round = 0; round < 200 && !in_time; ++round) {
+            const support::Stopwatch watch;
+            const auto refused = leash::try_run(leash::args({program, "exit", "0"}), options);
+            in_time = watch.elapsed() < std::chrono::milliseconds(100);
+            REQUIRE_FALSE(refused.has_value());
+            CHECK(refused.error().code == std::errc::text_file_busy);
+        }
+        CHECK(in_time);
+    }
+    SUBCASE("it is what a #! line names: that is told") {
+        const std::string script = directory.file("script", "#!" + program + "\n", 0755);
+        const leash::Error error = refusal(leash::args({script}));
+        CHECK(error.code == std::errc::text_file_busy);
+        CHECK(error.step == Step::interpreter);
+        CHECK(error.subject == program);
     }
     SUBCASE("it is closed soon: it starts") {
         // Where the machine is so busy that the other thread comes too late, the answer is ETXTBSY: not this test's.

@@ -3,6 +3,8 @@
 
 #include "support.hpp"
 
+#include <stdexcept>
+
 #include <poll.h>
 
 using support::Census;
@@ -420,6 +422,30 @@ TEST_CASE("a write ends when the job has ended, though an escaped process holds 
     CHECK_FALSE(written.timed_out);
     CHECK(static_cast<bool>(written.error));
     CHECK(p.wait().success());
+}
+
+TEST_CASE("a write that a sink leaves by an exception keeps nothing of the caller's data") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    bool thrown = false;
+    options.out = leash::sink([&](std::string_view) {
+        if (thrown) return;
+        thrown = true;
+        throw std::runtime_error("not this");
+    });
+    // It stops itself before it reads: the pipe is full, and the sink is called, while the write is under way.
+    leash::Popen p(leash::shell("echo up; kill -STOP $$; exec cat >&2"), options);
+    std::string data(8'000'000, 'a');
+    CHECK_THROWS_AS(static_cast<void>(p.in().write(data, 60s)), std::runtime_error);
+    data.assign(data.size(), 'b');  // its memory is the caller's again
+    CHECK(support::eventually([&] { return support::state_of(p.pid()) == 'T'; }));
+    CHECK(p.send_signal(SIGCONT).has_value());
+    const leash::Captured rest = p.communicate("END", 60s);
+    const std::size_t came = rest.err.find_first_not_of('a');
+    REQUIRE(came != std::string::npos);
+    CHECK((rest.err.substr(came) == "END"));
+    CHECK(came < data.size());
 }
 
 TEST_CASE("what a communicate that timed out left over is written before anything new") {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <optional>
+#include <stdexcept>
 
 #include <sys/socket.h>
 
@@ -168,6 +169,61 @@ TEST_CASE("one thread reads while others wait, and a sink is never called by two
     CHECK_FALSE(overlapped);
     CHECK((out == pattern(3'000'000)));
     CHECK((heard == pattern(3'000'000)));
+}
+
+TEST_CASE("one sink for out and err is never called twice at once, though two threads wait") {
+    const Census census;
+    std::atomic<int> inside{0};
+    std::atomic<bool> overlapped{false};
+    std::size_t heard = 0;
+    const auto listen = leash::sink([&](std::string_view chunk) {
+        if (++inside != 1) overlapped = true;
+        std::this_thread::sleep_for(1ms);  // or they would hardly ever meet
+        heard += chunk.size();
+        --inside;
+    });
+    leash::Options options = support::capture(census);
+    options.out = listen;
+    options.err = listen;
+    leash::Popen p(child({"write-both", "3000000"}), options);
+    { const Crowd crowd(2, [&](int) { static_cast<void>(p.wait()); }); }
+    CHECK(p.wait().success());
+    CHECK_FALSE(overlapped);
+    CHECK(heard == 6'000'000);
+}
+
+TEST_CASE("a stop() that a sink leaves by an exception leaves nobody else asleep") {
+    const Census census;
+    std::atomic<bool> threw{false}, waited{false};
+    std::thread::id stopper;
+    leash::Options options = support::capture(census);
+    options.err = leash::sink([&](std::string_view) {
+        if (std::this_thread::get_id() == stopper) throw std::runtime_error("enough");
+    });
+    // On SIGTERM it writes and does not end: sooner or later it is the one who stops it that hears of it.
+    leash::Popen p(leash::shell("trap 'while :; do echo x >&2; done' TERM; echo ready; while :; do sleep 1; done"), options);
+    REQUIRE(p.out().read_until("ready\n", 60s));
+    std::atomic<bool> go{false};
+    std::thread stops([&] {
+        while (!go) std::this_thread::yield();
+        try {
+            static_cast<void>(p.stop(300s));
+        } catch (const std::runtime_error&) {
+            threw = true;
+        }
+    });
+    stopper = stops.get_id();
+    std::thread waits([&] {
+        static_cast<void>(p.wait());
+        waited = true;
+    });
+    go = true;
+    stops.join();
+    CHECK(support::eventually([&] { return waited.load(); }));
+    static_cast<void>(p.kill());  // only so that a broken one ends
+    waits.join();
+    CHECK(threw);
+    CHECK(p.wait().signal() == SIGKILL);
 }
 
 TEST_CASE("out, err and in may be served by a thread each") {

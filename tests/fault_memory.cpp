@@ -1,0 +1,132 @@
+// tests/fault_memory.cpp - memory that runs out, at every place of a call in turn.
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <new>
+
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+// A sanitizer has its own operator new and its own idea of the address space.
+#if !SANITIZED
+
+using namespace support;
+
+namespace {
+
+thread_local int allocations_left = -1;  // of this thread, until one fails; -1: none does
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+    if (allocations_left > 0 && --allocations_left == 0) {
+        allocations_left = -1;
+        throw std::bad_alloc();
+    }
+    if (void* const memory = std::malloc(size > 0 ? size : 1)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace {
+
+/// communicate() to the end of the job, the nth allocation in it failing; called again where that makes it throw.
+leash::Captured communicate_with(leash::Popen& job, int nth, const std::string& input, bool& failed) {
+    failed = false;
+    std::string given = input;
+    allocations_left = nth;
+    try {
+        leash::Captured captured = job.communicate(std::move(given), 60s);
+        allocations_left = -1;
+        return captured;
+    } catch (const std::bad_alloc&) {
+        allocations_left = -1;
+        failed = true;
+    }
+    return job.communicate({}, 60s);
+}
+
+}  // namespace
+
+TEST_CASE("no output is lost where memory runs out in the middle of communicate(), which can be called again") {
+    const NothingLeft nothing_left;
+    const Census census;
+    constexpr std::size_t size = 1'500'000;
+    struct How {
+        const char* what;
+        const char* verb;
+        leash::Keep keep;
+        std::size_t most;
+    };
+    for (const How& how : {How{"all of both streams", "write-both", leash::Keep::head, SIZE_MAX},
+                           How{"the end", "write", leash::Keep::tail, 300'000},
+                           How{"both ends", "write", leash::Keep::ends, 300'000}}) {
+        CAPTURE(std::string(how.what));
+        bool failed = true;
+        for (int nth = 1; failed && nth < 1000; ++nth) {
+            CAPTURE(nth);
+            leash::Options options = capture(census);
+            options.keep = how.keep;
+            options.max_output = how.most;
+            leash::Popen job(child({how.verb, std::to_string(size)}), options);
+            const leash::Captured captured = communicate_with(job, nth, "", failed);
+            REQUIRE(captured.status);
+            CHECK(captured.status->success());
+            const std::string all = pattern(size);
+            const std::size_t head = how.keep == leash::Keep::head ? size : how.keep == leash::Keep::ends ? how.most / 2 : 0;
+            const std::size_t tail = how.keep == leash::Keep::head ? 0 : how.most - head;
+            const std::string wanted = all.substr(0, head) + all.substr(size - tail);
+            CHECK((captured.out == wanted));
+            CHECK(captured.out_dropped == size - wanted.size());
+            const bool both = std::strcmp(how.verb, "write-both") == 0;
+            CHECK((captured.err == (both ? wanted : "")));
+            CHECK(captured.err_dropped == (both ? size - wanted.size() : 0));
+        }
+        CHECK_FALSE(failed);  // every place has had its turn
+    }
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("the address space may be limited to what an output needs, and no more") {
+    const Census census;
+    const std::string wrong = in_host([&]() -> std::string {
+        constexpr std::size_t megabyte = std::size_t{1} << 20, size = 100 * megabyte;
+        leash::Popen job(child({"write", std::to_string(size)}), capture(census));
+        // The child is there, under no limit, and has filled its pipe.
+        const int capacity = ::fcntl(job.out().handle(), F_GETPIPE_SZ);
+        HOST_NEEDS(capacity > 0);
+        HOST_NEEDS(eventually([&] {
+            int waiting = 0;
+            return ::ioctl(job.out().handle(), FIONREAD, &waiting) == 0 && waiting == capacity;
+        }));
+        std::FILE* const statm = std::fopen("/proc/self/statm", "re");
+        unsigned long pages = 0;
+        const int read = statm != nullptr ? std::fscanf(statm, "%lu", &pages) : 0;
+        if (statm != nullptr) std::fclose(statm);
+        HOST_NEEDS(read == 1);
+        // The buffer and, while it grows, the one before.
+        const rlim_t most = static_cast<rlim_t>(pages) * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + 250 * megabyte;
+        const rlimit limit{most, most};
+        HOST_NEEDS(::setrlimit(RLIMIT_AS, &limit) == 0);
+        const leash::Captured captured = job.communicate();
+        HOST_NEEDS(captured.out.size() == size);
+        HOST_NEEDS(captured.status && captured.status->success());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+#endif
