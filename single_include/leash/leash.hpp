@@ -2213,11 +2213,11 @@ class Job {
     };
     enum class Look { running, ended, gone };
 
-    /// Once seen, always seen.
+    /// Once seen, always seen; but what was a zombie may be gone at any time, by somebody else's wait().
     void look_again(Process& process) noexcept {
-        if (process.seen) return;
+        if (process.gone || process.reaped) return;
         const Look look = look_at(process);
-        process.seen = look != Look::running;
+        process.seen |= look != Look::running;
         process.gone = look == Look::gone;
     }
 
