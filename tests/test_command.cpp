@@ -180,6 +180,9 @@ TEST_CASE("an empty list and an empty program are refused by name") {
     CHECK(empty.code == std::errc::invalid_argument);
     CHECK(empty.message() == "leash: command: Invalid argument (the argument list is empty)");
 
+    CHECK(leash::try_run({}).error().step == Step::command);
+    CHECK_THROWS_AS(leash::run({}), leash::SpawnError);
+
     const leash::Error nameless = refusal({"", "x"});
     CHECK(nameless.step == Step::command);
     CHECK(nameless.code == std::errc::invalid_argument);

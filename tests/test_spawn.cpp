@@ -27,6 +27,13 @@ std::vector<int> open_in_child(leash::Options options) {
     return numbers;
 }
 
+/// In a forked host: where closes are enumerated, a descriptor past a limit that is lowered would forbid every start.
+void close_from(int first) {
+    for (const int fd : support::open_descriptors()) {
+        if (fd >= first) ::close(fd);
+    }
+}
+
 std::string inode_of(int fd) {
     struct stat info {};
     return ::fstat(fd, &info) == 0 ? std::to_string(info.st_ino) : "closed";
@@ -260,6 +267,20 @@ TEST_CASE("a descriptor above a limit that was lowered later neither leaks nor h
         limit.rlim_cur = 100;
         ::setrlimit(RLIMIT_NOFILE, &limit);
 
+#ifdef LEASH_FORCE_ENUMERATED_CLOSE
+        // posix_spawn cannot name it any more, and so cannot close it: no start, rather than a leak
+        for (const auto& start : {leash::try_run(child({"fds"}), support::capture(census)),
+                                  leash::try_run(child({"fds"}), support::silent(census))}) {
+            HOST_NEEDS(!start);
+            HOST_NEEDS(start.error().step == Step::spawn);
+            HOST_NEEDS(start.error().code == std::errc::bad_file_descriptor);
+            HOST_NEEDS(std::string(start.error().hint).find("RLIMIT_NOFILE") != std::string::npos);
+        }
+        HOST_NEEDS(census.is_empty() && !support::has_children());
+        close_from(100);
+        HOST_NEEDS(open_in_child(support::capture(census)) == std::vector<int>{0, 1, 2});
+        return "";
+#endif
         HOST_NEEDS(open_in_child(support::capture(census)) == std::vector<int>{0, 1, 2});
         leash::Options options = support::silent(census);
         options.out = leash::fd(high_file);
@@ -387,6 +408,7 @@ TEST_CASE("umask and limits are the host's") {
         rlimit limit{};
         ::getrlimit(RLIMIT_NOFILE, &limit);
         limit.rlim_cur = 123;
+        close_from(123);
         ::setrlimit(RLIMIT_NOFILE, &limit);
         HOST_NEEDS(leash::run(child({"limit"}), support::capture(census)).out == "123\n");
         return "";
@@ -400,6 +422,7 @@ TEST_CASE("a host out of descriptors is told so, and loses none") {
         rlimit limit{};
         ::getrlimit(RLIMIT_NOFILE, &limit);
         limit.rlim_cur = 100;
+        close_from(100);
         ::setrlimit(RLIMIT_NOFILE, &limit);
         leash::Options options = support::capture(census);
         options.in = leash::piped;

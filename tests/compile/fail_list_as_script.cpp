@@ -1,0 +1,4 @@
+// expect: deleted
+#include <leash/leash.hpp>
+
+int main() { return static_cast<int>(leash::shell({"ls", "-l"}).argv().size()); }

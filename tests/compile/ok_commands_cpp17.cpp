@@ -1,0 +1,54 @@
+// tests/compile/ok_commands_cpp17.cpp - ways to say a command that were ambiguous once. Compiled, not run.
+#include <leash/leash.hpp>
+
+namespace {
+
+struct Views {
+    operator std::string_view() const { return "viewed"; }
+};
+struct Converts {
+    operator std::string() const { return "converted"; }
+};
+struct Both {
+    operator std::string_view() const { return "both"; }
+    operator std::string() const { return "both"; }
+};
+
+void jobs() {
+    leash::Popen one({"true"});
+    leash::Popen two({"true", "x"});
+    leash::Popen three({"true", "x", "y"});
+    leash::Popen braces{{"true"}};
+    leash::Popen options({"true"}, {});
+    leash::Popen command(leash::args({"true"}));
+    leash::Popen shell(leash::shell("true"));
+    const std::string name = "true";
+    leash::Popen text({name});
+}
+
+void arguments() {
+    const Views views;
+    const Converts converts;
+    const Both both;
+    const leash::Command command{"echo", views, converts, both, Views(), Converts(), Both()};
+    leash::run({"echo", views, converts, both});
+    leash::run(leash::shell("echo \"$@\"", {views, converts, both}));
+}
+
+void nothing() { leash::run({}); }  // a command without arguments: refused when it runs
+
+void pipelines() {
+    leash::Pipeline two = leash::args({"a"}) | leash::shell("b");
+    leash::Pipeline four = two | (leash::args({"c"}) | leash::args({"d"}));
+    leash::run(std::move(two) | std::move(four));
+    leash::run(leash::args({"a"}) | leash::args({"b"}) | leash::args({"c"}));
+}
+
+}  // namespace
+
+int main() {
+    jobs();
+    arguments();
+    nothing();
+    pipelines();
+}
