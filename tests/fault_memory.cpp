@@ -30,7 +30,8 @@ thread_local int allocations_left = -1;  // of this thread, until one fails; -1:
 
 }  // namespace
 
-void* operator new(std::size_t size) {
+// Not inlined: g++ 12 would see free() meet operator new, and warn of what is no mismatch here.
+[[gnu::noinline]] void* operator new(std::size_t size) {
     if (allocations_left > 0 && --allocations_left == 0) {
         allocations_left = -1;
         throw std::bad_alloc();
@@ -38,8 +39,8 @@ void* operator new(std::size_t size) {
     if (void* const memory = std::malloc(size > 0 ? size : 1)) return memory;
     throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
