@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <new>
+#include <utility>
 
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -74,7 +75,8 @@ TEST_CASE("no output is lost where memory runs out in the middle of communicate(
     };
     for (const How& how : {How{"all of both streams", "write-both", leash::Keep::head, SIZE_MAX},
                            How{"the end", "write", leash::Keep::tail, 300'000},
-                           How{"both ends", "write", leash::Keep::ends, 300'000}}) {
+                           How{"both ends", "write", leash::Keep::ends, 300'000},
+                           How{"the end of both", "write-both", leash::Keep::tail, 300'000}}) {
         CAPTURE(std::string(how.what));
         bool failed = true;
         for (int nth = 1; failed && nth < 1000; ++nth) {
@@ -99,6 +101,71 @@ TEST_CASE("no output is lost where memory runs out in the middle of communicate(
         CHECK_FALSE(failed);  // every place has had its turn
     }
     CHECK(nothing_left.holds());
+}
+
+TEST_CASE("no stage of a pipeline is left where memory runs out while it starts") {
+    const NothingLeft nothing_left;
+    bool failed = true;
+    for (int nth = 1; failed && nth < 1000; ++nth) {
+        CAPTURE(nth);
+        const Census census;
+        leash::Options options = capture(census);
+        leash::Pipeline stages = child({"sleep"}) | child({"sleep"}) | child({"sleep"});
+        failed = false;
+        allocations_left = nth;
+        try {
+            leash::Popen job(std::move(stages), std::move(options));
+            allocations_left = -1;
+        } catch (const std::bad_alloc&) {
+            allocations_left = -1;
+            failed = true;
+        }
+        CHECK(census.is_empty());
+    }
+    CHECK_FALSE(failed);  // every place has had its turn
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("ending a job needs no memory") {
+    const Census census;
+    {
+        leash::Popen job(child({"sleep"}) | child({"sleep"}), capture(census));
+        REQUIRE(census.reaches(2));
+        allocations_left = 1;
+    }
+    const int left = std::exchange(allocations_left, -1);
+    CHECK(left == 1);  // none was made: it would have thrown in a destructor
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a reply that could not be stored for want of memory is there at the next read") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    const std::string question = pattern(5'000);
+    bool failed = true;
+    for (int nth = 1; failed && nth < 100; ++nth) {
+        CAPTURE(nth);
+        leash::Popen job(child({"cat"}), options);  // a new one, which has no room yet
+        REQUIRE(job.in().write(question, 20s));
+        failed = false;
+        std::string reply;
+        allocations_left = nth;
+        try {
+            reply = job.out().read(question.size(), 20s).data;
+            allocations_left = -1;
+        } catch (const std::bad_alloc&) {
+            allocations_left = -1;
+            failed = true;
+        }
+        while (reply.size() < question.size()) {
+            const leash::Read rest = job.out().read(question.size() - reply.size(), 20s);
+            REQUIRE(rest);
+            reply += rest.data;
+        }
+        CHECK((reply == question));
+    }
+    CHECK_FALSE(failed);
 }
 
 TEST_CASE("the address space may be limited to what an output needs, and no more") {

@@ -457,3 +457,41 @@ TEST_CASE("what a communicate that timed out left over is written before anythin
     CHECK(p.send_signal(SIGCONT).has_value());
     CHECK((p.communicate().out == data));
 }
+
+// ---- readers that meet
+
+TEST_CASE("a line on show counts as read for every other reader") {
+    const Census census;
+    {
+        leash::Popen p(child({"print", "aa\nbb\nccc\ndddd\n"}), piped(census));
+        Lines seen;
+        for (const std::string_view line : p.out().lines()) {
+            seen.emplace_back(line);
+            if (line == "bb") CHECK(p.out().read_until("\n").data == "ccc\n");
+        }
+        CHECK((seen == Lines{"aa", "bb", "dddd"}));
+    }
+    leash::Popen p(child({"print", "ready\nthe rest\n"}), piped(census));
+    for (const std::string_view line : p.out().lines()) {
+        CHECK(line == "ready");
+        CHECK(p.communicate().out == "the rest\n");
+        break;
+    }
+    CHECK(p.out().read().eof);
+}
+
+TEST_CASE("max_output holds for communicate(), however much was read before") {
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        const Census census;
+        leash::Options options = piped(census);
+        options.max_output = 100;
+        options.keep = keep;
+        leash::Popen p(child({"write", "50000"}), options);
+        const std::string first = p.out().read(10, 20s).data;
+        const leash::Captured captured = p.communicate();
+        CHECK(captured.out.size() == 100);
+        CHECK(captured.out_truncated);
+        CHECK(first.size() + captured.out.size() + captured.out_dropped == 50'000);
+        if (keep == leash::Keep::tail) CHECK((captured.out == pattern(50'000).substr(49'900)));
+    }
+}

@@ -373,4 +373,37 @@ TEST_CASE("copies of options, commands, tokens and sinks may be used by many thr
     CHECK(bytes == 8 * 5 * 3);
 }
 
+TEST_CASE("no waiter sleeps on when another thread sees the end first") {
+    const Census census;
+    leash::Cancel never;
+    for (int round = 0; round < 300; ++round) {
+        leash::Options options;
+        options.env = census.env();
+        options.cancel = never;
+        leash::Popen p(child({"exit", "0"}), options);
+        std::atomic<int> told{0};
+        const Crowd crowd(4, [&](int) {
+            const auto status = p.wait_for(20s);
+            if (status && status->success()) ++told;
+        });
+        REQUIRE(support::eventually([&] { return told == 4; }, 10s));
+    }
+}
+
+TEST_CASE("output in any thread keeps a job from being idle") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.idle_timeout = 5s;
+    options.timeout = 60s;
+    // stdout speaks, stderr never does: its reader waits longer than the idle timeout, and that is fine
+    leash::Popen p(leash::shell("i=0; while [ $i -lt 13 ]; do echo $i; i=$((i+1)); sleep 0.5; done"), options);
+    std::thread silent([&] { static_cast<void>(p.err().read_all(60s)); });
+    int lines = 0;
+    for (const std::string_view line : p.out().lines()) lines += line.empty() ? 0 : 1;
+    silent.join();
+    CHECK(lines == 13);
+    CHECK(p.wait().success());
+    CHECK_FALSE(p.idle());
+}
+
 TEST_SUITE_END();
