@@ -1503,6 +1503,26 @@ inline bool move_above_standard(Fd& fd) noexcept {
     return true;
 }
 
+/// An open directory.
+class Directory {
+  public:
+    explicit Directory(const char* path) noexcept : directory_(sys::opendir(path)) {}
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    ~Directory() {
+        if (directory_ != nullptr) ::closedir(directory_);
+    }
+    bool is_open() const noexcept { return directory_ != nullptr; }
+    /// The next entry's name; nullptr after the last.
+    const char* next() noexcept {
+        const dirent* const entry = ::readdir(directory_);
+        return entry != nullptr ? entry->d_name : nullptr;
+    }
+
+  private:
+    DIR* directory_;
+};
+
 struct PipeEnds {
     Fd read, write;
 };
@@ -1984,11 +2004,11 @@ class Backoff {
 /// Whether a group has a member that is more than a zombie; true where that cannot be told. Only Linux can tell.
 inline bool any_alive(Pid group) noexcept {
 #if defined(__linux__)
-    DIR* const directory = sys::opendir("/proc");
-    if (directory == nullptr) return true;
+    Directory directory("/proc");
+    if (!directory.is_open()) return true;
     bool alive = false, seen = false;
-    while (const dirent* const entry = ::readdir(directory)) {
-        const int pid = std::atoi(entry->d_name);
+    while (const char* const name = directory.next()) {
+        const int pid = std::atoi(name);
         if (pid <= 0) continue;
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -2007,7 +2027,6 @@ inline bool any_alive(Pid group) noexcept {
         seen = true;
         if (state != 'Z' && state != 'X') alive = true;
     }
-    ::closedir(directory);
     return alive || !seen;
 #else
     static_cast<void>(group);
@@ -2349,10 +2368,10 @@ class Job {
 
 namespace LEASH_NAMESPACE::detail::os {
 
-/// 0, or the errno that keeps the path from being executed as a program. EACCES only for what is there.
+/// 0, or the errno that keeps the path from being executed as a program.
 inline int why_not_executable(const char* path) noexcept {
     struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno == EACCES ? ENOENT : errno;  // in a directory that hides it
+    if (sys::stat(path, &info) != 0) return errno;
     if (S_ISDIR(info.st_mode)) return EISDIR;
     if (!S_ISREG(info.st_mode)) return EACCES;
     return sys::access(path, X_OK) == 0 ? 0 : errno;
@@ -2383,8 +2402,6 @@ inline Expected<std::string> absolute(std::string path) {
 /// that is reported only where nothing better follows.
 inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
     if (name.find('/') != std::string::npos) {
-        struct stat info {};
-        if (sys::stat(name.c_str(), &info) != 0) return make_error(errno, Step::program, name);
         if (const int error = why_not_executable(name.c_str())) return make_error(error, Step::program, name);
         return name;
     }
@@ -2397,7 +2414,8 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
         candidate += name;
         const int error = why_not_executable(candidate.c_str());
         if (error == 0) return candidate;
-        if (error == EACCES) reason = EACCES;
+        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
+        if (error == EACCES && sys::stat(candidate.c_str(), &info) == 0) reason = EACCES;
         if (colon == std::string_view::npos) break;
         search.remove_prefix(colon + 1);
     }
@@ -2784,18 +2802,17 @@ class FileActions {
     /// Never by trying every number up to RLIMIT_NOFILE, which containers set to a thousand million.
     static std::vector<int> open_descriptors() {
         std::vector<int> open;
-        DIR* const directory = sys::opendir("/dev/fd");
-        if (directory == nullptr) {
+        Directory directory("/dev/fd");
+        if (!directory.is_open()) {
             for (int fd = 3; fd < 4096; ++fd) {
                 if (is_open(fd)) open.push_back(fd);
             }
             return open;
         }
-        while (const dirent* const entry = ::readdir(directory)) {
-            const int fd = std::atoi(entry->d_name);
+        while (const char* const name = directory.next()) {
+            const int fd = std::atoi(name);
             if (fd > 2) open.push_back(fd);
         }
-        ::closedir(directory);
         return open;
     }
 #endif
@@ -2858,7 +2875,8 @@ class Sources {
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
-        if (plan.group == Group::own && is_controlling_terminal(in()))
+        const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
+        if (may_be_terminal && plan.group == Group::own && is_controlling_terminal(in()))
             return make_error(std::errc::invalid_argument, Step::options, "in",
                               "a job in a group of its own would be stopped when it reads the terminal: "
                               "use Options::interactive(), or in = null");

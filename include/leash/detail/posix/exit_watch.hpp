@@ -48,11 +48,11 @@ class Backoff {
 /// Whether a group has a member that is more than a zombie; true where that cannot be told. Only Linux can tell.
 inline bool any_alive(Pid group) noexcept {
 #if defined(__linux__)
-    DIR* const directory = sys::opendir("/proc");
-    if (directory == nullptr) return true;
+    Directory directory("/proc");
+    if (!directory.is_open()) return true;
     bool alive = false, seen = false;
-    while (const dirent* const entry = ::readdir(directory)) {
-        const int pid = std::atoi(entry->d_name);
+    while (const char* const name = directory.next()) {
+        const int pid = std::atoi(name);
         if (pid <= 0) continue;
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -71,7 +71,6 @@ inline bool any_alive(Pid group) noexcept {
         seen = true;
         if (state != 'Z' && state != 'X') alive = true;
     }
-    ::closedir(directory);
     return alive || !seen;
 #else
     static_cast<void>(group);

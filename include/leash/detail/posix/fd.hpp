@@ -76,6 +76,26 @@ inline bool move_above_standard(Fd& fd) noexcept {
     return true;
 }
 
+/// An open directory.
+class Directory {
+  public:
+    explicit Directory(const char* path) noexcept : directory_(sys::opendir(path)) {}
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    ~Directory() {
+        if (directory_ != nullptr) ::closedir(directory_);
+    }
+    bool is_open() const noexcept { return directory_ != nullptr; }
+    /// The next entry's name; nullptr after the last.
+    const char* next() noexcept {
+        const dirent* const entry = ::readdir(directory_);
+        return entry != nullptr ? entry->d_name : nullptr;
+    }
+
+  private:
+    DIR* directory_;
+};
+
 struct PipeEnds {
     Fd read, write;
 };

@@ -15,10 +15,10 @@
 
 namespace LEASH_NAMESPACE::detail::os {
 
-/// 0, or the errno that keeps the path from being executed as a program. EACCES only for what is there.
+/// 0, or the errno that keeps the path from being executed as a program.
 inline int why_not_executable(const char* path) noexcept {
     struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno == EACCES ? ENOENT : errno;  // in a directory that hides it
+    if (sys::stat(path, &info) != 0) return errno;
     if (S_ISDIR(info.st_mode)) return EISDIR;
     if (!S_ISREG(info.st_mode)) return EACCES;
     return sys::access(path, X_OK) == 0 ? 0 : errno;
@@ -49,8 +49,6 @@ inline Expected<std::string> absolute(std::string path) {
 /// that is reported only where nothing better follows.
 inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
     if (name.find('/') != std::string::npos) {
-        struct stat info {};
-        if (sys::stat(name.c_str(), &info) != 0) return make_error(errno, Step::program, name);
         if (const int error = why_not_executable(name.c_str())) return make_error(error, Step::program, name);
         return name;
     }
@@ -63,7 +61,8 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
         candidate += name;
         const int error = why_not_executable(candidate.c_str());
         if (error == 0) return candidate;
-        if (error == EACCES) reason = EACCES;
+        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
+        if (error == EACCES && sys::stat(candidate.c_str(), &info) == 0) reason = EACCES;
         if (colon == std::string_view::npos) break;
         search.remove_prefix(colon + 1);
     }

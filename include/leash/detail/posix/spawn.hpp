@@ -150,18 +150,17 @@ class FileActions {
     /// Never by trying every number up to RLIMIT_NOFILE, which containers set to a thousand million.
     static std::vector<int> open_descriptors() {
         std::vector<int> open;
-        DIR* const directory = sys::opendir("/dev/fd");
-        if (directory == nullptr) {
+        Directory directory("/dev/fd");
+        if (!directory.is_open()) {
             for (int fd = 3; fd < 4096; ++fd) {
                 if (is_open(fd)) open.push_back(fd);
             }
             return open;
         }
-        while (const dirent* const entry = ::readdir(directory)) {
-            const int fd = std::atoi(entry->d_name);
+        while (const char* const name = directory.next()) {
+            const int fd = std::atoi(name);
             if (fd > 2) open.push_back(fd);
         }
-        ::closedir(directory);
         return open;
     }
 #endif
@@ -224,7 +223,8 @@ class Sources {
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
-        if (plan.group == Group::own && is_controlling_terminal(in()))
+        const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
+        if (may_be_terminal && plan.group == Group::own && is_controlling_terminal(in()))
             return make_error(std::errc::invalid_argument, Step::options, "in",
                               "a job in a group of its own would be stopped when it reads the terminal: "
                               "use Options::interactive(), or in = null");
