@@ -3047,7 +3047,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 inline Expected<void> spawn(Plan plan, Started& started) {
-    started.pids.reserve(plan.stages.size());  // from the first process on, nothing may fail but a spawn
+    started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
     std::vector<char*> own;
@@ -3110,8 +3110,9 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 
 namespace LEASH_NAMESPACE::detail {
 
-/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
-/// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is limited.
+/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
+/// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
+/// limited.
 inline void make_room(std::string& text, std::size_t more) {
     const std::size_t needed = text.size() + more;
     if (needed <= text.capacity()) return;

@@ -24,8 +24,9 @@
 
 namespace LEASH_NAMESPACE::detail {
 
-/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs, and what
-/// is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is limited.
+/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
+/// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
+/// limited.
 inline void make_room(std::string& text, std::size_t more) {
     const std::size_t needed = text.size() + more;
     if (needed <= text.capacity()) return;

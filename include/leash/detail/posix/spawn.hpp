@@ -395,7 +395,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 inline Expected<void> spawn(Plan plan, Started& started) {
-    started.pids.reserve(plan.stages.size());  // from the first process on, nothing may fail but a spawn
+    started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
     std::vector<char*> own;
