@@ -145,7 +145,7 @@ struct Options {
     /// inherit (default), null, piped, file(…), fd(…), sink(…).
     Output out = inherit;
 
-    /// inherit (default), what `out` takes, or to_out.
+    /// inherit (default), what `out` takes, to_out, or per_stage.
     ErrorOutput err = inherit;
 
     /// The directory to start in; empty: the host's. It counts for the child only: neither the program's nor a

@@ -26,7 +26,8 @@ namespace LEASH_NAMESPACE {
 
 /// What the pipes of a job gave.
 struct Streams {
-    std::string out, err;        ///< of the streams that are piped
+    std::string out, err;           ///< of the streams that are piped
+    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
     bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
     bool err_truncated = false;  ///< likewise
     std::size_t out_dropped = 0;  ///< how many bytes of `out` are missing
@@ -85,6 +86,7 @@ class Popen {
             end();
             pump_ = std::move(other.pump_);
             limit_ = other.limit_;
+            per_stage_ = other.per_stage_;
         }
         return *this;
     }
@@ -99,10 +101,13 @@ class Popen {
     Writer in() & noexcept { return Writer(pump_.get()); }
     Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
     Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
+    Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
     Writer in() && = delete;
     Reader out() && = delete;
     Reader err() && = delete;
+    Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
@@ -178,22 +183,25 @@ class Popen {
         want.in = want.out = want.err = true;
         want.keep = limit_;
         const bool ended = pump.drive(want, limit, [&] {
-            return !pump.out.is_open() && !pump.err.is_open() && pump.is_over();
+            return pump.is_drained() && pump.is_over();
         });
+        std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
-        result.err_dropped = pump.err.dropped(limit_);
+        for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
         if (ended) {
             pump.settle();
             result.status = pump.job.ended().status;
             pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-            pump.err.cut(limit_);
+            for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
             result.out = pump.out.take_captured();
-            result.err = pump.err.take_captured();
-            result.held = pump.out.held() || pump.err.held();
+            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
+            result.held = pump.held();
         } else {
             result.out = pump.out.captured(limit_);
-            result.err = pump.err.captured(limit_);
+            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
         }
+        if (per_stage_) result.errs = std::move(errs);
+        else result.err = std::move(errs.front());
         result.out_truncated = result.out_dropped > 0;
         result.err_truncated = result.err_dropped > 0;
         result.unwritten += pump.in.unwritten();
@@ -252,6 +260,7 @@ class Popen {
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
+        popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
@@ -275,9 +284,7 @@ class Popen {
         const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
-        pump.in.close();
-        pump.out.close();
-        pump.err.close();
+        pump.close_streams();
         pump.begin_kill();
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
         pump.settle();
@@ -286,6 +293,7 @@ class Popen {
 
     detail::Shared<detail::Pump> pump_;
     detail::Limit limit_;
+    bool per_stage_ = false;
 };
 
 }  // namespace leash

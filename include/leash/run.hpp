@@ -39,12 +39,15 @@ struct PipelineResult : Result {
     /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
     /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
     /// about SIGPIPE.
-    bool ok() const noexcept {
-        if (!Result::ok()) return false;
-        for (std::size_t i = 0; i + 1 < statuses.size(); ++i) {
-            if (!statuses[i].success() && statuses[i].signal() != SIGPIPE) return false;
+    bool ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
+
+    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
+    std::size_t failed_stage() const noexcept {
+        for (std::size_t i = statuses.size(); i-- > 0;) {
+            const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
+            if (!statuses[i].success() && !was_cut_off) return i;
         }
-        return true;
+        return statuses.size();
     }
 };
 
@@ -93,13 +96,31 @@ inline Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {})
 namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
-inline std::string name_of(const std::vector<std::string>& argv) {
+inline std::string name_of(const Command& command) {
+    const std::vector<std::string>& argv = command.argv();
     if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
     return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
+}
+
+/// The standard output of what must succeed; result and standard error of what did not.
+template <class ResultOf, class What>
+ResultOf run_for_output(What what, Options options) {
+    constexpr std::size_t most = 64 * 1024;
+    options.out = piped;
+    std::string tail;
+    if (options.err.is(Output::Kind::inherit)) {
+        options.err = sink([&tail](std::string_view chunk) {
+            tail += chunk;
+            if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
+        });
+    }
+    ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
+    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    return result;
 }
 
 }  // namespace detail
@@ -146,19 +167,22 @@ inline PipelineResult run(Pipeline pipeline, Options options = {}) {
 /// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
 /// it somewhere.
 inline std::string check_output(Command command, Options options = {}) {
-    constexpr std::size_t most = 64 * 1024;
-    const std::string name = detail::name_of(command.argv());
-    options.out = piped;
-    std::string tail;
-    if (options.err.is(Output::Kind::inherit)) {
-        options.err = sink([&tail](std::string_view chunk) {
-            tail += chunk;
-            if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
-        });
-    }
-    Result result = run(std::move(command), std::move(options));
+    const std::string name = detail::name_of(command);
+    Result result = detail::run_for_output<Result>(std::move(command), std::move(options));
     if (result.ok()) return std::move(result.out);
-    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    detail::raise(ProcessFailed(name, std::move(result)));
+}
+
+/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
+/// last stage that did not; with per_stage, its `err` is that stage's.
+inline std::string check_output(Pipeline pipeline, Options options = {}) {
+    const std::vector<Command> stages = pipeline.stages();
+    PipelineResult result = detail::run_for_output<PipelineResult>(std::move(pipeline), std::move(options));
+    if (result.ok()) return std::move(result.out);
+    const std::size_t failed = result.failed_stage();
+    if (failed < result.statuses.size()) result.status = result.statuses[failed];
+    if (failed < result.errs.size()) result.err = result.errs[failed];
+    const std::string name = detail::name_of(failed < stages.size() ? stages[failed] : stages.back());
     detail::raise(ProcessFailed(name, std::move(result)));
 }
 

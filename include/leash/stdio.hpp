@@ -20,6 +20,9 @@ struct Inherit {};
 struct Piped {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
+/// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
+/// PipelineResult::errs, Captured::errs. A single command is a stage too.
+struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
@@ -27,6 +30,7 @@ inline constexpr Null null{};
 inline constexpr Inherit inherit{};
 inline constexpr Piped piped{};
 inline constexpr ToOut to_out{};
+inline constexpr PerStage per_stage{};
 inline constexpr Append append{};
 
 /// A file by its path: see file().
@@ -102,7 +106,7 @@ namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
 struct Stdio {
-    enum class Kind { null, inherit, piped, to_out, file, descriptor, bytes, sink };
+    enum class Kind { null, inherit, piped, to_out, per_stage, file, descriptor, bytes, sink };
 
     explicit Stdio(Kind k) : kind(k) {}
     explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
@@ -141,11 +145,12 @@ struct Output : detail::Stdio {
     Output(Sink to) : Stdio(std::move(to)) {}
 };
 
-/// Standard error: what Output takes, and to_out.
+/// Standard error: what Output takes, to_out and per_stage.
 struct ErrorOutput : Output {
     using Output::Output;
     ErrorOutput(Output to) : Output(std::move(to)) {}
     ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
+    ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
 };
 
 }  // namespace leash

@@ -1,6 +1,7 @@
 // leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
 #pragma once
 
+#include <initializer_list>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -20,6 +21,19 @@ struct Read {
     std::string data;
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+
+    explicit operator bool() const noexcept { return complete; }
+};
+
+/// What Reader::expect() found. True where one of the patterns came.
+struct Match {
+    std::size_t which = 0;   ///< the index of the pattern that came
+    std::string before;      ///< what stood before it; at the end of the stream: all the rest
+    std::string matched;     ///< the pattern itself, or what the function found
+    bool complete = false;   ///< it came
+    bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
     std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
 
@@ -60,6 +74,52 @@ class Reader {
         const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
         if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
         return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
+    }
+
+    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several the
+    /// one that comes first in the stream counts, and at the same place the one that is first in the list. What stands
+    /// behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
+        std::size_t which = 0, from = 0, longest = 0;
+        for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
+        Match match = expect_if(
+            [&](std::string_view waiting) {
+                std::size_t at = std::string_view::npos, index = 0;
+                std::string_view found;
+                for (const std::string_view pattern : patterns) {
+                    const std::size_t here = waiting.find(pattern, from);
+                    if (here < at) at = here, found = waiting.substr(here, pattern.size()), which = index;
+                    ++index;
+                }
+                // Next time only what is new, and a pattern that began at the end.
+                from = waiting.size() < longest ? 0 : waiting.size() - longest + 1;
+                return found;
+            },
+            timeout);
+        match.which = which;
+        return match;
+    }
+    Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
+
+    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part that
+    /// it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    template <class Function>
+    Match expect_if(Function find, Timeout timeout = {}) {
+        std::string_view found;
+        wait([&] { return (found = find(stream_->waiting())).data() != nullptr; }, detail::Deadline::after(timeout));
+        const std::string_view waiting = stream_->waiting();
+        Match match;
+        match.complete = found.data() != nullptr;
+        const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
+        match.matched = std::string(found);
+        Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
+                         !match.complete && is_open());
+        match.before = std::move(read.data);
+        if (match.complete) match.before.resize(before);
+        match.eof = !match.complete && !read.timed_out;
+        match.timed_out = read.timed_out;
+        match.error = read.error;
+        return match;
     }
 
     /// Reads to the end of the stream.

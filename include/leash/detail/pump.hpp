@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
@@ -47,7 +48,7 @@ struct Limit {
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
   public:
-    explicit Incoming(Shared<SinkFunction> sink) : sink_(std::move(sink)) {}
+    explicit Incoming(Shared<SinkFunction> sink = {}) : sink_(std::move(sink)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
@@ -130,16 +131,22 @@ class Incoming {
     /// Memory ran out before what was read could be kept: pull() has it at hand.
     bool has_unsaved() const noexcept { return unsaved_ > 0; }
 
-    /// Reads what is there, and keeps what the limit says. False where another thread is at it.
-    bool pull(Limit keep) {
+    enum class Pulled { nothing, something, busy };
+
+    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where another
+    /// thread is at it.
+    Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function) return false;
+        if (!stream || !function) return Pulled::busy;
+        if (!fd_.is_open()) return Pulled::nothing;
+        bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && fd_.is_open(); ++round) {
-            const std::size_t asked = size_;
-            if (read_once(keep) < asked) break;
+            const std::size_t asked = size_, count = read_once(keep);
+            something |= count > 0 || !fd_.is_open();
+            if (count < asked) break;
         }
-        return true;
+        return something ? Pulled::something : Pulled::nothing;
     }
 
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
@@ -317,6 +324,7 @@ class Pump : public Counted {
         : job(options.group, options.stragglers),
           out(options.out.function),
           err(options.err.function),
+          later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),
@@ -330,11 +338,29 @@ class Pump : public Counted {
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
     }
 
     os::Job job;
     Outgoing in;
     Incoming out, err;
+
+    std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
+    /// With per_stage, that stage's; otherwise that of all.
+    Incoming& err_of(std::size_t stage) noexcept {
+        return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
+    }
+    bool held() const noexcept {
+        bool any = out.held() || err.held();
+        for (const Incoming& stream : later_errs_) any |= stream.held();
+        return any;
+    }
+    void close_streams() noexcept {
+        in.close();
+        out.close();
+        err.close();
+        for (Incoming& stream : later_errs_) stream.close();
+    }
 
     /// It has ended, or has been given up: nothing more is to be waited for.
     bool is_over() noexcept {
@@ -359,7 +385,14 @@ class Pump : public Counted {
     }
 
     /// The leader has ended and every sink has had all its output.
-    bool is_complete() noexcept { return is_over() && !moves(out, false) && !moves(err, false); }
+    bool is_complete() noexcept { return is_over() && !any_moving({}); }
+
+    /// Every stream of output has come to its end.
+    bool is_drained() const noexcept {
+        Want all;
+        all.out = all.err = true;
+        return !any_moving(all);
+    }
 
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
@@ -376,8 +409,9 @@ class Pump : public Counted {
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
         for (;;) {
-            if (moves(out, want.out) && out.is_piped() && out.has_unsaved()) out.pull(want.keep);
-            if (moves(err, want.err) && err.is_piped() && err.has_unsaved()) err.pull(want.keep);
+            each_moving(want, [&](Incoming& stream) {
+                if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
+            });
             if (advance(want, start)) ends_it = true;
             if (done()) return unwinding.no_more(), true;
             if (last && !ends_it) return unwinding.no_more(), false;
@@ -385,14 +419,13 @@ class Pump : public Counted {
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            const int in_index = want.in && !in.is_idle() ? set.writable(in.handle()) : -1;
-            const int out_index = !crowded && moves(out, want.out) ? set.readable(out.handle()) : -1;
-            const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
-            const std::size_t running = job.running();
             bool blind = crowded || unclear;  // something may happen that no handle tells
+            if (want.in && !in.is_idle()) set.writable(in.handle());
+            if (!crowded) each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+            const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
+            if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind) {
                     job.wait_for_exit();  // nothing else can happen: that costs no handle
@@ -406,12 +439,16 @@ class Pump : public Counted {
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
+            bool moved = want.in && !in.is_idle() && set.may_be_ready(in.handle());
+            if (moved) in.push();
             crowded = false;
-            bool moved = set.ready(in_index) || set.ready(out_index) || set.ready(err_index);
-            if (set.ready(in_index)) in.push();
-            if (set.ready(out_index)) crowded |= !out.pull(want.keep);
-            if (set.ready(err_index)) crowded |= !err.pull(want.keep);
-            if (set.ready(out_index) || set.ready(err_index)) note_output();
+            each_moving(want, [&](Incoming& stream) {
+                if (!set.may_be_ready(stream.handle())) return;
+                const Incoming::Pulled pulled = stream.pull(want.keep);
+                if (pulled == Incoming::Pulled::busy) crowded = true;
+                if (pulled == Incoming::Pulled::something) note_output();
+                moved = true;
+            });
             unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
@@ -482,6 +519,19 @@ class Pump : public Counted {
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink());
     }
+    template <class Function>
+    void each_moving(const Want& want, Function function) {
+        if (moves(out, want.out)) function(out);
+        if (moves(err, want.err)) function(err);
+        for (Incoming& stream : later_errs_) {
+            if (moves(stream, want.err)) function(stream);
+        }
+    }
+    bool any_moving(const Want& want) const noexcept {
+        bool any = moves(out, want.out) || moves(err, want.err);
+        for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
+        return any;
+    }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
     bool advance(const Want& want, Deadline start) {
@@ -514,8 +564,7 @@ class Pump : public Counted {
         }
         if (drained) {
             if (want.in) in.close();
-            if (moves(out, want.out)) out.expire(want.keep);
-            if (moves(err, want.err)) err.expire(want.keep);
+            each_moving(want, [&](Incoming& stream) { stream.expire(want.keep); });
         }
         return begun;
     }
@@ -545,7 +594,7 @@ class Pump : public Counted {
 
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
     Deadline idle_end(const Want& want, Deadline start) const {
-        if (idle_timeout_.is_none() || (!moves(out, want.out) && !moves(err, want.err))) return {};
+        if (idle_timeout_.is_none() || !any_moving(want)) return {};
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
@@ -585,6 +634,8 @@ class Pump : public Counted {
         killed_at_ = Deadline::now();
         phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
     }
+
+    std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
     const Deadline deadline_;
     const Timeout idle_timeout_, grace_, drain_;

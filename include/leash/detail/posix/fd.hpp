@@ -188,9 +188,9 @@ class WaitSet {
   public:
     void clear() noexcept { count_ = 0; }
 
-    /// A handle to be waited for; the index is for ready(), -1 where it is not open. That is never ready.
-    int readable(int fd) noexcept { return add(fd, POLLIN); }
-    int writable(int fd) noexcept { return add(fd, POLLOUT); }
+    /// A handle to be waited for; false where it is not open, or there is no room for it.
+    bool readable(int fd) noexcept { return add(fd, POLLIN); }
+    bool writable(int fd) noexcept { return add(fd, POLLOUT); }
     bool empty() const noexcept { return count_ == 0; }
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
@@ -205,20 +205,27 @@ class WaitSet {
 
     bool any_ready() const noexcept {
         for (int i = 0; i < count_; ++i) {
-            if (ready(i)) return true;
+            if (fds_[i].revents != 0) return true;
         }
         return false;
     }
-    bool ready(int index) const noexcept { return index >= 0 && fds_[index].revents != 0; }
+    /// It is ready, or nobody has asked.
+    bool may_be_ready(int fd) const noexcept {
+        for (int i = 0; i < count_; ++i) {
+            if (fds_[i].fd == fd) return fds_[i].revents != 0;
+        }
+        return true;
+    }
 
   private:
     static constexpr int capacity = 32;
-    int add(int fd, short events) noexcept {
-        if (fd < 0 || count_ == capacity) return -1;
+    bool add(int fd, short events) noexcept {
+        if (fd < 0 || count_ == capacity) return false;
         fds_[count_].fd = fd;
         fds_[count_].events = events;
         fds_[count_].revents = 0;
-        return count_++;
+        ++count_;
+        return true;
     }
     pollfd fds_[capacity];
     int count_ = 0;

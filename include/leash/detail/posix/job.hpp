@@ -92,7 +92,7 @@ class Job {
         Lock lock(mutex_);
         bool all = count_running() > 0;
         for (Process& process : processes_) {
-            if (!process.seen) all &= set.readable(open_watch(process)) >= 0;
+            if (!process.seen) all &= set.readable(open_watch(process));
         }
         return all;
     }

@@ -67,6 +67,7 @@ namespace LEASH_NAMESPACE::detail::os {
 struct Started {
     std::vector<Pid> pids;
     Fd in, out, err;
+    std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
 };
 
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
@@ -230,12 +231,22 @@ class Sources {
                               "use Options::interactive(), or in = null");
         if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
         if (plan.err.is(Stdio::Kind::to_out)) return {};
-        return open_output(plan.err, 2, started.err);
+        if (auto opened = open_output(plan.err, 2, started.err); !opened) return opened;
+        if (!plan.err.is(Stdio::Kind::per_stage)) return {};
+        for (std::size_t stage = 1; stage < plan.stages.size(); ++stage) {
+            auto ends = make_output_pipe("err");
+            if (!ends) return ends.error();
+            started.later_errs.push_back(std::move(ends->read));
+            later_errs_.push_back(std::move(ends->write));
+        }
+        return {};
     }
 
     int in() const noexcept { return numbers_[0]; }
     int out() const noexcept { return numbers_[1]; }
-    int err() const noexcept { return numbers_[2]; }
+    int err(std::size_t stage) const noexcept {
+        return stage == 0 || later_errs_.empty() ? numbers_[2] : later_errs_[stage - 1].get();
+    }
 
   private:
     Expected<void> hold(Expected<Fd> opened, int stream) {
@@ -245,19 +256,21 @@ class Sources {
         return {};
     }
 
-    /// The child's end is held, ours is given away.
-    Expected<void> hold_pipe(int stream, const char* name, Fd& ours) {
+    static Expected<PipeEnds> make_output_pipe(const char* name) {
         auto ends = make_pipe(name);
-        if (!ends) return ends.error();
-        const bool writes = stream == 0;
-        ours = std::move(writes ? ends->write : ends->read);
-        if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, name);
-        return hold(std::move(writes ? ends->read : ends->write), stream);
+        if (ends && !make_nonblocking(ends->read)) return make_error(errno, Step::redirect, name);
+        return ends;
     }
 
     Expected<void> open_input(const Input& in, Fd& ours) {
         switch (in.kind) {
-            case Stdio::Kind::piped: return hold_pipe(0, "in", ours);
+            case Stdio::Kind::piped: {
+                auto ends = make_pipe("in");
+                if (!ends) return ends.error();
+                ours = std::move(ends->write);
+                if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, "in");
+                return hold(std::move(ends->read), 0);
+            }
             case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
             case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
             default: return open_common(in, 0, O_RDONLY, "in");
@@ -268,7 +281,13 @@ class Sources {
         const char* const name = stream == 1 ? "out" : "err";
         switch (out.kind) {
             case Stdio::Kind::piped:
-            case Stdio::Kind::sink: return hold_pipe(stream, name, ours);
+            case Stdio::Kind::per_stage:
+            case Stdio::Kind::sink: {
+                auto ends = make_output_pipe(name);
+                if (!ends) return ends.error();
+                ours = std::move(ends->read);
+                return hold(std::move(ends->write), stream);
+            }
             case Stdio::Kind::file:
                 return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
             default: return open_common(out, stream, O_WRONLY, name);
@@ -291,6 +310,7 @@ class Sources {
 
     int numbers_[3] = {0, 1, 2};
     Fd held_[3];  // ours until the child has its duplicates
+    std::vector<Fd> later_errs_;
 };
 
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
@@ -415,7 +435,8 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             const int in = first ? sources.in() : previous.get();
             const int out = last ? sources.out() : next.write.get();
             Wiring wiring;
-            auto wired = wiring.connect(in, out, plan.err.is(Stdio::Kind::to_out) ? out : sources.err(), plan.pass_fds);
+            const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
+            auto wired = wiring.connect(in, out, err, plan.pass_fds);
             if (!wired) return wired.error();
             return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front());
         };
