@@ -114,7 +114,20 @@ enum class Group {
     /// its descendants are nobody's: no promise about what stays behind.
     inherited,
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
-    session
+    session,
+    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
+    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets SIGTSTP, so
+    /// that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is seen at once
+    /// where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal, or is in
+    /// its background, it is `own`. Meanwhile no other thread of the host should read the terminal (SIGTTIN).
+    foreground
+};
+
+/// A pseudo-terminal's settings: see `tty`.
+struct Terminal {
+    unsigned short rows = 24;
+    unsigned short columns = 80;
+    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What becomes of what the group still runs when its leader has ended.
@@ -139,10 +152,10 @@ struct PassFd {
 /// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`; the order of
 /// the fields is fixed, later ones go to the end. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
-    /// null (default), inherit, piped, bytes(…), file(…), fd(…).
+    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, file(…), fd(…), sink(…).
+    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
     Output out = inherit;
 
     /// inherit (default), what `out` takes, to_out, or per_stage.
@@ -197,12 +210,15 @@ struct Options {
     /// as after `timeout`, and the result says timed_out and idle.
     Timeout idle_timeout = Timeout::none();
 
-    /// For a tool that talks to the person at the terminal: all three streams and the group inherited, so that it
-    /// may read the terminal, and Ctrl-C reaches it.
+    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    Terminal terminal = {};
+
+    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
+    /// and Group::foreground.
     static Options interactive() {
         Options options;
         options.in = inherit;
-        options.group = Group::inherited;
+        options.group = Group::foreground;
         return options;
     }
 };

@@ -160,6 +160,14 @@ class Popen {
         return wait();
     }
 
+    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
+    /// none, or the terminal has come to its end.
+    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
+        const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
+        if (error == 0) return {};
+        return detail::make_error(error, Step::stream, "tty", error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+    }
+
     // ---- everything at once
 
     /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the

@@ -18,6 +18,12 @@ struct Null {};
 struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
+/// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
+/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written
+/// as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a
+/// terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent
+/// when `in` is closed. Its size and its echo are Options::terminal. A pipeline cannot have one.
+struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
 /// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
@@ -29,6 +35,7 @@ struct Append {};
 inline constexpr Null null{};
 inline constexpr Inherit inherit{};
 inline constexpr Piped piped{};
+inline constexpr Tty tty{};
 inline constexpr ToOut to_out{};
 inline constexpr PerStage per_stage{};
 inline constexpr Append append{};
@@ -106,7 +113,7 @@ namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
 struct Stdio {
-    enum class Kind { null, inherit, piped, to_out, per_stage, file, descriptor, bytes, sink };
+    enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
     explicit Stdio(Kind k) : kind(k) {}
     explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
@@ -125,21 +132,23 @@ struct Stdio {
 
 }  // namespace detail
 
-/// Standard input: null, inherit, piped, bytes(…), file(…) or fd(…). Nothing else compiles.
+/// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
 struct Input : detail::Stdio {
     Input(Null) : Stdio(Kind::null) {}
     Input(Inherit) : Stdio(Kind::inherit) {}
     Input(Piped) : Stdio(Kind::piped) {}
+    Input(Tty) : Stdio(Kind::tty) {}
     Input(File from) : Stdio(std::move(from)) {}
     Input(Descriptor from) : Stdio(from) {}
     Input(Bytes from) : Stdio(std::move(from)) {}
 };
 
-/// Standard output: null, inherit, piped, file(…), fd(…) or sink(…).
+/// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 struct Output : detail::Stdio {
     Output(Null) : Stdio(Kind::null) {}
     Output(Inherit) : Stdio(Kind::inherit) {}
     Output(Piped) : Stdio(Kind::piped) {}
+    Output(Tty) : Stdio(Kind::tty) {}
     Output(File to) : Stdio(std::move(to)) {}
     Output(Descriptor to) : Stdio(to) {}
     Output(Sink to) : Stdio(std::move(to)) {}

@@ -282,8 +282,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child.
-    void close() noexcept { pump_->in.close(); }
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays.)
+    void close() noexcept { pump_->in.finish_now(); }
 
   private:
     friend class Popen;

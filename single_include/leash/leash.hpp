@@ -867,15 +867,26 @@ struct Null {};
 struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
+/// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
+/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written
+/// as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a
+/// terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent
+/// when `in` is closed. Its size and its echo are Options::terminal. A pipeline cannot have one.
+struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
+/// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
+/// PipelineResult::errs, Captured::errs. A single command is a stage too.
+struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
 inline constexpr Null null{};
 inline constexpr Inherit inherit{};
 inline constexpr Piped piped{};
+inline constexpr Tty tty{};
 inline constexpr ToOut to_out{};
+inline constexpr PerStage per_stage{};
 inline constexpr Append append{};
 
 /// A file by its path: see file().
@@ -951,7 +962,7 @@ namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
 struct Stdio {
-    enum class Kind { null, inherit, piped, to_out, file, descriptor, bytes, sink };
+    enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
     explicit Stdio(Kind k) : kind(k) {}
     explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
@@ -970,31 +981,34 @@ struct Stdio {
 
 }  // namespace detail
 
-/// Standard input: null, inherit, piped, bytes(…), file(…) or fd(…). Nothing else compiles.
+/// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
 struct Input : detail::Stdio {
     Input(Null) : Stdio(Kind::null) {}
     Input(Inherit) : Stdio(Kind::inherit) {}
     Input(Piped) : Stdio(Kind::piped) {}
+    Input(Tty) : Stdio(Kind::tty) {}
     Input(File from) : Stdio(std::move(from)) {}
     Input(Descriptor from) : Stdio(from) {}
     Input(Bytes from) : Stdio(std::move(from)) {}
 };
 
-/// Standard output: null, inherit, piped, file(…), fd(…) or sink(…).
+/// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 struct Output : detail::Stdio {
     Output(Null) : Stdio(Kind::null) {}
     Output(Inherit) : Stdio(Kind::inherit) {}
     Output(Piped) : Stdio(Kind::piped) {}
+    Output(Tty) : Stdio(Kind::tty) {}
     Output(File to) : Stdio(std::move(to)) {}
     Output(Descriptor to) : Stdio(to) {}
     Output(Sink to) : Stdio(std::move(to)) {}
 };
 
-/// Standard error: what Output takes, and to_out.
+/// Standard error: what Output takes, to_out and per_stage.
 struct ErrorOutput : Output {
     using Output::Output;
     ErrorOutput(Output to) : Output(std::move(to)) {}
     ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
+    ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
 };
 
 }  // namespace leash
@@ -1024,6 +1038,7 @@ struct ErrorOutput : Output {
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1068,6 +1083,27 @@ inline int fail(int error) noexcept {
     errno = error;
     return -1;
 }
+
+/// While it lives, this thread is not stopped for using a terminal from the background.
+class NoStop {
+  public:
+    NoStop() noexcept {
+        sigset_t output;
+        sigemptyset(&output);
+        sigaddset(&output, SIGTTOU);
+        ::pthread_sigmask(SIG_BLOCK, &output, &before_);
+    }
+    NoStop(const NoStop&) = delete;
+    NoStop& operator=(const NoStop&) = delete;
+    ~NoStop() {
+        const int error = errno;
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = error;
+    }
+
+  private:
+    sigset_t before_{};
+};
 
 // ---- descriptors
 
@@ -1191,6 +1227,63 @@ inline pid_t tcgetpgrp(int fd) noexcept {
     return ::tcgetpgrp(fd);
 }
 
+/// Makes a group the foreground group of a terminal. Its own foreground is nothing that the host should be stopped for
+/// (SIGTTOU goes to a background process that does this): the signal is blocked meanwhile, which POSIX lets pass.
+inline int tcsetpgrp(int fd, pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("tcsetpgrp")) return fail(e);
+    const NoStop guard;
+    return ::tcsetpgrp(fd, group);
+}
+
+inline pid_t getpgrp() noexcept { return ::getpgrp(); }
+
+/// A terminal's modes.
+inline int tcgetattr(int fd, termios* modes) noexcept {
+    if (const int e = LEASH_FAULT("tcgetattr")) return fail(e);
+    return ::tcgetattr(fd, modes);
+}
+inline int tcsetattr(int fd, const termios* modes) noexcept {
+    if (const int e = LEASH_FAULT("tcsetattr")) return fail(e);
+    const NoStop guard;
+    return ::tcsetattr(fd, TCSANOW, modes);
+}
+
+/// The size of a terminal; its foreground group gets SIGWINCH where that changes it.
+inline int set_window(int fd, unsigned short rows, unsigned short columns) noexcept {
+    if (const int e = LEASH_FAULT("set_window")) return fail(e);
+    winsize size{};
+    size.ws_row = rows;
+    size.ws_col = columns;
+    return ::ioctl(fd, TIOCSWINSZ, &size);
+}
+
+/// The host's side of a new pseudo-terminal, close-on-exec. It does not become the host's controlling one.
+inline int open_terminal() noexcept {
+    if (const int e = LEASH_FAULT("open_terminal")) return fail(e);
+#if defined(__linux__) || defined(__FreeBSD__)
+    return ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+#else
+    const int fd = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+#endif
+}
+
+/// Lets its other side be opened, and says by which path.
+inline int unlock_terminal(int fd, char* path, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("unlock_terminal")) return fail(e);
+    if (::grantpt(fd) != 0 || ::unlockpt(fd) != 0) return -1;
+#if defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__)
+    const int error = ::ptsname_r(fd, path, size);
+    return error == 0 ? 0 : fail(error > 0 ? error : errno);
+#else
+    const char* const name = ::ptsname(fd);  // not safe among threads, and the only one there
+    if (name == nullptr) return -1;
+    std::snprintf(path, size, "%s", name);
+    return 0;
+#endif
+}
+
 /// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
 inline int descriptor_limit() noexcept {
     rlimit limit{};
@@ -1222,6 +1315,11 @@ inline int spawn_actions_dup2(posix_spawn_file_actions_t* actions, int from, int
 inline int spawn_actions_close(posix_spawn_file_actions_t* actions, int fd) noexcept {
     if (const int e = LEASH_FAULT("spawn_actions_close")) return e;
     return ::posix_spawn_file_actions_addclose(actions, fd);
+}
+
+inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const char* path, int flags) {
+    if (const int e = LEASH_FAULT("spawn_actions_open")) return e;
+    return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
 }
 
 inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
@@ -1293,6 +1391,22 @@ inline pid_t getpgid(pid_t pid) noexcept {
 inline int kill(pid_t pid, int signal) noexcept {
     if (const int e = LEASH_FAULT("kill")) return fail(e);
     return ::kill(pid, signal);
+}
+
+/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once where
+/// it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to this thread, so
+/// that it is here, and not some time later, that it stops. It waits until both are sent: whichever stops the host, the
+/// other is forgotten when it continues.
+inline void stop_own_group(int signal) noexcept {
+    if (LEASH_FAULT("stop_own_group") != 0) return;
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, signal);
+    ::pthread_sigmask(SIG_BLOCK, &stop, &before);
+    ::raise(signal);
+    ::kill(0, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 /// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
@@ -1615,9 +1729,9 @@ class WaitSet {
   public:
     void clear() noexcept { count_ = 0; }
 
-    /// A handle to be waited for; the index is for ready(), -1 where it is not open. That is never ready.
-    int readable(int fd) noexcept { return add(fd, POLLIN); }
-    int writable(int fd) noexcept { return add(fd, POLLOUT); }
+    /// A handle to be waited for; false where it is not open, or there is no room for it.
+    bool readable(int fd) noexcept { return add(fd, POLLIN); }
+    bool writable(int fd) noexcept { return add(fd, POLLOUT); }
     bool empty() const noexcept { return count_ == 0; }
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
@@ -1632,20 +1746,27 @@ class WaitSet {
 
     bool any_ready() const noexcept {
         for (int i = 0; i < count_; ++i) {
-            if (ready(i)) return true;
+            if (fds_[i].revents != 0) return true;
         }
         return false;
     }
-    bool ready(int index) const noexcept { return index >= 0 && fds_[index].revents != 0; }
+    /// It is ready, or nobody has asked.
+    bool may_be_ready(int fd) const noexcept {
+        for (int i = 0; i < count_; ++i) {
+            if (fds_[i].fd == fd) return fds_[i].revents != 0;
+        }
+        return true;
+    }
 
   private:
     static constexpr int capacity = 32;
-    int add(int fd, short events) noexcept {
-        if (fd < 0 || count_ == capacity) return -1;
+    bool add(int fd, short events) noexcept {
+        if (fd < 0 || count_ == capacity) return false;
         fds_[count_].fd = fd;
         fds_[count_].events = events;
         fds_[count_].revents = 0;
-        return count_++;
+        ++count_;
+        return true;
     }
     pollfd fds_[capacity];
     int count_ = 0;
@@ -1863,7 +1984,20 @@ enum class Group {
     /// its descendants are nobody's: no promise about what stays behind.
     inherited,
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
-    session
+    session,
+    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
+    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets SIGTSTP, so
+    /// that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is seen at once
+    /// where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal, or is in
+    /// its background, it is `own`. Meanwhile no other thread of the host should read the terminal (SIGTTIN).
+    foreground
+};
+
+/// A pseudo-terminal's settings: see `tty`.
+struct Terminal {
+    unsigned short rows = 24;
+    unsigned short columns = 80;
+    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What becomes of what the group still runs when its leader has ended.
@@ -1888,13 +2022,13 @@ struct PassFd {
 /// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`; the order of
 /// the fields is fixed, later ones go to the end. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
-    /// null (default), inherit, piped, bytes(…), file(…), fd(…).
+    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, file(…), fd(…), sink(…).
+    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
     Output out = inherit;
 
-    /// inherit (default), what `out` takes, or to_out.
+    /// inherit (default), what `out` takes, to_out, or per_stage.
     ErrorOutput err = inherit;
 
     /// The directory to start in; empty: the host's. It counts for the child only: neither the program's nor a
@@ -1946,12 +2080,15 @@ struct Options {
     /// as after `timeout`, and the result says timed_out and idle.
     Timeout idle_timeout = Timeout::none();
 
-    /// For a tool that talks to the person at the terminal: all three streams and the group inherited, so that it
-    /// may read the terminal, and Ctrl-C reaches it.
+    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    Terminal terminal = {};
+
+    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
+    /// and Group::foreground.
     static Options interactive() {
         Options options;
         options.in = inherit;
-        options.group = Group::inherited;
+        options.group = Group::foreground;
         return options;
     }
 };
@@ -2033,6 +2170,87 @@ inline bool any_alive(Pid group) noexcept {
     return true;
 #endif
 }
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+// =====================================================================================================================
+// leash/detail/posix/foreground.hpp - the terminal that controls the host, lent to a job and taken back.
+
+#include <utility>
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// What a shell does for a job in the foreground (POSIX.1-2017, 11.1.2 and tcsetpgrp): the job's group becomes the
+/// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the host's
+/// group is that again, and the terminal's modes are as they were before. Whoever is in the background himself lends
+/// nothing.
+class Foreground {
+  public:
+    Foreground() = default;
+    Foreground(Foreground&& other) noexcept { *this = std::move(other); }
+    Foreground& operator=(Foreground&& other) noexcept {
+        terminal_ = std::move(other.terminal_);
+        host_ = other.host_;
+        lent_ = std::exchange(other.lent_, false);
+        host_modes_ = other.host_modes_;
+        job_modes_ = other.job_modes_;
+        return *this;
+    }
+    ~Foreground() { take_back(true); }
+
+    /// Looks whether there is a terminal; without one nothing here does anything.
+    void open() noexcept {
+        terminal_ = Fd(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+        if (terminal_.is_open() && !move_above_standard(terminal_)) terminal_.close();
+        host_ = sys::getpgrp();
+    }
+    bool is_open() const noexcept { return terminal_.is_open(); }
+    int handle() const noexcept { return terminal_.get(); }
+
+    bool is_mine() const noexcept { return is_open() && sys::tcgetpgrp(terminal_.get()) == host_; }
+    bool is_lent() const noexcept { return lent_; }
+
+    /// Before a child is started that takes it: from now on it is to be taken back.
+    void prepare() noexcept {
+        host_modes_.read(terminal_);
+        lent_ = true;
+    }
+
+    void lend(Pid group) noexcept {
+        prepare();
+        job_modes_.restore(terminal_);
+        sys::tcsetpgrp(terminal_.get(), group);
+    }
+
+    /// `restoring` the modes that the host had: not where the job ended by itself, since it may be one that is there to
+    /// change them (stty, reset).
+    void take_back(bool restoring) noexcept {
+        if (!std::exchange(lent_, false)) return;
+        sys::tcsetpgrp(terminal_.get(), host_);
+        if (!restoring) return;
+        job_modes_.read(terminal_);
+        host_modes_.restore(terminal_);
+    }
+
+  private:
+    struct Modes {
+        termios modes{};
+        bool known = false;
+        void read(const Fd& terminal) noexcept { known = sys::tcgetattr(terminal.get(), &modes) == 0; }
+        void restore(const Fd& terminal) const noexcept {
+            if (known) sys::tcsetattr(terminal.get(), &modes);
+        }
+    };
+
+    Fd terminal_;
+    Pid host_ = -1;
+    bool lent_ = false;
+    Modes host_modes_, job_modes_;
+};
 
 }  // namespace leash::detail::os
 
@@ -2125,7 +2343,7 @@ class Job {
         Lock lock(mutex_);
         bool all = count_running() > 0;
         for (Process& process : processes_) {
-            if (!process.seen) all &= set.readable(open_watch(process)) >= 0;
+            if (!process.seen) all &= set.readable(open_watch(process));
         }
         return all;
     }
@@ -2149,8 +2367,8 @@ class Job {
         return over_ = true;
     }
 
-    /// Waits until one of them has ended, at no cost; finish() comes next.
-    void wait_for_exit() noexcept {
+    /// Waits until one of them has ended, or stopped, at no cost; finish() and take_stop() come next.
+    void wait_for_exit(bool or_stop) noexcept {
         Pid pid = -1;
         int exit = -1;
         {
@@ -2164,7 +2382,21 @@ class Job {
         if (pid <= 0) return;
         // Without the lock: others may look, signal and finish meanwhile.
         siginfo_t info{};
-        while (sys::waitid(pid, exit, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
+        const int states = WEXITED | WNOWAIT | (or_stop ? WSTOPPED : 0);
+        while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
+    }
+
+    /// The signal that has stopped one of them, told once for each stop; 0 where none is.
+    int take_stop() noexcept {
+        Lock lock(mutex_);
+        int signal = 0;
+        for (const Process& process : processes_) {
+            siginfo_t info{};
+            if (process.seen || owner_ != sys::getpid()) continue;
+            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0)
+                signal = info.si_status;
+        }
+        return signal;
     }
 
     /// A signal to the group, or to the processes alone where the group is the host's. 0, or the errno; ESRCH once
@@ -2517,6 +2749,7 @@ struct Plan {
     Output out = inherit;
     ErrorOutput err = inherit;
     std::vector<PassFd> pass_fds;
+    Terminal terminal;
     Deadline deadline;  // for the start itself
 };
 
@@ -2582,6 +2815,22 @@ inline Expected<void> check_streams(const Options& options) {
     return {};
 }
 
+inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
+    return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
+}
+
+inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
+    if (!has_terminal(options.in, options.out, options.err)) return {};
+    if (is_pipeline)
+        return make_error(std::errc::invalid_argument, Step::options, "tty", "not for a pipeline: shell(\"a | b\") can have one");
+    if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
+        return make_error(std::errc::invalid_argument, Step::options, "in",
+                          "a terminal that nobody reads: say tty for `out` or `err` too");
+    if (options.group == Group::inherited || options.group == Group::foreground)
+        return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+    return {};
+}
+
 inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     for (std::size_t i = 0; i < passes.size(); ++i) {
         const std::string subject =
@@ -2627,6 +2876,7 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
     if (!options.cwd.empty()) {
         if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
     }
+    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked.error();
     if (commands.size() > 1) {
         if (!options.executable.empty())
             return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
@@ -2649,7 +2899,8 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 
     if (!options.env.is_inherited() || !options.env.changes().empty()) plan.environment = options.env.build();
     plan.cwd = std::move(options.cwd);
-    plan.group = options.group;
+    plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
+    plan.terminal = options.terminal;
     plan.in = std::move(options.in);
     plan.out = std::move(options.out);
     plan.err = std::move(options.err);
@@ -2658,6 +2909,54 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 }
 
 }  // namespace leash::detail
+
+// =====================================================================================================================
+// leash/detail/posix/terminal.hpp - a pseudo-terminal for the child.
+
+#include <string>
+#include <utility>
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// Both sides of a terminal. The child opens its own by the path, after it has made a session: on Linux, illumos and
+/// macOS the first terminal that a session's leader opens becomes its controlling one.
+struct PseudoTerminal {
+    Fd ours;
+    Fd theirs;  // held until the child has opened it: a terminal that nobody has open is at its end
+    std::string path;
+};
+
+inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
+    PseudoTerminal made;
+    made.ours = Fd(sys::open_terminal());
+    char path[128];
+    if (!made.ours.is_open() || !move_above_standard(made.ours) || !make_nonblocking(made.ours) ||
+        sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
+        return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
+    made.path = path;
+    made.theirs = Fd(sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    termios modes{};
+    if (!made.theirs.is_open() || !move_above_standard(made.theirs) || sys::tcgetattr(made.theirs.get(), &modes) != 0)
+        return last_error(Step::redirect, concat({"tty: ", path}));
+    if (!settings.echo) modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
+        sys::set_window(made.theirs.get(), settings.rows, settings.columns) != 0)
+        return last_error(Step::redirect, concat({"tty: ", path}));
+    return made;
+}
+
+/// The character that means end of file to the one who reads the terminal by lines.
+inline char end_of_file_character(const Fd& terminal) noexcept {
+    constexpr char control_d = 4;
+    termios modes{};
+    return sys::tcgetattr(terminal.get(), &modes) == 0 ? static_cast<char>(modes.c_cc[VEOF]) : control_d;
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
 
 // =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> a running process: posix_spawn, its file actions and its attributes.
@@ -2673,6 +2972,8 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 //   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
 //   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
 //   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives it
+//                    just afterwards, and continues a child that was quicker.
 // LEASH_FORCE_ENUMERATED_CLOSE and LEASH_FORCE_NO_CHDIR choose the poorer way: for tests.
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34)
@@ -2680,6 +2981,9 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 #endif
 #if __GLIBC_PREREQ(2, 29)
 #define LEASH_CHDIR 1
+#endif
+#if __GLIBC_PREREQ(2, 35)
+#define LEASH_TCSETPGRP 1
 #endif
 #elif defined(__FreeBSD__)
 #if __FreeBSD_version >= 1301000
@@ -2700,6 +3004,9 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 #undef LEASH_CHDIR
 #define LEASH_CHDIR 0
 #endif
+#if !defined(LEASH_TCSETPGRP)
+#define LEASH_TCSETPGRP 0
+#endif
 #if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
 #define LEASH_CLOEXEC_DEFAULT 1
 #else
@@ -2719,6 +3026,10 @@ namespace LEASH_NAMESPACE::detail::os {
 struct Started {
     std::vector<Pid> pids;
     Fd in, out, err;
+    std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
+    bool has_terminal = false;   // they are a terminal's
+    Foreground foreground;
+    static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
 
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
@@ -2736,6 +3047,17 @@ class FileActions {
     }
     void close(int fd) {
         if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
+    }
+    void open_terminal(const std::string& path, int to) {
+        if (error_ == 0) error_ = sys::spawn_actions_open(&actions_, to, path.c_str(), O_RDWR);
+    }
+    /// Takes the terminal for the group of the child.
+    void take_foreground(int terminal) {
+#if LEASH_TCSETPGRP
+        if (error_ == 0) error_ = ::posix_spawn_file_actions_addtcsetpgrp_np(&actions_, terminal);
+#else
+        static_cast<void>(terminal);
+#endif
     }
     void chdir(const std::string& path) {
 #if LEASH_CHDIR
@@ -2841,7 +3163,7 @@ class Attributes {
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (group == Group::own) flags |= POSIX_SPAWN_SETPGROUP;
+        if (group == Group::own || group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, leader);
 #if LEASH_SETSID
         if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
@@ -2874,6 +3196,12 @@ class Sources {
   public:
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
+        if (has_terminal(plan.in, plan.out, plan.err)) {
+            auto made = make_terminal(plan.terminal);
+            if (!made) return made.error();
+            terminal_ = *std::move(made);
+            started.has_terminal = true;
+        }
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
         const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
         if (may_be_terminal && plan.group == Group::own && is_controlling_terminal(in()))
@@ -2882,12 +3210,26 @@ class Sources {
                               "use Options::interactive(), or in = null");
         if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
         if (plan.err.is(Stdio::Kind::to_out)) return {};
-        return open_output(plan.err, 2, started.err);
+        if (auto opened = open_output(plan.err, 2, started.err); !opened) return opened;
+        if (!plan.err.is(Stdio::Kind::per_stage)) return {};
+        for (std::size_t stage = 1; stage < plan.stages.size(); ++stage) {
+            auto ends = make_output_pipe("err");
+            if (!ends) return ends.error();
+            started.later_errs.push_back(std::move(ends->read));
+            later_errs_.push_back(std::move(ends->write));
+        }
+        return {};
     }
+
+    /// Of the terminal to open, where a number is that of `terminal`.
+    const std::string& terminal_path() const noexcept { return terminal_.path; }
+    static constexpr int terminal = -1;
 
     int in() const noexcept { return numbers_[0]; }
     int out() const noexcept { return numbers_[1]; }
-    int err() const noexcept { return numbers_[2]; }
+    int err(std::size_t stage) const noexcept {
+        return stage == 0 || later_errs_.empty() ? numbers_[2] : later_errs_[stage - 1].get();
+    }
 
   private:
     Expected<void> hold(Expected<Fd> opened, int stream) {
@@ -2897,19 +3239,26 @@ class Sources {
         return {};
     }
 
-    /// The child's end is held, ours is given away.
-    Expected<void> hold_pipe(int stream, const char* name, Fd& ours) {
+    static Expected<PipeEnds> make_output_pipe(const char* name) {
         auto ends = make_pipe(name);
-        if (!ends) return ends.error();
-        const bool writes = stream == 0;
-        ours = std::move(writes ? ends->write : ends->read);
-        if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, name);
-        return hold(std::move(writes ? ends->read : ends->write), stream);
+        if (ends && !make_nonblocking(ends->read)) return make_error(errno, Step::redirect, name);
+        return ends;
     }
 
     Expected<void> open_input(const Input& in, Fd& ours) {
         switch (in.kind) {
-            case Stdio::Kind::piped: return hold_pipe(0, "in", ours);
+            case Stdio::Kind::piped: {
+                auto ends = make_pipe("in");
+                if (!ends) return ends.error();
+                ours = std::move(ends->write);
+                if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, "in");
+                return hold(std::move(ends->read), 0);
+            }
+            case Stdio::Kind::tty:
+                ours = Fd(duplicate_above(terminal_.ours.get(), 3));
+                if (!ours.is_open()) return make_error(errno, Step::redirect, "in");
+                numbers_[0] = terminal;
+                return {};
             case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
             case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
             default: return open_common(in, 0, O_RDONLY, "in");
@@ -2920,7 +3269,17 @@ class Sources {
         const char* const name = stream == 1 ? "out" : "err";
         switch (out.kind) {
             case Stdio::Kind::piped:
-            case Stdio::Kind::sink: return hold_pipe(stream, name, ours);
+            case Stdio::Kind::per_stage:
+            case Stdio::Kind::sink: {
+                auto ends = make_output_pipe(name);
+                if (!ends) return ends.error();
+                ours = std::move(ends->read);
+                return hold(std::move(ends->write), stream);
+            }
+            case Stdio::Kind::tty:
+                if (terminal_.ours.is_open()) ours = std::move(terminal_.ours);  // one stream reads it
+                numbers_[stream] = terminal;
+                return {};
             case Stdio::Kind::file:
                 return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
             default: return open_common(out, stream, O_WRONLY, name);
@@ -2943,13 +3302,16 @@ class Sources {
 
     int numbers_[3] = {0, 1, 2};
     Fd held_[3];  // ours until the child has its duplicates
+    std::vector<Fd> later_errs_;
+    PseudoTerminal terminal_;
 };
 
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
+    Expected<void> connect(int in, int out, int err, const std::string& terminal_path, const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
+        terminal_path_ = &terminal_path;
         for (const PassFd& pass : passes) {
             sources_.push_back(pass.ours);
             targets_.push_back(pass.theirs);
@@ -2958,9 +3320,17 @@ class Wiring {
     }
 
     void describe(FileActions& actions) const {
+        int terminal = -1;
         for (std::size_t i = 0; i < targets_.size(); ++i) {
-            if (sources_[i] == targets_[i]) actions.inherit(targets_[i]);
-            else actions.duplicate(sources_[i], targets_[i]);
+            if (sources_[i] == Sources::terminal) {
+                if (terminal < 0) actions.open_terminal(*terminal_path_, targets_[i]);
+                else actions.duplicate(terminal, targets_[i]);
+                terminal = targets_[i];
+            } else if (sources_[i] == targets_[i]) {
+                actions.inherit(targets_[i]);
+            } else {
+                actions.duplicate(sources_[i], targets_[i]);
+            }
         }
         std::vector<int> kept;
         for (const int target : targets_) {
@@ -3005,6 +3375,7 @@ class Wiring {
 
     std::vector<int> targets_{0, 1, 2};
     std::vector<int> sources_;
+    const std::string* terminal_path_ = nullptr;
     std::vector<Fd> held_;  // ours until the child has its duplicates
 };
 
@@ -3017,9 +3388,11 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
     return list;
 }
 
-/// Starts one program. `leader` is the process whose group it joins; 0 for the first.
-inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader) {
+/// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
+inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader,
+                               const Foreground& foreground) {
     FileActions actions;
+    if (leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
@@ -3048,6 +3421,10 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 inline Expected<void> spawn(Plan plan, Started& started) {
     started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
+    if (plan.group == Group::foreground) {
+        started.foreground.open();
+        if (started.foreground.is_mine()) started.foreground.prepare();
+    }
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
     std::vector<char*> own;
@@ -3067,9 +3444,10 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             const int in = first ? sources.in() : previous.get();
             const int out = last ? sources.out() : next.write.get();
             Wiring wiring;
-            auto wired = wiring.connect(in, out, plan.err.is(Stdio::Kind::to_out) ? out : sources.err(), plan.pass_fds);
+            const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
+            auto wired = wiring.connect(in, out, err, sources.terminal_path(), plan.pass_fds);
             if (!wired) return wired.error();
-            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front());
+            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front(), started.foreground);
         };
         auto pid = start();
         if (!pid) {
@@ -3095,6 +3473,7 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 #undef LEASH_CLOEXEC_DEFAULT
 #undef LEASH_CHDIR
 #undef LEASH_SETSID
+#undef LEASH_TCSETPGRP
 
 // =====================================================================================================================
 // leash/detail/pump.hpp - one wait for everything: the streams, the exit, the cancel token and the deadlines of a job.
@@ -3107,6 +3486,7 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace LEASH_NAMESPACE::detail {
 
@@ -3133,13 +3513,14 @@ struct Limit {
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
   public:
-    explicit Incoming(Shared<SinkFunction> sink) : sink_(std::move(sink)) {}
+    explicit Incoming(Shared<SinkFunction> sink = {}) : sink_(std::move(sink)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
 
-    void begin(os::Fd fd) noexcept {
+    void begin(os::Fd fd, bool is_terminal) noexcept {
         fd_ = std::move(fd);
+        is_terminal_ = is_terminal;
         handle_.store(fd_.get(), std::memory_order_release);
         piped_ = fd_.is_open() && !sink_;
     }
@@ -3216,16 +3597,22 @@ class Incoming {
     /// Memory ran out before what was read could be kept: pull() has it at hand.
     bool has_unsaved() const noexcept { return unsaved_ > 0; }
 
-    /// Reads what is there, and keeps what the limit says. False where another thread is at it.
-    bool pull(Limit keep) {
+    enum class Pulled { nothing, something, busy };
+
+    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where another
+    /// thread is at it.
+    Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function) return false;
+        if (!stream || !function) return Pulled::busy;
+        if (!fd_.is_open()) return Pulled::nothing;
+        bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && fd_.is_open(); ++round) {
-            const std::size_t asked = size_;
-            if (read_once(keep) < asked) break;
+            const std::size_t asked = size_, count = read_once(keep);
+            something |= count > 0 || !fd_.is_open();
+            if (count < asked) break;
         }
-        return true;
+        return something ? Pulled::something : Pulled::nothing;
     }
 
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
@@ -3233,7 +3620,8 @@ class Incoming {
     void expire(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function || !fd_.is_open()) return;
-        std::size_t left = os::bytes_waiting(fd_) + unsaved_;
+        // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
+        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
         for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
             if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
@@ -3249,6 +3637,14 @@ class Incoming {
         if (stream) shut();
     }
 
+    /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
+    int resize(unsigned short rows, unsigned short columns) noexcept {
+        const Turn stream(&turnstile_);
+        if (!stream) return EAGAIN;
+        if (!is_terminal_ || !fd_.is_open()) return ENOTTY;
+        return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
+    }
+
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
 
@@ -3259,7 +3655,9 @@ class Incoming {
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
                 if (n < 0 && errno == EAGAIN) return 0;
-                if (n < 0) error_ = errno;
+                // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
+                const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
+                if (!is_end) error_ = errno;
                 shut();
                 return 0;
             }
@@ -3309,6 +3707,7 @@ class Incoming {
     os::Fd fd_;
     Shared<SinkFunction> sink_;
     bool piped_ = false;
+    bool is_terminal_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;  // one thread at a time
 
@@ -3330,12 +3729,15 @@ class Incoming {
 /// What we write and the child reads.
 class Outgoing {
   public:
-    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
+    void begin(os::Fd fd, bool is_terminal) noexcept {
+        fd_ = std::move(fd);
+        is_terminal_ = is_terminal;
+    }
 
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
     bool is_idle() const noexcept { return todo_.empty(); }
-    std::size_t unwritten() const noexcept { return todo_.size(); }
+    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept { return error_; }
 
@@ -3356,7 +3758,13 @@ class Outgoing {
     /// No more to come: the pipe is closed as soon as all is written.
     void finish() noexcept {
         finishing_ = true;
-        if (todo_.empty()) fd_.close();
+        if (todo_.empty()) end();
+    }
+    /// The same at once: what waits to be written is dropped.
+    void finish_now() noexcept {
+        todo_ = {};
+        finish();
+        fd_.close();
     }
     void close() noexcept { fd_.close(); }
 
@@ -3366,25 +3774,40 @@ class Outgoing {
             const ssize_t n = os::write_some(fd_, todo_);
             if (n < 0 && errno == EAGAIN) return;
             if (n < 0) {
-                error_ = errno;
+                error_ = is_terminal_ && errno == EIO ? EPIPE : errno;  // nobody has the terminal open: see Incoming
                 fd_.close();
                 return;
             }
             const std::size_t count = static_cast<std::size_t>(n);
+            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
             if (count < todo_.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
             todo_.remove_prefix(count);
         }
-        if (todo_.empty() && finishing_) fd_.close();
+        if (todo_.empty() && finishing_) end();
     }
 
   private:
+    /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
+    /// the first one ends the line.
+    void end() noexcept {
+        if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
+        ending_ = true;
+        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
+        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
+        push();
+    }
+
     os::Fd fd_;
     std::string owned_;
     std::string_view todo_;
+    char ends_[2] = {};
+    bool is_terminal_ = false;
+    bool is_in_line_ = false;
     bool finishing_ = false;
+    bool ending_ = false;  // what is to be written is the end of file
     bool grown_ = false;
     int error_ = 0;
 };
@@ -3403,6 +3826,7 @@ class Pump : public Counted {
         : job(options.group, options.stragglers),
           out(options.out.function),
           err(options.err.function),
+          later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),
@@ -3413,14 +3837,45 @@ class Pump : public Counted {
 
     void begin(os::Started started) noexcept {
         job.begin(started.pids);
-        in.begin(std::move(started.in));
-        out.begin(std::move(started.out));
-        err.begin(std::move(started.err));
+        in.begin(std::move(started.in), started.has_terminal);
+        out.begin(std::move(started.out), started.has_terminal);
+        err.begin(std::move(started.err), started.has_terminal);
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]), false);
+        foreground_ = std::move(started.foreground);
+        if (foreground_.is_lent() && !os::Started::takes_foreground) resume();
     }
 
     os::Job job;
     Outgoing in;
     Incoming out, err;
+
+    std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
+    /// With per_stage, that stage's; otherwise that of all.
+    Incoming& err_of(std::size_t stage) noexcept {
+        return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
+    }
+    bool held() const noexcept {
+        bool any = out.held() || err.held();
+        for (const Incoming& stream : later_errs_) any |= stream.held();
+        return any;
+    }
+    void close_streams() noexcept {
+        in.close();
+        out.close();
+        err.close();
+        for (Incoming& stream : later_errs_) stream.close();
+    }
+
+    /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
+    int resize(unsigned short rows, unsigned short columns) noexcept {
+        os::Backoff backoff;
+        for (;;) {
+            const int first = out.resize(rows, columns);
+            const int error = first == ENOTTY ? err.resize(rows, columns) : first;
+            if (error != EAGAIN) return error;
+            os::sleep_until(backoff.next());
+        }
+    }
 
     /// It has ended, or has been given up: nothing more is to be waited for.
     bool is_over() noexcept {
@@ -3445,7 +3900,14 @@ class Pump : public Counted {
     }
 
     /// The leader has ended and every sink has had all its output.
-    bool is_complete() noexcept { return is_over() && !moves(out, false) && !moves(err, false); }
+    bool is_complete() noexcept { return is_over() && !any_moving({}); }
+
+    /// Every stream of output has come to its end.
+    bool is_drained() const noexcept {
+        Want all;
+        all.out = all.err = true;
+        return !any_moving(all);
+    }
 
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
@@ -3462,42 +3924,49 @@ class Pump : public Counted {
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
         for (;;) {
-            if (moves(out, want.out) && out.is_piped() && out.has_unsaved()) out.pull(want.keep);
-            if (moves(err, want.err) && err.is_piped() && err.has_unsaved()) err.pull(want.keep);
+            each_moving(want, [&](Incoming& stream) {
+                if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
+            });
             if (advance(want, start)) ends_it = true;
+            if (foreground_.is_open()) follow_stop();
             if (done()) return unwinding.no_more(), true;
             if (last && !ends_it) return unwinding.no_more(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            const int in_index = want.in && !in.is_idle() ? set.writable(in.handle()) : -1;
-            const int out_index = !crowded && moves(out, want.out) ? set.readable(out.handle()) : -1;
-            const int err_index = !crowded && moves(err, want.err) ? set.readable(err.handle()) : -1;
-            const std::size_t running = job.running();
             bool blind = crowded || unclear;  // something may happen that no handle tells
+            if (want.in && !in.is_idle()) set.writable(in.handle());
+            if (!crowded) each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+            const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            if (next.by_cancel) blind |= set.readable(cancel_->handle()) < 0;
+            if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind) {
-                    job.wait_for_exit();  // nothing else can happen: that costs no handle
+                    job.wait_for_exit(foreground_.is_open());  // nothing else can happen: that costs no handle
                     unclear = !job.finish() && job.running() == running;
                     continue;
                 }
                 if (!unclear) blind |= !job.watch(set);
+                // No handle tells of a stop.
+                if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
             if (!next.by_exit && next.at.passed()) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
+            bool moved = want.in && !in.is_idle() && set.may_be_ready(in.handle());
+            if (moved) in.push();
             crowded = false;
-            bool moved = set.ready(in_index) || set.ready(out_index) || set.ready(err_index);
-            if (set.ready(in_index)) in.push();
-            if (set.ready(out_index)) crowded |= !out.pull(want.keep);
-            if (set.ready(err_index)) crowded |= !err.pull(want.keep);
-            if (set.ready(out_index) || set.ready(err_index)) note_output();
+            each_moving(want, [&](Incoming& stream) {
+                if (!set.may_be_ready(stream.handle())) return;
+                const Incoming::Pulled pulled = stream.pull(want.keep);
+                if (pulled == Incoming::Pulled::busy) crowded = true;
+                if (pulled == Incoming::Pulled::something) note_output();
+                moved = true;
+            });
             unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
         }
     }
@@ -3568,6 +4037,19 @@ class Pump : public Counted {
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink());
     }
+    template <class Function>
+    void each_moving(const Want& want, Function function) {
+        if (moves(out, want.out)) function(out);
+        if (moves(err, want.err)) function(err);
+        for (Incoming& stream : later_errs_) {
+            if (moves(stream, want.err)) function(stream);
+        }
+    }
+    bool any_moving(const Want& want) const noexcept {
+        bool any = moves(out, want.out) || moves(err, want.err);
+        for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
+        return any;
+    }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
     bool advance(const Want& want, Deadline start) {
@@ -3600,8 +4082,7 @@ class Pump : public Counted {
         }
         if (drained) {
             if (want.in) in.close();
-            if (moves(out, want.out)) out.expire(want.keep);
-            if (moves(err, want.err)) err.expire(want.keep);
+            each_moving(want, [&](Incoming& stream) { stream.expire(want.keep); });
         }
         return begun;
     }
@@ -3621,6 +4102,25 @@ class Pump : public Counted {
         return next;
     }
 
+    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the host,
+    /// and both go on together. A host that is in the foreground has no reason to stop: it can let the job go on at once.
+    void follow_stop() {
+        const int number = job.take_stop();
+        if (number == 0) return;
+        const bool was_lent = foreground_.is_lent();
+        foreground_.take_back(true);
+        if (was_lent || !foreground_.is_mine()) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
+        // A host that cannot be stopped would go round and round with a job that stops again and again.
+        os::sleep_until(Deadline::after(std::chrono::milliseconds(10)));
+        resume();
+    }
+
+    /// The job goes on: in the foreground, if that is the host's.
+    void resume() noexcept {
+        if (foreground_.is_mine()) foreground_.lend(job.pid());
+        job.send(SIGCONT);
+    }
+
     void note_output() noexcept {
         if (idle_timeout_.is_none()) return;
         os::Lock lock(mutex_);
@@ -3631,7 +4131,7 @@ class Pump : public Counted {
 
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
     Deadline idle_end(const Want& want, Deadline start) const {
-        if (idle_timeout_.is_none() || (!moves(out, want.out) && !moves(err, want.err))) return {};
+        if (idle_timeout_.is_none() || !any_moving(want)) return {};
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
@@ -3639,6 +4139,7 @@ class Pump : public Counted {
     bool has_ended() {
         if (phase_ == Phase::over) return true;
         if (!job.finish()) return false;
+        foreground_.take_back(!job.ended().status.exited());
         if (phase_ == Phase::given_up) survivors_ = false;
         // Ended by force, it has the drain from the SIGKILL on, and not anew: the bound is one.
         const Deadline drained = Deadline::after(drain_);
@@ -3672,6 +4173,9 @@ class Pump : public Counted {
         phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
     }
 
+    os::Foreground foreground_;
+    std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
+
     const Deadline deadline_;
     const Timeout idle_timeout_, grace_, drain_;
     const std::optional<Cancel> cancel_;
@@ -3693,6 +4197,7 @@ class Pump : public Counted {
 // =====================================================================================================================
 // leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
 
+#include <initializer_list>
 #include <iterator>
 #include <string>
 #include <string_view>
@@ -3708,6 +4213,19 @@ struct Read {
     std::string data;
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+
+    explicit operator bool() const noexcept { return complete; }
+};
+
+/// What Reader::expect() found. True where one of the patterns came.
+struct Match {
+    std::size_t which = 0;   ///< the index of the pattern that came
+    std::string before;      ///< what stood before it; at the end of the stream: all the rest
+    std::string matched;     ///< the pattern itself, or what the function found
+    bool complete = false;   ///< it came
+    bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
     std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
 
@@ -3748,6 +4266,52 @@ class Reader {
         const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
         if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
         return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
+    }
+
+    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several the
+    /// one that comes first in the stream counts, and at the same place the one that is first in the list. What stands
+    /// behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
+        std::size_t which = 0, from = 0, longest = 0;
+        for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
+        Match match = expect_if(
+            [&](std::string_view waiting) {
+                std::size_t at = std::string_view::npos, index = 0;
+                std::string_view found;
+                for (const std::string_view pattern : patterns) {
+                    const std::size_t here = waiting.find(pattern, from);
+                    if (here < at) at = here, found = waiting.substr(here, pattern.size()), which = index;
+                    ++index;
+                }
+                // Next time only what is new, and a pattern that began at the end.
+                from = waiting.size() < longest ? 0 : waiting.size() - longest + 1;
+                return found;
+            },
+            timeout);
+        match.which = which;
+        return match;
+    }
+    Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
+
+    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part that
+    /// it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    template <class Function>
+    Match expect_if(Function find, Timeout timeout = {}) {
+        std::string_view found;
+        wait([&] { return (found = find(stream_->waiting())).data() != nullptr; }, detail::Deadline::after(timeout));
+        const std::string_view waiting = stream_->waiting();
+        Match match;
+        match.complete = found.data() != nullptr;
+        const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
+        match.matched = std::string(found);
+        Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
+                         !match.complete && is_open());
+        match.before = std::move(read.data);
+        if (match.complete) match.before.resize(before);
+        match.eof = !match.complete && !read.timed_out;
+        match.timed_out = read.timed_out;
+        match.error = read.error;
+        return match;
     }
 
     /// Reads to the end of the stream.
@@ -3910,8 +4474,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child.
-    void close() noexcept { pump_->in.close(); }
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays.)
+    void close() noexcept { pump_->in.finish_now(); }
 
   private:
     friend class Popen;
@@ -3957,7 +4521,8 @@ namespace LEASH_NAMESPACE {
 
 /// What the pipes of a job gave.
 struct Streams {
-    std::string out, err;        ///< of the streams that are piped
+    std::string out, err;           ///< of the streams that are piped
+    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
     bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
     bool err_truncated = false;  ///< likewise
     std::size_t out_dropped = 0;  ///< how many bytes of `out` are missing
@@ -4016,6 +4581,7 @@ class Popen {
             end();
             pump_ = std::move(other.pump_);
             limit_ = other.limit_;
+            per_stage_ = other.per_stage_;
         }
         return *this;
     }
@@ -4030,10 +4596,13 @@ class Popen {
     Writer in() & noexcept { return Writer(pump_.get()); }
     Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
     Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
+    Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
     Writer in() && = delete;
     Reader out() && = delete;
     Reader err() && = delete;
+    Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
@@ -4086,6 +4655,14 @@ class Popen {
         return wait();
     }
 
+    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
+    /// none, or the terminal has come to its end.
+    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
+        const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
+        if (error == 0) return {};
+        return detail::make_error(error, Step::stream, "tty", error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+    }
+
     // ---- everything at once
 
     /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
@@ -4109,22 +4686,25 @@ class Popen {
         want.in = want.out = want.err = true;
         want.keep = limit_;
         const bool ended = pump.drive(want, limit, [&] {
-            return !pump.out.is_open() && !pump.err.is_open() && pump.is_over();
+            return pump.is_drained() && pump.is_over();
         });
+        std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
-        result.err_dropped = pump.err.dropped(limit_);
+        for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
         if (ended) {
             pump.settle();
             result.status = pump.job.ended().status;
             pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-            pump.err.cut(limit_);
+            for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
             result.out = pump.out.take_captured();
-            result.err = pump.err.take_captured();
-            result.held = pump.out.held() || pump.err.held();
+            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
+            result.held = pump.held();
         } else {
             result.out = pump.out.captured(limit_);
-            result.err = pump.err.captured(limit_);
+            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
         }
+        if (per_stage_) result.errs = std::move(errs);
+        else result.err = std::move(errs.front());
         result.out_truncated = result.out_dropped > 0;
         result.err_truncated = result.err_dropped > 0;
         result.unwritten += pump.in.unwritten();
@@ -4183,6 +4763,7 @@ class Popen {
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
+        popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
@@ -4206,9 +4787,7 @@ class Popen {
         const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
-        pump.in.close();
-        pump.out.close();
-        pump.err.close();
+        pump.close_streams();
         pump.begin_kill();
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
         pump.settle();
@@ -4217,6 +4796,7 @@ class Popen {
 
     detail::Shared<detail::Pump> pump_;
     detail::Limit limit_;
+    bool per_stage_ = false;
 };
 
 }  // namespace leash
@@ -4253,12 +4833,15 @@ struct PipelineResult : Result {
     /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
     /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
     /// about SIGPIPE.
-    bool ok() const noexcept {
-        if (!Result::ok()) return false;
-        for (std::size_t i = 0; i + 1 < statuses.size(); ++i) {
-            if (!statuses[i].success() && statuses[i].signal() != SIGPIPE) return false;
+    bool ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
+
+    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
+    std::size_t failed_stage() const noexcept {
+        for (std::size_t i = statuses.size(); i-- > 0;) {
+            const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
+            if (!statuses[i].success() && !was_cut_off) return i;
         }
-        return true;
+        return statuses.size();
     }
 };
 
@@ -4307,13 +4890,31 @@ inline Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {})
 namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
-inline std::string name_of(const std::vector<std::string>& argv) {
+inline std::string name_of(const Command& command) {
+    const std::vector<std::string>& argv = command.argv();
     if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
     return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
+}
+
+/// The standard output of what must succeed; result and standard error of what did not.
+template <class ResultOf, class What>
+ResultOf run_for_output(What what, Options options) {
+    constexpr std::size_t most = 64 * 1024;
+    options.out = piped;
+    std::string tail;
+    if (options.err.is(Output::Kind::inherit)) {
+        options.err = sink([&tail](std::string_view chunk) {
+            tail += chunk;
+            if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
+        });
+    }
+    ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
+    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    return result;
 }
 
 }  // namespace detail
@@ -4360,19 +4961,22 @@ inline PipelineResult run(Pipeline pipeline, Options options = {}) {
 /// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
 /// it somewhere.
 inline std::string check_output(Command command, Options options = {}) {
-    constexpr std::size_t most = 64 * 1024;
-    const std::string name = detail::name_of(command.argv());
-    options.out = piped;
-    std::string tail;
-    if (options.err.is(Output::Kind::inherit)) {
-        options.err = sink([&tail](std::string_view chunk) {
-            tail += chunk;
-            if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
-        });
-    }
-    Result result = run(std::move(command), std::move(options));
+    const std::string name = detail::name_of(command);
+    Result result = detail::run_for_output<Result>(std::move(command), std::move(options));
     if (result.ok()) return std::move(result.out);
-    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    detail::raise(ProcessFailed(name, std::move(result)));
+}
+
+/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
+/// last stage that did not; with per_stage, its `err` is that stage's.
+inline std::string check_output(Pipeline pipeline, Options options = {}) {
+    const std::vector<Command> stages = pipeline.stages();
+    PipelineResult result = detail::run_for_output<PipelineResult>(std::move(pipeline), std::move(options));
+    if (result.ok()) return std::move(result.out);
+    const std::size_t failed = result.failed_stage();
+    if (failed < result.statuses.size()) result.status = result.statuses[failed];
+    if (failed < result.errs.size()) result.err = result.errs[failed];
+    const std::string name = detail::name_of(failed < stages.size() ? stages[failed] : stages.back());
     detail::raise(ProcessFailed(name, std::move(result)));
 }
 

@@ -33,6 +33,7 @@ struct Plan {
     Output out = inherit;
     ErrorOutput err = inherit;
     std::vector<PassFd> pass_fds;
+    Terminal terminal;
     Deadline deadline;  // for the start itself
 };
 
@@ -98,6 +99,22 @@ inline Expected<void> check_streams(const Options& options) {
     return {};
 }
 
+inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
+    return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
+}
+
+inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
+    if (!has_terminal(options.in, options.out, options.err)) return {};
+    if (is_pipeline)
+        return make_error(std::errc::invalid_argument, Step::options, "tty", "not for a pipeline: shell(\"a | b\") can have one");
+    if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
+        return make_error(std::errc::invalid_argument, Step::options, "in",
+                          "a terminal that nobody reads: say tty for `out` or `err` too");
+    if (options.group == Group::inherited || options.group == Group::foreground)
+        return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+    return {};
+}
+
 inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     for (std::size_t i = 0; i < passes.size(); ++i) {
         const std::string subject =
@@ -143,6 +160,7 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
     if (!options.cwd.empty()) {
         if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
     }
+    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked.error();
     if (commands.size() > 1) {
         if (!options.executable.empty())
             return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
@@ -165,7 +183,8 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 
     if (!options.env.is_inherited() || !options.env.changes().empty()) plan.environment = options.env.build();
     plan.cwd = std::move(options.cwd);
-    plan.group = options.group;
+    plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
+    plan.terminal = options.terminal;
     plan.in = std::move(options.in);
     plan.out = std::move(options.out);
     plan.err = std::move(options.err);

@@ -16,8 +16,10 @@
 #include <leash/detail/posix/event.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/foreground.hpp>
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/spawn.hpp>
+#include <leash/detail/posix/terminal.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/options.hpp>
@@ -53,8 +55,9 @@ class Incoming {
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
 
-    void begin(os::Fd fd) noexcept {
+    void begin(os::Fd fd, bool is_terminal) noexcept {
         fd_ = std::move(fd);
+        is_terminal_ = is_terminal;
         handle_.store(fd_.get(), std::memory_order_release);
         piped_ = fd_.is_open() && !sink_;
     }
@@ -154,7 +157,8 @@ class Incoming {
     void expire(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function || !fd_.is_open()) return;
-        std::size_t left = os::bytes_waiting(fd_) + unsaved_;
+        // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
+        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
         for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
             if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
@@ -170,6 +174,14 @@ class Incoming {
         if (stream) shut();
     }
 
+    /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
+    int resize(unsigned short rows, unsigned short columns) noexcept {
+        const Turn stream(&turnstile_);
+        if (!stream) return EAGAIN;
+        if (!is_terminal_ || !fd_.is_open()) return ENOTTY;
+        return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
+    }
+
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
 
@@ -180,7 +192,9 @@ class Incoming {
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
                 if (n < 0 && errno == EAGAIN) return 0;
-                if (n < 0) error_ = errno;
+                // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
+                const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
+                if (!is_end) error_ = errno;
                 shut();
                 return 0;
             }
@@ -230,6 +244,7 @@ class Incoming {
     os::Fd fd_;
     Shared<SinkFunction> sink_;
     bool piped_ = false;
+    bool is_terminal_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;  // one thread at a time
 
@@ -251,12 +266,15 @@ class Incoming {
 /// What we write and the child reads.
 class Outgoing {
   public:
-    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
+    void begin(os::Fd fd, bool is_terminal) noexcept {
+        fd_ = std::move(fd);
+        is_terminal_ = is_terminal;
+    }
 
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
     bool is_idle() const noexcept { return todo_.empty(); }
-    std::size_t unwritten() const noexcept { return todo_.size(); }
+    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept { return error_; }
 
@@ -277,7 +295,13 @@ class Outgoing {
     /// No more to come: the pipe is closed as soon as all is written.
     void finish() noexcept {
         finishing_ = true;
-        if (todo_.empty()) fd_.close();
+        if (todo_.empty()) end();
+    }
+    /// The same at once: what waits to be written is dropped.
+    void finish_now() noexcept {
+        todo_ = {};
+        finish();
+        fd_.close();
     }
     void close() noexcept { fd_.close(); }
 
@@ -287,25 +311,40 @@ class Outgoing {
             const ssize_t n = os::write_some(fd_, todo_);
             if (n < 0 && errno == EAGAIN) return;
             if (n < 0) {
-                error_ = errno;
+                error_ = is_terminal_ && errno == EIO ? EPIPE : errno;  // nobody has the terminal open: see Incoming
                 fd_.close();
                 return;
             }
             const std::size_t count = static_cast<std::size_t>(n);
+            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
             if (count < todo_.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
             todo_.remove_prefix(count);
         }
-        if (todo_.empty() && finishing_) fd_.close();
+        if (todo_.empty() && finishing_) end();
     }
 
   private:
+    /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
+    /// the first one ends the line.
+    void end() noexcept {
+        if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
+        ending_ = true;
+        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
+        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
+        push();
+    }
+
     os::Fd fd_;
     std::string owned_;
     std::string_view todo_;
+    char ends_[2] = {};
+    bool is_terminal_ = false;
+    bool is_in_line_ = false;
     bool finishing_ = false;
+    bool ending_ = false;  // what is to be written is the end of file
     bool grown_ = false;
     int error_ = 0;
 };
@@ -335,10 +374,12 @@ class Pump : public Counted {
 
     void begin(os::Started started) noexcept {
         job.begin(started.pids);
-        in.begin(std::move(started.in));
-        out.begin(std::move(started.out));
-        err.begin(std::move(started.err));
-        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
+        in.begin(std::move(started.in), started.has_terminal);
+        out.begin(std::move(started.out), started.has_terminal);
+        err.begin(std::move(started.err), started.has_terminal);
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]), false);
+        foreground_ = std::move(started.foreground);
+        if (foreground_.is_lent() && !os::Started::takes_foreground) resume();
     }
 
     os::Job job;
@@ -360,6 +401,17 @@ class Pump : public Counted {
         out.close();
         err.close();
         for (Incoming& stream : later_errs_) stream.close();
+    }
+
+    /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
+    int resize(unsigned short rows, unsigned short columns) noexcept {
+        os::Backoff backoff;
+        for (;;) {
+            const int first = out.resize(rows, columns);
+            const int error = first == ENOTTY ? err.resize(rows, columns) : first;
+            if (error != EAGAIN) return error;
+            os::sleep_until(backoff.next());
+        }
     }
 
     /// It has ended, or has been given up: nothing more is to be waited for.
@@ -413,6 +465,7 @@ class Pump : public Counted {
                 if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
             });
             if (advance(want, start)) ends_it = true;
+            if (foreground_.is_open()) follow_stop();
             if (done()) return unwinding.no_more(), true;
             if (last && !ends_it) return unwinding.no_more(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
@@ -428,11 +481,13 @@ class Pump : public Counted {
             if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
                 if (set.empty() && until.is_never() && !blind) {
-                    job.wait_for_exit();  // nothing else can happen: that costs no handle
+                    job.wait_for_exit(foreground_.is_open());  // nothing else can happen: that costs no handle
                     unclear = !job.finish() && job.running() == running;
                     continue;
                 }
                 if (!unclear) blind |= !job.watch(set);
+                // No handle tells of a stop.
+                if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
             if (!next.by_exit && next.at.passed()) until = backoff.next();
@@ -584,6 +639,25 @@ class Pump : public Counted {
         return next;
     }
 
+    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the host,
+    /// and both go on together. A host that is in the foreground has no reason to stop: it can let the job go on at once.
+    void follow_stop() {
+        const int number = job.take_stop();
+        if (number == 0) return;
+        const bool was_lent = foreground_.is_lent();
+        foreground_.take_back(true);
+        if (was_lent || !foreground_.is_mine()) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
+        // A host that cannot be stopped would go round and round with a job that stops again and again.
+        os::sleep_until(Deadline::after(std::chrono::milliseconds(10)));
+        resume();
+    }
+
+    /// The job goes on: in the foreground, if that is the host's.
+    void resume() noexcept {
+        if (foreground_.is_mine()) foreground_.lend(job.pid());
+        job.send(SIGCONT);
+    }
+
     void note_output() noexcept {
         if (idle_timeout_.is_none()) return;
         os::Lock lock(mutex_);
@@ -602,6 +676,7 @@ class Pump : public Counted {
     bool has_ended() {
         if (phase_ == Phase::over) return true;
         if (!job.finish()) return false;
+        foreground_.take_back(!job.ended().status.exited());
         if (phase_ == Phase::given_up) survivors_ = false;
         // Ended by force, it has the drain from the SIGKILL on, and not anew: the bound is one.
         const Deadline drained = Deadline::after(drain_);
@@ -635,6 +710,7 @@ class Pump : public Counted {
         phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
     }
 
+    os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
     const Deadline deadline_;

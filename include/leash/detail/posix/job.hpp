@@ -116,8 +116,8 @@ class Job {
         return over_ = true;
     }
 
-    /// Waits until one of them has ended, at no cost; finish() comes next.
-    void wait_for_exit() noexcept {
+    /// Waits until one of them has ended, or stopped, at no cost; finish() and take_stop() come next.
+    void wait_for_exit(bool or_stop) noexcept {
         Pid pid = -1;
         int exit = -1;
         {
@@ -131,7 +131,21 @@ class Job {
         if (pid <= 0) return;
         // Without the lock: others may look, signal and finish meanwhile.
         siginfo_t info{};
-        while (sys::waitid(pid, exit, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
+        const int states = WEXITED | WNOWAIT | (or_stop ? WSTOPPED : 0);
+        while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
+    }
+
+    /// The signal that has stopped one of them, told once for each stop; 0 where none is.
+    int take_stop() noexcept {
+        Lock lock(mutex_);
+        int signal = 0;
+        for (const Process& process : processes_) {
+            siginfo_t info{};
+            if (process.seen || owner_ != sys::getpid()) continue;
+            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0)
+                signal = info.si_status;
+        }
+        return signal;
     }
 
     /// A signal to the group, or to the processes alone where the group is the host's. 0, or the errno; ESRCH once

@@ -10,7 +10,9 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/plan.hpp>
 #include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/foreground.hpp>
 #include <leash/detail/posix/program.hpp>
+#include <leash/detail/posix/terminal.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 
@@ -21,6 +23,8 @@
 //   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
 //   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
 //   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives it
+//                    just afterwards, and continues a child that was quicker.
 // LEASH_FORCE_ENUMERATED_CLOSE and LEASH_FORCE_NO_CHDIR choose the poorer way: for tests.
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34)
@@ -28,6 +32,9 @@
 #endif
 #if __GLIBC_PREREQ(2, 29)
 #define LEASH_CHDIR 1
+#endif
+#if __GLIBC_PREREQ(2, 35)
+#define LEASH_TCSETPGRP 1
 #endif
 #elif defined(__FreeBSD__)
 #if __FreeBSD_version >= 1301000
@@ -47,6 +54,9 @@
 #if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
 #undef LEASH_CHDIR
 #define LEASH_CHDIR 0
+#endif
+#if !defined(LEASH_TCSETPGRP)
+#define LEASH_TCSETPGRP 0
 #endif
 #if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
 #define LEASH_CLOEXEC_DEFAULT 1
@@ -68,6 +78,9 @@ struct Started {
     std::vector<Pid> pids;
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
+    bool has_terminal = false;   // they are a terminal's
+    Foreground foreground;
+    static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
 
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
@@ -85,6 +98,17 @@ class FileActions {
     }
     void close(int fd) {
         if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
+    }
+    void open_terminal(const std::string& path, int to) {
+        if (error_ == 0) error_ = sys::spawn_actions_open(&actions_, to, path.c_str(), O_RDWR);
+    }
+    /// Takes the terminal for the group of the child.
+    void take_foreground(int terminal) {
+#if LEASH_TCSETPGRP
+        if (error_ == 0) error_ = ::posix_spawn_file_actions_addtcsetpgrp_np(&actions_, terminal);
+#else
+        static_cast<void>(terminal);
+#endif
     }
     void chdir(const std::string& path) {
 #if LEASH_CHDIR
@@ -190,7 +214,7 @@ class Attributes {
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (group == Group::own) flags |= POSIX_SPAWN_SETPGROUP;
+        if (group == Group::own || group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, leader);
 #if LEASH_SETSID
         if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
@@ -223,6 +247,12 @@ class Sources {
   public:
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
+        if (has_terminal(plan.in, plan.out, plan.err)) {
+            auto made = make_terminal(plan.terminal);
+            if (!made) return made.error();
+            terminal_ = *std::move(made);
+            started.has_terminal = true;
+        }
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
         const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
         if (may_be_terminal && plan.group == Group::own && is_controlling_terminal(in()))
@@ -241,6 +271,10 @@ class Sources {
         }
         return {};
     }
+
+    /// Of the terminal to open, where a number is that of `terminal`.
+    const std::string& terminal_path() const noexcept { return terminal_.path; }
+    static constexpr int terminal = -1;
 
     int in() const noexcept { return numbers_[0]; }
     int out() const noexcept { return numbers_[1]; }
@@ -271,6 +305,11 @@ class Sources {
                 if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, "in");
                 return hold(std::move(ends->read), 0);
             }
+            case Stdio::Kind::tty:
+                ours = Fd(duplicate_above(terminal_.ours.get(), 3));
+                if (!ours.is_open()) return make_error(errno, Step::redirect, "in");
+                numbers_[0] = terminal;
+                return {};
             case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
             case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
             default: return open_common(in, 0, O_RDONLY, "in");
@@ -288,6 +327,10 @@ class Sources {
                 ours = std::move(ends->read);
                 return hold(std::move(ends->write), stream);
             }
+            case Stdio::Kind::tty:
+                if (terminal_.ours.is_open()) ours = std::move(terminal_.ours);  // one stream reads it
+                numbers_[stream] = terminal;
+                return {};
             case Stdio::Kind::file:
                 return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
             default: return open_common(out, stream, O_WRONLY, name);
@@ -311,13 +354,15 @@ class Sources {
     int numbers_[3] = {0, 1, 2};
     Fd held_[3];  // ours until the child has its duplicates
     std::vector<Fd> later_errs_;
+    PseudoTerminal terminal_;
 };
 
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
+    Expected<void> connect(int in, int out, int err, const std::string& terminal_path, const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
+        terminal_path_ = &terminal_path;
         for (const PassFd& pass : passes) {
             sources_.push_back(pass.ours);
             targets_.push_back(pass.theirs);
@@ -326,9 +371,17 @@ class Wiring {
     }
 
     void describe(FileActions& actions) const {
+        int terminal = -1;
         for (std::size_t i = 0; i < targets_.size(); ++i) {
-            if (sources_[i] == targets_[i]) actions.inherit(targets_[i]);
-            else actions.duplicate(sources_[i], targets_[i]);
+            if (sources_[i] == Sources::terminal) {
+                if (terminal < 0) actions.open_terminal(*terminal_path_, targets_[i]);
+                else actions.duplicate(terminal, targets_[i]);
+                terminal = targets_[i];
+            } else if (sources_[i] == targets_[i]) {
+                actions.inherit(targets_[i]);
+            } else {
+                actions.duplicate(sources_[i], targets_[i]);
+            }
         }
         std::vector<int> kept;
         for (const int target : targets_) {
@@ -373,6 +426,7 @@ class Wiring {
 
     std::vector<int> targets_{0, 1, 2};
     std::vector<int> sources_;
+    const std::string* terminal_path_ = nullptr;
     std::vector<Fd> held_;  // ours until the child has its duplicates
 };
 
@@ -385,9 +439,11 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
     return list;
 }
 
-/// Starts one program. `leader` is the process whose group it joins; 0 for the first.
-inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader) {
+/// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
+inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader,
+                               const Foreground& foreground) {
     FileActions actions;
+    if (leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
@@ -416,6 +472,10 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 inline Expected<void> spawn(Plan plan, Started& started) {
     started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
+    if (plan.group == Group::foreground) {
+        started.foreground.open();
+        if (started.foreground.is_mine()) started.foreground.prepare();
+    }
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
     std::vector<char*> own;
@@ -436,9 +496,9 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             const int out = last ? sources.out() : next.write.get();
             Wiring wiring;
             const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
-            auto wired = wiring.connect(in, out, err, plan.pass_fds);
+            auto wired = wiring.connect(in, out, err, sources.terminal_path(), plan.pass_fds);
             if (!wired) return wired.error();
-            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front());
+            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front(), started.foreground);
         };
         auto pid = start();
         if (!pid) {
@@ -464,3 +524,4 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 #undef LEASH_CLOEXEC_DEFAULT
 #undef LEASH_CHDIR
 #undef LEASH_SETSID
+#undef LEASH_TCSETPGRP

@@ -25,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +70,27 @@ inline int fail(int error) noexcept {
     errno = error;
     return -1;
 }
+
+/// While it lives, this thread is not stopped for using a terminal from the background.
+class NoStop {
+  public:
+    NoStop() noexcept {
+        sigset_t output;
+        sigemptyset(&output);
+        sigaddset(&output, SIGTTOU);
+        ::pthread_sigmask(SIG_BLOCK, &output, &before_);
+    }
+    NoStop(const NoStop&) = delete;
+    NoStop& operator=(const NoStop&) = delete;
+    ~NoStop() {
+        const int error = errno;
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = error;
+    }
+
+  private:
+    sigset_t before_{};
+};
 
 // ---- descriptors
 
@@ -192,6 +214,63 @@ inline pid_t tcgetpgrp(int fd) noexcept {
     return ::tcgetpgrp(fd);
 }
 
+/// Makes a group the foreground group of a terminal. Its own foreground is nothing that the host should be stopped for
+/// (SIGTTOU goes to a background process that does this): the signal is blocked meanwhile, which POSIX lets pass.
+inline int tcsetpgrp(int fd, pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("tcsetpgrp")) return fail(e);
+    const NoStop guard;
+    return ::tcsetpgrp(fd, group);
+}
+
+inline pid_t getpgrp() noexcept { return ::getpgrp(); }
+
+/// A terminal's modes.
+inline int tcgetattr(int fd, termios* modes) noexcept {
+    if (const int e = LEASH_FAULT("tcgetattr")) return fail(e);
+    return ::tcgetattr(fd, modes);
+}
+inline int tcsetattr(int fd, const termios* modes) noexcept {
+    if (const int e = LEASH_FAULT("tcsetattr")) return fail(e);
+    const NoStop guard;
+    return ::tcsetattr(fd, TCSANOW, modes);
+}
+
+/// The size of a terminal; its foreground group gets SIGWINCH where that changes it.
+inline int set_window(int fd, unsigned short rows, unsigned short columns) noexcept {
+    if (const int e = LEASH_FAULT("set_window")) return fail(e);
+    winsize size{};
+    size.ws_row = rows;
+    size.ws_col = columns;
+    return ::ioctl(fd, TIOCSWINSZ, &size);
+}
+
+/// The host's side of a new pseudo-terminal, close-on-exec. It does not become the host's controlling one.
+inline int open_terminal() noexcept {
+    if (const int e = LEASH_FAULT("open_terminal")) return fail(e);
+#if defined(__linux__) || defined(__FreeBSD__)
+    return ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+#else
+    const int fd = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+#endif
+}
+
+/// Lets its other side be opened, and says by which path.
+inline int unlock_terminal(int fd, char* path, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("unlock_terminal")) return fail(e);
+    if (::grantpt(fd) != 0 || ::unlockpt(fd) != 0) return -1;
+#if defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__)
+    const int error = ::ptsname_r(fd, path, size);
+    return error == 0 ? 0 : fail(error > 0 ? error : errno);
+#else
+    const char* const name = ::ptsname(fd);  // not safe among threads, and the only one there
+    if (name == nullptr) return -1;
+    std::snprintf(path, size, "%s", name);
+    return 0;
+#endif
+}
+
 /// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
 inline int descriptor_limit() noexcept {
     rlimit limit{};
@@ -223,6 +302,11 @@ inline int spawn_actions_dup2(posix_spawn_file_actions_t* actions, int from, int
 inline int spawn_actions_close(posix_spawn_file_actions_t* actions, int fd) noexcept {
     if (const int e = LEASH_FAULT("spawn_actions_close")) return e;
     return ::posix_spawn_file_actions_addclose(actions, fd);
+}
+
+inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const char* path, int flags) {
+    if (const int e = LEASH_FAULT("spawn_actions_open")) return e;
+    return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
 }
 
 inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
@@ -294,6 +378,22 @@ inline pid_t getpgid(pid_t pid) noexcept {
 inline int kill(pid_t pid, int signal) noexcept {
     if (const int e = LEASH_FAULT("kill")) return fail(e);
     return ::kill(pid, signal);
+}
+
+/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once where
+/// it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to this thread, so
+/// that it is here, and not some time later, that it stops. It waits until both are sent: whichever stops the host, the
+/// other is forgotten when it continues.
+inline void stop_own_group(int signal) noexcept {
+    if (LEASH_FAULT("stop_own_group") != 0) return;
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, signal);
+    ::pthread_sigmask(SIG_BLOCK, &stop, &before);
+    ::raise(signal);
+    ::kill(0, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 /// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
