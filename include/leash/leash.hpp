@@ -107,3 +107,7 @@
 #include <leash/popen.hpp>
 
 #include <leash/run.hpp>
+
+#include <leash/supervisor.hpp>
+
+#include <leash/run_all.hpp>

@@ -253,6 +253,7 @@ class Popen {
     Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
 
   private:
+    friend class Supervisor;
     Popen() = default;
 
     /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then

@@ -53,11 +53,26 @@ struct PipelineResult : Result {
 
 namespace detail {
 
+/// The result of a job that has ended, and what its last communicate() gave.
+template <class ResultOf>
+ResultOf make_result(const Popen& job, Captured captured) {
+    ResultOf result;
+    result.status = captured.status.value_or(ExitStatus());
+    result.timed_out = captured.timed_out;
+    result.idle = captured.idle;
+    result.cancelled = captured.cancelled;
+    result.survivors = job.survivors();
+    result.usage = job.usage();
+    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
+    static_cast<Streams&>(result) = std::move(captured);
+    return result;
+}
+
 /// Starts `what` and sees it through.
 template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
-    ResultOf result;
     if (options.cancel && options.cancel->fired()) {
+        ResultOf result;
         result.cancelled = true;
         return result;
     }
@@ -69,15 +84,7 @@ Expected<ResultOf> run_to_end(What what, Options options) {
     auto job = Popen::try_spawn(std::move(what), std::move(options));
     if (!job) return std::move(job).error();
     Captured captured = job->communicate(std::move(input));
-    static_cast<Streams&>(result) = std::move(captured);
-    result.status = captured.status.value_or(ExitStatus());
-    result.timed_out = captured.timed_out;
-    result.idle = captured.idle;
-    result.cancelled = captured.cancelled;
-    result.survivors = job->survivors();
-    result.usage = job->usage();
-    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job->statuses();
-    return result;
+    return make_result<ResultOf>(*job, std::move(captured));
 }
 
 }  // namespace detail

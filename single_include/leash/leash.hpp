@@ -1026,6 +1026,7 @@ struct ErrorOutput : Output {
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -1052,6 +1053,8 @@ struct ErrorOutput : Output {
 //   ppoll     Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS
 //   memfd     Linux 3.17; called by number, glibc has it since 2.27
 #if defined(__linux__)
+#include <sched.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #define LEASH_PIDFD 1
 #else
@@ -1203,6 +1206,31 @@ inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexce
 #endif
 }
 
+#if defined(__linux__)
+inline int epoll_create() noexcept {
+    if (const int e = LEASH_FAULT("epoll_create")) return fail(e);
+    return ::epoll_create1(EPOLL_CLOEXEC);
+}
+
+/// EPOLL_CTL_ADD, _MOD or _DEL: to tell, once, when the descriptor is readable.
+inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token) noexcept {
+    if (const int e = LEASH_FAULT("epoll_control")) return fail(e);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLONESHOT;
+    event.data.u64 = token;
+    return ::epoll_ctl(epoll, operation, fd, &event);
+}
+
+/// For at most that many nanoseconds, rounded up to milliseconds; nanoseconds::max() waits for ever.
+inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::nanoseconds most) noexcept {
+    if (const int e = LEASH_FAULT("epoll_wait")) return fail(e);
+    const bool forever = most == std::chrono::nanoseconds::max();
+    constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
+    if (most > day) most = day;
+    return ::epoll_wait(epoll, events, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+}
+#endif
+
 // ---- files and terminals
 
 inline int stat(const char* path, struct stat* info) noexcept {
@@ -1300,6 +1328,16 @@ inline DIR* opendir(const char* path) noexcept {
 // ---- processes
 
 inline pid_t getpid() noexcept { return ::getpid(); }
+
+/// How many processors this process may use; 1 where that cannot be told.
+inline std::size_t processors() noexcept {
+#if defined(__linux__) && defined(CPU_COUNT)
+    cpu_set_t allowed;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<std::size_t>(CPU_COUNT(&allowed));
+#endif
+    const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? static_cast<std::size_t>(online) : 1;
+}
 
 /// These return the error, as all of posix_spawn does. Its file actions and attributes allocate, nothing else.
 inline int spawn_actions_init(posix_spawn_file_actions_t* actions) noexcept {
@@ -3971,6 +4009,52 @@ class Pump : public Counted {
         }
     }
 
+    /// What step() found.
+    struct Step {
+        bool output = false;  // something came, be it the end of a stream
+        bool ending = false;  // this call found that the job must end
+        bool ended = false;   // it has, and its streams too: nothing more will come
+        bool blind = false;   // something may happen that no handle tells: look again soon
+        Deadline next;        // when to look again in any case
+    };
+
+    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
+    /// the deadlines. `start` is when the job came to be watched.
+    Step step(const Want& want, Deadline start, unsigned ready) {
+        Step found;
+        each_moving(want, [&](Incoming& stream) {
+            const unsigned which = &stream == &out ? out_ready : err_ready;
+            if ((ready & which) == 0 && !stream.has_unsaved()) return;
+            const Incoming::Pulled pulled = stream.pull(want.keep);
+            found.blind |= pulled == Incoming::Pulled::busy;
+            if (pulled != Incoming::Pulled::something) return;
+            note_output();
+            found.output |= stream.is_piped();
+        });
+        found.ending = advance(want, start);
+        if (foreground_.is_open()) follow_stop();
+        const Next next = next_change(want, start);
+        found.next = next.at;
+        if (next.by_exit) found.blind |= foreground_.is_open();
+        else if (any_moving(want)) found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
+        else if (is_settled()) found.ended = true;
+        else found.blind = true;
+        return found;
+    }
+    static constexpr unsigned out_ready = 1, err_ready = 2;
+
+    /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
+    int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
+    bool can_be_cancelled() const noexcept { return cancel_.has_value(); }
+
+    /// As if its token had been fired.
+    void cancel() {
+        os::Lock lock(mutex_);
+        if (phase_ > Phase::terminating || has_ended() || cancelled_) return;
+        cancelled_ = true;
+        terminate(grace_);
+    }
+
     /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
     void begin_stop(Timeout grace) {
         os::Lock lock(mutex_);
@@ -3986,26 +4070,31 @@ class Pump : public Counted {
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
     void settle() {
         const sys::NoCancellation guard;
-        Deadline limit;
+        os::Backoff backoff;
+        while (!is_settled()) os::sleep_until(backoff.next());
+    }
+
+    /// The same, asked once.
+    bool is_settled() {
+        bool late, asked_often;
         {
             os::Lock lock(mutex_);
-            if (settled_ || phase_ != Phase::over) return;
-            limit = phase_end_;
+            if (settled_ || phase_ != Phase::over) return true;
+            late = phase_end_.passed();
+            asked_often = ++settle_rounds_ > 3;
         }
-        os::Backoff backoff;
         bool alive = false;
-        for (int round = 0; !job.group_vanished(); ++round) {
+        if (!job.group_vanished()) {
             // Mostly they are gone within a millisecond. If not, a look at them tells zombies, which wait for their
             // new parent and hold nothing, from those that still run.
-            const bool late = limit.passed();
-            if (round > 3 || late) alive = job.group_is_alive();
-            if ((round > 3 && !alive) || late) break;
-            alive = false;
-            os::sleep_until(backoff.next());
+            if (!late && !asked_often) return false;
+            alive = job.group_is_alive();
+            if (!late && alive) return false;
         }
         os::Lock lock(mutex_);
         settled_ = true;
         if (alive) survivors_ = true;
+        return true;
     }
 
   private:
@@ -4190,6 +4279,7 @@ class Pump : public Counted {
     bool cancelled_ = false;
     bool survivors_ = false;
     bool settled_ = false;
+    unsigned settle_rounds_ = 0;
 };
 
 }  // namespace leash::detail
@@ -4748,6 +4838,7 @@ class Popen {
     Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
 
   private:
+    friend class Supervisor;
     Popen() = default;
 
     /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
@@ -4847,11 +4938,26 @@ struct PipelineResult : Result {
 
 namespace detail {
 
+/// The result of a job that has ended, and what its last communicate() gave.
+template <class ResultOf>
+ResultOf make_result(const Popen& job, Captured captured) {
+    ResultOf result;
+    result.status = captured.status.value_or(ExitStatus());
+    result.timed_out = captured.timed_out;
+    result.idle = captured.idle;
+    result.cancelled = captured.cancelled;
+    result.survivors = job.survivors();
+    result.usage = job.usage();
+    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
+    static_cast<Streams&>(result) = std::move(captured);
+    return result;
+}
+
 /// Starts `what` and sees it through.
 template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
-    ResultOf result;
     if (options.cancel && options.cancel->fired()) {
+        ResultOf result;
         result.cancelled = true;
         return result;
     }
@@ -4863,15 +4969,7 @@ Expected<ResultOf> run_to_end(What what, Options options) {
     auto job = Popen::try_spawn(std::move(what), std::move(options));
     if (!job) return std::move(job).error();
     Captured captured = job->communicate(std::move(input));
-    static_cast<Streams&>(result) = std::move(captured);
-    result.status = captured.status.value_or(ExitStatus());
-    result.timed_out = captured.timed_out;
-    result.idle = captured.idle;
-    result.cancelled = captured.cancelled;
-    result.survivors = job->survivors();
-    result.usage = job->usage();
-    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job->statuses();
-    return result;
+    return make_result<ResultOf>(*job, std::move(captured));
 }
 
 }  // namespace detail
@@ -4981,5 +5079,680 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 }
 
 #endif  // LEASH_EXCEPTIONS
+
+}  // namespace leash
+
+// =====================================================================================================================
+// leash/detail/posix/poller.hpp - one wait for very many handles.
+
+#include <vector>
+
+#include <cstdint>
+
+// EPOLL: Linux 2.6.27 (epoll_create1). Elsewhere one poll() over all: right, but it looks at every handle each time.
+#if defined(__linux__)
+#define LEASH_EPOLL 1
+#else
+#define LEASH_EPOLL 0
+#endif
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// Handles that are waited for until they are readable. Each tells that once, by its token, and then no more until it is
+/// rearmed: so one that has been closed cannot go on telling, as it would while some copy of it is still open.
+class Poller {
+  public:
+#if LEASH_EPOLL
+    /// False with errno.
+    bool open() noexcept {
+        if (epoll_.is_open()) return true;
+        epoll_ = Fd(sys::epoll_create());
+        if (epoll_.is_open() && !move_above_standard(epoll_)) epoll_.close();
+        return epoll_.is_open();
+    }
+    /// Readable when one of the handles is; -1 where this system has no such thing.
+    int handle() const noexcept { return epoll_.get(); }
+
+    /// False with errno.
+    bool add(int fd, std::uint64_t token) { return sys::epoll_control(epoll_.get(), EPOLL_CTL_ADD, fd, token) == 0; }
+    void rearm(int fd, std::uint64_t token) noexcept { sys::epoll_control(epoll_.get(), EPOLL_CTL_MOD, fd, token); }
+    void remove(int fd) noexcept { sys::epoll_control(epoll_.get(), EPOLL_CTL_DEL, fd, 0); }
+
+    /// Waits until one is ready, the deadline has come, or a signal did. Does not wait while take() has more.
+    void wait(Deadline deadline) noexcept {
+        if (next_ < count_) return;
+        next_ = 0;
+        count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining());
+    }
+    /// The token of one that is ready; false where wait() is to be called again.
+    bool take(std::uint64_t& token) noexcept {
+        if (next_ >= count_) return false;
+        token = events_[next_++].data.u64;
+        return true;
+    }
+
+  private:
+    static constexpr int batch = 64;
+    Fd epoll_;
+    epoll_event events_[batch];
+    int count_ = 0, next_ = 0;
+#else
+    bool open() noexcept { return true; }
+    int handle() const noexcept { return -1; }
+
+    bool add(int fd, std::uint64_t token) {
+        fds_.push_back(pollfd{fd, POLLIN, 0});
+        tokens_.push_back(token);
+        return true;
+    }
+    void rearm(int fd, std::uint64_t) noexcept {
+        for (pollfd& one : fds_) {
+            if (one.fd == fd || one.fd == ~fd) one.fd = fd;
+        }
+    }
+    void remove(int fd) noexcept {
+        for (std::size_t i = fds_.size(); i-- > 0;) {
+            if (fds_[i].fd != fd && fds_[i].fd != ~fd) continue;
+            fds_.erase(fds_.begin() + static_cast<std::ptrdiff_t>(i));
+            tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    void wait(Deadline deadline) noexcept {
+        if (!waited_) waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) > 0;
+    }
+    bool take(std::uint64_t& token) noexcept {
+        for (std::size_t i = 0; waited_ && i < fds_.size(); ++i) {
+            if (fds_[i].fd < 0 || fds_[i].revents == 0) continue;
+            fds_[i].revents = 0;
+            fds_[i].fd = ~fds_[i].fd;  // poll() passes over what is negative
+            token = tokens_[i];
+            return true;
+        }
+        return waited_ = false;
+    }
+
+  private:
+    std::vector<pollfd> fds_;
+    std::vector<std::uint64_t> tokens_;
+    bool waited_ = false;
+#endif
+};
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_EPOLL
+
+// =====================================================================================================================
+// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace LEASH_NAMESPACE {
+
+namespace detail {
+struct AllRunner;
+}
+
+/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all).
+///
+///     leash::Supervisor jobs;
+///     for (const auto& host : hosts)
+///         jobs.add(leash::Popen({"ping", "-c1", host}, {.out = leash::piped, .timeout = 5s})).value();
+///     while (auto event = jobs.next()) {
+///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
+///     }
+///
+/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
+/// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
+/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included.
+class Supervisor {
+  public:
+    /// A job in the set. No two jobs have the same, not even one after the other.
+    using Id = std::uint64_t;
+
+    /// What happened, and to which job.
+    struct Event {
+        enum Kind {
+            output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
+            ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
+            ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
+        };
+        Kind kind;
+        Id id;
+        std::uint64_t tag;  ///< what add() was given
+    };
+
+    Supervisor() = default;
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    /// SIGKILL to all, and then each is waited for: see ~Popen().
+    ~Supervisor() {
+        for (const auto& member : members_) {
+            if (member) pump_of(*member).begin_kill();
+        }
+    }
+
+    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle) where it cannot be watched: then `job` is as it was.
+    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
+        if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
+        if (free_.empty()) {
+            free_.reserve(members_.size() + 1);
+            members_.emplace_back();
+            free_.push_back(members_.size() - 1);
+        }
+        ready_.reserve(2 * members_.size());  // so that nothing can get lost for want of memory
+        interrupted_.reserve(members_.size());
+        const std::size_t slot = free_.back();
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), ++last_ << slot_bits | slot, tag));
+        free_.pop_back();
+        ++size_;
+        ++unended_;
+        Member& member = *members_[slot];
+        if (!watch(member)) {
+            const int error = errno;
+            job = remove(member.id);
+            return detail::make_error(error, Step::stream, "supervisor", "the job cannot be watched");
+        }
+        if (token_ && token_->fired()) pump_of(member).cancel();
+        step(member, 0);
+        return member.id;
+    }
+
+    /// How many jobs are in it, those included that have ended and were not removed.
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+    bool contains(Id id) const noexcept { return find(id) != nullptr; }
+
+    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
+    /// removed. It may be waited for directly too.
+    Popen& job(Id id) noexcept { return find(id)->job; }
+
+    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
+    Popen remove(Id id) {
+        Member* const member = find(id);
+        if (member == nullptr) return Popen();
+        unwatch(*member);
+        if (!member->told_end) --unended_;
+        --size_;
+        Popen job = std::move(member->job);
+        const std::size_t slot = slot_of(id);
+        members_[slot] = {};
+        free_.push_back(slot);
+        return job;
+    }
+
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been told.
+    /// With zero it never waits.
+    std::optional<Event> next(Timeout timeout = {}) {
+        const detail::sys::NoCancellation guard;
+        const detail::Deadline limit = detail::Deadline::after(timeout);
+        for (bool last = false;;) {
+            if (auto event = take_event()) return event;
+            if (unended_ == 0 || last) return std::nullopt;
+            last = limit.passed();
+            look(last ? detail::Deadline::now() : limit);
+        }
+    }
+
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not wait:
+    /// next() tells of each.
+    void cancel() {
+        for (const auto& member : members_) {
+            if (!member || member->told_end) continue;
+            pump_of(*member).cancel();
+            step(*member, 0);
+        }
+    }
+
+    // ---- inside of a foreign event loop
+
+    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
+    /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
+    int handle() const noexcept { return poller_.handle(); }
+
+    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
+    /// No limit where there is none; zero where events wait already.
+    Timeout time_left() const {
+        if (first_ < ready_.size()) return std::chrono::nanoseconds(0);
+        return timers_.empty() ? Timeout::none() : Timeout(timers_.top().at.remaining());
+    }
+
+  private:
+    friend struct detail::AllRunner;
+
+    struct Member : detail::Counted {
+        Member(Popen&& popen, Id number, std::uint64_t its_tag) : job(std::move(popen)), id(number), tag(its_tag) {}
+        Popen job;
+        const Id id;
+        const std::uint64_t tag;
+        const detail::Deadline start = detail::Deadline::now();
+        detail::Deadline timer;        // the one of its timers that counts
+        detail::os::Backoff backoff;
+        int exit = -1, cancel = -1;    // handles that are watched
+        bool blind = false;            // one that should be is not
+        bool has_output = false, is_ending = false, has_ended = false;  // events to be told
+        bool is_queued = false, is_interrupted = false;
+        bool told_end = false;
+    };
+    struct Timer {
+        detail::Deadline at;
+        Id id;
+        friend bool operator<(const Timer& a, const Timer& b) { return earlier(b.at, a.at); }  // the first is the greatest
+    };
+
+    // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
+    // there it is the handle itself instead of an id.
+    enum : std::uint64_t { exit_token = 0, out_token = 1, err_token = 2, cancel_token = 3, token_bits = 2, slot_bits = 20 };
+
+    static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
+    Member* find(Id id) const noexcept {
+        const std::size_t slot = slot_of(id);
+        return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
+    }
+    static detail::Pump& pump_of(const Member& member) noexcept { return *member.job.pump_; }
+
+    // ---- handles
+
+    bool watch(Member& member) {
+        detail::Pump& pump = pump_of(member);
+        const auto add = [&](int fd, std::uint64_t which) {
+            return fd < 0 || poller_.add(fd, member.id << token_bits | which);
+        };
+        if (!add(pump.out.handle(), out_token)) return false;
+        for (std::size_t i = 0; i < pump.count_errs(); ++i) {
+            if (!add(pump.err_of(i).handle(), err_token)) return false;
+        }
+        watch_exit(member);
+        const int cancel = pump.cancel_handle();
+        if (cancel >= 0 && !watch_cancel(cancel)) return false;
+        member.cancel = cancel;
+        member.blind = cancel < 0 && pump.can_be_cancelled();
+        return true;
+    }
+
+    bool watch_cancel(int fd) {
+        const std::size_t index = static_cast<std::size_t>(fd);
+        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        if (cancels_[index] == 0 && !poller_.add(fd, index << token_bits | cancel_token)) return false;
+        ++cancels_[index];
+        return true;
+    }
+    void unwatch_cancel(int fd) noexcept {
+        if (fd >= 0 && --cancels_[static_cast<std::size_t>(fd)] == 0) poller_.remove(fd);
+    }
+
+    /// Of a pipeline it is another stage's handle each time.
+    void watch_exit(Member& member) {
+        const int fd = pump_of(member).job.exit_handle();
+        const std::uint64_t token = member.id << token_bits | exit_token;
+        if (fd >= 0 && fd == member.exit) return poller_.rearm(fd, token);
+        if (member.exit >= 0) poller_.remove(member.exit);
+        member.exit = fd >= 0 && poller_.add(fd, token) ? fd : -1;
+    }
+
+    void unwatch(Member& member) noexcept {
+        detail::Pump& pump = pump_of(member);
+        if (pump.out.is_open()) poller_.remove(pump.out.handle());
+        for (std::size_t i = 0; i < pump.count_errs(); ++i) {
+            if (pump.err_of(i).is_open()) poller_.remove(pump.err_of(i).handle());
+        }
+        if (member.exit >= 0) poller_.remove(member.exit);
+        unwatch_cancel(std::exchange(member.cancel, -1));
+    }
+
+    void rearm(Member& member, std::uint64_t which) {
+        detail::Pump& pump = pump_of(member);
+        const auto again = [&](const detail::Incoming& stream) {
+            if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
+        };
+        if (which == exit_token && !pump.is_over()) watch_exit(member);
+        if (which == out_token) again(pump.out);
+        for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
+    }
+
+    // ---- what happens
+
+    /// Waits for the handles and the timers once, and lets their jobs take a step.
+    void look(detail::Deadline limit) {
+        while (!interrupted_.empty()) {
+            const Id id = interrupted_.back();
+            interrupted_.pop_back();
+            limit = detail::Deadline::now();
+            Member* const member = find(id);
+            if (member == nullptr) continue;
+            member->is_interrupted = false;
+            step(*member, all_ready);
+            for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
+        }
+        poller_.wait(timers_.empty() ? limit : sooner(limit, timers_.top().at));
+        for (std::uint64_t token; poller_.take(token);) {
+            const std::uint64_t which = token & ((1U << token_bits) - 1);
+            if (which == cancel_token) {
+                follow_cancel(static_cast<int>(token >> token_bits));
+            } else if (Member* const member = find(token >> token_bits)) {
+                step(*member, which == out_token ? detail::Pump::out_ready : which == err_token ? detail::Pump::err_ready : 0);
+                rearm(*member, which);
+            }
+        }
+        while (!timers_.empty() && timers_.top().at.passed()) {
+            const Timer due = timers_.top();
+            timers_.pop();
+            Member* const member = find(due.id);
+            if (member == nullptr || earlier(due.at, member->timer)) continue;
+            member->timer = {};
+            step(*member, all_ready);
+        }
+    }
+
+    /// A token was fired, and that is for good: the jobs that have it take a step, and it is not watched any more.
+    void follow_cancel(int fd) {
+        poller_.rearm(fd, static_cast<std::uint64_t>(fd) << token_bits | cancel_token);  // a sink may throw on the way
+        if (token_ && fd == token_handle_) {
+            cancel();
+            unwatch_cancel(std::exchange(token_handle_, -1));
+        }
+        for (const auto& member : members_) {
+            if (!member || member->cancel != fd) continue;
+            step(*member, 0);
+            unwatch_cancel(std::exchange(member->cancel, -1));
+        }
+    }
+
+    /// Ends all jobs, those to come included, when the token is fired. False with errno.
+    bool cancel_with(const Cancel& token) {
+        if (!poller_.open()) return false;
+        token_ = token;
+        if (token_->fired()) return true;
+        const int fd = token_->handle();
+        if (fd < 0 || !watch_cancel(fd)) return false;
+        token_handle_ = fd;
+        return true;
+    }
+
+    /// A step that a sink leaves with an exception is taken anew later: it may not have seen all.
+    class Interruption {
+      public:
+        Interruption(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(&member) {}
+        Interruption(const Interruption&) = delete;
+        Interruption& operator=(const Interruption&) = delete;
+        ~Interruption() {
+            if (member_ == nullptr || std::exchange(member_->is_interrupted, true)) return;
+            jobs_.interrupted_.push_back(member_->id);  // there is room
+        }
+        void none() noexcept { member_ = nullptr; }
+
+      private:
+        Supervisor& jobs_;
+        Member* member_;
+    };
+
+    static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
+
+    void step(Member& member, unsigned ready) {
+        if (member.has_ended || member.told_end) return;
+        Interruption interruption(*this, member);
+        detail::Pump::Want want;
+        want.out = want.err = true;
+        want.keep = member.job.limit_;
+        const detail::Pump::Step found = pump_of(member).step(want, member.start, ready);
+        member.has_output |= found.output;
+        member.is_ending |= found.ending;
+        member.has_ended |= found.ended;
+        if (found.output || found.ending || found.ended) queue(member);
+        if (!found.ended) schedule(member, found);
+        interruption.none();
+    }
+
+    void schedule(Member& member, const detail::Pump::Step& found) {
+        detail::Deadline again = found.next;
+        if (found.blind || member.blind || member.exit < 0 || again.passed()) {
+            const detail::Deadline soon = member.backoff.next();
+            again = again.passed() ? soon : sooner(again, soon);
+        }
+        if (!earlier(again, member.timer)) return;
+        timers_.push({again, member.id});
+        member.timer = again;
+    }
+
+    void queue(Member& member) {
+        if (member.is_queued) return;
+        member.is_queued = true;
+        ready_.push_back(member.id);
+    }
+
+    std::optional<Event> take_event() {
+        while (first_ < ready_.size()) {
+            const Id id = ready_[first_++];
+            if (first_ == ready_.size() || first_ > members_.size()) {
+                ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(first_));
+                first_ = 0;
+            }
+            Member* const member = find(id);
+            if (member == nullptr) continue;
+            member->is_queued = false;
+            Event event{Event::ended, id, member->tag};
+            if (std::exchange(member->has_output, false)) {
+                event.kind = Event::output;
+            } else if (std::exchange(member->is_ending, false)) {
+                event.kind = Event::ending;
+            } else {
+                member->told_end = true;
+                --unended_;
+            }
+            if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
+            return event;
+        }
+        return std::nullopt;
+    }
+
+    detail::os::Poller poller_;
+    std::vector<detail::Shared<Member>> members_;  // by slot
+    std::vector<std::size_t> free_;                // slots
+    std::vector<unsigned> cancels_;                // by descriptor: how many watch it
+    std::priority_queue<Timer> timers_;            // those of jobs that have gone, or have another by now, are passed over
+    std::vector<Id> ready_;                        // those with events, from first_ on
+    std::size_t first_ = 0;
+    std::vector<Id> interrupted_;                  // whose step is to be taken anew
+    std::optional<Cancel> token_;                  // for all of them
+    int token_handle_ = -1;
+    std::size_t size_ = 0;
+    std::size_t unended_ = 0;  // whose end has not been told
+    Id last_ = 0;
+};
+
+}  // namespace leash
+
+// =====================================================================================================================
+// leash/detail/callback.hpp - any callable with given arguments. <functional> would cost every user more than all of leash.
+
+#include <type_traits>
+#include <utility>
+
+namespace LEASH_NAMESPACE::detail {
+
+/// Made from anything that can be called with these arguments; empty when default-constructed. Copies share it.
+template <class... Args>
+class Callback {
+  public:
+    Callback() = default;
+    template <class Function, class = std::enable_if_t<!std::is_same_v<std::decay_t<Function>, Callback>>>
+    Callback(Function&& function) : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
+        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback takes other arguments");
+    }
+
+    void operator()(Args... args) const {
+        if (target_) target_->call(static_cast<Args>(args)...);
+    }
+
+  private:
+    class Target : public Counted {
+      public:
+        virtual void call(Args... args) = 0;
+    };
+    template <class Function>
+    class Holder final : public Target {
+      public:
+        explicit Holder(Function function) : function_(std::move(function)) {}
+        void call(Args... args) override { function_(static_cast<Args>(args)...); }
+
+      private:
+        Function function_;
+    };
+    Shared<Target> target_;
+};
+
+}  // namespace leash::detail
+
+// =====================================================================================================================
+// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <cstddef>
+
+namespace LEASH_NAMESPACE {
+
+/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
+struct Job {
+    Command command;
+    Options options = {};
+};
+
+/// How run_all() goes about it.
+struct RunAll {
+    /// How many run at a time; 0, the default, means as many as this process may use processors.
+    std::size_t at_most = 0;
+
+    /// Called with a job's place in the list when it has been started.
+    detail::Callback<std::size_t, const Popen&> on_start = {};
+
+    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
+    detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
+
+    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by default.
+    bool stop_on_failure = false;
+
+    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
+    /// their own besides.
+    std::optional<Cancel> cancel = std::nullopt;
+};
+
+namespace detail {
+
+struct AllRunner {
+    std::vector<Job> jobs;
+    RunAll how;
+    Supervisor running;
+    std::vector<Expected<Result>> results;
+    std::size_t next = 0;  // to be started
+    bool is_stopped = false;
+
+    std::vector<Expected<Result>> run() {
+        results.reserve(jobs.size());
+        for (std::size_t i = 0; i < jobs.size(); ++i) {
+            Result not_started;
+            not_started.cancelled = true;
+            results.push_back(std::move(not_started));
+        }
+        const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
+        if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
+        for (;;) {
+            while (has_more() && running.size() < at_most && start()) {}
+            if (running.empty() && !has_more()) return std::move(results);
+            if (const auto event = running.next(); event && event->kind == Supervisor::Event::ended) finish(*event);
+        }
+    }
+
+    bool has_more() const noexcept {
+        return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired());
+    }
+
+    /// Starts the next one. False where that has to wait until another one has ended.
+    bool start() {
+        const std::size_t index = next;
+        auto job = Popen::try_spawn(jobs[index].command, jobs[index].options);
+        std::optional<Error> error;
+        if (!job) {
+            error = job.error();
+        } else if (auto added = running.add(*std::move(job), index); added) {
+            ++next;
+            jobs[index] = {};
+            how.on_start(index, running.job(*added));
+            return true;
+        } else {
+            error = added.error();
+        }
+        if (is_shortage(*error) && !running.empty()) return false;
+        ++next;
+        results[index] = *std::move(error);
+        tell_end(index);
+        return true;
+    }
+
+    /// Descriptors, processes or memory: there will be some when others have ended.
+    static bool is_shortage(const Error& error) noexcept {
+        for (const std::errc code : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory}) {
+            if (error.code == code) return true;
+        }
+        return false;
+    }
+
+    void finish(const Supervisor::Event& event) {
+        Popen job = running.remove(event.id);
+        const std::size_t index = static_cast<std::size_t>(event.tag);
+        results[index] = make_result<Result>(job, job.communicate());
+        tell_end(index);
+    }
+
+    void tell_end(std::size_t index) {
+        const bool failed = !results[index] || !results[index]->ok();
+        if (failed && how.stop_on_failure && !is_stopped) {
+            is_stopped = true;
+            running.cancel();
+        }
+        how.on_end(index, results[index]);
+    }
+
+    void fail_all(const Error& error) {
+        for (Expected<Result>& result : results) result = error;
+        is_stopped = true;
+    }
+};
+
+}  // namespace detail
+
+/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
+/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command could not
+/// be started, which does not concern the others. A command that was not started, for a cancel or stop_on_failure, has a
+/// Result that says `cancelled`; so have those that were ended for it.
+///
+/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
+///
+///     std::vector<leash::Job> jobs;
+///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
+///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
+inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {}) {
+    detail::AllRunner all;
+    all.jobs = std::move(jobs);
+    all.how = std::move(how);
+    return all.run();
+}
 
 }  // namespace leash

@@ -508,6 +508,52 @@ class Pump : public Counted {
         }
     }
 
+    /// What step() found.
+    struct Step {
+        bool output = false;  // something came, be it the end of a stream
+        bool ending = false;  // this call found that the job must end
+        bool ended = false;   // it has, and its streams too: nothing more will come
+        bool blind = false;   // something may happen that no handle tells: look again soon
+        Deadline next;        // when to look again in any case
+    };
+
+    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
+    /// the deadlines. `start` is when the job came to be watched.
+    Step step(const Want& want, Deadline start, unsigned ready) {
+        Step found;
+        each_moving(want, [&](Incoming& stream) {
+            const unsigned which = &stream == &out ? out_ready : err_ready;
+            if ((ready & which) == 0 && !stream.has_unsaved()) return;
+            const Incoming::Pulled pulled = stream.pull(want.keep);
+            found.blind |= pulled == Incoming::Pulled::busy;
+            if (pulled != Incoming::Pulled::something) return;
+            note_output();
+            found.output |= stream.is_piped();
+        });
+        found.ending = advance(want, start);
+        if (foreground_.is_open()) follow_stop();
+        const Next next = next_change(want, start);
+        found.next = next.at;
+        if (next.by_exit) found.blind |= foreground_.is_open();
+        else if (any_moving(want)) found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
+        else if (is_settled()) found.ended = true;
+        else found.blind = true;
+        return found;
+    }
+    static constexpr unsigned out_ready = 1, err_ready = 2;
+
+    /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
+    int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
+    bool can_be_cancelled() const noexcept { return cancel_.has_value(); }
+
+    /// As if its token had been fired.
+    void cancel() {
+        os::Lock lock(mutex_);
+        if (phase_ > Phase::terminating || has_ended() || cancelled_) return;
+        cancelled_ = true;
+        terminate(grace_);
+    }
+
     /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
     void begin_stop(Timeout grace) {
         os::Lock lock(mutex_);
@@ -523,26 +569,31 @@ class Pump : public Counted {
     /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
     void settle() {
         const sys::NoCancellation guard;
-        Deadline limit;
+        os::Backoff backoff;
+        while (!is_settled()) os::sleep_until(backoff.next());
+    }
+
+    /// The same, asked once.
+    bool is_settled() {
+        bool late, asked_often;
         {
             os::Lock lock(mutex_);
-            if (settled_ || phase_ != Phase::over) return;
-            limit = phase_end_;
+            if (settled_ || phase_ != Phase::over) return true;
+            late = phase_end_.passed();
+            asked_often = ++settle_rounds_ > 3;
         }
-        os::Backoff backoff;
         bool alive = false;
-        for (int round = 0; !job.group_vanished(); ++round) {
+        if (!job.group_vanished()) {
             // Mostly they are gone within a millisecond. If not, a look at them tells zombies, which wait for their
             // new parent and hold nothing, from those that still run.
-            const bool late = limit.passed();
-            if (round > 3 || late) alive = job.group_is_alive();
-            if ((round > 3 && !alive) || late) break;
-            alive = false;
-            os::sleep_until(backoff.next());
+            if (!late && !asked_often) return false;
+            alive = job.group_is_alive();
+            if (!late && alive) return false;
         }
         os::Lock lock(mutex_);
         settled_ = true;
         if (alive) survivors_ = true;
+        return true;
     }
 
   private:
@@ -727,6 +778,7 @@ class Pump : public Counted {
     bool cancelled_ = false;
     bool survivors_ = false;
     bool settled_ = false;
+    unsigned settle_rounds_ = 0;
 };
 
 }  // namespace leash::detail

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -39,6 +40,8 @@
 //   ppoll     Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS
 //   memfd     Linux 3.17; called by number, glibc has it since 2.27
 #if defined(__linux__)
+#include <sched.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #define LEASH_PIDFD 1
 #else
@@ -190,6 +193,31 @@ inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexce
 #endif
 }
 
+#if defined(__linux__)
+inline int epoll_create() noexcept {
+    if (const int e = LEASH_FAULT("epoll_create")) return fail(e);
+    return ::epoll_create1(EPOLL_CLOEXEC);
+}
+
+/// EPOLL_CTL_ADD, _MOD or _DEL: to tell, once, when the descriptor is readable.
+inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token) noexcept {
+    if (const int e = LEASH_FAULT("epoll_control")) return fail(e);
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLONESHOT;
+    event.data.u64 = token;
+    return ::epoll_ctl(epoll, operation, fd, &event);
+}
+
+/// For at most that many nanoseconds, rounded up to milliseconds; nanoseconds::max() waits for ever.
+inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::nanoseconds most) noexcept {
+    if (const int e = LEASH_FAULT("epoll_wait")) return fail(e);
+    const bool forever = most == std::chrono::nanoseconds::max();
+    constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
+    if (most > day) most = day;
+    return ::epoll_wait(epoll, events, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+}
+#endif
+
 // ---- files and terminals
 
 inline int stat(const char* path, struct stat* info) noexcept {
@@ -287,6 +315,16 @@ inline DIR* opendir(const char* path) noexcept {
 // ---- processes
 
 inline pid_t getpid() noexcept { return ::getpid(); }
+
+/// How many processors this process may use; 1 where that cannot be told.
+inline std::size_t processors() noexcept {
+#if defined(__linux__) && defined(CPU_COUNT)
+    cpu_set_t allowed;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<std::size_t>(CPU_COUNT(&allowed));
+#endif
+    const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? static_cast<std::size_t>(online) : 1;
+}
 
 /// These return the error, as all of posix_spawn does. Its file actions and attributes allocate, nothing else.
 inline int spawn_actions_init(posix_spawn_file_actions_t* actions) noexcept {

@@ -1,0 +1,150 @@
+// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <cstddef>
+
+#include <leash/cancel.hpp>
+#include <leash/command.hpp>
+#include <leash/config.hpp>
+#include <leash/detail/callback.hpp>
+#include <leash/detail/posix/syscalls.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+#include <leash/popen.hpp>
+#include <leash/run.hpp>
+#include <leash/supervisor.hpp>
+
+namespace LEASH_NAMESPACE {
+
+/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
+struct Job {
+    Command command;
+    Options options = {};
+};
+
+/// How run_all() goes about it.
+struct RunAll {
+    /// How many run at a time; 0, the default, means as many as this process may use processors.
+    std::size_t at_most = 0;
+
+    /// Called with a job's place in the list when it has been started.
+    detail::Callback<std::size_t, const Popen&> on_start = {};
+
+    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
+    detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
+
+    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by default.
+    bool stop_on_failure = false;
+
+    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
+    /// their own besides.
+    std::optional<Cancel> cancel = std::nullopt;
+};
+
+namespace detail {
+
+struct AllRunner {
+    std::vector<Job> jobs;
+    RunAll how;
+    Supervisor running;
+    std::vector<Expected<Result>> results;
+    std::size_t next = 0;  // to be started
+    bool is_stopped = false;
+
+    std::vector<Expected<Result>> run() {
+        results.reserve(jobs.size());
+        for (std::size_t i = 0; i < jobs.size(); ++i) {
+            Result not_started;
+            not_started.cancelled = true;
+            results.push_back(std::move(not_started));
+        }
+        const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
+        if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
+        for (;;) {
+            while (has_more() && running.size() < at_most && start()) {}
+            if (running.empty() && !has_more()) return std::move(results);
+            if (const auto event = running.next(); event && event->kind == Supervisor::Event::ended) finish(*event);
+        }
+    }
+
+    bool has_more() const noexcept {
+        return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired());
+    }
+
+    /// Starts the next one. False where that has to wait until another one has ended.
+    bool start() {
+        const std::size_t index = next;
+        auto job = Popen::try_spawn(jobs[index].command, jobs[index].options);
+        std::optional<Error> error;
+        if (!job) {
+            error = job.error();
+        } else if (auto added = running.add(*std::move(job), index); added) {
+            ++next;
+            jobs[index] = {};
+            how.on_start(index, running.job(*added));
+            return true;
+        } else {
+            error = added.error();
+        }
+        if (is_shortage(*error) && !running.empty()) return false;
+        ++next;
+        results[index] = *std::move(error);
+        tell_end(index);
+        return true;
+    }
+
+    /// Descriptors, processes or memory: there will be some when others have ended.
+    static bool is_shortage(const Error& error) noexcept {
+        for (const std::errc code : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory}) {
+            if (error.code == code) return true;
+        }
+        return false;
+    }
+
+    void finish(const Supervisor::Event& event) {
+        Popen job = running.remove(event.id);
+        const std::size_t index = static_cast<std::size_t>(event.tag);
+        results[index] = make_result<Result>(job, job.communicate());
+        tell_end(index);
+    }
+
+    void tell_end(std::size_t index) {
+        const bool failed = !results[index] || !results[index]->ok();
+        if (failed && how.stop_on_failure && !is_stopped) {
+            is_stopped = true;
+            running.cancel();
+        }
+        how.on_end(index, results[index]);
+    }
+
+    void fail_all(const Error& error) {
+        for (Expected<Result>& result : results) result = error;
+        is_stopped = true;
+    }
+};
+
+}  // namespace detail
+
+/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
+/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command could not
+/// be started, which does not concern the others. A command that was not started, for a cancel or stop_on_failure, has a
+/// Result that says `cancelled`; so have those that were ended for it.
+///
+/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
+///
+///     std::vector<leash::Job> jobs;
+///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
+///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
+inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {}) {
+    detail::AllRunner all;
+    all.jobs = std::move(jobs);
+    all.how = std::move(how);
+    return all.run();
+}
+
+}  // namespace leash

@@ -1,0 +1,398 @@
+// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+#pragma once
+
+#include <optional>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include <cstddef>
+#include <cstdint>
+
+#include <leash/cancel.hpp>
+#include <leash/config.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/posix/exit_watch.hpp>
+#include <leash/detail/posix/poller.hpp>
+#include <leash/detail/pump.hpp>
+#include <leash/detail/shared.hpp>
+#include <leash/error.hpp>
+#include <leash/popen.hpp>
+
+namespace LEASH_NAMESPACE {
+
+namespace detail {
+struct AllRunner;
+}
+
+/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all).
+///
+///     leash::Supervisor jobs;
+///     for (const auto& host : hosts)
+///         jobs.add(leash::Popen({"ping", "-c1", host}, {.out = leash::piped, .timeout = 5s})).value();
+///     while (auto event = jobs.next()) {
+///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
+///     }
+///
+/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
+/// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
+/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included.
+class Supervisor {
+  public:
+    /// A job in the set. No two jobs have the same, not even one after the other.
+    using Id = std::uint64_t;
+
+    /// What happened, and to which job.
+    struct Event {
+        enum Kind {
+            output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
+            ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
+            ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
+        };
+        Kind kind;
+        Id id;
+        std::uint64_t tag;  ///< what add() was given
+    };
+
+    Supervisor() = default;
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    /// SIGKILL to all, and then each is waited for: see ~Popen().
+    ~Supervisor() {
+        for (const auto& member : members_) {
+            if (member) pump_of(*member).begin_kill();
+        }
+    }
+
+    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle) where it cannot be watched: then `job` is as it was.
+    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
+        if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
+        if (free_.empty()) {
+            free_.reserve(members_.size() + 1);
+            members_.emplace_back();
+            free_.push_back(members_.size() - 1);
+        }
+        ready_.reserve(2 * members_.size());  // so that nothing can get lost for want of memory
+        interrupted_.reserve(members_.size());
+        const std::size_t slot = free_.back();
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), ++last_ << slot_bits | slot, tag));
+        free_.pop_back();
+        ++size_;
+        ++unended_;
+        Member& member = *members_[slot];
+        if (!watch(member)) {
+            const int error = errno;
+            job = remove(member.id);
+            return detail::make_error(error, Step::stream, "supervisor", "the job cannot be watched");
+        }
+        if (token_ && token_->fired()) pump_of(member).cancel();
+        step(member, 0);
+        return member.id;
+    }
+
+    /// How many jobs are in it, those included that have ended and were not removed.
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+    bool contains(Id id) const noexcept { return find(id) != nullptr; }
+
+    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
+    /// removed. It may be waited for directly too.
+    Popen& job(Id id) noexcept { return find(id)->job; }
+
+    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
+    Popen remove(Id id) {
+        Member* const member = find(id);
+        if (member == nullptr) return Popen();
+        unwatch(*member);
+        if (!member->told_end) --unended_;
+        --size_;
+        Popen job = std::move(member->job);
+        const std::size_t slot = slot_of(id);
+        members_[slot] = {};
+        free_.push_back(slot);
+        return job;
+    }
+
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been told.
+    /// With zero it never waits.
+    std::optional<Event> next(Timeout timeout = {}) {
+        const detail::sys::NoCancellation guard;
+        const detail::Deadline limit = detail::Deadline::after(timeout);
+        for (bool last = false;;) {
+            if (auto event = take_event()) return event;
+            if (unended_ == 0 || last) return std::nullopt;
+            last = limit.passed();
+            look(last ? detail::Deadline::now() : limit);
+        }
+    }
+
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not wait:
+    /// next() tells of each.
+    void cancel() {
+        for (const auto& member : members_) {
+            if (!member || member->told_end) continue;
+            pump_of(*member).cancel();
+            step(*member, 0);
+        }
+    }
+
+    // ---- inside of a foreign event loop
+
+    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
+    /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
+    int handle() const noexcept { return poller_.handle(); }
+
+    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
+    /// No limit where there is none; zero where events wait already.
+    Timeout time_left() const {
+        if (first_ < ready_.size()) return std::chrono::nanoseconds(0);
+        return timers_.empty() ? Timeout::none() : Timeout(timers_.top().at.remaining());
+    }
+
+  private:
+    friend struct detail::AllRunner;
+
+    struct Member : detail::Counted {
+        Member(Popen&& popen, Id number, std::uint64_t its_tag) : job(std::move(popen)), id(number), tag(its_tag) {}
+        Popen job;
+        const Id id;
+        const std::uint64_t tag;
+        const detail::Deadline start = detail::Deadline::now();
+        detail::Deadline timer;        // the one of its timers that counts
+        detail::os::Backoff backoff;
+        int exit = -1, cancel = -1;    // handles that are watched
+        bool blind = false;            // one that should be is not
+        bool has_output = false, is_ending = false, has_ended = false;  // events to be told
+        bool is_queued = false, is_interrupted = false;
+        bool told_end = false;
+    };
+    struct Timer {
+        detail::Deadline at;
+        Id id;
+        friend bool operator<(const Timer& a, const Timer& b) { return earlier(b.at, a.at); }  // the first is the greatest
+    };
+
+    // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
+    // there it is the handle itself instead of an id.
+    enum : std::uint64_t { exit_token = 0, out_token = 1, err_token = 2, cancel_token = 3, token_bits = 2, slot_bits = 20 };
+
+    static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
+    Member* find(Id id) const noexcept {
+        const std::size_t slot = slot_of(id);
+        return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
+    }
+    static detail::Pump& pump_of(const Member& member) noexcept { return *member.job.pump_; }
+
+    // ---- handles
+
+    bool watch(Member& member) {
+        detail::Pump& pump = pump_of(member);
+        const auto add = [&](int fd, std::uint64_t which) {
+            return fd < 0 || poller_.add(fd, member.id << token_bits | which);
+        };
+        if (!add(pump.out.handle(), out_token)) return false;
+        for (std::size_t i = 0; i < pump.count_errs(); ++i) {
+            if (!add(pump.err_of(i).handle(), err_token)) return false;
+        }
+        watch_exit(member);
+        const int cancel = pump.cancel_handle();
+        if (cancel >= 0 && !watch_cancel(cancel)) return false;
+        member.cancel = cancel;
+        member.blind = cancel < 0 && pump.can_be_cancelled();
+        return true;
+    }
+
+    bool watch_cancel(int fd) {
+        const std::size_t index = static_cast<std::size_t>(fd);
+        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        if (cancels_[index] == 0 && !poller_.add(fd, index << token_bits | cancel_token)) return false;
+        ++cancels_[index];
+        return true;
+    }
+    void unwatch_cancel(int fd) noexcept {
+        if (fd >= 0 && --cancels_[static_cast<std::size_t>(fd)] == 0) poller_.remove(fd);
+    }
+
+    /// Of a pipeline it is another stage's handle each time.
+    void watch_exit(Member& member) {
+        const int fd = pump_of(member).job.exit_handle();
+        const std::uint64_t token = member.id << token_bits | exit_token;
+        if (fd >= 0 && fd == member.exit) return poller_.rearm(fd, token);
+        if (member.exit >= 0) poller_.remove(member.exit);
+        member.exit = fd >= 0 && poller_.add(fd, token) ? fd : -1;
+    }
+
+    void unwatch(Member& member) noexcept {
+        detail::Pump& pump = pump_of(member);
+        if (pump.out.is_open()) poller_.remove(pump.out.handle());
+        for (std::size_t i = 0; i < pump.count_errs(); ++i) {
+            if (pump.err_of(i).is_open()) poller_.remove(pump.err_of(i).handle());
+        }
+        if (member.exit >= 0) poller_.remove(member.exit);
+        unwatch_cancel(std::exchange(member.cancel, -1));
+    }
+
+    void rearm(Member& member, std::uint64_t which) {
+        detail::Pump& pump = pump_of(member);
+        const auto again = [&](const detail::Incoming& stream) {
+            if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
+        };
+        if (which == exit_token && !pump.is_over()) watch_exit(member);
+        if (which == out_token) again(pump.out);
+        for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
+    }
+
+    // ---- what happens
+
+    /// Waits for the handles and the timers once, and lets their jobs take a step.
+    void look(detail::Deadline limit) {
+        while (!interrupted_.empty()) {
+            const Id id = interrupted_.back();
+            interrupted_.pop_back();
+            limit = detail::Deadline::now();
+            Member* const member = find(id);
+            if (member == nullptr) continue;
+            member->is_interrupted = false;
+            step(*member, all_ready);
+            for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
+        }
+        poller_.wait(timers_.empty() ? limit : sooner(limit, timers_.top().at));
+        for (std::uint64_t token; poller_.take(token);) {
+            const std::uint64_t which = token & ((1U << token_bits) - 1);
+            if (which == cancel_token) {
+                follow_cancel(static_cast<int>(token >> token_bits));
+            } else if (Member* const member = find(token >> token_bits)) {
+                step(*member, which == out_token ? detail::Pump::out_ready : which == err_token ? detail::Pump::err_ready : 0);
+                rearm(*member, which);
+            }
+        }
+        while (!timers_.empty() && timers_.top().at.passed()) {
+            const Timer due = timers_.top();
+            timers_.pop();
+            Member* const member = find(due.id);
+            if (member == nullptr || earlier(due.at, member->timer)) continue;
+            member->timer = {};
+            step(*member, all_ready);
+        }
+    }
+
+    /// A token was fired, and that is for good: the jobs that have it take a step, and it is not watched any more.
+    void follow_cancel(int fd) {
+        poller_.rearm(fd, static_cast<std::uint64_t>(fd) << token_bits | cancel_token);  // a sink may throw on the way
+        if (token_ && fd == token_handle_) {
+            cancel();
+            unwatch_cancel(std::exchange(token_handle_, -1));
+        }
+        for (const auto& member : members_) {
+            if (!member || member->cancel != fd) continue;
+            step(*member, 0);
+            unwatch_cancel(std::exchange(member->cancel, -1));
+        }
+    }
+
+    /// Ends all jobs, those to come included, when the token is fired. False with errno.
+    bool cancel_with(const Cancel& token) {
+        if (!poller_.open()) return false;
+        token_ = token;
+        if (token_->fired()) return true;
+        const int fd = token_->handle();
+        if (fd < 0 || !watch_cancel(fd)) return false;
+        token_handle_ = fd;
+        return true;
+    }
+
+    /// A step that a sink leaves with an exception is taken anew later: it may not have seen all.
+    class Interruption {
+      public:
+        Interruption(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(&member) {}
+        Interruption(const Interruption&) = delete;
+        Interruption& operator=(const Interruption&) = delete;
+        ~Interruption() {
+            if (member_ == nullptr || std::exchange(member_->is_interrupted, true)) return;
+            jobs_.interrupted_.push_back(member_->id);  // there is room
+        }
+        void none() noexcept { member_ = nullptr; }
+
+      private:
+        Supervisor& jobs_;
+        Member* member_;
+    };
+
+    static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
+
+    void step(Member& member, unsigned ready) {
+        if (member.has_ended || member.told_end) return;
+        Interruption interruption(*this, member);
+        detail::Pump::Want want;
+        want.out = want.err = true;
+        want.keep = member.job.limit_;
+        const detail::Pump::Step found = pump_of(member).step(want, member.start, ready);
+        member.has_output |= found.output;
+        member.is_ending |= found.ending;
+        member.has_ended |= found.ended;
+        if (found.output || found.ending || found.ended) queue(member);
+        if (!found.ended) schedule(member, found);
+        interruption.none();
+    }
+
+    void schedule(Member& member, const detail::Pump::Step& found) {
+        detail::Deadline again = found.next;
+        if (found.blind || member.blind || member.exit < 0 || again.passed()) {
+            const detail::Deadline soon = member.backoff.next();
+            again = again.passed() ? soon : sooner(again, soon);
+        }
+        if (!earlier(again, member.timer)) return;
+        timers_.push({again, member.id});
+        member.timer = again;
+    }
+
+    void queue(Member& member) {
+        if (member.is_queued) return;
+        member.is_queued = true;
+        ready_.push_back(member.id);
+    }
+
+    std::optional<Event> take_event() {
+        while (first_ < ready_.size()) {
+            const Id id = ready_[first_++];
+            if (first_ == ready_.size() || first_ > members_.size()) {
+                ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(first_));
+                first_ = 0;
+            }
+            Member* const member = find(id);
+            if (member == nullptr) continue;
+            member->is_queued = false;
+            Event event{Event::ended, id, member->tag};
+            if (std::exchange(member->has_output, false)) {
+                event.kind = Event::output;
+            } else if (std::exchange(member->is_ending, false)) {
+                event.kind = Event::ending;
+            } else {
+                member->told_end = true;
+                --unended_;
+            }
+            if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
+            return event;
+        }
+        return std::nullopt;
+    }
+
+    detail::os::Poller poller_;
+    std::vector<detail::Shared<Member>> members_;  // by slot
+    std::vector<std::size_t> free_;                // slots
+    std::vector<unsigned> cancels_;                // by descriptor: how many watch it
+    std::priority_queue<Timer> timers_;            // those of jobs that have gone, or have another by now, are passed over
+    std::vector<Id> ready_;                        // those with events, from first_ on
+    std::size_t first_ = 0;
+    std::vector<Id> interrupted_;                  // whose step is to be taken anew
+    std::optional<Cancel> token_;                  // for all of them
+    int token_handle_ = -1;
+    std::size_t size_ = 0;
+    std::size_t unended_ = 0;  // whose end has not been told
+    Id last_ = 0;
+};
+
+}  // namespace leash
