@@ -1,6 +1,7 @@
 // leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <leash/cancel.hpp>
 #include <leash/command.hpp>
 #include <leash/config.hpp>
+#include <leash/deadline.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/posix/syscalls.hpp>
 #include <leash/error.hpp>
@@ -65,9 +67,11 @@ struct AllRunner {
         const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
         if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
         for (;;) {
-            while (has_more() && running.size() < at_most && start()) {}
+            const bool started = has_more() && running.size() < at_most && start();
             if (running.empty() && !has_more()) return std::move(results);
-            if (const auto event = running.next(); event && event->kind == Supervisor::Event::ended) finish(*event);
+            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
+            const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
+            if (event && event->kind == Supervisor::Event::ended) finish(*event);
         }
     }
 

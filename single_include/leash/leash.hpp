@@ -2369,8 +2369,9 @@ class Job {
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
+            if (&process == &processes_.back()) return open_watch(process);
             look_again(process);
-            if (!process.seen || &process == &processes_.back()) return open_watch(process);
+            if (!process.seen) return open_watch(process);
         }
         return -1;
     }
@@ -5620,6 +5621,7 @@ class Callback {
 // =====================================================================================================================
 // leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
 
+#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -5673,9 +5675,11 @@ struct AllRunner {
         const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
         if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
         for (;;) {
-            while (has_more() && running.size() < at_most && start()) {}
+            const bool started = has_more() && running.size() < at_most && start();
             if (running.empty() && !has_more()) return std::move(results);
-            if (const auto event = running.next(); event && event->kind == Supervisor::Event::ended) finish(*event);
+            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
+            const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
+            if (event && event->kind == Supervisor::Event::ended) finish(*event);
         }
     }
 

@@ -80,8 +80,9 @@ class Job {
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
+            if (&process == &processes_.back()) return open_watch(process);
             look_again(process);
-            if (!process.seen || &process == &processes_.back()) return open_watch(process);
+            if (!process.seen) return open_watch(process);
         }
         return -1;
     }
