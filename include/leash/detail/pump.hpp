@@ -379,7 +379,10 @@ class Pump : public Counted {
         err.begin(std::move(started.err), started.has_terminal);
         for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]), false);
         foreground_ = std::move(started.foreground);
-        if (foreground_.is_lent() && !os::Started::takes_foreground) resume();
+        if (foreground_.is_lent() && !os::Started::takes_foreground) {
+            foreground_.lend(job.pid());
+            job.send(SIGCONT);  // it may have been stopped for reading too early
+        }
     }
 
     os::Job job;
@@ -695,16 +698,22 @@ class Pump : public Counted {
     void follow_stop() {
         const int number = job.take_stop();
         if (number == 0) return;
-        const bool was_lent = foreground_.is_lent();
-        foreground_.take_back(true);
-        if (was_lent || !foreground_.is_mine()) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
+        bool stops;
+        {
+            os::Lock lock(mutex_);
+            stops = foreground_.is_lent() || !foreground_.is_mine();
+            foreground_.take_back(true);
+        }
+        if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
         // A host that cannot be stopped would go round and round with a job that stops again and again.
         os::sleep_until(Deadline::after(std::chrono::milliseconds(10)));
         resume();
     }
 
     /// The job goes on: in the foreground, if that is the host's.
-    void resume() noexcept {
+    void resume() {
+        os::Lock lock(mutex_);
+        if (has_ended()) return;
         if (foreground_.is_mine()) foreground_.lend(job.pid());
         job.send(SIGCONT);
     }
