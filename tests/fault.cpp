@@ -72,14 +72,24 @@ const Call calls[] = {
     {"lseek", {EIO}},
     {"memfd_create", {EMFILE, ENFILE, ENOMEM, EPERM}},
     {"poll", {EINTR, ENOMEM, EINVAL, EAGAIN}},
+    {"epoll_create", {EMFILE, ENFILE, ENOMEM, ENOSYS}},
+    {"epoll_control", {ENOMEM, ENOSPC, EPERM}},  // ENOSPC: the user's limit; EPERM: a handle that cannot be watched
+    {"epoll_wait", {EINTR}},
     {"stat", {ENOMEM, EACCES, EIO, ENOENT}},
     {"access", {ENOMEM, EACCES, EIO}},
     {"getcwd", {ENOMEM, EACCES, ERANGE}},
     {"tcgetpgrp", {ENOTTY, EIO}},
+    {"tcsetpgrp", {ENOTTY, EIO, EPERM}},  // ENOTTY and EIO: the terminal has hung up
+    {"tcgetattr", {EIO}},
+    {"tcsetattr", {EIO, EINTR}},
+    {"set_window", {EIO}},
+    {"open_terminal", {EAGAIN, EMFILE, ENFILE, ENOSPC, ENOMEM, EACCES, ENOENT}},  // ENOENT: no /dev/ptmx here
+    {"unlock_terminal", {EACCES, EIO}},
     {"opendir", {EMFILE, ENFILE, ENOMEM}},
     {"spawn_actions_init", {ENOMEM}},
     {"spawn_actions_dup2", {ENOMEM}},
     {"spawn_actions_close", {ENOMEM}},
+    {"spawn_actions_open", {ENOMEM}},
     {"spawn_attributes_init", {ENOMEM}},
     {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
     {"waitid", {EINTR}},
@@ -92,6 +102,8 @@ const Call calls[] = {
     {"reap_member", {EINTR}},
     // how much a pipe holds: cannot fail for a pipe
     {"ioctl", {}},
+    // two signals to oneself: cannot fail
+    {"stop_own_group", {}},
 };
 
 const std::vector<int>* errors_of(const std::string& name) {
