@@ -1,5 +1,6 @@
 // examples/no_exceptions.cpp - the functions named try_...: the same, with the failure as a value.
-// Compiles with -fno-exceptions, and without it.
+//
+//     g++ -std=c++17 -fno-exceptions -fno-rtti -Iinclude examples/no_exceptions.cpp -o no_exceptions -pthread
 
 #include <leash/leash.hpp>
 

@@ -1,0 +1,127 @@
+// tests/examples/example_loops.cpp - the same program in several event loops: epoll.cpp, asio.cpp, uv.cpp.
+
+#include "example.hpp"
+
+using namespace support;
+
+namespace {
+
+const std::vector<std::string>& loops() {
+    static const std::vector<std::string> all = {
+        "epoll",
+#if !defined(LEASH_WITHOUT_asio)
+        "asio",
+#endif
+#if !defined(LEASH_WITHOUT_uv)
+        "uv",
+#endif
+    };
+    return all;
+}
+
+/// What it says of one job, in order: its lines, and how it ended.
+std::string said_of(int number, const std::string& out) {
+    std::string said;
+    for (std::size_t from = 0, end; (end = out.find('\n', from)) != std::string::npos; from = end + 1) {
+        const std::string line = out.substr(from, end - from + 1);
+        const std::string name = std::to_string(number);
+        if (line.substr(0, name.size() + 1) == name + "|" || line.substr(0, name.size() + 1) == name + ":")
+            said += line.substr(name.size());
+    }
+    return said;
+}
+
+}  // namespace
+
+TEST_CASE("loops: each job's lines and end") {
+    const std::string big = leash::check_output({"seq", "200000"});
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        const leash::Result result =
+            run_example(loop,
+                        {"60", "echo one; echo two >&2; exit 3", "printf 'no newline'", "kill -9 $$",
+                         "exec >&- 2>&-; exit 4", "sleep 60 & echo left behind", "seq 200000", "exec no-such-program"},
+                        census);
+        CHECK(result.err.empty());
+        CHECK(result.status.code() == 0);
+        CHECK(said_of(1, result.out) == "| one\n| two\n: exited 3\n");
+        CHECK(said_of(2, result.out) == "| no newline\n: exited 0\n");
+        CHECK(said_of(3, result.out) == ": killed by SIGKILL (9)\n");
+        CHECK(said_of(4, result.out) == ": exited 4\n");
+        CHECK(said_of(5, result.out) == "| left behind\n: exited 0\n");
+        std::string numbers = said_of(6, result.out);
+        CHECK(contains(numbers, "\n: exited 0\n"));
+        numbers.erase(std::remove_if(numbers.begin(), numbers.end(), [](char c) { return c == '|' || c == ' '; }),
+                      numbers.end());
+        CHECK(numbers == big + ":exited0\n");
+        CHECK(contains(said_of(7, result.out), ": exited 127\n"));
+        CHECK(census.reaches(0));
+    }
+}
+
+TEST_CASE("loops: jobs run side by side, and lines are shown as they come") {
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        const TemporaryDirectory directory;
+        for (const char* const name : {"a", "b"}) REQUIRE(::mkfifo((directory / name).c_str(), 0600) == 0);
+        leash::Options options = capture(census);
+        options.cwd = directory.path();
+        options.timeout = 120s;
+        leash::Popen job(example(loop, {"60", "echo first; cat a", "cat b; echo last"}), options);
+        REQUIRE(job.out().read_until("\n", 60s).data == "1| first\n");
+        CHECK(leash::run(leash::shell("echo to b >b"), options).ok());  // nobody would read it if 1 had to end first
+        CHECK(job.out().read_until("exited 0\n", 60s).data == "2| to b\n2| last\n2: exited 0\n");
+        CHECK(leash::run(leash::shell("echo to a >a"), options).ok());
+        CHECK(job.communicate({}, 60s).out == "1| to a\n1: exited 0\n");
+        CHECK(job.wait().code() == 0);
+    }
+}
+
+TEST_CASE("loops: SIGTERM when the time is up, SIGKILL a second later, to the whole tree") {
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        const leash::Result result = with_growing_time(
+            [&](const std::string& time) {
+                return run_example(loop,
+                                   {time, "sleep 60 & sleep 60", "echo done",
+                                    "trap '' TERM; echo stubborn; while :; do sleep 60; done",
+                                    "trap 'echo goodbye; exit 5' TERM; echo polite; sleep 60 & wait"},
+                                   census);
+            },
+            [](const leash::Result& r) { return contains(r.out, "| stubborn\n") && contains(r.out, "| polite\n"); });
+        CHECK(result.status.code() == 0);
+        CHECK(said_of(1, result.out) == ": killed by SIGTERM (15)\n");
+        CHECK(said_of(2, result.out) == "| done\n: exited 0\n");
+        CHECK(said_of(3, result.out) == "| stubborn\n: killed by SIGKILL (9)\n");
+        CHECK(said_of(4, result.out) == "| polite\n| goodbye\n: exited 5\n");
+        CHECK(census.reaches(0));
+    }
+}
+
+TEST_CASE("loops: a process that left the group and holds the output keeps nobody") {
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        const Stopwatch watch;
+        const leash::Result result = run_example(loop, {"60", helper() + " setsid-holder 6 1"}, census);
+        CHECK(contains(said_of(1, result.out), "\n: exited 6\n"));
+        CHECK(watch.elapsed() < 50s);
+        CHECK(census.alive().size() == 1);
+    }
+}
+
+TEST_CASE("loops: one that floods does not keep the timer or the others away") {
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        leash::Options options = silent(census);
+        options.timeout = 120s;
+        const Stopwatch watch;
+        CHECK(leash::run(example(loop, {"0.5", "yes", "exec sleep 60"}), options).ok());
+        CHECK(watch.elapsed() < 50s);
+        CHECK(census.reaches(0));
+    }
+}
