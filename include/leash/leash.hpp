@@ -44,6 +44,24 @@
 //     leash::Popen seq({"seq", "3"}, {.out = leash::piped});
 //     for (std::string_view line : seq.out().lines()) assert(line.size() == 1);
 //
+// CONVERSATIONS. expect() reads until one of several texts comes; then it is your turn. With `tty` the child has a
+// terminal: what it prints and asks is then what a person would see.
+//
+//     leash::Popen asks(leash::shell("printf 'name: '; read name; echo \"hello $name\""),
+//                       {.in = leash::tty, .out = leash::tty, .terminal = {.echo = false}});
+//     assert(asks.out().expect({"password: ", "name: "}, 5s).which == 1);
+//     asks.in().write("joe\n");
+//     assert(asks.communicate({}, 5s).out == "hello joe\r\n");
+//
+// MANY. A pipeline is one job. run_all() runs many commands, so many at a time, on this thread; a Supervisor is the
+// same for jobs that come and go, and for event loops.
+//
+//     assert(leash::check_output(leash::args({"seq", "9"}) | leash::args({"tail", "-1"})) == "9\n");
+//
+//     std::vector<leash::Job> jobs;
+//     for (const char* code : {"0", "1"}) jobs.push_back({leash::shell("exit $1", {code})});
+//     assert(leash::run_all(std::move(jobs))[1]->status.code() == 1);
+//
 // ENDING. When the handle dies, the job dies: its group gets SIGKILL, and the leader is reaped. stop() is the polite
 // way, detach() says the opposite. When the leader has ended, what it left behind in the group is ended too, unless
 // Stragglers::leave says otherwise. A Cancel token ends any number of jobs, from a thread or from a signal handler.
@@ -58,7 +76,8 @@
 //     assert(leash::run({"sleep", "60"}, {.cancel = cancel}).cancelled);
 //
 // SURROUNDINGS. The child has the host's directory and environment, and of its descriptors 0, 1, 2 and those that are
-// listed; nothing else. An own group cannot read the terminal: Options::interactive() is for tools that shall.
+// listed; nothing else. An own group cannot read the terminal: Options::interactive() is for tools that shall, and does
+// what a shell does about Ctrl-C and Ctrl-Z.
 //
 //     assert(leash::check_output({"pwd"}, {.cwd = "/"}) == "/\n");
 //     assert(leash::check_output({"env"}, {.env = leash::Env::empty().set("A", "1")}) == "A=1\n");
