@@ -87,6 +87,7 @@ struct AllRunner {
         if (!job) {
             error = job.error();
         } else if (auto added = running.add(*std::move(job), index); added) {
+            running.job(*added).in().close();  // nobody writes to it: as run() does
             ++next;
             jobs[index] = {};
             how.on_start(index, running.job(*added));
@@ -127,8 +128,11 @@ struct AllRunner {
     }
 
     void fail_all(const Error& error) {
-        for (Expected<Result>& result : results) result = error;
         is_stopped = true;
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            results[i] = error;
+            how.on_end(i, results[i]);
+        }
     }
 };
 

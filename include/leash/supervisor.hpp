@@ -61,7 +61,7 @@ class Supervisor {
     /// SIGKILL to all, and then each is waited for: see ~Popen().
     ~Supervisor() {
         for (const auto& member : members_) {
-            if (member) pump_of(*member).begin_kill();
+            if (member) member->pump->begin_kill();
         }
     }
 
@@ -78,19 +78,21 @@ class Supervisor {
         ready_.reserve(2 * members_.size());  // so that nothing can get lost for want of memory
         interrupted_.reserve(members_.size());
         const std::size_t slot = free_.back();
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), ++last_ << slot_bits | slot, tag));
+        const Id id = ++last_ << slot_bits | slot;
+        const detail::Deadline now = detail::Deadline::now();
+        timers_.push({now, id});  // the first look at it
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag, now));
         free_.pop_back();
         ++size_;
         ++unended_;
         Member& member = *members_[slot];
         if (!watch(member)) {
             const int error = errno;
-            job = remove(member.id);
+            job = remove(id);
             return detail::make_error(error, Step::stream, "supervisor", "the job cannot be watched");
         }
-        if (token_ && token_->fired()) pump_of(member).cancel();
-        step(member, 0);
-        return member.id;
+        if (token_ && token_->fired()) cancel(member);
+        return id;
     }
 
     /// How many jobs are in it, those included that have ended and were not removed.
@@ -107,6 +109,9 @@ class Supervisor {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
         unwatch(*member);
+        for (std::size_t i = interrupted_.size(); i-- > 0;) {
+            if (interrupted_[i] == id) interrupted_.erase(interrupted_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
@@ -133,9 +138,7 @@ class Supervisor {
     /// next() tells of each.
     void cancel() {
         for (const auto& member : members_) {
-            if (!member || member->told_end) continue;
-            pump_of(*member).cancel();
-            step(*member, 0);
+            if (member && !member->has_ended) cancel(*member);
         }
     }
 
@@ -156,11 +159,13 @@ class Supervisor {
     friend struct detail::AllRunner;
 
     struct Member : detail::Counted {
-        Member(Popen&& popen, Id number, std::uint64_t its_tag) : job(std::move(popen)), id(number), tag(its_tag) {}
+        Member(Popen&& popen, Id number, std::uint64_t its_tag, detail::Deadline now)
+            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag), start(now), timer(now) {}
         Popen job;
+        const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
         const std::uint64_t tag;
-        const detail::Deadline start = detail::Deadline::now();
+        const detail::Deadline start;
         detail::Deadline timer;        // the one of its timers that counts
         detail::os::Backoff backoff;
         int exit = -1, cancel = -1;    // handles that are watched
@@ -184,12 +189,11 @@ class Supervisor {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
-    static detail::Pump& pump_of(const Member& member) noexcept { return *member.job.pump_; }
 
     // ---- handles
 
     bool watch(Member& member) {
-        detail::Pump& pump = pump_of(member);
+        detail::Pump& pump = *member.pump;
         const auto add = [&](int fd, std::uint64_t which) {
             return fd < 0 || poller_.add(fd, member.id << token_bits | which);
         };
@@ -218,7 +222,7 @@ class Supervisor {
 
     /// Of a pipeline it is another stage's handle each time.
     void watch_exit(Member& member) {
-        const int fd = pump_of(member).job.exit_handle();
+        const int fd = member.pump->job.exit_handle();
         const std::uint64_t token = member.id << token_bits | exit_token;
         if (fd >= 0 && fd == member.exit) return poller_.rearm(fd, token);
         if (member.exit >= 0) poller_.remove(member.exit);
@@ -226,7 +230,7 @@ class Supervisor {
     }
 
     void unwatch(Member& member) noexcept {
-        detail::Pump& pump = pump_of(member);
+        detail::Pump& pump = *member.pump;
         if (pump.out.is_open()) poller_.remove(pump.out.handle());
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
             if (pump.err_of(i).is_open()) poller_.remove(pump.err_of(i).handle());
@@ -236,7 +240,7 @@ class Supervisor {
     }
 
     void rearm(Member& member, std::uint64_t which) {
-        detail::Pump& pump = pump_of(member);
+        detail::Pump& pump = *member.pump;
         const auto again = [&](const detail::Incoming& stream) {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
@@ -323,13 +327,20 @@ class Supervisor {
 
     static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
 
+    void cancel(Member& member) {
+        if (!member.pump->cancel()) return;
+        member.is_ending = true;
+        queue(member);
+        wake(member, detail::Deadline::now());  // for its new deadline
+    }
+
     void step(Member& member, unsigned ready) {
-        if (member.has_ended || member.told_end) return;
+        if (member.has_ended) return;
         Interruption interruption(*this, member);
         detail::Pump::Want want;
         want.out = want.err = true;
         want.keep = member.job.limit_;
-        const detail::Pump::Step found = pump_of(member).step(want, member.start, ready);
+        const detail::Pump::Step found = member.pump->step(want, member.start, ready);
         member.has_output |= found.output;
         member.is_ending |= found.ending;
         member.has_ended |= found.ended;
@@ -344,9 +355,14 @@ class Supervisor {
             const detail::Deadline soon = member.backoff.next();
             again = again.passed() ? soon : sooner(again, soon);
         }
-        if (!earlier(again, member.timer)) return;
-        timers_.push({again, member.id});
-        member.timer = again;
+        wake(member, again);
+    }
+
+    /// Takes a look at it then, if not sooner.
+    void wake(Member& member, detail::Deadline at) {
+        if (!earlier(at, member.timer)) return;
+        timers_.push({at, member.id});
+        member.timer = at;
     }
 
     void queue(Member& member) {

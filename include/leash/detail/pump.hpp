@@ -549,12 +549,13 @@ class Pump : public Counted {
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
     bool can_be_cancelled() const noexcept { return cancel_.has_value(); }
 
-    /// As if its token had been fired.
-    void cancel() {
+    /// As if its token had been fired; false where there is nothing to end any more, or it was cancelled before.
+    bool cancel() {
         os::Lock lock(mutex_);
-        if (phase_ > Phase::terminating || has_ended() || cancelled_) return;
+        if (phase_ > Phase::terminating || has_ended() || cancelled_) return false;
         cancelled_ = true;
         terminate(grace_);
+        return true;
     }
 
     /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.

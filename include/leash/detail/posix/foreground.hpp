@@ -29,11 +29,17 @@ class Foreground {
     }
     ~Foreground() { take_back(true); }
 
-    /// Looks whether there is a terminal; without one nothing here does anything.
-    void open() noexcept {
-        terminal_ = Fd(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
-        if (terminal_.is_open() && !move_above_standard(terminal_)) terminal_.close();
+    /// Looks whether there is a terminal; without one nothing here does anything. 0, or the errno where that cannot be
+    /// told: EMFILE and the like.
+    int open() noexcept {
         host_ = sys::getpgrp();
+        terminal_ = Fd(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+        // Where the system has no such file, one of the standard streams may be the terminal all the same.
+        for (int fd = 0; !terminal_.is_open() && fd <= 2; ++fd) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return errno;
+            if (is_controlling_terminal(fd)) terminal_ = Fd(duplicate_above(fd, 3));
+        }
+        return !terminal_.is_open() || move_above_standard(terminal_) ? 0 : errno;
     }
     bool is_open() const noexcept { return terminal_.is_open(); }
     int handle() const noexcept { return terminal_.get(); }

@@ -473,7 +473,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 inline Expected<void> spawn(Plan plan, Started& started) {
     started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
     if (plan.group == Group::foreground) {
-        started.foreground.open();
+        if (const int error = started.foreground.open()) return make_error(error, Step::redirect, "/dev/tty");
         if (started.foreground.is_mine()) started.foreground.prepare();
     }
     Sources sources;
