@@ -5286,12 +5286,12 @@ class Supervisor {
         if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
         if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
         if (free_.empty()) {
-            free_.reserve(members_.size() + 1);
             members_.emplace_back();
+            make_room(free_);
+            make_room(ready_);
+            make_room(interrupted_);
             free_.push_back(members_.size() - 1);
         }
-        ready_.reserve(2 * members_.size());  // so that nothing can get lost for want of memory
-        interrupted_.reserve(members_.size());
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         const detail::Deadline now = detail::Deadline::now();
@@ -5403,6 +5403,13 @@ class Supervisor {
     Member* find(Id id) const noexcept {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
+    }
+
+    /// For one entry of every member, so that nothing gets lost for want of memory. (Of `ready_`, what removed ones left
+    /// in it is cut off in time.)
+    template <class Vector>
+    void make_room(Vector& list) const {
+        if (list.capacity() < 2 * members_.size()) list.reserve(4 * members_.size());
     }
 
     // ---- handles
