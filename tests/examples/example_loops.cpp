@@ -1,4 +1,4 @@
-// tests/examples/example_loops.cpp - the same program in several event loops: epoll.cpp, asio.cpp, uv.cpp.
+// tests/examples/example_loops.cpp - the same program in several event loops: epoll.cpp, asio.cpp, uv.cpp, supervisor.cpp.
 
 #include "example.hpp"
 
@@ -9,6 +9,7 @@ namespace {
 const std::vector<std::string>& loops() {
     static const std::vector<std::string> all = {
         "epoll",
+        "supervisor",
 #if !defined(LEASH_WITHOUT_asio)
         "asio",
 #endif
@@ -124,4 +125,14 @@ TEST_CASE("loops: one that floods does not keep the timer or the others away") {
         CHECK(watch.elapsed() < 50s);
         CHECK(census.reaches(0));
     }
+}
+
+TEST_CASE("supervisor: Ctrl-C ends all jobs") {
+    const Census census;
+    leash::Popen job(example("supervisor", {"60", "echo ready; sleep 60 & sleep 60"}), capture(census));
+    REQUIRE(job.out().read_until("\n", 60s).data == "1| ready\n");
+    ::kill(job.pid(), SIGINT);
+    CHECK(job.communicate({}, 60s).out == "1: killed by SIGTERM (15)\n");
+    CHECK(job.wait().code() == 0);
+    CHECK(census.reaches(0));
 }

@@ -1,4 +1,4 @@
-// tests/examples/example_small.cpp - quickstart, no_exceptions, pipeline, tail.
+// tests/examples/example_small.cpp - quickstart, no_exceptions, pipeline, tail, expect, pty.
 
 #include "example.hpp"
 
@@ -86,5 +86,32 @@ TEST_CASE("tail gives up after a silence, or at Ctrl-C") {
     ::kill(tail.pid(), SIGINT);
     CHECK(tail.communicate({}, 60s).out == "interrupted: tail killed by SIGTERM (15)\n");
     CHECK(tail.wait().code() == 1);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("expect: a conversation at a terminal") {
+    const Census census;
+    const leash::Result right = run_example("expect", {"ada", "sesame", "6 * 7", "2 + 2"}, census);
+    CHECK(right.out == "6 * 7 = 42\r\n2 + 2 = 4\r\nthe calculator exited 0\n");
+    CHECK(right.status.code() == 0);
+    const leash::Result wrong = run_example("expect", {"ada", "swordfish", "6 * 7"}, census);
+    CHECK(wrong.out == "wrong password; the calculator exited 1\n");
+    CHECK(wrong.status.code() == 1);
+    const leash::Result stranded = run_example("expect", {"ada", "sesame", "6 *", "1"}, census);
+    CHECK(contains(stranded.out, "no answer: exited "));
+    CHECK(stranded.status.code() == 1);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("pty: what is different at a terminal") {
+    const Census census;
+    const leash::Result result = run_example("pty", {}, census);
+    CHECK(result.status.code() == 0);
+    CHECK(contains(result.out, "ls at a pipe:     /\\n\n"));
+    CHECK(contains(result.out, "ls at a terminal: \\e["));
+    CHECK(contains(result.out,
+                   "at first:         40 120\\r\\n\n"
+                   "resized:          50 132\\r\\n\n"
+                   "after Ctrl-C:     interrupted, exited 5\n"));
     CHECK(census.reaches(0));
 }
