@@ -1,0 +1,1202 @@
+// tests/test_supervisor.cpp - many running jobs in one set: their events, their deadlines, and what becomes of them.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <stdexcept>
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+
+using leash::Supervisor;
+using Event = leash::Supervisor::Event;
+using Id = leash::Supervisor::Id;
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using support::pattern;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto long_enough = 60s;  // only there so that a broken test ends
+
+/// Events until so many jobs have ended, or there are no more.
+std::vector<Event> events_until_ended(Supervisor& jobs, std::size_t count) {
+    std::vector<Event> events;
+    while (count > 0) {
+        const auto event = jobs.next(long_enough);
+        if (!event) break;
+        events.push_back(*event);
+        if (event->kind == Event::ended) --count;
+    }
+    return events;
+}
+
+/// What was told of a job, as words; an output that follows an output is left out, since the system cuts as it likes.
+std::string told(const std::vector<Event>& events, Id id) {
+    std::string words;
+    Event::Kind last = Event::ended;
+    for (const Event& event : events) {
+        if (event.id != id) continue;
+        if (event.kind == Event::output && last == Event::output && !words.empty()) continue;
+        last = event.kind;
+        words += words.empty() ? "" : " ";
+        words += event.kind == Event::output ? "output" : event.kind == Event::ending ? "ending" : "ended";
+    }
+    return words;
+}
+
+/// Takes events until a job of the set says `text` in all, and gives what it said.
+std::string hear(Supervisor& jobs, Id id, const std::string& text) {
+    std::string heard;
+    const support::Stopwatch watch;
+    while (heard.size() < text.size() && watch.elapsed() < long_enough) {
+        if (!jobs.next(1s)) continue;
+        heard += jobs.job(id).out().try_read().data;
+    }
+    return heard;
+}
+
+/// How many bytes wait in a stream of the host's, at once or soon.
+bool soon_pending(int fd, int count) {
+    return support::eventually([&] {
+        int waiting = 0;
+        return ::ioctl(fd, FIONREAD, &waiting) == 0 && waiting == count;
+    });
+}
+
+/// What this thread does: the processor time that it uses, and how often it goes to sleep.
+class Effort {
+  public:
+    std::chrono::milliseconds time() const {
+        const rusage now = look();
+        return std::chrono::duration_cast<std::chrono::milliseconds>(total(now) - total(before_));
+    }
+    long sleeps() const { return look().ru_nvcsw - before_.ru_nvcsw; }
+
+  private:
+    static rusage look() {
+        rusage usage{};
+        ::getrusage(RUSAGE_THREAD, &usage);
+        return usage;
+    }
+    static std::chrono::microseconds total(const rusage& usage) {
+        return std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    rusage before_ = look();
+};
+
+/// Nothing happens for so long, and the thread sleeps meanwhile: a wait that looks each 10 ms would wake up a hundred
+/// times a second.
+void check_quiet(Supervisor& jobs, std::chrono::milliseconds time) {
+    const Effort effort;
+    const support::Stopwatch watch;
+    while (watch.elapsed() < time) {
+        if (const auto event = jobs.next(time - watch.elapsed())) CHECK(static_cast<int>(event->kind) == -1);
+    }
+    CHECK(effort.sleeps() < 15 + time / 50ms);
+    CHECK(effort.time() < time / 5);
+}
+
+struct Thrown : std::runtime_error {
+    Thrown() : std::runtime_error("thrown by a sink") {}
+};
+
+/// Raises RLIMIT_NOFILE as far as it goes; gives what it is then.
+[[maybe_unused]] std::size_t raise_descriptor_limit() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
+}
+
+leash::Cancel* of_handler = nullptr;
+
+}  // namespace
+
+TEST_CASE("a job tells what it says, and then that it has ended, with its number and its tag") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        const Id id = jobs.add(leash::Popen(child({"print", "x"}), support::capture(census)), 7).value();
+        CHECK(jobs.size() == 1);
+        CHECK(jobs.contains(id));
+        const auto events = events_until_ended(jobs, 1);
+        CHECK(told(events, id) == "output ended");
+        for (const Event& event : events) {
+            CHECK(event.id == id);
+            CHECK(event.tag == 7);
+        }
+        CHECK(jobs.size() == 1);
+        CHECK_FALSE(jobs.next());  // all is told: it does not wait
+        leash::Popen job = jobs.remove(id);
+        CHECK(jobs.empty());
+        const leash::Captured captured = job.communicate();
+        CHECK(captured.out == "x");
+        CHECK(captured.status->success());
+        CHECK_FALSE(captured.held);
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("an empty Supervisor has nothing to tell, and does not wait") {
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        CHECK(jobs.empty());
+        CHECK(jobs.size() == 0);
+        CHECK_FALSE(jobs.next());
+        CHECK_FALSE(jobs.next(1h));
+        CHECK_FALSE(jobs.contains(0));
+        CHECK_FALSE(jobs.contains(~Id{0}));
+        CHECK(jobs.remove(1).pid() == -1);
+        CHECK(jobs.time_left().is_none());
+        CHECK(jobs.handle() == -1);
+        jobs.cancel();
+        CHECK_FALSE(jobs.next());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a handle without a job is refused") {
+    const Census census;
+    Supervisor jobs;
+    leash::Popen p(child({"sleep"}), support::silent(census));
+    const leash::Popen moved(std::move(p));
+    const auto refused = jobs.add(std::move(p));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == std::errc::invalid_argument);
+    CHECK(refused.error().step == leash::Step::stream);
+    CHECK(jobs.empty());
+    CHECK_FALSE(jobs.next());
+}
+
+TEST_CASE("many jobs: each tells its own, ends once, and numbers are never used again") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        std::set<Id> all;
+        for (int round = 0; round < 3; ++round) {
+            std::map<Id, std::uint64_t> tags;
+            for (std::uint64_t i = 0; i < 40; ++i) {
+                leash::Popen p(child({"print", std::to_string(i)}), support::capture(census));
+                const Id id = jobs.add(std::move(p), i).value();
+                CHECK(all.insert(id).second);
+                tags[id] = i;
+            }
+            const auto events = events_until_ended(jobs, tags.size());
+            for (const auto& one : tags) {
+                CHECK(told(events, one.first) == "output ended");
+                leash::Popen p = jobs.remove(one.first);
+                CHECK(p.communicate().out == std::to_string(one.second));
+                CHECK_FALSE(jobs.contains(one.first));
+                CHECK(jobs.remove(one.first).pid() == -1);
+            }
+            for (const Event& event : events) CHECK(tags.at(event.id) == event.tag);
+        }
+        CHECK(jobs.empty());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a job that is removed runs on, its events are dropped, and it may be added again, also elsewhere") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        Supervisor jobs, others;
+        const Id first = jobs.add(leash::Popen(child({"ping-pong"}), options), 1).value();
+        const Id second = jobs.add(leash::Popen(child({"print", "x"}), options), 2).value();
+        REQUIRE(jobs.job(first).in().write("a\n", 20s));
+        REQUIRE(soon_pending(jobs.job(first).out().handle(), 6));  // the event is there, and nobody has taken it
+        leash::Popen p = jobs.remove(first);
+        CHECK(jobs.size() == 1);
+        CHECK_FALSE(p.poll());
+        for (const Event& event : events_until_ended(jobs, 1)) CHECK(event.id == second);
+        CHECK_FALSE(jobs.next());
+        CHECK(p.out().try_read().data == "got a\n");
+
+        const Id again = others.add(std::move(p), 3).value();
+        REQUIRE(others.job(again).in().write("b\n", 20s));
+        CHECK(hear(others, again, "got b\n") == "got b\n");
+        p = others.remove(again);
+        const Id back = jobs.add(std::move(p), 4).value();
+        CHECK(back != first);
+        jobs.job(back).in().close();
+        const auto events = events_until_ended(jobs, 1);
+        CHECK(told(events, back) == "output ended");
+        CHECK(events.back().tag == 4);
+        CHECK(jobs.remove(back).wait().success());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("an event that was found and not taken goes with its job") {
+    const Census census;
+    Supervisor jobs;
+    std::vector<Id> ids;
+    for (int i = 0; i < 4; ++i)
+        ids.push_back(jobs.add(leash::Popen(child({"print", "x"}), support::capture(census))).value());
+    for (const Id id : ids) REQUIRE(support::eventually([&] { return support::state_of(jobs.job(id).pid()) == 'Z'; }));
+    const auto event = jobs.next(long_enough);  // finds all of them
+    REQUIRE(event);
+    for (const Id id : ids) {
+        if (id != event->id) CHECK(jobs.remove(id).wait().success());
+    }
+    const Id late = jobs.add(leash::Popen(child({"exit", "3"}), support::silent(census))).value();
+    const auto events = events_until_ended(jobs, 2);
+    for (const Event& one : events) CHECK((one.id == event->id || one.id == late));
+    CHECK(told(events, late) == "ended");
+    CHECK_FALSE(jobs.next());
+}
+
+TEST_CASE("between two events a job may be talked to, and at its end it has all that nobody took") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    Supervisor jobs;
+    const Id id = jobs.add(leash::Popen(child({"ping-pong"}), options)).value();
+    for (const char* const line : {"one", "two"}) {
+        REQUIRE(jobs.job(id).in().write(std::string(line) + "\n", 20s));
+        const std::string answer = "got " + std::string(line) + "\n";
+        CHECK(hear(jobs, id, answer) == answer);
+    }
+    REQUIRE(jobs.job(id).in().write("three\nfour\n", 20s));
+    CHECK(jobs.next(long_enough)->kind == Event::output);
+    jobs.job(id).in().close();
+    CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+    const leash::Captured captured = jobs.job(id).communicate();
+    CHECK(captured.out == "got three\ngot four\n");
+    CHECK(captured.status->success());
+}
+
+TEST_CASE("a job of the set may be signalled, waited for, read to its end and communicated with directly") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    Supervisor jobs;
+    const support::Stopwatch watch;
+    SUBCASE("kill") {
+        const Id id = jobs.add(leash::Popen(child({"sleep", "x"}), options)).value();
+        CHECK(hear(jobs, id, "x") == "x");
+        CHECK(jobs.job(id).kill());
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+        CHECK(jobs.job(id).wait().signal() == SIGKILL);
+    }
+    SUBCASE("stop") {
+        const Id id = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+        CHECK(jobs.job(id).stop(10s).signal() == SIGTERM);
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+    }
+    SUBCASE("wait") {
+        const Id id = jobs.add(leash::Popen(child({"print", "x"}), options)).value();
+        CHECK(jobs.job(id).wait().success());
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+        CHECK(jobs.job(id).communicate().out == "x");
+    }
+    SUBCASE("read_all") {
+        const Id id = jobs.add(leash::Popen(child({"write", "500000"}), options)).value();
+        CHECK((jobs.job(id).out().read_all().data == pattern(500'000)));
+        CHECK(events_until_ended(jobs, 1).back().kind == Event::ended);
+    }
+    SUBCASE("communicate") {
+        const Id id = jobs.add(leash::Popen(child({"cat"}), options)).value();
+        CHECK_FALSE(jobs.next(0s));
+        const leash::Captured captured = jobs.job(id).communicate(pattern(500'000));
+        CHECK((captured.out == pattern(500'000)));
+        CHECK(events_until_ended(jobs, 1).back().kind == Event::ended);
+        CHECK_FALSE(jobs.next());
+    }
+    SUBCASE("it was over before it was added") {
+        leash::Popen p(child({"print", "x"}), options);
+        CHECK(p.wait().success());
+        const Id id = jobs.add(std::move(p)).value();
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+        CHECK(jobs.remove(id).communicate().out == "x");
+    }
+    SUBCASE("all was over before it was added") {
+        leash::Popen p(child({"print", "x"}), options);
+        CHECK(p.communicate().out == "x");
+        const Id id = jobs.add(std::move(p)).value();
+        CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+    }
+    CHECK(watch.elapsed() < 30s);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as soon as it does") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.err = leash::null;
+    options.drain = 20s;  // used up only by what is not noticed
+    Supervisor jobs;
+    const Id id = jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)).value();
+    while (const auto event = jobs.next(500ms)) CHECK(event->kind == Event::output);  // the leader's end is seen, and held up
+    REQUIRE(support::state_of(jobs.job(id).pid()) == '\0');
+    const support::Stopwatch watch;
+    SUBCASE("closed") { jobs.job(id).out().close(); }
+    SUBCASE("read to its end") {
+        for (const pid_t pid : census.alive()) ::kill(pid, SIGKILL);
+        CHECK(jobs.job(id).out().read_all().complete);
+    }
+    SUBCASE("communicated") {
+        for (const pid_t pid : census.alive()) ::kill(pid, SIGKILL);
+        CHECK(jobs.job(id).communicate().status);
+    }
+    CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+    CHECK(watch.elapsed() < 10s);
+}
+
+TEST_CASE("what is still in the set dies with it, all of it at once, and nothing is left") {
+    const Census census;
+    const NothingLeft before;
+    const support::Stopwatch watch;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        options.drain = 5s;
+        for (int i = 0; i < 10; ++i) {
+            REQUIRE(jobs.add(leash::Popen(child({"ignore-term"}), options)));
+            REQUIRE(jobs.add(leash::Popen(child({"fork-and-wait"}), options)));
+            REQUIRE(jobs.add(leash::Popen(child({"print", "x"}), options)));
+            REQUIRE(jobs.add(leash::Popen(child({"cat"}) | child({"sleep"}), options)));
+        }
+        for (int i = 0; i < 5; ++i) CHECK(jobs.next(long_enough));  // in the middle of it
+        jobs.cancel();                                             // and on their way
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+    CHECK(watch.elapsed() < 30s);
+}
+
+TEST_CASE("a job whose time is up tells that it is being ended, and then that it has") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        options.grace = 50ms;
+        std::vector<Id> timed;
+        const support::Stopwatch watch;
+        for (int i = 0; i < 5; ++i) {
+            options.timeout = 100ms + i * 20ms;
+            timed.push_back(jobs.add(leash::Popen(child({i % 2 == 0 ? "sleep" : "ignore-term"}), options)).value());
+        }
+        options.timeout = leash::Timeout::none();
+        const Id untimed = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+        const auto events = events_until_ended(jobs, 5);
+        CHECK(watch.elapsed() >= 180ms);
+        CHECK(watch.elapsed() < 10s);
+        for (std::size_t i = 0; i < timed.size(); ++i) {
+            CAPTURE(i);
+            const std::string words = told(events, timed[i]);
+            CHECK(words.find("ending") != std::string::npos);
+            CHECK(words.find("ended") == words.size() - 5);
+            leash::Popen p = jobs.remove(timed[i]);
+            CHECK(p.timed_out());
+            CHECK_FALSE(p.idle());
+            CHECK_FALSE(p.cancelled());
+            CHECK(p.communicate().timed_out);
+            CHECK(p.wait().signaled());
+        }
+        CHECK(told(events, untimed) == "");
+        CHECK_FALSE(jobs.job(untimed).poll());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a deadline is kept also of a job that talks all the time, or that nobody hears") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.timeout = 100ms;
+    options.max_output = 1000;
+    const Id talks = jobs.add(leash::Popen(child({"flood"}), options)).value();
+    const support::Stopwatch watch;
+    const auto events = events_until_ended(jobs, 1);
+    CHECK(watch.elapsed() < 10s);
+    CHECK(told(events, talks).find("ending") != std::string::npos);
+    const leash::Captured captured = jobs.remove(talks).communicate();
+    CHECK(captured.timed_out);
+    CHECK((captured.out == pattern(1000)));
+    CHECK(captured.out_truncated);
+}
+
+TEST_CASE("the idle timeout counts from what a job said last") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.idle_timeout = 400ms;
+    const Id silent = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+    const Id talks = jobs.add(leash::Popen(child({"ping-pong"}), options)).value();
+    std::vector<Event> events;
+    const support::Stopwatch watch;
+    while (watch.elapsed() < 1s) {  // longer than the timeout, in steps that are shorter
+        CHECK(jobs.job(talks).in().write("x\n", 20s));
+        if (const auto event = jobs.next(50ms)) events.push_back(*event);
+    }
+    CHECK(told(events, silent) == "ending output ended");
+    CHECK(told(events, talks) == "output");
+    CHECK(jobs.job(silent).idle());
+    CHECK(jobs.job(silent).timed_out());
+    CHECK_FALSE(jobs.job(talks).timed_out());
+    const auto rest = events_until_ended(jobs, 1);
+    CHECK(told(rest, talks).find("ending output ended") != std::string::npos);
+    CHECK(jobs.job(talks).idle());
+}
+
+TEST_CASE("the grace is kept, and no more") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.timeout = 400ms;
+    SUBCASE("it goes politely") {
+        options.grace = 1h;
+        const Id id = jobs.add(leash::Popen(child({"catch-term", "4"}), options)).value();
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
+        CHECK(jobs.job(id).wait().code() == 4);
+    }
+    SUBCASE("it does not") {
+        options.grace = 100ms;
+        const support::Stopwatch watch;
+        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
+        CHECK(jobs.job(id).wait().signal() == SIGKILL);
+        CHECK(watch.elapsed() >= 500ms);
+        CHECK(watch.elapsed() < 10s);
+    }
+    SUBCASE("there is none") {
+        options.grace = 0s;
+        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
+        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
+        CHECK(jobs.job(id).wait().signal() == SIGKILL);
+    }
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("a job's end waits for its pipes, no longer than the drain, and tells who held them") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.drain = 300ms;
+    const Id held = jobs.add(leash::Popen(child({"setsid-holder", "3", "1"}), options)).value();
+    const Id free = jobs.add(leash::Popen(child({"exit", "0"}), options)).value();
+    const support::Stopwatch watch;
+    auto events = events_until_ended(jobs, 1);
+    CHECK(events.back().id == free);
+    events = events_until_ended(jobs, 1);
+    CHECK(told(events, held).find("ended") != std::string::npos);
+    CHECK(watch.elapsed() >= 300ms);
+    CHECK(watch.elapsed() < 10s);
+    const leash::Captured captured = jobs.job(held).communicate();
+    CHECK(captured.held);
+    CHECK(captured.status->code() == 3);
+    CHECK(support::words(captured.out).size() == 1);  // the escapee's number
+    CHECK(census.reaches(1));
+}
+
+TEST_CASE("stragglers end with their leader, or stay where they are meant to") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        SUBCASE("kill") {
+            options.drain = 20s;  // used up only if something holds on
+            const support::Stopwatch watch;
+            const Id id = jobs.add(leash::Popen(child({"fork-ignoring-holder", "3", "1", "2"}), options)).value();
+            CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+            CHECK(watch.elapsed() < 10s);
+            CHECK_FALSE(jobs.job(id).communicate().held);
+            CHECK(census.is_empty());
+        }
+        SUBCASE("leave") {
+            options.stragglers = leash::Stragglers::leave;
+            const Id id = jobs.add(leash::Popen(child({"fork-holder", "3"}), options)).value();
+            CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+            CHECK(jobs.remove(id).wait().code() == 3);
+            CHECK(census.reaches(1));
+        }
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a job that has closed all its streams has not ended") {
+    const Census census;
+    Supervisor jobs;
+    const Id id = jobs.add(leash::Popen(child({"close-all"}), support::capture(census))).value();
+    CHECK(jobs.next(long_enough)->kind == Event::output);  // the ends
+    while (jobs.next(100ms)) {}
+    CHECK(jobs.job(id).out().try_read().eof);
+    CHECK(jobs.job(id).err().try_read().eof);
+    check_quiet(jobs, 500ms);
+    CHECK(jobs.job(id).kill());
+    CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+}
+
+TEST_CASE("a pipeline is one job here too") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        options.err = leash::per_stage;
+        const auto stage = [](const char* name) {
+            return leash::shell("\"$1\" cat; echo \"$2\" >&2; exit 3", {support::helper(), name});
+        };
+        const Id id = jobs.add(leash::Popen(stage("a") | stage("b") | stage("c"), options)).value();
+        const Id other = jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}), support::capture(census))).value();
+        REQUIRE(jobs.job(id).in().write("through\n", 20s));
+        CHECK(hear(jobs, id, "through\n") == "through\n");
+        CHECK_FALSE(jobs.job(id).poll());
+        jobs.job(id).in().close();
+        const auto events = events_until_ended(jobs, 1);
+        CHECK(told(events, id) == "output ended");
+        CHECK(told(events, other) == "");
+        leash::Popen p = jobs.remove(id);
+        const leash::Captured captured = p.communicate();
+        REQUIRE(captured.errs.size() == 3);
+        CHECK(captured.errs[0] == "a\n");
+        CHECK(captured.errs[1] == "b\n");
+        CHECK(captured.errs[2] == "c\n");
+        for (const leash::ExitStatus& status : p.statuses()) CHECK(status.code() == 3);
+        CHECK(jobs.job(other).terminate());
+        CHECK(told(events_until_ended(jobs, 1), other) == "output ended");
+        CHECK(jobs.job(other).statuses()[0].success());
+        CHECK(jobs.job(other).statuses()[1].signal() == SIGTERM);
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("the stages of a pipeline may end in any order, and nobody looks again and again meanwhile") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    const Id first = jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}) | child({"exit", "0"}), options)).value();
+    const Id last = jobs.add(leash::Popen(child({"sleep"}) | child({"exit", "0"}) | child({"exit", "0"}), options)).value();
+    while (jobs.next(200ms)) {}
+    CHECK_FALSE(jobs.job(first).poll());
+    CHECK_FALSE(jobs.job(last).poll());
+    check_quiet(jobs, 700ms);
+    CHECK(jobs.job(first).kill());
+    CHECK(jobs.job(last).kill());
+    const auto events = events_until_ended(jobs, 2);
+    CHECK(told(events, first).find("ended") != std::string::npos);
+    CHECK(told(events, last).find("ended") != std::string::npos);
+}
+
+TEST_CASE("a job at a terminal") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        options.in = leash::tty;
+        options.out = leash::tty;
+        options.err = leash::tty;
+        options.terminal.echo = false;
+        SUBCASE("is talked to, and ends at the end of its input") {
+            const Id id = jobs.add(leash::Popen(child({"ping-pong"}), options)).value();
+            REQUIRE(jobs.job(id).in().write("x\n", 20s));
+            CHECK(hear(jobs, id, "got x\r\n") == "got x\r\n");
+            jobs.job(id).in().close();
+            CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+            CHECK_FALSE(jobs.job(id).communicate().held);
+        }
+        SUBCASE("may lose its input, and says on") {
+            const Id id = jobs.add(leash::Popen(child({"sleep", "x"}), options)).value();
+            CHECK(hear(jobs, id, "x") == "x");
+            jobs.job(id).in().close();
+            check_quiet(jobs, 700ms);
+            CHECK(jobs.job(id).kill());
+            CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+        }
+        SUBCASE("may have its output closed, and the input stays") {
+            const Id id = jobs.add(leash::Popen(child({"wait-then-exit", "5"}), options)).value();
+            CHECK(hear(jobs, id, "ready\r\n") == "ready\r\n");
+            jobs.job(id).out().close();
+            check_quiet(jobs, 700ms);
+            REQUIRE(jobs.job(id).in().write("abc\n", 20s));
+            jobs.job(id).in().close();
+            CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+            CHECK(jobs.job(id).wait().exited() == false);  // hung up: nobody has the terminal open
+        }
+        SUBCASE("may close its side, and lives on") {
+            const Id id = jobs.add(leash::Popen(child({"close-all"}), options)).value();
+            CHECK(told(events_until_ended(jobs, 0), id) == "");
+            CHECK(jobs.next(long_enough)->kind == Event::output);
+            check_quiet(jobs, 700ms);
+            CHECK(jobs.job(id).kill());
+            CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+        }
+        SUBCASE("may close its side before it ends, as many programs do, and is not hung up for it") {
+            options.in = leash::null;
+            const auto silent = leash::shell("exec <&- >&- 2>&-; sleep 0.1; exit 3");
+            const Id id = jobs.add(leash::Popen(silent, options)).value();
+            CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+            CHECK(jobs.job(id).wait().code() == 3);
+            CHECK(leash::run(silent, options).status.code() == 3);
+            options.in = leash::tty;
+            CHECK(leash::run(silent, options).status.code() == 3);
+        }
+        SUBCASE("has its deadline") {
+            options.timeout = 100ms;
+            const Id id = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+            CHECK(told(events_until_ended(jobs, 1), id) == "ending output ended");
+            CHECK(jobs.job(id).timed_out());
+        }
+        SUBCASE("is removed, with a stream closed, and added again") {
+            leash::Popen p(child({"ping-pong"}), options);
+            for (int i = 0; i < 3; ++i) {
+                const Id id = jobs.add(std::move(p)).value();
+                REQUIRE(jobs.job(id).in().write("x\n", 20s));
+                CHECK(hear(jobs, id, "got x\r\n") == "got x\r\n");
+                if (i == 2) jobs.job(id).out().close();
+                p = jobs.remove(id);
+            }
+            CHECK(jobs.empty());
+            const Id id = jobs.add(std::move(p)).value();
+            jobs.job(id).in().close();
+            CHECK(told(events_until_ended(jobs, 1), id) == "ended");
+        }
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}
+
+TEST_CASE("sinks are served, with no output event, and several jobs may share one") {
+    const Census census;
+    Supervisor jobs;
+    std::string heard;
+    leash::Options options = support::silent(census);
+    options.out = leash::sink([&](std::string_view chunk) { heard += chunk; });
+    const leash::Options with_err = [&] {
+        leash::Options both = options;
+        both.err = leash::to_out;
+        return both;
+    }();
+    std::vector<Id> ids;
+    for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"write", "10000"}), i % 2 ? options : with_err)).value());
+    const auto events = events_until_ended(jobs, 10);
+    CHECK(events.size() == 10);
+    for (const Id id : ids) CHECK(told(events, id) == "ended");
+    CHECK(heard.size() == 100'000);
+}
+
+TEST_CASE("what a sink throws leaves through next(), and no job and no event is lost by it") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options throwing = support::capture(census);
+        std::size_t seen = 0, thrown = 0;
+        throwing.err = leash::sink([&](std::string_view chunk) {
+            seen += chunk.size();
+            throw Thrown();
+        });
+        std::map<Id, std::string> told_of;
+        std::vector<Id> ids;
+        for (int i = 0; i < 20; ++i) {
+            const bool throws = i % 2 == 0;
+            leash::Popen p(child({"print-to", "1", "o", "2", "eee"}), throws ? throwing : support::capture(census));
+            REQUIRE(support::eventually([&] { return support::state_of(p.pid()) == 'Z'; }));  // all are ready at once
+            ids.push_back(jobs.add(std::move(p)).value());
+        }
+        std::vector<Event> events;
+        for (int ended = 0; ended < 20 && thrown < 1000;) {
+            try {
+                const auto event = jobs.next(long_enough);
+                REQUIRE(event);
+                events.push_back(*event);
+                if (event->kind == Event::ended) ++ended;
+            } catch (const Thrown&) {
+                ++thrown;
+            }
+        }
+        CHECK(thrown == 10);
+        CHECK(seen == 30);
+        for (const Id id : ids) {
+            CHECK(told(events, id) == "output ended");
+            CHECK(jobs.remove(id).communicate().out == "o");
+        }
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("an output that is found together with a sink's exception is told") {
+    const Census census;
+    const support::TemporaryDirectory directory;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.err = leash::sink([](std::string_view) { throw Thrown(); });
+    const Id id = jobs.add(leash::Popen(leash::shell("echo a >&2; read x; echo out; echo b >&2; : > \"$2\"; exec \"$1\" sleep",
+                                                     {support::helper(), directory / "said"}),
+                                        options))
+                      .value();
+    CHECK_THROWS_AS(static_cast<void>(jobs.next(long_enough)), Thrown);
+    REQUIRE(jobs.job(id).in().write("x\n", 20s));
+    REQUIRE(support::eventually([&] { return ::access((directory / "said").c_str(), F_OK) == 0; }));
+    CHECK_THROWS_AS(static_cast<void>(jobs.next(long_enough)), Thrown);
+    const auto event = jobs.next(5s);
+    REQUIRE(event);
+    CHECK(event->kind == Event::output);
+    CHECK(jobs.job(id).out().try_read().data == "out\n");
+}
+
+TEST_CASE("a sink that throws when its stream is cut off, at cancel() or in next(), spares the others") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::silent(census);
+    options.drain = 50ms;
+    bool throws = false;
+    options.out = leash::sink([&](std::string_view) {
+        if (throws) throw Thrown();
+    });
+    // An escapee that talks: at the end of the drain there is something in the pipe.
+    const auto talker = [&] {
+        return leash::Popen(leash::shell("setsid sh -c 'while :; do echo x; done' & exit 0"), options);
+    };
+    std::vector<Id> ids;
+    for (int i = 0; i < 3; ++i) {
+        ids.push_back(jobs.add(talker()).value());
+        ids.push_back(jobs.add(leash::Popen(child({"sleep"}), support::silent(census))).value());
+    }
+    throws = true;
+    std::vector<Event> events;
+    bool cancelled = false;
+    const support::Stopwatch watch;
+    for (std::size_t ended = 0; ended < ids.size() && watch.elapsed() < long_enough;) {
+        try {
+            if (!cancelled && watch.elapsed() > 300ms) {
+                cancelled = true;
+                jobs.cancel();
+            }
+            const auto event = jobs.next(10ms);
+            if (!event) continue;
+            events.push_back(*event);
+            if (event->kind == Event::ended) ++ended;
+        } catch (const Thrown&) {
+        }
+    }
+    for (const Id id : ids) CHECK(told(events, id).find("ended") != std::string::npos);
+}
+
+TEST_CASE("a token ends the jobs that have it, and they tell so") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Cancel shared;
+        leash::Options options = support::silent(census);
+        options.cancel = shared;
+        options.grace = 20s;
+        std::vector<Id> ids;
+        const support::Stopwatch watch;
+        SUBCASE("fired before add") {
+            shared.fire();
+            for (int i = 0; i < 5; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+        }
+        SUBCASE("fired before next") {
+            for (int i = 0; i < 100; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+            shared.fire();
+        }
+        SUBCASE("fired during next, by another thread") {
+            for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+            CHECK_FALSE(jobs.next(10ms));
+            std::thread firing([&] {
+                std::this_thread::sleep_for(50ms);
+                shared.fire();
+            });
+            CHECK(jobs.next(long_enough)->kind == Event::ending);
+            firing.join();
+            const auto events = events_until_ended(jobs, ids.size());
+            CHECK(events.size() == 2 * ids.size() - 1);
+            ids.clear();
+        }
+        SUBCASE("fired by a signal handler") {
+            for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+            of_handler = &shared;
+            struct sigaction action {}, kept {};
+            action.sa_handler = [](int) { of_handler->fire(); };
+            ::sigaction(SIGALRM, &action, &kept);
+            itimerval soon{};
+            soon.it_value.tv_usec = 50'000;
+            ::setitimer(ITIMER_REAL, &soon, nullptr);
+            CHECK(jobs.next(long_enough)->kind == Event::ending);
+            ::sigaction(SIGALRM, &kept, nullptr);
+            const Id first = ids.front();
+            const auto events = events_until_ended(jobs, ids.size());
+            CHECK(events.size() == 2 * ids.size() - 1);
+            CHECK(told(events, first).find("ended") != std::string::npos);
+            ids.clear();
+        }
+        const Id untouched = jobs.add(leash::Popen(child({"sleep"}), support::silent(census))).value();
+        const auto events = events_until_ended(jobs, ids.size());
+        CHECK(watch.elapsed() < 15s);
+        for (const Id id : ids) {
+            CHECK(told(events, id) == "ending ended");
+            leash::Popen p = jobs.remove(id);
+            CHECK(p.cancelled());
+            CHECK_FALSE(p.timed_out());
+            CHECK(p.wait().signal() == SIGTERM);
+        }
+        CHECK_FALSE(jobs.job(untouched).poll());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("tokens of their own end each job alone") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        std::vector<leash::Cancel> tokens(60);
+        std::vector<Id> ids;
+        for (const leash::Cancel& token : tokens) {
+            leash::Options options = support::silent(census);
+            options.cancel = token;
+            ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+        }
+        for (std::size_t i = 0; i < 20; ++i) {
+            tokens[i].fire();
+            const auto events = events_until_ended(jobs, 1);
+            CHECK(told(events, ids[i]) == "ending ended");
+            CHECK(events.size() == 2);
+        }
+        for (std::size_t i = 20; i < 40; ++i) jobs.remove(ids[i]);
+        for (std::size_t i = 20; i < 60; ++i) tokens[i].fire();
+        const auto events = events_until_ended(jobs, 20);
+        CHECK(events.size() == 40);
+        for (std::size_t i = 40; i < 60; ++i) CHECK(told(events, ids[i]) == "ending ended");
+        CHECK_FALSE(jobs.next());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("cancel() ends all jobs, each with its grace, and none that comes later") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::silent(census);
+        options.grace = 100ms;
+        std::vector<Id> ids;
+        for (int i = 0; i < 10; ++i)
+            ids.push_back(jobs.add(leash::Popen(child({i % 2 ? "ignore-term" : "sleep"}), options)).value());
+        const Id over = jobs.add(leash::Popen(child({"exit", "0"}), options)).value();
+        CHECK(told(events_until_ended(jobs, 1), over) == "ended");
+        jobs.cancel();
+        jobs.cancel();
+        const Id late = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+        const auto events = events_until_ended(jobs, 10);
+        for (const Id id : ids) {
+            CHECK(told(events, id) == "ending ended");
+            CHECK(jobs.job(id).cancelled());
+            CHECK(jobs.job(id).wait().signaled());
+        }
+        CHECK(told(events, over) == "");
+        CHECK(told(events, late) == "");
+        CHECK_FALSE(jobs.job(over).cancelled());
+        CHECK_FALSE(jobs.next(50ms));
+        CHECK_FALSE(jobs.job(late).poll());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("next() with zero or less never waits, and with a time it is on time") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.timeout = 1h;
+    for (int i = 0; i < 10; ++i) REQUIRE(jobs.add(leash::Popen(child({"sleep"}), options)));
+    const Effort effort;
+    support::Stopwatch watch;
+    for (int i = 0; i < 200; ++i) {
+        CHECK_FALSE(jobs.next(0s));
+        CHECK_FALSE(jobs.next(-5s));
+    }
+    CHECK(effort.sleeps() < 20);
+    for (const auto time : {1ms, 20ms, 150ms}) {
+        watch = {};
+        CHECK_FALSE(jobs.next(time));
+        CHECK(watch.elapsed() >= time - 1ms);  // elapsed() rounds down
+        CHECK(watch.elapsed() < time + 5s);
+    }
+}
+
+TEST_CASE("a next() with a time comes back on time also where jobs never stop talking to their sinks") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::silent(census);
+    std::size_t heard = 0;
+    options.out = leash::sink([&](std::string_view chunk) { heard += chunk.size(); });
+    for (int i = 0; i < 4; ++i) REQUIRE(jobs.add(leash::Popen(child({"flood"}), options)));
+    const support::Stopwatch watch;
+    CHECK_FALSE(jobs.next(200ms));
+    CHECK(watch.elapsed() >= 199ms);
+    CHECK(watch.elapsed() < 10s);
+    CHECK(heard > 0);
+    CHECK_FALSE(jobs.next(0s));
+}
+
+namespace {
+
+/// A poll() loop of one's own around a Supervisor: until `count` have ended. Gives how often it woke up; -1 where it
+/// would have slept for ever.
+int foreign_loop(Supervisor& jobs, std::size_t count, std::vector<Event>& events) {
+    for (int rounds = 0;; ++rounds) {
+        const leash::Timeout left = jobs.time_left();
+        const bool forever = left.is_none() || left.length() > long_enough;
+        const auto wait = forever ? std::chrono::milliseconds(10s) : std::chrono::ceil<std::chrono::milliseconds>(left.length());
+        pollfd handle{jobs.handle(), POLLIN, 0};
+        const int ready = ::poll(&handle, 1, static_cast<int>(wait.count()));
+        if (ready == 0 && forever) return -1;
+        try {
+            while (const auto event = jobs.next(0s)) {
+                events.push_back(*event);
+                if (event->kind == Event::ended && --count == 0) return rounds;
+            }
+        } catch (const Thrown&) {
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("in a foreign loop its handle and time_left() are enough, and wake nobody in vain") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.grace = 100ms;
+    options.timeout = 500ms;
+    const Id late = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
+    options.timeout = leash::Timeout::none();
+    options.drain = 700ms;
+    const Id held = jobs.add(leash::Popen(child({"setsid-holder", "0", "1", "2"}), options)).value();
+    const Id talks = jobs.add(leash::Popen(child({"print-slowly", "a", "b", "c", "d"}), options)).value();
+    const int handle = jobs.handle();
+    CHECK(handle > 2);
+    CHECK((::fcntl(handle, F_GETFD) & FD_CLOEXEC) != 0);
+    std::vector<Event> events;
+    const int rounds = foreign_loop(jobs, 3, events);
+    CHECK(rounds > 0);
+    CHECK(rounds < 60);
+    CHECK(jobs.handle() == handle);
+    CHECK(told(events, late) == "output ending output ended");
+    CHECK(told(events, held) == "output ended");
+    CHECK(told(events, talks) == "output ended");
+    CHECK(jobs.time_left().is_none());
+}
+
+TEST_CASE("a foreign loop goes on after what a sink threw") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.err = leash::sink([](std::string_view) { throw Thrown(); });
+    std::vector<Id> ids;
+    for (int i = 0; i < 6; ++i)
+        ids.push_back(jobs.add(leash::Popen(leash::shell("read x; echo e >&2; echo o"), options)).value());
+    CHECK_FALSE(jobs.next(50ms));
+    for (const Id id : ids) REQUIRE(jobs.job(id).in().write("x\n", 20s));
+    for (const Id id : ids) REQUIRE(support::eventually([&] { return !support::is_alive(jobs.job(id).pid()); }));
+    std::vector<Event> events;  // all are ready at once
+    CHECK(foreign_loop(jobs, ids.size(), events) > 0);
+    for (const Id id : ids) CHECK(told(events, id) == "output ended");
+}
+
+TEST_CASE("where nothing happens nothing is done") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::capture(census);
+    options.timeout = 1h;
+    options.idle_timeout = 1h;
+    options.in = leash::piped;
+    SUBCASE("jobs that sleep") {
+        for (int i = 0; i < 50; ++i) REQUIRE(jobs.add(leash::Popen(child({"sleep"}), options)));
+    }
+    SUBCASE("one that is stopped") {
+        const Id id = jobs.add(leash::Popen(child({"stop-self"}), options)).value();
+        REQUIRE(support::eventually([&] { return support::state_of(jobs.job(id).pid()) == 'T'; }));
+    }
+    SUBCASE("one that has ended, with a pipe that is held") {
+        options.drain = 20s;
+        REQUIRE(jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)));
+    }
+    SUBCASE("one that was cancelled, and takes its time") {
+        options.cancel = leash::Cancel();
+        options.grace = 1h;
+        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
+        CHECK(hear(jobs, id, "ready\n") == "ready\n");
+        options.cancel->fire();
+        CHECK(jobs.next(long_enough)->kind == Event::ending);
+    }
+    SUBCASE("one that was cancelled before it came") {
+        options.cancel = leash::Cancel();
+        options.grace = 1h;
+        leash::Popen p(child({"ignore-term"}), options);
+        CHECK(p.out().read_until("ready\n", 20s));
+        options.cancel->fire();
+        REQUIRE(jobs.add(std::move(p)));
+        CHECK(jobs.next(long_enough)->kind == Event::ending);
+    }
+    SUBCASE("one that was cancelled here") {
+        options.grace = 1h;
+        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
+        CHECK(hear(jobs, id, "ready\n") == "ready\n");
+        jobs.cancel();
+        CHECK(jobs.next(long_enough)->kind == Event::ending);
+    }
+    SUBCASE("one whose streams are all closed, by the host") {
+        const Id id = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+        jobs.job(id).out().close();
+        jobs.job(id).err().close();
+        jobs.job(id).in().close();
+    }
+    SUBCASE("one whose end nobody takes out") {
+        REQUIRE(jobs.add(leash::Popen(child({"exit", "0"}), options)));
+        CHECK(events_until_ended(jobs, 1).back().kind == Event::ended);
+        REQUIRE(jobs.add(leash::Popen(child({"sleep"}), options)));
+    }
+    while (jobs.next(200ms)) {}
+    check_quiet(jobs, 1s);
+}
+
+TEST_CASE("what was done with a handle in the set, detach() and moving it away, does no harm") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        const Id moved = jobs.add(leash::Popen(child({"sleep"}), support::capture(census))).value();
+        {
+            const leash::Popen p = std::move(jobs.job(moved));
+        }
+        CHECK(told(events_until_ended(jobs, 1), moved).find("ended") != std::string::npos);
+        CHECK(jobs.remove(moved).pid() == -1);
+        const Id assigned = jobs.add(leash::Popen(child({"sleep"}), support::capture(census))).value();
+        jobs.job(assigned) = leash::Popen(child({"sleep"}), support::capture(census));
+        CHECK(told(events_until_ended(jobs, 1), assigned).find("ended") != std::string::npos);
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}
+
+TEST_CASE("a status that somebody else took is unknown, and the job has ended") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        Supervisor jobs;
+        std::vector<Id> ids;
+        for (int i = 0; i < 3; ++i) ids.push_back(jobs.add(leash::Popen(child({"exit", "3"}), support::capture(census))).value());
+        for (int i = 0; i < 3; ++i) HOST_NEEDS(::waitpid(-1, nullptr, 0) > 0);
+        HOST_NEEDS(events_until_ended(jobs, 3).back().kind == Event::ended);
+        for (const Id id : ids) HOST_NEEDS(jobs.job(id).wait().unknown());
+        ::signal(SIGCHLD, SIG_IGN);
+        const Id id = jobs.add(leash::Popen(child({"exit", "3"}), support::capture(census))).value();
+        HOST_NEEDS(events_until_ended(jobs, 1).back().id == id);
+        HOST_NEEDS(jobs.job(id).wait().unknown());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a host that is out of descriptors is told so, and the job is as it was") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        options.max_output = 3;
+        leash::Popen p(child({"ping-pong"}), options);
+        const pid_t pid = p.pid();
+        rlimit limit{}, none{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        none = limit;
+        none.rlim_cur = 3;
+        Supervisor jobs;
+        ::setrlimit(RLIMIT_NOFILE, &none);
+        const auto refused = jobs.add(std::move(p));
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        HOST_NEEDS(!refused);
+        HOST_NEEDS(refused.error().code == std::errc::too_many_files_open);
+        HOST_NEEDS(refused.error().step == leash::Step::stream);
+        HOST_NEEDS(jobs.empty() && !jobs.next());
+        HOST_NEEDS(p.pid() == pid && !p.poll());
+        const auto added = jobs.add(std::move(p));
+        HOST_NEEDS(added);
+        HOST_NEEDS(jobs.job(*added).in().write("x\n", 20s));
+        jobs.job(*added).in().close();
+        HOST_NEEDS(events_until_ended(jobs, 1).back().kind == Event::ended);
+        const leash::Captured captured = jobs.job(*added).communicate();
+        HOST_NEEDS(captured.out == "got" && captured.out_dropped == 3);
+
+        // Out of descriptors afterwards: those that are in it need no more.
+        options.cancel = leash::Cancel();
+        options.timeout = 5s;
+        leash::Popen q(child({"sleep"}), options);
+        ::setrlimit(RLIMIT_NOFILE, &none);
+        const auto last = jobs.add(std::move(q));
+        const bool added_too = last.has_value();
+        options.cancel->fire();
+        const auto events = added_too ? events_until_ended(jobs, 1) : std::vector<Event>();
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        HOST_NEEDS(added_too);
+        HOST_NEEDS(told(events, *last) == "ending output ended");
+        HOST_NEEDS(jobs.job(*last).cancelled());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a forked copy of the host that drops its copy of the set touches none of the jobs") {
+    const Census census;
+    Supervisor* const jobs = new Supervisor;
+    const Id id = jobs->add(leash::Popen(child({"sleep", "x"}), support::capture(census))).value();
+    CHECK(hear(*jobs, id, "x") == "x");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        jobs->cancel();
+        delete jobs;
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK_FALSE(jobs->next(50ms));
+    CHECK_FALSE(jobs->job(id).poll());
+    CHECK(jobs->job(id).kill());
+    CHECK(told(events_until_ended(*jobs, 1), id) == "output ended");
+    delete jobs;
+}
+
+TEST_CASE("jobs that come and go leave no memory behind, be their deadlines ever so far") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.timeout = 24h;
+    leash::Popen p(child({"sleep"}), options);
+    Supervisor jobs;
+    const auto resident = [] { return std::strtol(support::words(support::read_file("/proc/self/statm"))[1].c_str(), nullptr, 10); };
+    const auto come_and_go = [&](int times) {
+        for (int i = 0; i < times; ++i) {
+            const Id id = jobs.add(std::move(p)).value();
+            CHECK_FALSE(jobs.next(0s));
+            p = jobs.remove(id);
+        }
+    };
+    come_and_go(1000);
+    const long before = resident();
+    come_and_go(100'000);
+    CHECK((resident() - before) * ::sysconf(_SC_PAGESIZE) < 1'500'000);
+    CHECK(jobs.time_left().is_none());
+}
