@@ -1,0 +1,596 @@
+// tests/torture/jobs.hpp - how it is started, talked to and ended: every way through the interface, at random; and what
+// must be so afterwards.
+#pragma once
+
+#include "children.hpp"
+#include "dice.hpp"
+
+#include "../support.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <poll.h>
+
+namespace torture {
+
+using namespace std::chrono_literals;
+using leash::Timeout;
+using std::chrono::milliseconds;
+
+/// What came of all jobs. One for each thread.
+struct Tally {
+    std::map<std::string, long> jobs, children;
+    long by_themselves = 0, timed_out = 0, cancelled = 0, by_force = 0, not_started = 0;
+    long held = 0, survivors = 0, escaped = 0;
+    milliseconds latest{0};  // return after the bound
+
+    void add(const Tally& other) {
+        for (const auto& [name, count] : other.jobs) jobs[name] += count;
+        for (const auto& [name, count] : other.children) children[name] += count;
+        by_themselves += other.by_themselves;
+        timed_out += other.timed_out;
+        cancelled += other.cancelled;
+        by_force += other.by_force;
+        not_started += other.not_started;
+        held += other.held;
+        survivors += other.survivors;
+        escaped += other.escaped;
+        latest = std::max(latest, other.latest);
+    }
+};
+
+/// What must be so of a job: otherwise this is thrown, and the torture ends.
+struct Failure : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+#define TORTURE_NEEDS(...)                                                                                             \
+    do {                                                                                                               \
+        if (!(__VA_ARGS__))                                                                                            \
+            throw torture::Failure(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": not so: " #__VA_ARGS__); \
+    } while (false)
+
+/// A census of a thread's own: their numbers are counted without a lock.
+inline support::Census make_census() {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> lock(mutex);
+    return support::Census();
+}
+
+/// What max_output keeps of it.
+inline std::string kept(const std::string& all, const leash::Options& options) {
+    const std::size_t most = options.max_output;
+    if (all.size() <= most) return all;
+    switch (options.keep) {
+        case leash::Keep::head: return all.substr(0, most);
+        case leash::Keep::tail: return all.substr(all.size() - most);
+        case leash::Keep::ends: break;
+    }
+    return all.substr(0, most - most / 2) + all.substr(all.size() - most / 2);
+}
+
+/// One job: what it was made of, and the checks that are common to all ways.
+class Job {
+  public:
+    Job(Dice& dice, Tally& tally) : dice_(dice), tally_(tally) {
+        dress(options_);
+        options_.err = leash::null;
+    }
+
+    // ---- the ways
+
+    void run() {
+        child_ = pick();
+        const bool sunk = dice_.chance(25);
+        std::string sink;
+        options_.out = leash::piped;
+        if (sunk) options_.out = leash::sink([&sink](std::string_view chunk) { sink += chunk; });
+        if (dice_.chance(80)) options_.err = leash::piped;
+        give_input();
+        const Ender ender = make_ender();
+        const support::Stopwatch watch;
+        auto result = leash::try_run(child_.command, options_);
+        check_time(watch, options_.timeout);
+        if (!started(result)) return;
+        if (sunk) options_.max_output = SIZE_MAX, result->out = std::move(sink);
+        check(result->status, *result, result->timed_out, result->cancelled);
+        TORTURE_NEEDS(!result->idle || !options_.idle_timeout.is_none());
+        tally_.survivors += result->survivors ? 1 : 0;
+    }
+
+    void pipeline() {
+        std::vector<Child> stages;
+        std::vector<leash::Command> commands;
+        for (int i = dice_.between(2, 4); i > 0; --i) {
+            Child stage = pick();
+            while (stages.empty() && stage.name == "change-group") stage = pick();  // its group is the others' too
+            stages.push_back(stage);
+            commands.push_back(stages.back().command);
+            escapes_ |= stages.back().escapes;
+        }
+        options_.group = leash::Group::own;  // a session cannot be joined
+        options_.out = leash::piped;
+        if (dice_.chance(50)) options_.err = leash::per_stage;
+        options_.timeout = dice_.milliseconds(1, 100);
+        leash::Pipeline pipeline = commands[0] | commands[1];
+        for (std::size_t i = 2; i < commands.size(); ++i) pipeline.append(commands[i]);
+        const support::Stopwatch watch;
+        auto result = leash::try_run(std::move(pipeline), options_);
+        check_time(watch, options_.timeout);
+        if (!result) {
+            const int stage = result.error().stage;
+            if (stage >= 0) child_ = stages[static_cast<std::size_t>(stage)];
+            started(result);
+            return;
+        }
+        TORTURE_NEEDS(result->statuses.size() == stages.size());
+        for (std::size_t i = 0; i < stages.size(); ++i) {
+            child_ = stages[i];
+            check_status(result->statuses[i], true);
+        }
+        count(result->timed_out, result->cancelled, result->held);
+        tally_.survivors += result->survivors ? 1 : 0;
+    }
+
+    /// communicate() in pieces, until it has ended or there is no patience left.
+    void communicate() {
+        child_ = pick();
+        options_.in = leash::piped;
+        options_.out = leash::piped;
+        if (dice_.chance(30)) options_.err = leash::piped;
+        const Ender ender = make_ender(false);
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        std::string out;
+        bool first = true;  // then `in` is closed
+        for (int patience = child_.ends ? 1000 : dice_.between(0, 5); patience > 0; --patience) {
+            std::string piece;
+            if (first) input_ = piece = support::pattern(static_cast<std::size_t>(dice_.one_of({0, 10, 100'000})));
+            first = false;
+            const milliseconds time = dice_.milliseconds(0, 30);
+            const support::Stopwatch watch;
+            leash::Captured captured = job->communicate(std::move(piece), time);
+            check_time(watch, time);
+            if (options_.keep == leash::Keep::head) TORTURE_NEEDS(captured.out.compare(0, out.size(), out) == 0);
+            out = captured.out;
+            if (captured.status) {
+                check(*captured.status, captured, captured.timed_out, captured.cancelled);
+                return;
+            }
+        }
+        end(*std::move(job));
+    }
+
+    /// Reads and writes in pieces, by every call that there is.
+    void streams() {
+        child_ = pick();
+        options_.in = leash::piped;
+        options_.out = leash::piped;
+        const Ender ender = make_ender(false);
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        for (int patience = dice_.between(1, 30); patience > 0 && job->out().is_open(); --patience) talk(*job);
+        end(*std::move(job));
+    }
+
+    /// Waits for it, by every call that there is; nobody reads.
+    void wait() {
+        child_ = pick();
+        options_.out = leash::null;
+        if (dice_.chance(50)) options_.out = leash::sink([](std::string_view) {});
+        options_.in = leash::null;
+        const Ender ender = make_ender();
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        std::optional<leash::ExitStatus> status;
+        while (!status) {
+            switch (dice_.between(0, 4)) {
+                case 0: status = job->poll(); break;
+                case 1: status = job->wait_for(dice_.milliseconds(0, 20)); break;
+                case 2: status = job->wait_until(std::chrono::steady_clock::now() + dice_.milliseconds(0, 20)); break;
+                case 3: status = job->wait(); break;
+                default: {
+                    pollfd exit{job->exit_handle(), POLLIN, 0};
+                    TORTURE_NEEDS(exit.fd >= 0);
+                    if (::poll(&exit, 1, 20) == 1) TORTURE_NEEDS((exit.revents & POLLNVAL) == 0);
+                    break;
+                }
+            }
+        }
+        TORTURE_NEEDS(job->wait() == *status);
+        TORTURE_NEEDS(job->kill().error().code == std::errc::no_such_process);
+        leash::Streams nothing;
+        child_.out.reset();
+        check(*status, nothing, job->timed_out(), job->cancelled());
+    }
+
+    /// Other threads wait for it and signal it meanwhile.
+    void many_threads() {
+        child_ = pick();
+        options_.out = leash::null;
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        leash::ExitStatus seen[3];
+        std::vector<std::thread> threads;
+        for (leash::ExitStatus& status : seen) threads.emplace_back([&] { status = job->wait(); });
+        std::this_thread::sleep_for(dice_.milliseconds(0, 20));
+        job->poll();
+        if (dice_.chance(50)) static_cast<void>(job->terminate().has_value());
+        std::this_thread::sleep_for(dice_.milliseconds(0, 5));
+        const leash::ExitStatus status = job->stop(dice_.milliseconds(0, 20));
+        for (std::thread& thread : threads) thread.join();
+        for (const leash::ExitStatus& one : seen) TORTURE_NEEDS(one == status);
+        check_status(status, true);
+        ++tally_.by_force;
+    }
+
+    /// Handles that are moved about, and die with what they have.
+    void handles() {
+        child_ = pick();
+        options_.out = leash::piped;
+        auto first = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(first)) return;
+        auto second = leash::Popen::try_spawn(child_.command, options_);
+        TORTURE_NEEDS(second.has_value());
+        std::vector<leash::Popen> all;
+        all.push_back(*std::move(first));
+        if (dice_.chance(50)) all.front() = *std::move(second);
+        else all.push_back(*std::move(second));
+        if (dice_.chance(50)) all.erase(all.begin());
+        if (dice_.chance(50)) std::this_thread::sleep_for(dice_.milliseconds(0, 10));
+        ++tally_.by_force;
+    }
+
+    /// Only what is inherited and what is passed on: 0, 1, 2 and the numbers that were said.
+    void descriptors() {
+        child_ = ending("fds", support::child({"fds"}), {});
+        std::string expected = "0 1 2";
+        for (int i = dice_.between(0, 3), number = 3; i > 0; --i) {
+            number += dice_.between(0, 5);
+            expected += " " + std::to_string(number);
+            options_.pass_fds.push_back({dice_.between(0, 2), number++});
+        }
+        options_.out = leash::piped;
+        auto result = leash::try_run(dice_.chance(50) ? child_.command : leash::shell("cat; \"$1\" fds", {support::helper()}), options_);
+        TORTURE_NEEDS(result.has_value());
+        count(result->timed_out, result->cancelled, result->held);
+        TORTURE_NEEDS(result->ok() || result->timed_out);
+        if (!result->ok() || result->out_truncated) return;
+        std::string numbers;
+        for (std::size_t from = 0; from < result->out.size(); from = result->out.find('\n', from) + 1)
+            numbers += (numbers.empty() ? "" : " ") + std::to_string(std::atoi(result->out.c_str() + from));
+        TORTURE_NEEDS(numbers == expected);
+    }
+
+    /// Several at once, on this thread.
+    void run_all() {
+        std::vector<leash::Job> jobs;
+        std::vector<Child> children;
+        for (int i = dice_.between(1, 12); i > 0; --i) {
+            children.push_back(pick());
+            escapes_ |= children.back().escapes;
+            leash::Options one;
+            dress(one);
+            one.out = leash::piped;
+            one.err = leash::null;
+            if (!children.back().ends || dice_.chance(20)) one.timeout = dice_.milliseconds(1, 50);
+            jobs.push_back({children.back().command, one});
+        }
+        leash::RunAll how;
+        how.at_most = static_cast<std::size_t>(dice_.between(1, 6));
+        how.stop_on_failure = dice_.chance(10);
+        std::size_t begun = 0, ended = 0;
+        how.on_start = [&](std::size_t, const leash::Popen&) { ++begun; };
+        how.on_end = [&](std::size_t, const leash::Expected<leash::Result>&) { ++ended; };
+        const auto results = leash::run_all(jobs, how);
+        TORTURE_NEEDS(results.size() == jobs.size());
+        TORTURE_NEEDS(begun <= ended);
+        for (std::size_t i = 0; i < results.size(); ++i) {
+            child_ = children[i];
+            options_ = jobs[i].options;
+            if (!started(results[i])) continue;
+            if (results[i]->cancelled) {
+                TORTURE_NEEDS(how.stop_on_failure);
+                ++tally_.cancelled;
+            } else {
+                check(results[i]->status, *results[i], results[i]->timed_out, false);
+            }
+        }
+    }
+
+    /// The same in the open form, with jobs that are taken out early.
+    void supervise() {
+        leash::Supervisor jobs;
+        std::vector<Child> children;
+        std::vector<leash::Options> all;
+        for (int i = dice_.between(1, 10); i > 0; --i) {
+            Child one = pick();
+            leash::Options its;
+            dress(its);
+            its.out = dice_.chance(80) ? leash::Output(leash::piped) : leash::Output(leash::null);
+            its.err = leash::null;
+            if (!one.ends || dice_.chance(20)) its.timeout = dice_.milliseconds(1, 50);
+            auto job = leash::Popen::try_spawn(one.command, its);
+            TORTURE_NEEDS(job.has_value() != one.is_missing);
+            if (!job) continue;
+            escapes_ |= one.escapes;
+            if (its.out.is(leash::Output::Kind::null)) one.out.reset();
+            TORTURE_NEEDS(jobs.add(*std::move(job), children.size()).has_value());
+            children.push_back(one);
+            all.push_back(its);
+        }
+        const bool leaves = dice_.chance(10), cancels = dice_.chance(20);
+        while (const auto event = jobs.next()) {
+            if (leaves && dice_.chance(10)) break;
+            if (cancels && dice_.chance(10)) jobs.cancel();
+            if (event->kind == leash::Supervisor::Event::output && dice_.chance(5)) {
+                const leash::Popen dropped = jobs.remove(event->id);
+                ++tally_.by_force;
+            }
+            if (event->kind != leash::Supervisor::Event::ended) continue;
+            child_ = children[event->tag];
+            options_ = all[event->tag];
+            leash::Popen job = jobs.remove(event->id);
+            const leash::Captured captured = job.communicate();
+            TORTURE_NEEDS(captured.status.has_value());
+            check(*captured.status, captured, captured.timed_out, captured.cancelled);
+        }
+        TORTURE_NEEDS(leaves || jobs.empty());
+    }
+
+    void terminal() {
+        child_ = dice_.chance(50) ? ending("isatty", support::child({"isatty", dice_.one_of({"0", "1"})}), "terminal\r\n")
+                                  : pick();
+        if (child_.name != "isatty") child_.out.reset();
+        options_.in = leash::tty;
+        options_.out = leash::tty;
+        options_.err = leash::tty;
+        options_.group = leash::Group::own;
+        options_.max_output = SIZE_MAX;
+        on_terminal_ = true;
+        auto result = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(result)) return;
+        if (child_.ends && !child_.is_shell) {
+            const leash::Captured captured = result->communicate({}, 20s);
+            if (child_.name == "isatty" && !captured.timed_out && !captured.cancelled) TORTURE_NEEDS(captured.out == "terminal\r\n");
+        } else if (dice_.chance(50)) {
+            static_cast<void>(result->out().read(100, dice_.milliseconds(0, 20)).complete);
+        }
+        end(*std::move(result));
+    }
+
+    // ---- afterwards
+
+    /// Nothing of it is left, but for those that left its group on purpose.
+    void check_nothing_left() {
+        if (escapes_ || child_.escapes) {
+            tally_.escaped += static_cast<long>(census_.alive().size());
+            return;  // ~Census ends them
+        }
+        if (support::eventually([&] { return census_.is_empty(); })) return;
+        std::string left;
+        for (const pid_t pid : census_.alive()) {
+            std::string line = support::read_file("/proc/" + std::to_string(pid) + "/cmdline");
+            std::replace(line.begin(), line.end(), '\0', ' ');
+            left += "\n  " + std::to_string(pid) + " " + support::state_of(pid) + " " + line;
+        }
+        throw Failure("processes are left:" + left);
+    }
+
+    /// For a message: what it was, and how it ended.
+    std::string describe() const { return child_.name + (status_ ? ", " + status_->describe() : ""); }
+
+  private:
+    /// Fires a token after a while, from a thread of its own.
+    class Ender {
+      public:
+        Ender() = default;
+        Ender(leash::Cancel token, milliseconds after)
+            : thread_([token, after]() mutable { std::this_thread::sleep_for(after), token.fire(); }) {}
+        Ender(Ender&&) = default;
+        ~Ender() {
+            if (thread_.joinable()) thread_.join();
+        }
+
+      private:
+        std::thread thread_;
+    };
+
+    Child pick() {
+        Child child = any_child(dice_);
+        ++tally_.children[child.name];
+        return child;
+    }
+
+    /// What has no bearing on how it ends.
+    void dress(leash::Options& its) {
+        its.env = census_.env();
+        its.grace = dice_.milliseconds(0, 30);
+        its.drain = dice_.one_of({milliseconds(0), milliseconds(20), milliseconds(200)});
+        if (dice_.chance(10)) its.cwd = "/";
+        if (dice_.chance(10)) its.group = leash::Group::session;
+        if (dice_.chance(5)) its.group = leash::Group::inherited, escapes_ = true;
+        if (dice_.chance(5)) its.stragglers = leash::Stragglers::leave, escapes_ = true;
+        if (dice_.chance(10)) its.timeout = dice_.milliseconds(1, 80);
+        if (dice_.chance(30)) {
+            its.max_output = static_cast<std::size_t>(dice_.one_of({0, 1, 7, 1000, 100'000}));
+            its.keep = dice_.one_of({leash::Keep::head, leash::Keep::tail, leash::Keep::ends});
+        }
+    }
+
+    void give_input() {
+        if (dice_.chance(50)) return;  // none
+        input_ = support::pattern(static_cast<std::size_t>(dice_.one_of({0, 1, 5000, 500'000})));
+        options_.in = leash::bytes(input_);
+    }
+
+    /// Makes sure that what does not end by itself is ended: by its deadline, or by a token. `always` that it is at all.
+    Ender make_ender(bool always = true) {
+        if (child_.ends ? dice_.chance(80) : !always && dice_.chance(50)) return {};
+        switch (dice_.between(0, 3)) {
+            case 0:
+                options_.cancel.emplace();
+                return {*options_.cancel, dice_.milliseconds(0, 50)};
+            case 1:
+                if (options_.out.is(leash::Output::Kind::piped) && always) {  // it is read all the time
+                    options_.idle_timeout = dice_.milliseconds(5, 50);
+                    options_.timeout = dice_.milliseconds(100, 200);  // what floods is never idle
+                    return {};
+                }
+                [[fallthrough]];
+            default: options_.timeout = dice_.milliseconds(1, 80); return {};
+        }
+    }
+
+    template <class T>
+    bool started(const leash::Expected<T>& what) {
+        if (what) return true;
+        if (!child_.is_missing || what.error().step != leash::Step::program) throw Failure(what.error().message());
+        ++tally_.not_started;
+        return false;
+    }
+
+    void check_time(const support::Stopwatch& watch, Timeout limit) {
+        if (limit.is_none()) return;
+        const auto bound = limit.length() + options_.grace.length() + options_.drain.length();
+        const auto late = watch.elapsed() - std::chrono::duration_cast<milliseconds>(bound);
+        tally_.latest = std::max(tally_.latest, late);
+        TORTURE_NEEDS(late < 20s);  // a busy machine is late too; one that hangs is later
+    }
+
+    void count(bool timed_out, bool cancelled, bool held) {
+        ++(timed_out ? tally_.timed_out : cancelled ? tally_.cancelled : tally_.by_themselves);
+        tally_.held += held ? 1 : 0;
+    }
+
+    void check_status(leash::ExitStatus status, bool interfered) {
+        status_ = status;
+        if (on_terminal_ && status.signal() == SIGHUP) return;  // who closes all of its terminal is hung up
+        TORTURE_NEEDS(is_plausible(child_, status, interfered));
+    }
+
+    /// The end of a job that was read to its end.
+    void check(leash::ExitStatus status, const leash::Streams& streams, bool timed_out, bool cancelled) {
+        TORTURE_NEEDS(!timed_out || !options_.timeout.is_none() || !options_.idle_timeout.is_none());
+        const bool interfered = timed_out || cancelled;
+        if (cancelled && options_.cancel && status.unknown()) return count(false, true, false);  // not even started
+        check_status(status, interfered);
+        TORTURE_NEEDS(streams.out.size() <= options_.max_output && streams.err.size() <= options_.max_output);
+        if (child_.echoes) child_.out = input_;
+        if (child_.out && !interfered) {
+            TORTURE_NEEDS(streams.out == kept(*child_.out, options_));
+            TORTURE_NEEDS(streams.out_truncated == (streams.out.size() < child_.out->size()));
+        } else if (child_.out && options_.keep == leash::Keep::head) {
+            TORTURE_NEEDS(child_.out->compare(0, streams.out.size(), streams.out) == 0);
+        }
+        count(timed_out, cancelled, streams.held);
+    }
+
+    /// What has been read continues what had been.
+    void heard(std::string_view text, bool is_line = false) {
+        const std::string* const all = child_.echoes ? &input_ : child_.out ? &*child_.out : nullptr;
+        if (all == nullptr) return;
+        TORTURE_NEEDS(heard_ + text.size() <= all->size() && all->compare(heard_, text.size(), text) == 0);
+        heard_ += text.size();
+        if (!is_line || heard_ == all->size()) return;
+        TORTURE_NEEDS((*all)[heard_++] == '\n');
+    }
+
+    void talk(leash::Popen& job) {
+        const milliseconds time = dice_.milliseconds(0, 5);
+        switch (dice_.between(0, 8)) {
+            case 0: heard(job.out().read(static_cast<std::size_t>(dice_.between(1, 100'000)), time).data); break;
+            case 1: heard(job.out().try_read().data); break;
+            case 2: heard(job.out().read_until(dice_.one_of({"\n", "y", "abc"}), time).data); break;
+            case 3: {
+                const leash::Match match = job.out().expect({"ready", "f\n", "\n"}, time);
+                heard(match.before + match.matched);
+                break;
+            }
+            case 4:
+            case 5:
+                for (const std::string_view line : job.out().lines(time)) {
+                    heard(line, true);
+                    if (dice_.chance(10)) break;
+                }
+                break;
+            case 6:
+            case 7: {
+                const std::string piece = support::pattern(static_cast<std::size_t>(dice_.between(0, 30'000)), input_.size());
+                const bool tries = dice_.chance(50);
+                const auto before = input_.size();
+                input_ += piece;  // may come back at once
+                const leash::Written written = tries ? job.in().try_write(piece) : job.in().write(piece, time);
+                input_.resize(before + written.count);
+                break;
+            }
+            default:
+                if (dice_.chance(20)) job.in().close();
+                break;
+        }
+    }
+
+    /// One of the ways in which a handle's owner has had enough of it.
+    void end(leash::Popen job) {
+        const milliseconds grace = dice_.milliseconds(0, 30);
+        std::optional<leash::ExitStatus> status;
+        const support::Stopwatch watch;
+        switch (dice_.between(0, 5)) {
+            case 0: status = job.stop(grace); break;
+            case 1:
+                static_cast<void>(job.kill().has_value());
+                status = job.wait();
+                break;
+            case 2:
+                static_cast<void>(job.terminate().has_value());
+                status = job.wait_for(grace);
+                break;
+            case 3: status = job.communicate({}, grace).status; break;
+            case 4: {
+                leash::Popen other = std::move(job);
+                break;
+            }
+            default: break;
+        }
+        check_time(watch, grace);
+        if (status) check_status(*status, true);
+        ++tally_.by_force;
+    }
+
+    leash::Options options_;
+    Dice& dice_;
+    Tally& tally_;
+    const support::Census census_ = make_census();
+    Child child_ = ending("", {"true"});
+    std::optional<leash::ExitStatus> status_;
+    bool escapes_ = false, on_terminal_ = false;
+    std::string input_;      // what it is told
+    std::size_t heard_ = 0;  // how much it has said
+};
+
+/// A way through the interface.
+struct Way {
+    const char* name;
+    void (Job::*take)();
+};
+inline constexpr Way ways[] = {
+    {"run", &Job::run},
+    {"pipeline", &Job::pipeline},
+    {"communicate", &Job::communicate},
+    {"streams", &Job::streams},
+    {"wait", &Job::wait},
+    {"many_threads", &Job::many_threads},
+    {"handles", &Job::handles},
+    {"descriptors", &Job::descriptors},
+    {"run_all", &Job::run_all},
+    {"supervise", &Job::supervise},
+    {"terminal", &Job::terminal},
+};
+
+}  // namespace torture
