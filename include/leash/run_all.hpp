@@ -54,8 +54,10 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;  // to be started
+    std::size_t next = 0;   // to be started
+    std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
     bool is_stopped = false;
+    bool is_short = false;  // of what it takes to start one, until one has ended
 
     std::vector<Expected<Result>> run() {
         results.reserve(jobs.size());
@@ -65,9 +67,10 @@ struct AllRunner {
             results.push_back(std::move(not_started));
         }
         const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
-        if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
+        if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
+            fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
-            const bool started = has_more() && running.size() < at_most && start();
+            const bool started = has_more() && running.size() < at_most && !is_short && start();
             if (running.empty() && !has_more()) return std::move(results);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
             const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
@@ -82,24 +85,36 @@ struct AllRunner {
     /// Starts the next one. False where that has to wait until another one has ended.
     bool start() {
         const std::size_t index = next;
-        auto job = Popen::try_spawn(jobs[index].command, jobs[index].options);
-        std::optional<Error> error;
-        if (!job) {
-            error = job.error();
-        } else if (auto added = running.add(*std::move(job), index); added) {
-            running.job(*added).in().close();  // nobody writes to it: as run() does
+        Options& options = jobs[index].options;
+        if (options.cancel && options.cancel->fired()) {
             ++next;
-            jobs[index] = {};
-            how.on_start(index, running.job(*added));
+            tell_end(index);
             return true;
-        } else {
-            error = added.error();
         }
-        if (is_shortage(*error) && !running.empty()) return false;
+        auto failed = try_start(index);
+        is_short = failed && is_shortage(*failed) && !running.empty();
+        if (is_short) return false;
         ++next;
-        results[index] = *std::move(error);
-        tell_end(index);
+        waiting.reset();
+        jobs[index] = {};
+        if (failed) {
+            results[index] = *std::move(failed);
+            tell_end(index);
+        }
         return true;
+    }
+
+    std::optional<Error> try_start(std::size_t index) {
+        if (!waiting) {
+            auto started = Popen::try_spawn(jobs[index].command, jobs[index].options);
+            if (!started) return started.error();
+            waiting = *std::move(started);
+            waiting->in().close();  // nobody writes to it: as run() does
+        }
+        const auto added = running.add(*std::move(waiting), index);
+        if (!added) return added.error();
+        how.on_start(index, running.job(*added));
+        return std::nullopt;
     }
 
     /// Descriptors, processes or memory: there will be some when others have ended.
@@ -112,6 +127,7 @@ struct AllRunner {
     }
 
     void finish(const Supervisor::Event& event) {
+        is_short = false;
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
         results[index] = make_result<Result>(job, job.communicate());

@@ -1,8 +1,8 @@
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
 #pragma once
 
+#include <chrono>
 #include <optional>
-#include <queue>
 #include <utility>
 #include <vector>
 
@@ -16,6 +16,7 @@
 #include <leash/detail/posix/poller.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/detail/timers.hpp>
 #include <leash/error.hpp>
 #include <leash/popen.hpp>
 
@@ -26,7 +27,7 @@ struct AllRunner;
 }
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all).
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at all.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -37,7 +38,8 @@ struct AllRunner;
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
 /// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
-/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included.
+/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included; a sink must not
+/// call it.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -66,26 +68,21 @@ class Supervisor {
     }
 
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle) where it cannot be watched: then `job` is as it was.
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then `job` is
+    /// as it was.
     Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
         if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
         if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
-        if (free_.empty()) {
-            members_.emplace_back();
-            make_room(free_);
-            make_room(ready_);
-            make_room(interrupted_);
-            free_.push_back(members_.size() - 1);
-        }
+        make_room(job.pump_->cancel_handle());
+        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, "supervisor", "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
-        const detail::Deadline now = detail::Deadline::now();
-        timers_.push({now, id});  // the first look at it
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag, now));
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
         free_.pop_back();
         ++size_;
         ++unended_;
         Member& member = *members_[slot];
+        wake(member, member.start);
         if (!watch(member)) {
             const int error = errno;
             job = remove(id);
@@ -101,7 +98,7 @@ class Supervisor {
     bool contains(Id id) const noexcept { return find(id) != nullptr; }
 
     /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
-    /// removed. It may be waited for directly too.
+    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
     Popen& job(Id id) noexcept { return find(id)->job; }
 
     /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
@@ -109,9 +106,9 @@ class Supervisor {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
         unwatch(*member);
-        for (std::size_t i = interrupted_.size(); i-- > 0;) {
-            if (interrupted_[i] == id) interrupted_.erase(interrupted_.begin() + static_cast<std::ptrdiff_t>(i));
-        }
+        timers_.remove(*member);
+        if (member->is_interrupted) erase(interrupted_, id);
+        if (member->is_draining) erase(draining_, id);
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
@@ -151,33 +148,30 @@ class Supervisor {
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
     /// No limit where there is none; zero where events wait already.
     Timeout time_left() const {
-        if (first_ < ready_.size()) return std::chrono::nanoseconds(0);
-        return timers_.empty() ? Timeout::none() : Timeout(timers_.top().at.remaining());
+        bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
+        for (const Id id : draining_) now |= find(id)->pump->is_drained();
+        if (now) return std::chrono::nanoseconds(0);
+        const detail::Timed* const first = timers_.first();
+        return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
 
   private:
     friend struct detail::AllRunner;
 
-    struct Member : detail::Counted {
-        Member(Popen&& popen, Id number, std::uint64_t its_tag, detail::Deadline now)
-            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag), start(now), timer(now) {}
+    struct Member : detail::Counted, detail::Timed {
+        Member(Popen&& popen, Id number, std::uint64_t its_tag)
+            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         Popen job;
         const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
         const std::uint64_t tag;
-        const detail::Deadline start;
-        detail::Deadline timer;        // the one of its timers that counts
+        const detail::Deadline start = detail::Deadline::now();
         detail::os::Backoff backoff;
         int exit = -1, cancel = -1;    // handles that are watched
         bool blind = false;            // one that should be is not
         bool has_output = false, is_ending = false, has_ended = false;  // events to be told
-        bool is_queued = false, is_interrupted = false;
+        bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
-    };
-    struct Timer {
-        detail::Deadline at;
-        Id id;
-        friend bool operator<(const Timer& a, const Timer& b) { return earlier(b.at, a.at); }  // the first is the greatest
     };
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
@@ -190,11 +184,25 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
-    /// For one entry of every member, so that nothing gets lost for want of memory. (Of `ready_`, what removed ones left
-    /// in it is cut off in time.)
-    template <class Vector>
-    void make_room(Vector& list) const {
-        if (list.capacity() < 2 * members_.size()) list.reserve(4 * members_.size());
+    static void erase(std::vector<Id>& list, Id id) noexcept {
+        for (std::size_t i = list.size(); i-- > 0;) {
+            if (list[i] == id) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what removed ones
+    /// left in it is cut off in time.)
+    void make_room(int cancel) {
+        const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
+        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        if (!free_.empty()) return;
+        const std::size_t before = members_.size(), after = before < 8 ? 8 : 2 * before;
+        if (before >> slot_bits != 0) return;
+        free_.reserve(after);
+        timers_.reserve(after);
+        for (std::vector<Id>* const list : {&ready_, &interrupted_, &draining_}) list->reserve(2 * after);
+        members_.resize(after);
+        for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
     }
 
     // ---- handles
@@ -212,13 +220,13 @@ class Supervisor {
         const int cancel = pump.cancel_handle();
         if (cancel >= 0 && !watch_cancel(cancel)) return false;
         member.cancel = cancel;
-        member.blind = cancel < 0 && pump.can_be_cancelled();
+        member.blind = cancel < 0 && pump.may_be_cancelled();
         return true;
     }
 
+    /// There is room for it in cancels_.
     bool watch_cancel(int fd) {
         const std::size_t index = static_cast<std::size_t>(fd);
-        if (index >= cancels_.size()) cancels_.resize(index + 1);
         if (cancels_[index] == 0 && !poller_.add(fd, index << token_bits | cancel_token)) return false;
         ++cancels_[index];
         return true;
@@ -270,7 +278,14 @@ class Supervisor {
             step(*member, all_ready);
             for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
         }
-        poller_.wait(timers_.empty() ? limit : sooner(limit, timers_.top().at));
+        for (std::size_t i = draining_.size(); i-- > 0;) {
+            Member* const member = find(draining_[i]);
+            if (!member->pump->is_drained()) continue;
+            limit = detail::Deadline::now();
+            step(*member, 0);
+        }
+        const detail::Timed* const first = timers_.first();
+        poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         for (std::uint64_t token; poller_.take(token);) {
             const std::uint64_t which = token & ((1U << token_bits) - 1);
             if (which == cancel_token) {
@@ -280,13 +295,12 @@ class Supervisor {
                 rearm(*member, which);
             }
         }
-        while (!timers_.empty() && timers_.top().at.passed()) {
-            const Timer due = timers_.top();
-            timers_.pop();
-            Member* const member = find(due.id);
-            if (member == nullptr || earlier(due.at, member->timer)) continue;
-            member->timer = {};
-            step(*member, all_ready);
+        // Those that are due now, and not also those that become due on the way: there may always be one more.
+        const detail::Deadline now = detail::Deadline::now();
+        while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
+            Member& member = static_cast<Member&>(*timers_.first());
+            timers_.remove(member);
+            step(member, all_ready);
         }
     }
 
@@ -304,32 +318,41 @@ class Supervisor {
         }
     }
 
-    /// Ends all jobs, those to come included, when the token is fired. False with errno.
+    /// Makes all that add() may have to make first. False with errno.
+    bool open() noexcept { return poller_.open(); }
+
+    /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
     bool cancel_with(const Cancel& token) {
-        if (!poller_.open()) return false;
         token_ = token;
         if (token_->fired()) return true;
         const int fd = token_->handle();
-        if (fd < 0 || !watch_cancel(fd)) return false;
+        if (fd < 0) return false;
+        make_room(fd);
+        if (!watch_cancel(fd)) return false;
         token_handle_ = fd;
         return true;
     }
 
-    /// A step that a sink leaves with an exception is taken anew later: it may not have seen all.
-    class Interruption {
+    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not have
+    /// seen all.
+    class Finding {
       public:
-        Interruption(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(&member) {}
-        Interruption(const Interruption&) = delete;
-        Interruption& operator=(const Interruption&) = delete;
-        ~Interruption() {
-            if (member_ == nullptr || std::exchange(member_->is_interrupted, true)) return;
-            jobs_.interrupted_.push_back(member_->id);  // there is room
+        Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
+        Finding(const Finding&) = delete;
+        Finding& operator=(const Finding&) = delete;
+        ~Finding() {  // there is room in all lists
+            member_.has_output |= step.output;
+            member_.is_ending |= step.ending;
+            member_.has_ended |= step.ended;
+            if (step.output || step.ending || step.ended) jobs_.queue(member_);
+            if (!is_whole && !std::exchange(member_.is_interrupted, true)) jobs_.interrupted_.push_back(member_.id);
         }
-        void none() noexcept { member_ = nullptr; }
+        detail::Pump::Step step;
+        bool is_whole = false;
 
       private:
         Supervisor& jobs_;
-        Member* member_;
+        Member& member_;
     };
 
     static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
@@ -343,33 +366,32 @@ class Supervisor {
 
     void step(Member& member, unsigned ready) {
         if (member.has_ended) return;
-        Interruption interruption(*this, member);
+        Finding found(*this, member);
         detail::Pump::Want want;
         want.out = want.err = true;
         want.keep = member.job.limit_;
-        const detail::Pump::Step found = member.pump->step(want, member.start, ready);
-        member.has_output |= found.output;
-        member.is_ending |= found.ending;
-        member.has_ended |= found.ended;
-        if (found.output || found.ending || found.ended) queue(member);
-        if (!found.ended) schedule(member, found);
-        interruption.none();
+        member.pump->step(want, member.start, ready, found.step);
+        found.is_whole = true;
+        if (found.step.draining != member.is_draining) {
+            member.is_draining = found.step.draining;
+            if (member.is_draining) draining_.push_back(member.id);
+            else erase(draining_, member.id);
+        }
+        if (found.step.ended) timers_.remove(member);
+        else wake(member, when_again(member, found.step));
     }
 
-    void schedule(Member& member, const detail::Pump::Step& found) {
-        detail::Deadline again = found.next;
-        if (found.blind || member.blind || member.exit < 0 || again.passed()) {
-            const detail::Deadline soon = member.backoff.next();
-            again = again.passed() ? soon : sooner(again, soon);
-        }
-        wake(member, again);
+    /// The next look at it, should no handle tell before.
+    static detail::Deadline when_again(Member& member, const detail::Pump::Step& found) noexcept {
+        const bool passed = found.next.passed();
+        if (!found.blind && !member.blind && member.exit >= 0 && !passed) return found.next;
+        const detail::Deadline soon = member.backoff.next();
+        return passed ? soon : sooner(found.next, soon);
     }
 
     /// Takes a look at it then, if not sooner.
     void wake(Member& member, detail::Deadline at) {
-        if (!earlier(at, member.timer)) return;
-        timers_.push({at, member.id});
-        member.timer = at;
+        if (earlier(at, member.due())) timers_.set(member, at);
     }
 
     void queue(Member& member) {
@@ -407,10 +429,11 @@ class Supervisor {
     std::vector<detail::Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
-    std::priority_queue<Timer> timers_;            // those of jobs that have gone, or have another by now, are passed over
+    detail::Timers timers_;
     std::vector<Id> ready_;                        // those with events, from first_ on
     std::size_t first_ = 0;
     std::vector<Id> interrupted_;                  // whose step is to be taken anew
+    std::vector<Id> draining_;                     // that have ended, but something holds a stream
     std::optional<Cancel> token_;                  // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;

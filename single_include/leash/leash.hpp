@@ -890,7 +890,7 @@ struct Piped {};
 /// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written
 /// as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a
 /// terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent
-/// when `in` is closed. Its size and its echo are Options::terminal. A pipeline cannot have one.
+/// when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are Options::terminal. A pipeline cannot have one.
 struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
@@ -3668,12 +3668,12 @@ class Incoming {
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function) return Pulled::busy;
-        if (!fd_.is_open()) return Pulled::nothing;
+        if (!is_open()) return Pulled::nothing;
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
-        for (int round = 0; round < 4 && fd_.is_open(); ++round) {
+        for (int round = 0; round < 4 && is_open(); ++round) {
             const std::size_t asked = size_, count = read_once(keep);
-            something |= count > 0 || !fd_.is_open();
+            something |= count > 0 || !is_open();
             if (count < asked) break;
         }
         return something ? Pulled::something : Pulled::nothing;
@@ -3683,29 +3683,32 @@ class Incoming {
     /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
     void expire(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function || !fd_.is_open()) return;
+        if (!stream || !function || !is_open()) return;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
         for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
-            if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
+            if (!is_open()) return;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
         held_.store(true, std::memory_order_relaxed);
         shut();
+        fd_.close();
     }
 
     void close() noexcept {
         const Turn stream(&turnstile_);
-        if (stream) shut();
+        if (!stream) return;
+        shut();
+        fd_.close();
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
     int resize(unsigned short rows, unsigned short columns) noexcept {
         const Turn stream(&turnstile_);
         if (!stream) return EAGAIN;
-        if (!is_terminal_ || !fd_.is_open()) return ENOTTY;
+        if (!is_terminal_ || !is_open()) return ENOTTY;
         return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
     }
 
@@ -3761,9 +3764,11 @@ class Incoming {
         }
     }
 
+    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP would end
+    /// a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
-        fd_.close();
+        if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
         unsaved_ = 0;
     }
@@ -4043,14 +4048,14 @@ class Pump : public Counted {
         bool output = false;  // something came, be it the end of a stream
         bool ending = false;  // this call found that the job must end
         bool ended = false;   // it has, and its streams too: nothing more will come
+        bool draining = false;  // it has, but a stream has not yet
         bool blind = false;   // something may happen that no handle tells: look again soon
         Deadline next;        // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
-    /// the deadlines. `start` is when the job came to be watched.
-    Step step(const Want& want, Deadline start, unsigned ready) {
-        Step found;
+    /// the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in `found`.
+    void step(const Want& want, Deadline start, unsigned ready, Step& found) {
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -4064,17 +4069,21 @@ class Pump : public Counted {
         if (foreground_.is_open()) follow_stop();
         const Next next = next_change(want, start);
         found.next = next.at;
-        if (next.by_exit) found.blind |= foreground_.is_open();
-        else if (any_moving(want)) found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
-        else if (is_settled()) found.ended = true;
-        else found.blind = true;
-        return found;
+        if (next.by_exit) {
+            found.blind |= foreground_.is_open();
+        } else if (any_moving(want)) {
+            found.draining = true;
+            found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
+        } else {
+            found.ended = is_settled();
+            found.blind |= !found.ended;
+        }
     }
     static constexpr unsigned out_ready = 1, err_ready = 2;
 
     /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
-    bool can_be_cancelled() const noexcept { return cancel_.has_value(); }
+    bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
     /// As if its token had been fired; false where there is nothing to end any more, or it was cancelled before.
     bool cancel() {
@@ -5162,6 +5171,7 @@ class Poller {
         next_ = 0;
         count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining());
     }
+    bool has_more() const noexcept { return next_ < count_; }
     /// The token of one that is ready; false where wait() is to be called again.
     bool take(std::uint64_t& token) noexcept {
         if (next_ >= count_) return false;
@@ -5179,6 +5189,7 @@ class Poller {
     int handle() const noexcept { return -1; }
 
     bool add(int fd, std::uint64_t token) {
+        remove(fd);  // one that was closed without a word
         fds_.push_back(pollfd{fd, POLLIN, 0});
         tokens_.push_back(token);
         return true;
@@ -5199,6 +5210,7 @@ class Poller {
     void wait(Deadline deadline) noexcept {
         if (!waited_) waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) > 0;
     }
+    bool has_more() const noexcept { return waited_; }
     bool take(std::uint64_t& token) noexcept {
         for (std::size_t i = 0; waited_ && i < fds_.size(); ++i) {
             if (fds_[i].fd < 0 || fds_[i].revents == 0) continue;
@@ -5224,10 +5236,89 @@ class Poller {
 #undef LEASH_EPOLL
 
 // =====================================================================================================================
+// leash/detail/timers.hpp - which of very many things is due first.
+
+#include <utility>
+#include <vector>
+
+#include <cstddef>
+
+namespace LEASH_NAMESPACE::detail {
+
+/// A thing that is due at a time, or never: the base of what Timers orders.
+class Timed {
+  public:
+    Deadline due() const noexcept { return due_; }
+
+  private:
+    friend class Timers;
+    Deadline due_;
+    std::size_t place_ = 0;  // in the heap; only while it is due at all
+};
+
+/// A binary heap. Each thing is in it once at the most, and knows its place: so it can be moved, and taken out when it goes
+/// (std::priority_queue can do neither, and would keep the old deadlines of all that ever came by).
+class Timers {
+  public:
+    /// Room for so many: then set() cannot fail.
+    void reserve(std::size_t count) { heap_.reserve(count); }
+
+    /// The one that is due first; nullptr where none is.
+    Timed* first() const noexcept { return heap_.empty() ? nullptr : heap_.front(); }
+
+    void set(Timed& thing, Deadline due) {
+        if (due.is_never()) return remove(thing);
+        if (thing.due_.is_never()) {
+            heap_.push_back(&thing);
+            thing.place_ = heap_.size() - 1;
+        }
+        thing.due_ = due;
+        settle(thing.place_);
+    }
+
+    void remove(Timed& thing) noexcept {
+        if (thing.due_.is_never()) return;
+        thing.due_ = {};
+        Timed* const last = heap_.back();
+        heap_.pop_back();
+        if (last == &thing) return;
+        put(last, thing.place_);
+        settle(last->place_);
+    }
+
+  private:
+    void put(Timed* thing, std::size_t place) noexcept {
+        heap_[place] = thing;
+        thing->place_ = place;
+    }
+    bool is_before(std::size_t a, std::size_t b) const noexcept { return earlier(heap_[a]->due_, heap_[b]->due_); }
+    void swap(std::size_t a, std::size_t b) noexcept {
+        Timed* const thing = heap_[a];
+        put(heap_[b], a);
+        put(thing, b);
+    }
+
+    /// Moves one up or down, to where it belongs.
+    void settle(std::size_t place) noexcept {
+        for (; place > 0 && is_before(place, (place - 1) / 2); place = (place - 1) / 2) swap(place, (place - 1) / 2);
+        for (std::size_t child = 2 * place + 1; child < heap_.size(); child = 2 * place + 1) {
+            if (child + 1 < heap_.size() && is_before(child + 1, child)) ++child;
+            if (!is_before(child, place)) return;
+            swap(place, child);
+            place = child;
+        }
+    }
+
+    std::vector<Timed*> heap_;
+};
+
+}  // namespace leash::detail
+
+// =====================================================================================================================
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
 
+#include <chrono>
 #include <optional>
-#include <queue>
 #include <utility>
 #include <vector>
 
@@ -5241,7 +5332,7 @@ struct AllRunner;
 }
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all).
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at all.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -5252,7 +5343,8 @@ struct AllRunner;
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
 /// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
-/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included.
+/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included; a sink must not
+/// call it.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -5281,26 +5373,21 @@ class Supervisor {
     }
 
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle) where it cannot be watched: then `job` is as it was.
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then `job` is
+    /// as it was.
     Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
         if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
         if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
-        if (free_.empty()) {
-            members_.emplace_back();
-            make_room(free_);
-            make_room(ready_);
-            make_room(interrupted_);
-            free_.push_back(members_.size() - 1);
-        }
+        make_room(job.pump_->cancel_handle());
+        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, "supervisor", "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
-        const detail::Deadline now = detail::Deadline::now();
-        timers_.push({now, id});  // the first look at it
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag, now));
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
         free_.pop_back();
         ++size_;
         ++unended_;
         Member& member = *members_[slot];
+        wake(member, member.start);
         if (!watch(member)) {
             const int error = errno;
             job = remove(id);
@@ -5316,7 +5403,7 @@ class Supervisor {
     bool contains(Id id) const noexcept { return find(id) != nullptr; }
 
     /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
-    /// removed. It may be waited for directly too.
+    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
     Popen& job(Id id) noexcept { return find(id)->job; }
 
     /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
@@ -5324,9 +5411,9 @@ class Supervisor {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
         unwatch(*member);
-        for (std::size_t i = interrupted_.size(); i-- > 0;) {
-            if (interrupted_[i] == id) interrupted_.erase(interrupted_.begin() + static_cast<std::ptrdiff_t>(i));
-        }
+        timers_.remove(*member);
+        if (member->is_interrupted) erase(interrupted_, id);
+        if (member->is_draining) erase(draining_, id);
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
@@ -5366,33 +5453,30 @@ class Supervisor {
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
     /// No limit where there is none; zero where events wait already.
     Timeout time_left() const {
-        if (first_ < ready_.size()) return std::chrono::nanoseconds(0);
-        return timers_.empty() ? Timeout::none() : Timeout(timers_.top().at.remaining());
+        bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
+        for (const Id id : draining_) now |= find(id)->pump->is_drained();
+        if (now) return std::chrono::nanoseconds(0);
+        const detail::Timed* const first = timers_.first();
+        return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
 
   private:
     friend struct detail::AllRunner;
 
-    struct Member : detail::Counted {
-        Member(Popen&& popen, Id number, std::uint64_t its_tag, detail::Deadline now)
-            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag), start(now), timer(now) {}
+    struct Member : detail::Counted, detail::Timed {
+        Member(Popen&& popen, Id number, std::uint64_t its_tag)
+            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         Popen job;
         const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
         const std::uint64_t tag;
-        const detail::Deadline start;
-        detail::Deadline timer;        // the one of its timers that counts
+        const detail::Deadline start = detail::Deadline::now();
         detail::os::Backoff backoff;
         int exit = -1, cancel = -1;    // handles that are watched
         bool blind = false;            // one that should be is not
         bool has_output = false, is_ending = false, has_ended = false;  // events to be told
-        bool is_queued = false, is_interrupted = false;
+        bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
-    };
-    struct Timer {
-        detail::Deadline at;
-        Id id;
-        friend bool operator<(const Timer& a, const Timer& b) { return earlier(b.at, a.at); }  // the first is the greatest
     };
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
@@ -5405,11 +5489,25 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
-    /// For one entry of every member, so that nothing gets lost for want of memory. (Of `ready_`, what removed ones left
-    /// in it is cut off in time.)
-    template <class Vector>
-    void make_room(Vector& list) const {
-        if (list.capacity() < 2 * members_.size()) list.reserve(4 * members_.size());
+    static void erase(std::vector<Id>& list, Id id) noexcept {
+        for (std::size_t i = list.size(); i-- > 0;) {
+            if (list[i] == id) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what removed ones
+    /// left in it is cut off in time.)
+    void make_room(int cancel) {
+        const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
+        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        if (!free_.empty()) return;
+        const std::size_t before = members_.size(), after = before < 8 ? 8 : 2 * before;
+        if (before >> slot_bits != 0) return;
+        free_.reserve(after);
+        timers_.reserve(after);
+        for (std::vector<Id>* const list : {&ready_, &interrupted_, &draining_}) list->reserve(2 * after);
+        members_.resize(after);
+        for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
     }
 
     // ---- handles
@@ -5427,13 +5525,13 @@ class Supervisor {
         const int cancel = pump.cancel_handle();
         if (cancel >= 0 && !watch_cancel(cancel)) return false;
         member.cancel = cancel;
-        member.blind = cancel < 0 && pump.can_be_cancelled();
+        member.blind = cancel < 0 && pump.may_be_cancelled();
         return true;
     }
 
+    /// There is room for it in cancels_.
     bool watch_cancel(int fd) {
         const std::size_t index = static_cast<std::size_t>(fd);
-        if (index >= cancels_.size()) cancels_.resize(index + 1);
         if (cancels_[index] == 0 && !poller_.add(fd, index << token_bits | cancel_token)) return false;
         ++cancels_[index];
         return true;
@@ -5485,7 +5583,14 @@ class Supervisor {
             step(*member, all_ready);
             for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
         }
-        poller_.wait(timers_.empty() ? limit : sooner(limit, timers_.top().at));
+        for (std::size_t i = draining_.size(); i-- > 0;) {
+            Member* const member = find(draining_[i]);
+            if (!member->pump->is_drained()) continue;
+            limit = detail::Deadline::now();
+            step(*member, 0);
+        }
+        const detail::Timed* const first = timers_.first();
+        poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         for (std::uint64_t token; poller_.take(token);) {
             const std::uint64_t which = token & ((1U << token_bits) - 1);
             if (which == cancel_token) {
@@ -5495,13 +5600,12 @@ class Supervisor {
                 rearm(*member, which);
             }
         }
-        while (!timers_.empty() && timers_.top().at.passed()) {
-            const Timer due = timers_.top();
-            timers_.pop();
-            Member* const member = find(due.id);
-            if (member == nullptr || earlier(due.at, member->timer)) continue;
-            member->timer = {};
-            step(*member, all_ready);
+        // Those that are due now, and not also those that become due on the way: there may always be one more.
+        const detail::Deadline now = detail::Deadline::now();
+        while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
+            Member& member = static_cast<Member&>(*timers_.first());
+            timers_.remove(member);
+            step(member, all_ready);
         }
     }
 
@@ -5519,32 +5623,41 @@ class Supervisor {
         }
     }
 
-    /// Ends all jobs, those to come included, when the token is fired. False with errno.
+    /// Makes all that add() may have to make first. False with errno.
+    bool open() noexcept { return poller_.open(); }
+
+    /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
     bool cancel_with(const Cancel& token) {
-        if (!poller_.open()) return false;
         token_ = token;
         if (token_->fired()) return true;
         const int fd = token_->handle();
-        if (fd < 0 || !watch_cancel(fd)) return false;
+        if (fd < 0) return false;
+        make_room(fd);
+        if (!watch_cancel(fd)) return false;
         token_handle_ = fd;
         return true;
     }
 
-    /// A step that a sink leaves with an exception is taken anew later: it may not have seen all.
-    class Interruption {
+    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not have
+    /// seen all.
+    class Finding {
       public:
-        Interruption(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(&member) {}
-        Interruption(const Interruption&) = delete;
-        Interruption& operator=(const Interruption&) = delete;
-        ~Interruption() {
-            if (member_ == nullptr || std::exchange(member_->is_interrupted, true)) return;
-            jobs_.interrupted_.push_back(member_->id);  // there is room
+        Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
+        Finding(const Finding&) = delete;
+        Finding& operator=(const Finding&) = delete;
+        ~Finding() {  // there is room in all lists
+            member_.has_output |= step.output;
+            member_.is_ending |= step.ending;
+            member_.has_ended |= step.ended;
+            if (step.output || step.ending || step.ended) jobs_.queue(member_);
+            if (!is_whole && !std::exchange(member_.is_interrupted, true)) jobs_.interrupted_.push_back(member_.id);
         }
-        void none() noexcept { member_ = nullptr; }
+        detail::Pump::Step step;
+        bool is_whole = false;
 
       private:
         Supervisor& jobs_;
-        Member* member_;
+        Member& member_;
     };
 
     static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
@@ -5558,33 +5671,32 @@ class Supervisor {
 
     void step(Member& member, unsigned ready) {
         if (member.has_ended) return;
-        Interruption interruption(*this, member);
+        Finding found(*this, member);
         detail::Pump::Want want;
         want.out = want.err = true;
         want.keep = member.job.limit_;
-        const detail::Pump::Step found = member.pump->step(want, member.start, ready);
-        member.has_output |= found.output;
-        member.is_ending |= found.ending;
-        member.has_ended |= found.ended;
-        if (found.output || found.ending || found.ended) queue(member);
-        if (!found.ended) schedule(member, found);
-        interruption.none();
+        member.pump->step(want, member.start, ready, found.step);
+        found.is_whole = true;
+        if (found.step.draining != member.is_draining) {
+            member.is_draining = found.step.draining;
+            if (member.is_draining) draining_.push_back(member.id);
+            else erase(draining_, member.id);
+        }
+        if (found.step.ended) timers_.remove(member);
+        else wake(member, when_again(member, found.step));
     }
 
-    void schedule(Member& member, const detail::Pump::Step& found) {
-        detail::Deadline again = found.next;
-        if (found.blind || member.blind || member.exit < 0 || again.passed()) {
-            const detail::Deadline soon = member.backoff.next();
-            again = again.passed() ? soon : sooner(again, soon);
-        }
-        wake(member, again);
+    /// The next look at it, should no handle tell before.
+    static detail::Deadline when_again(Member& member, const detail::Pump::Step& found) noexcept {
+        const bool passed = found.next.passed();
+        if (!found.blind && !member.blind && member.exit >= 0 && !passed) return found.next;
+        const detail::Deadline soon = member.backoff.next();
+        return passed ? soon : sooner(found.next, soon);
     }
 
     /// Takes a look at it then, if not sooner.
     void wake(Member& member, detail::Deadline at) {
-        if (!earlier(at, member.timer)) return;
-        timers_.push({at, member.id});
-        member.timer = at;
+        if (earlier(at, member.due())) timers_.set(member, at);
     }
 
     void queue(Member& member) {
@@ -5622,10 +5734,11 @@ class Supervisor {
     std::vector<detail::Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
-    std::priority_queue<Timer> timers_;            // those of jobs that have gone, or have another by now, are passed over
+    detail::Timers timers_;
     std::vector<Id> ready_;                        // those with events, from first_ on
     std::size_t first_ = 0;
     std::vector<Id> interrupted_;                  // whose step is to be taken anew
+    std::vector<Id> draining_;                     // that have ended, but something holds a stream
     std::optional<Cancel> token_;                  // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
@@ -5720,8 +5833,10 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;  // to be started
+    std::size_t next = 0;   // to be started
+    std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
     bool is_stopped = false;
+    bool is_short = false;  // of what it takes to start one, until one has ended
 
     std::vector<Expected<Result>> run() {
         results.reserve(jobs.size());
@@ -5731,9 +5846,10 @@ struct AllRunner {
             results.push_back(std::move(not_started));
         }
         const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
-        if (how.cancel && !running.cancel_with(*how.cancel)) fail_all(os::last_error(Step::stream, "cancel"));
+        if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
+            fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
-            const bool started = has_more() && running.size() < at_most && start();
+            const bool started = has_more() && running.size() < at_most && !is_short && start();
             if (running.empty() && !has_more()) return std::move(results);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
             const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
@@ -5748,24 +5864,36 @@ struct AllRunner {
     /// Starts the next one. False where that has to wait until another one has ended.
     bool start() {
         const std::size_t index = next;
-        auto job = Popen::try_spawn(jobs[index].command, jobs[index].options);
-        std::optional<Error> error;
-        if (!job) {
-            error = job.error();
-        } else if (auto added = running.add(*std::move(job), index); added) {
-            running.job(*added).in().close();  // nobody writes to it: as run() does
+        Options& options = jobs[index].options;
+        if (options.cancel && options.cancel->fired()) {
             ++next;
-            jobs[index] = {};
-            how.on_start(index, running.job(*added));
+            tell_end(index);
             return true;
-        } else {
-            error = added.error();
         }
-        if (is_shortage(*error) && !running.empty()) return false;
+        auto failed = try_start(index);
+        is_short = failed && is_shortage(*failed) && !running.empty();
+        if (is_short) return false;
         ++next;
-        results[index] = *std::move(error);
-        tell_end(index);
+        waiting.reset();
+        jobs[index] = {};
+        if (failed) {
+            results[index] = *std::move(failed);
+            tell_end(index);
+        }
         return true;
+    }
+
+    std::optional<Error> try_start(std::size_t index) {
+        if (!waiting) {
+            auto started = Popen::try_spawn(jobs[index].command, jobs[index].options);
+            if (!started) return started.error();
+            waiting = *std::move(started);
+            waiting->in().close();  // nobody writes to it: as run() does
+        }
+        const auto added = running.add(*std::move(waiting), index);
+        if (!added) return added.error();
+        how.on_start(index, running.job(*added));
+        return std::nullopt;
     }
 
     /// Descriptors, processes or memory: there will be some when others have ended.
@@ -5778,6 +5906,7 @@ struct AllRunner {
     }
 
     void finish(const Supervisor::Event& event) {
+        is_short = false;
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
         results[index] = make_result<Result>(job, job.communicate());

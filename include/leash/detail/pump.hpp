@@ -141,12 +141,12 @@ class Incoming {
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function) return Pulled::busy;
-        if (!fd_.is_open()) return Pulled::nothing;
+        if (!is_open()) return Pulled::nothing;
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
-        for (int round = 0; round < 4 && fd_.is_open(); ++round) {
+        for (int round = 0; round < 4 && is_open(); ++round) {
             const std::size_t asked = size_, count = read_once(keep);
-            something |= count > 0 || !fd_.is_open();
+            something |= count > 0 || !is_open();
             if (count < asked) break;
         }
         return something ? Pulled::something : Pulled::nothing;
@@ -156,29 +156,32 @@ class Incoming {
     /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
     void expire(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function || !fd_.is_open()) return;
+        if (!stream || !function || !is_open()) return;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
         for (bool last = left == 0;; last = left == 0) {
             const std::size_t count = read_once(keep);
-            if (!fd_.is_open()) return;  // its end came after all: for that, one read more than there are bytes
+            if (!is_open()) return;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
         held_.store(true, std::memory_order_relaxed);
         shut();
+        fd_.close();
     }
 
     void close() noexcept {
         const Turn stream(&turnstile_);
-        if (stream) shut();
+        if (!stream) return;
+        shut();
+        fd_.close();
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
     int resize(unsigned short rows, unsigned short columns) noexcept {
         const Turn stream(&turnstile_);
         if (!stream) return EAGAIN;
-        if (!is_terminal_ || !fd_.is_open()) return ENOTTY;
+        if (!is_terminal_ || !is_open()) return ENOTTY;
         return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
     }
 
@@ -234,9 +237,11 @@ class Incoming {
         }
     }
 
+    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP would end
+    /// a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
-        fd_.close();
+        if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
         unsaved_ = 0;
     }
@@ -516,14 +521,14 @@ class Pump : public Counted {
         bool output = false;  // something came, be it the end of a stream
         bool ending = false;  // this call found that the job must end
         bool ended = false;   // it has, and its streams too: nothing more will come
+        bool draining = false;  // it has, but a stream has not yet
         bool blind = false;   // something may happen that no handle tells: look again soon
         Deadline next;        // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
-    /// the deadlines. `start` is when the job came to be watched.
-    Step step(const Want& want, Deadline start, unsigned ready) {
-        Step found;
+    /// the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in `found`.
+    void step(const Want& want, Deadline start, unsigned ready, Step& found) {
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -537,17 +542,21 @@ class Pump : public Counted {
         if (foreground_.is_open()) follow_stop();
         const Next next = next_change(want, start);
         found.next = next.at;
-        if (next.by_exit) found.blind |= foreground_.is_open();
-        else if (any_moving(want)) found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
-        else if (is_settled()) found.ended = true;
-        else found.blind = true;
-        return found;
+        if (next.by_exit) {
+            found.blind |= foreground_.is_open();
+        } else if (any_moving(want)) {
+            found.draining = true;
+            found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
+        } else {
+            found.ended = is_settled();
+            found.blind |= !found.ended;
+        }
     }
     static constexpr unsigned out_ready = 1, err_ready = 2;
 
     /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
-    bool can_be_cancelled() const noexcept { return cancel_.has_value(); }
+    bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
     /// As if its token had been fired; false where there is nothing to end any more, or it was cancelled before.
     bool cancel() {

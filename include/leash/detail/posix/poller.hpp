@@ -47,6 +47,7 @@ class Poller {
         next_ = 0;
         count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining());
     }
+    bool has_more() const noexcept { return next_ < count_; }
     /// The token of one that is ready; false where wait() is to be called again.
     bool take(std::uint64_t& token) noexcept {
         if (next_ >= count_) return false;
@@ -64,6 +65,7 @@ class Poller {
     int handle() const noexcept { return -1; }
 
     bool add(int fd, std::uint64_t token) {
+        remove(fd);  // one that was closed without a word
         fds_.push_back(pollfd{fd, POLLIN, 0});
         tokens_.push_back(token);
         return true;
@@ -84,6 +86,7 @@ class Poller {
     void wait(Deadline deadline) noexcept {
         if (!waited_) waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) > 0;
     }
+    bool has_more() const noexcept { return waited_; }
     bool take(std::uint64_t& token) noexcept {
         for (std::size_t i = 0; waited_ && i < fds_.size(); ++i) {
             if (fds_[i].fd < 0 || fds_[i].revents == 0) continue;
