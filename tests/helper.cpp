@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -165,6 +166,46 @@ int foreground(const Arguments&) {  // is this process in the foreground group o
     const int terminal = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
     if (terminal < 0) say("no terminal\n");
     else say(::tcgetpgrp(terminal) == ::getpgrp() ? "foreground\n" : "background\n");
+    return 0;
+}
+int terminal(const Arguments&) {  // for 0, 1, 2 and /dev/tty the terminal's path or "-", then what this process is there
+    std::string text;
+    const int own = ::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    char path[PATH_MAX];
+    for (const int fd : {0, 1, 2}) text += std::string(::ttyname_r(fd, path, sizeof path) == 0 ? path : "-") + " ";
+    text += own < 0 ? "-" : "/dev/tty";
+    for (const int fd : {0, 1, 2}) {
+        if (own >= 0 && ::isatty(fd) == 1 && ::tcgetsid(fd) == ::tcgetsid(own)) text += " " + std::to_string(fd);
+    }
+    if (own >= 0 && ::tcgetsid(own) == ::getpid()) text += " leader";
+    if (own >= 0 && ::tcgetpgrp(own) == ::getpgrp()) text += " foreground";
+    say(text);
+    return 0;
+}
+int window(const Arguments&) {  // its size, and again whenever it changes
+    sigset_t change;
+    ::sigemptyset(&change);
+    ::sigaddset(&change, SIGWINCH);
+    ::sigprocmask(SIG_BLOCK, &change, nullptr);
+    for (int signal = 0;; ::sigwait(&change, &signal)) {
+        winsize size{};
+        ::ioctl(1, TIOCGWINSZ, &size);
+        say(std::to_string(size.ws_row) + "x" + std::to_string(size.ws_col) + "\n");
+    }
+}
+int password(const Arguments&) {  // asks for one at its terminal, whatever its streams are, and says it
+    const int terminal = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
+    termios before{};
+    if (terminal < 0 || ::tcgetattr(terminal, &before) != 0) return 1;
+    termios quiet = before;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(terminal, TCSAFLUSH, &quiet);
+    put(terminal, "Password: ");
+    std::string line;
+    for (char c = '\0'; ::read(terminal, &c, 1) == 1 && c != '\n';) line += c;
+    put(terminal, "\n");
+    ::tcsetattr(terminal, TCSAFLUSH, &before);
+    say("it is " + line);
     return 0;
 }
 
@@ -327,15 +368,17 @@ int stop_itself(const Arguments&) {
     say("continued\n");
     for_ever();
 }
-int report_signals(const Arguments&) {  // says "ready", then the number of each USR1, USR2, HUP, INT that comes
+int report_signals(const Arguments& all) {  // [fd]: "ready", then the number of each USR1, USR2, HUP, INT that comes
+    static int to = 1;
+    to = number(all, 1, 1);
     const auto report = [](int signal) {
         char text[3] = {static_cast<char>('0' + signal / 10), static_cast<char>('0' + signal % 10), '\n'};
-        static_cast<void>(!::write(1, text, sizeof text));
+        static_cast<void>(!::write(to, text, sizeof text));
     };
     struct sigaction action {};
     action.sa_handler = report;
     for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGINT}) ::sigaction(signal, &action, nullptr);
-    say("ready\n");
+    put(to, "ready\n");
     for_ever();
 }
 int spin(const Arguments& all) {  // burns so many milliseconds of processor time, and touches so many MB
@@ -444,6 +487,9 @@ const Verb verbs[] = {
     {"inodes", inodes},
     {"isatty", is_tty},
     {"foreground", foreground},
+    {"terminal", terminal},
+    {"window", window},
+    {"password", password},
     {"exit", exit_with},
     {"kill", kill_itself},
     {"cat", cat},

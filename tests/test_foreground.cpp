@@ -1,0 +1,562 @@
+// tests/test_foreground.cpp - job control: a shell at a real terminal, a host in it, and the host's job in the foreground.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <atomic>
+
+#include <sys/ioctl.h>
+#include <termios.h>
+
+using support::Census;
+using support::child;
+using support::eventually;
+using support::helper;
+using support::NothingLeft;
+using namespace std::chrono_literals;
+
+// ---- the host: this program itself, which a shell starts as `program host how command…`
+
+namespace {
+
+/// What became of the job, whose the terminal is then, and in which mode.
+void report(const std::string& what) {
+    termios modes{};
+    const bool known = ::tcgetattr(0, &modes) == 0;
+    std::printf("host: %s, %s, %s\n", what.c_str(), ::tcgetpgrp(0) == ::getpgrp() ? "mine" : "not mine",
+                !known ? "no terminal" : (modes.c_lflag & ICANON) != 0 ? "cooked" : "raw");
+    std::fflush(stdout);
+}
+
+void report(const leash::Result& result) {
+    report(result.status.describe() + (result.timed_out ? ", timed out" : ""));
+}
+
+int host(std::vector<std::string> all) {
+    std::printf("host is %d.\n", static_cast<int>(::getpid()));
+    std::fflush(stdout);
+    const std::string how = all.at(0);
+    const leash::Command command = leash::args(std::vector<std::string>(all.begin() + 1, all.end()));
+    leash::Options options = leash::Options::interactive();
+    if (how == "run") {
+        report(leash::run(command, options));
+    } else if (how == "captured") {
+        options.out = leash::sink([](std::string_view chunk) {
+            std::printf("captured: %.*s", static_cast<int>(chunk.size()), chunk.data());
+            std::fflush(stdout);
+        });
+        report(leash::run(command, options));
+    } else if (how == "timed") {
+        options.timeout = 300ms;
+        options.grace = 100ms;
+        report(leash::run(command, options));
+    } else if (how == "immune") {
+        ::signal(SIGTSTP, SIG_IGN);
+        report(leash::run(command, options));
+    } else if (how == "pipeline") {
+        report(leash::run(leash::args({helper(), "cat"}) | command, options));
+    } else if (how == "looks") {
+        leash::Popen p(command, options);
+        while (!p.poll()) std::this_thread::sleep_for(2ms);
+        report(p.wait().describe());
+    } else if (how == "threads") {  // all wait for one job
+        leash::Popen p(command, options);
+        std::vector<std::thread> threads;
+        std::atomic<int> same{0};
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&, i] {
+                if (i % 2 == 0) {
+                    p.wait();
+                } else {
+                    while (!p.wait_for(5ms)) {}
+                }
+                ++same;
+            });
+        }
+        p.wait();
+        for (std::thread& thread : threads) thread.join();
+        report(p.wait().describe());
+    } else if (how == "busy") {  // other threads that have nothing to do with it
+        std::atomic<bool> done{false};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&, i] {
+                while (!done) std::this_thread::sleep_for(std::chrono::microseconds(100 * i + 1));
+            });
+        }
+        report(leash::run(command, options));
+        done = true;
+        for (std::thread& thread : threads) thread.join();
+    } else if (how == "twice") {
+        report(leash::run(command, options));
+        report(leash::run(command, options));
+    } else {
+        options.out = leash::piped;  // the job says when it is in place
+        auto p = leash::Popen::try_spawn(command, options);
+        if (!p) {
+            report(p.error().message());
+            return 0;
+        }
+        p->out().read(1);
+        const bool was_lent = ::tcgetpgrp(0) == p->pid();
+        pid_t leader = -1;
+        if (how == "destroyed") {
+            leash::Popen ends(*std::move(p));
+        } else if (how == "detached") {
+            leader = p->detach();
+        } else if (how == "killed") {
+            p->kill();
+            p->wait();
+        } else if (how == "stopped") {
+            p->stop(100ms);
+        }
+        report(was_lent ? how : "never lent");
+        if (leader > 1) ::kill(leader, SIGKILL), ::waitpid(leader, nullptr, 0);
+    }
+    return 0;
+}
+
+/// Before main(), which is doctest's.
+[[maybe_unused]] const bool is_host = [] {
+    std::string line = support::read_file("/proc/self/cmdline");
+    std::vector<std::string> all;
+    for (std::size_t from = 0, end; (end = line.find('\0', from)) != std::string::npos; from = end + 1)
+        all.push_back(line.substr(from, end - from));
+    if (all.size() < 3 || all[1] != "host") return false;
+    all.erase(all.begin(), all.begin() + 2);
+    const int code = host(std::move(all));
+    std::fflush(nullptr);
+    std::_Exit(code);
+}();
+
+// ---- the shell, and who sits before it
+
+std::string own_program() {
+    char path[4096];
+    const ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
+    return std::string(path, n > 0 ? static_cast<std::size_t>(n) : 0);
+}
+
+constexpr const char* prompt = "leash> ";
+constexpr const char* ctrl_c = "\3";
+constexpr const char* ctrl_d = "\4";
+constexpr const char* ctrl_z = "\32";
+
+leash::Options at_terminal(const Census& census) {
+    leash::Options options;
+    options.in = leash::tty;
+    options.out = leash::tty;
+    options.err = leash::tty;
+    options.terminal.echo = false;
+    options.env = census.env();
+    options.env.set("PS1", prompt).set("ENV", "").set("TERM", "dumb").set("HOST", own_program()).set("HELPER", helper());
+    return options;
+}
+
+/// Somebody at a terminal.
+class Session {
+  public:
+    Session(leash::Command command, const Census& census) : job_(std::move(command), at_terminal(census)) {}
+
+    /// What came before the text.
+    std::string sees(std::string_view text) {
+        leash::Match match = job_.out().expect(text, 30s);
+        if (!match.complete) {
+            INFO(std::string("waits for: ") << std::string(text));
+            INFO(std::string(match.eof ? "all that came: " : "there is: ") << match.before + job_.out().try_read().data);
+            REQUIRE(match.complete);
+        }
+        seen_ += match.before + match.matched;
+        return std::move(match.before);
+    }
+    void types(std::string_view text) { REQUIRE(job_.in().write(text, 30s)); }
+
+    /// A command of the shell, and what it says.
+    std::string tells(const std::string& command) {
+        types(command + "\n");
+        return sees(prompt);
+    }
+    /// Starts a host, and gives its pid.
+    pid_t starts(const std::string& command) {
+        types("\"$HOST\" host " + command + "\n");
+        sees("host is ");
+        return std::atoi(sees(".\r\n").c_str());
+    }
+    /// All that has been said.
+    const std::string& seen() const { return seen_; }
+    leash::Popen& job() { return job_; }
+
+  private:
+    leash::Popen job_;
+    std::string seen_;
+};
+
+/// The shells of this machine that have job control.
+std::vector<leash::Command> shells() {
+    std::vector<leash::Command> found;
+    for (const leash::Command& shell :
+         {leash::args({"dash", "-i"}), leash::args({"bash", "--norc", "--noprofile", "--noediting", "-i"}),
+          leash::args({"bash", "--norc", "--noprofile", "-i"})}) {
+        leash::Options options;
+        options.out = leash::null;
+        if (leash::run(leash::shell("command -v \"$1\"", {shell.argv()[0]}), options).ok()) found.push_back(shell);
+    }
+    return found;
+}
+
+/// The same with each shell of the machine, at its prompt.
+template <class Body>
+void with_each_shell(Body body) {
+    for (const leash::Command& shell : shells()) {
+        INFO(shell.argv()[0] << std::string(" ") << shell.argv().back() << std::string(" ") << std::to_string(shell.argv().size()));
+        const Census census;
+        const NothingLeft before;
+        {
+            Session session(shell, census);
+            session.sees(prompt);
+            body(session);
+        }
+        CHECK(before.holds());
+    }
+}
+
+bool is_stopped(pid_t pid) {
+    return eventually([&] { return support::state_of(pid) == 'T'; });
+}
+
+/// A job that answers lines is in the foreground and runs.
+void talks(Session& session, const std::string& word) {
+    session.types(word + "\n");
+    session.sees("got " + word + "\r\n");
+}
+
+}  // namespace
+
+TEST_CASE("Ctrl-C ends the job, and the host tells of it") {
+    with_each_shell([](Session& session) {
+        session.starts("run \"$HELPER\" print-and-wait ready");
+        session.sees("ready");
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("Ctrl-Z stops the job and the host, the shell has its prompt, and fg goes on where it was") {
+    with_each_shell([](Session& session) {
+        const pid_t host = session.starts("run \"$HELPER\" ping-pong");
+        talks(session, "one");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees(prompt);
+        CHECK(support::state_of(host) == 'T');
+        CHECK(session.tells("echo $((6 * 7))").find("42") != std::string::npos);
+        session.types("fg\n");
+        talks(session, "two");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees(prompt);
+        session.types("fg\n");
+        talks(session, "three");
+        session.types(ctrl_d);
+        session.sees("host: exited 0, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("in the background it is stopped when it reads, and fg lets it read") {
+    bool by_bg = false;
+    SUBCASE("put there by bg") {
+        by_bg = true;
+    }
+    SUBCASE("started there") {}
+    with_each_shell([&](Session& session) {
+        const pid_t host = session.starts(by_bg ? "run \"$HELPER\" ping-pong" : "run \"$HELPER\" ping-pong &");
+        if (by_bg) {
+            talks(session, "one");
+            session.types(ctrl_z);
+            session.sees("Stopped");
+            session.sees(prompt);
+            session.tells("bg");
+        }
+        CHECK(is_stopped(host));
+        session.types("\n");
+        session.sees("Stopped");
+        session.sees(prompt);
+        session.types("fg\n");
+        talks(session, "two");
+        session.types(ctrl_d);
+        session.sees("host: exited 0, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("in the background it does its work, and leaves the terminal to the shell") {
+    with_each_shell([](Session& session) {
+        session.starts("run \"$HELPER\" foreground &");
+        session.sees("background\r\n");
+        session.sees("host: exited 0, not mine");
+        CHECK(session.tells("echo $((6 * 7))").find("42") != std::string::npos);
+    });
+}
+
+TEST_CASE("a job in the background that is taken to the foreground before it reads is let read") {
+    with_each_shell([](Session& session) {
+        session.starts("run sh -c 'echo up; sleep 0.2; exec \"$HELPER\" ping-pong' &");
+        session.sees("up\r\n");
+        session.types("fg\n");
+        talks(session, "one");
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("the host is not stopped for taking the terminal back, nor for writing, where background output stops") {
+    with_each_shell([](Session& session) {
+        session.tells("stty tostop");
+        session.starts("run \"$HELPER\" exit 3");
+        session.sees("host: exited 3, mine, cooked\r\n");
+        session.sees(prompt);
+        session.starts("run \"$HELPER\" print-and-wait ready");
+        session.sees("ready");
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+        CHECK(session.seen().find("Stopped") == std::string::npos);
+        session.starts("run \"$HELPER\" ping-pong");
+        talks(session, "one");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees(prompt);
+        session.types("fg\n");
+        talks(session, "two");
+        session.types(ctrl_d);
+        CHECK(session.sees("host: exited 0, mine, cooked\r\n").find("Stopped") == std::string::npos);
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("the terminal's modes are put back after a job that was killed, and kept after one that exits by itself") {
+    with_each_shell([](Session& session) {
+        session.starts("run sh -c 'stty -icanon -echo; kill -9 $$'");
+        session.sees("host: killed by SIGKILL (9), mine, cooked\r\n");
+        session.sees(prompt);
+        session.starts("run stty -icanon");
+        session.sees("host: exited 0, mine, raw\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a job that stops has the modes back that it had; meanwhile they are the host's") {
+    with_each_shell([](Session& session) {
+        session.starts("run sh -c 'stty -icanon min 1; kill -STOP $$; stty -a | grep -q -e -icanon && echo kept'");
+        session.sees("Stopped");
+        session.sees(prompt);
+        if (session.tells("stty -a").find("-icanon") != std::string::npos) CHECK(session.job().pid() < 0);
+        session.types("fg\n");
+        session.sees("kept\r\n");
+        session.sees("host: exited 0, mine, raw\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a deadline holds in the foreground, and gives the terminal back") {
+    with_each_shell([](Session& session) {
+        session.starts("timed \"$HELPER\" ignore-term");
+        session.sees("ready\r\n");
+        session.sees("host: killed by SIGKILL (9), timed out, mine, cooked\r\n");
+        session.sees(prompt);
+        session.starts("timed \"$HELPER\" ping-pong");  // time goes on while it is stopped
+        talks(session, "one");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees(prompt);
+        CHECK(session.tells("sleep 0.4; echo $((6 * 7))").find("42") != std::string::npos);
+        session.types("fg\n");
+        session.sees("host: killed by SIGTERM (15), timed out, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("it stops and goes on also where the host waits for output, or only looks") {
+    for (const char* const how : {"captured", "looks", "threads"}) {
+        CAPTURE(std::string(how));
+        with_each_shell([&](Session& session) {
+            session.starts(how + std::string(" \"$HELPER\" ping-pong"));
+            for (int round = 0; round < 3; ++round) {
+                talks(session, std::to_string(round));
+                session.types(ctrl_z);
+                session.sees("Stopped");
+                session.sees(prompt);
+                session.types("fg\n");
+            }
+            talks(session, "last");
+            session.types(ctrl_c);
+            CHECK(session.sees("host: killed by SIGINT (2), mine, cooked\r\n").find("Stopped") == std::string::npos);
+            session.sees(prompt);
+        });
+    }
+}
+
+TEST_CASE("a host that cannot be stopped goes on with its job") {
+    SUBCASE("it ignores SIGTSTP") {
+        with_each_shell([](Session& session) {
+            session.starts("immune \"$HELPER\" ping-pong");
+            for (int round = 0; round < 3; ++round) {
+                talks(session, std::to_string(round));
+                session.types(ctrl_z);
+            }
+            talks(session, "last");
+            session.types(ctrl_d);
+            session.sees("host: exited 0, mine, cooked\r\n");
+            session.sees(prompt);
+            CHECK(session.seen().find("Stopped") == std::string::npos);
+        });
+    }
+    SUBCASE("nobody is there to continue it: its group is orphaned") {
+        const Census census;
+        Session session(leash::args({own_program(), "host", "run", helper(), "ping-pong"}), census);
+        for (int round = 0; round < 3; ++round) {
+            talks(session, std::to_string(round));
+            session.types(ctrl_z);
+        }
+        talks(session, "last");
+        session.types(ctrl_d);
+        session.sees("host: exited 0, mine, cooked\r\n");
+    }
+}
+
+TEST_CASE("the terminal comes back however the job ends") {
+    with_each_shell([](Session& session) {
+        for (const char* const how : {"destroyed", "detached", "killed", "stopped"}) {
+            CAPTURE(std::string(how));
+            session.starts(how + std::string(" sh -c 'stty -icanon; exec \"$HELPER\" print-and-wait ready'"));
+            session.sees("host: " + std::string(how) + ", mine, cooked\r\n");
+            session.sees(prompt);
+        }
+    });
+}
+
+TEST_CASE("a start that fails gives the terminal back") {
+    const support::TemporaryDirectory directory;
+    const std::string script = directory.file("script", "no #!", 0755);
+    with_each_shell([&](Session& session) {
+        session.starts("started " + script);
+        session.sees("host: leash: program");
+        CHECK(session.sees("\r\n").find(", mine, cooked") != std::string::npos);
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a job that made another group the foreground, and died, leaves the terminal to the host") {
+    with_each_shell([](Session& session) {
+        session.starts("run env PS1='inner''> ' sh -i");
+        session.sees("inner> ");
+        session.types("echo shell $$.\n");
+        session.sees("shell ");
+        const pid_t inner = std::atoi(session.sees(".\r\n").c_str());
+        REQUIRE(inner > 1);
+        session.sees("inner> ");
+        session.types("\"$HELPER\" print-and-wait ready\n");
+        session.sees("ready");
+        CHECK(::kill(inner, SIGKILL) == 0);
+        session.sees("host: killed by SIGKILL (9), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("an interactive shell as the job has job control of its own") {
+    with_each_shell([](Session& session) {
+        session.starts("run env PS1='inner''> ' sh -i");
+        session.sees("inner> ");
+        session.types("\"$HELPER\" ping-pong\n");
+        talks(session, "one");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees("inner> ");
+        session.types("fg\n");
+        talks(session, "two");
+        session.types(ctrl_c);
+        session.sees("inner> ");
+        session.types("exit 6\n");
+        session.sees("host: exited 6, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a host in a host stops with its job, and goes on with it") {
+    with_each_shell([](Session& session) {
+        session.starts("run \"$HOST\" host run \"$HELPER\" ping-pong");
+        session.sees("host is ");
+        for (int round = 0; round < 3; ++round) {
+            talks(session, std::to_string(round));
+            session.types(ctrl_z);
+            session.sees("Stopped");
+            session.sees(prompt);
+            session.types("fg\n");
+        }
+        talks(session, "last");
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees("host: exited 0, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("without a controlling terminal it is a job in a group of its own") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        HOST_NEEDS(::setsid() > 0);
+        const NothingLeft before;
+        leash::Options options = leash::Options::interactive();
+        options.in = leash::null;
+        options.out = leash::piped;
+        options.env = census.env();
+        const auto ids = support::words(leash::run(child({"ids"}), options).out);
+        HOST_NEEDS(ids.size() == 4 && ids[0] == ids[1] && ids[2] == std::to_string(::getsid(0)));
+        leash::Popen p(child({"print-and-wait", "x"}), options);
+        HOST_NEEDS(p.out().read(1).data == "x");
+        HOST_NEEDS(p.kill().has_value() && p.wait().signal() == SIGKILL);
+        p = leash::Popen(child({"exit", "0"}), options);
+        HOST_NEEDS(p.wait().success());
+        p.detach();
+        HOST_NEEDS(before.holds());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("the host's descriptor of the terminal is not the child's") {
+    with_each_shell([](Session& session) {
+        session.starts("run \"$HELPER\" fds");
+        const std::string fds = session.sees("host: exited 0");
+        CHECK(fds.find("\n3 ") == std::string::npos);
+        CHECK(fds.find("2 /dev/") != std::string::npos);
+        session.sees(prompt);
+    });
+}
+
+TEST_SUITE_BEGIN("threads: foreground");
+
+TEST_CASE("a host of many threads stops two hundred times, once each time") {
+    with_each_shell([](Session& session) {
+        session.starts("busy \"$HELPER\" ping-pong");
+        for (int round = 0; round < 200; ++round) {
+            CAPTURE(round);
+            const std::string word = std::to_string(round);
+            session.types(word + "\n");
+            REQUIRE(session.sees("got " + word + "\r\n").find("Stopped") == std::string::npos);
+            session.types(ctrl_z);
+            session.sees("Stopped");
+            REQUIRE(session.sees(prompt).find("Stopped") == std::string::npos);
+            session.types("fg\n");
+        }
+        talks(session, "last");
+        session.types(ctrl_d);
+        session.sees("host: exited 0, mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_SUITE_END();
