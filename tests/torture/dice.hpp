@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace torture {
 
