@@ -65,7 +65,7 @@ def main():
     for one in report["goals"]:
         say(f"{one['verdict']:18} {one['goal']}: {figure(one['value'])} (goal {one['bound']})")
     say(f"{time.monotonic() - begin:.0f} s; the tables and plots are in {os.path.relpath(folder, ROOT)}/")
-    if chosen.check and any(one["verdict"] in ("missed", "not measured") for one in report["goals"]):
+    if chosen.check and any(one["verdict"] == "missed" for one in report["goals"]):
         sys.exit(1)
 
 

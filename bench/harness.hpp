@@ -80,8 +80,7 @@ class Surroundings {
         rlimit limit{};
         ::getrlimit(RLIMIT_NOFILE, &limit);
         limit.rlim_cur = soft;
-        if (limit.rlim_max < soft) limit.rlim_max = soft;
-        expect(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit cannot be raised");
+        expect(::setrlimit(RLIMIT_NOFILE, &limit) == 0, "above the hard limit");
     }
 
   private:

@@ -84,6 +84,14 @@ def processes_with(mark):
     return found
 
 
+def end_processes(mark):
+    for pid in processes_with(mark):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def memory_available():
     """In MiB."""
     with open("/proc/meminfo") as info:
@@ -143,7 +151,7 @@ class Bench:
             else:
                 self.times(f"spawn, heap {mebibytes} MiB", "run", CHILD, setup=[("limit", 1024), ("heap", mebibytes)])
         self.times("spawn, 4 threads", "run", CHILD, setup=[("limit", 1024), ("threads", 4)])
-        for count in (1000, 10_000) if self.quick else (100, 1000, 10_000):
+        for count in (10, 1000, 10_000) if self.quick else (10, 100, 1000, 10_000):
             self.times(f"spawn, {count} descriptors", "run", CHILD, setup=[("limit", 16384), ("descriptors", count)])
         highest = min(1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         self.times("spawn, highest limit", "run", CHILD, setup=[("limit", highest)], limit=highest)
@@ -156,24 +164,32 @@ class Bench:
     def much(self):
         size, through = (256 << 20, 64 << 20) if self.quick else (1 << 30, 256 << 20)
         rounds = 3 if self.quick else 11
-        flood = CHILD, "flood", size
+        octave = [(128 << 20) * part // 8 for part in (range(8, 16, 2) if self.quick else range(8, 16))]
 
-        def rate(ns):
-            return size / 2**30 / (ns / 1e9)
+        def speed(verb):
+            def measure(key, _):
+                seconds = workers[key].numbers(verb, size, CHILD, "flood", size)[0] / 1e9
+                return [size / 2**30 / seconds]
 
-        def capture(key, _):
-            ns, peak = workers[key].numbers("big", size, *flood)
-            return rate(ns), peak / size
+            return measure
+
+        def memory(key, number):
+            """What a string that doubles needs depends on where between two doublings it stops: so do the sizes."""
+            bytes_ = octave[number]
+            return [workers[key].numbers("big", bytes_, CHILD, "flood", bytes_)[1] / bytes_]
+
+        def both_ways(key, _):
+            return [workers[key].numbers("both", through, CHILD, "cat")[0] / 1e6]
 
         with Workers(self.programs) as workers:
-            speed, memory = interleave(workers, rounds, capture, 2)
-            self.note("big capture", summarise(speed, "GiB/s", "floor", "higher", bytes=size))
-            self.note("big capture, memory", summarise(memory, "× the output", "floor", bytes=size))
-            sink, = interleave(workers, rounds, lambda key, _: [rate(*workers[key].numbers("sink", size, *flood))])
-            self.note("sink", summarise(sink, "GiB/s", "floor", "higher", bytes=size))
-            both, = interleave(workers, rounds,
-                               lambda key, _: [workers[key].numbers("both", through, CHILD, "cat")[0] / 1e6])
-            self.note("both ways", summarise(both, "ms", "floor", bytes=through))
+            series, = interleave(workers, rounds, speed("big"))
+            self.note("big capture", summarise(series, "GiB/s", "floor", "higher", bytes=size))
+            series, = interleave(workers, len(octave), memory)
+            self.note("big capture, memory", summarise(series, "× the output", "floor", bytes=octave))
+            series, = interleave(workers, rounds, speed("sink"))
+            self.note("sink", summarise(series, "GiB/s", "floor", "higher", bytes=size))
+            series, = interleave(workers, rounds, both_ways)
+            self.note("both ways", summarise(series, "ms", "floor", bytes=through))
 
     # ---- waiting
 
@@ -226,39 +242,41 @@ class Bench:
 
     def deadline(self, name, script):
         limit, rounds = (3, 2) if self.quick else (8, 7)
+        mark = f"{os.getpid():07}"
+        marks = {key: f"{mark}{place:02}" for place, key in enumerate(self.programs)}
         alive = {}
 
-        def ask(worker, mark):
-            worker.send("deadline", 100, "/bin/sh", "-c", script.format(mark))
+        def ask(worker, key):
+            worker.send("deadline", 100, "/bin/sh", "-c", script.format(marks[key]))
 
-        def answer(worker, key, mark, end):
-            """The time that it took, in ms; what it leaves is counted, and ended."""
+        def answer(worker, key, end):
+            """The time that it took, in ms; what it left is counted, and ended."""
             try:
                 return [int(worker.receive(max(0, end - time.monotonic()))) / 1e6]
             finally:
                 time.sleep(0.05)  # what was killed may be on its way out
-                alive[key] = [processes_with(f"{group}.{mark}") for group in (100, 101)]
-                for pid in sum(alive[key], []):
-                    os.kill(pid, signal.SIGKILL)
+                alive[key] = [len(processes_with(f"{group}.{marks[key]}")) for group in (100, 101)]
+                end_processes(marks[key])
 
-        marks = {key: f"{os.getpid():07}{place:02}" for place, key in enumerate(self.programs)}
-        with Workers(self.programs) as workers:
-            # First all at the same time: those that hang do it together, once.
-            for key, worker in workers.items():
-                ask(worker, marks[key])
-            end = time.monotonic() + limit
-            first, = interleave(workers, 1, lambda key, _: answer(workers[key], key, marks[key], end))
+        def measure(key, _):
+            ask(workers[key], key)
+            return answer(workers[key], key, time.monotonic() + limit)
 
-            def measure(key, _):
-                ask(workers[key], marks[key])
-                return answer(workers[key], key, marks[key], time.monotonic() + limit)
-
-            times, = interleave(first.values, rounds, measure)
+        try:
+            with Workers(self.programs) as workers:
+                # First all at the same time, to see who hangs: they do it together, once.
+                for key, worker in workers.items():
+                    ask(worker, key)
+                end = time.monotonic() + limit
+                first, = interleave(workers, 1, lambda key, _: answer(workers[key], key, end))
+                times, = interleave(first.values, rounds, measure)
+        finally:
+            end_processes(mark)
         for key, why in first.failed.items():
             times.fail(key, f"hangs (> {limit} s)" if why == "hangs" else why)
         result = summarise(times, "ms")
         for key, row in result["rows"].items():
-            row["alive"], row["escaped"] = map(len, alive[key])
+            row["alive"], row["escaped"] = alive[key]
         self.note(name, result)
 
     # ---- many

@@ -154,8 +154,7 @@ def leak(others):
 
 
 def limit_descriptors(soft):
-    hard = max(soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def start_threads(count):

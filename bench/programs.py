@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -49,14 +50,20 @@ def flags_of(key):
 
 
 def compile_one(sources, target, command):
-    if os.path.exists(target) and all(os.path.getmtime(one) < os.path.getmtime(target) for one in sources):
-        return
-    done = subprocess.run(command + ["-o", target], capture_output=True, text=True)
+    """Unless it was done: with the same command, since the last change of the sources."""
+    note = target + ".command"
+    if os.path.exists(note) and all(os.path.getmtime(one) < os.path.getmtime(note) for one in sources):
+        with open(note) as file:
+            if file.read() == repr(command):
+                return
+    begin = time.time()
+    done = subprocess.run(command + ["-o", target], stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        with open(target + ".log", "w") as log:
-            log.write(done.stderr)
         wrong = [line for line in done.stderr.splitlines() if "error" in line or "undefined" in line]
-        raise OSError((wrong or done.stderr.splitlines() or ["no message"])[0])
+        raise OSError(wrong[0] if wrong else done.stderr)
+    with open(note, "w") as file:
+        file.write(repr(command))
+    os.utime(note, (begin, begin))  # a source that has changed meanwhile is newer
 
 
 def build_library(key):
