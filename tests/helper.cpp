@@ -168,7 +168,7 @@ int foreground(const Arguments&) {  // is this process in the foreground group o
     else say(::tcgetpgrp(terminal) == ::getpgrp() ? "foreground\n" : "background\n");
     return 0;
 }
-int terminal(const Arguments&) {  // for 0, 1, 2 and /dev/tty the terminal's path or "-", then what this process is there
+int terminal(const Arguments&) {  // of 0, 1, 2 and /dev/tty the path or "-", then what this process is there
     std::string text;
     const int own = ::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
     char path[PATH_MAX];

@@ -1,4 +1,4 @@
-// tests/test_foreground.cpp - job control: a shell at a real terminal, a host in it, and the host's job in the foreground.
+// tests/test_foreground.cpp - job control: a shell at a real terminal, a host in it, and its job in the foreground.
 #include <doctest/doctest.h>
 
 #include "support.hpp"
@@ -149,7 +149,8 @@ leash::Options at_terminal(const Census& census) {
     options.err = leash::tty;
     options.terminal.echo = false;
     options.env = census.env();
-    options.env.set("PS1", prompt).set("ENV", "").set("TERM", "dumb").set("HOST", own_program()).set("HELPER", helper());
+    options.env.set("PS1", prompt).set("ENV", "").set("TERM", "dumb");
+    options.env.set("HOST", own_program()).set("HELPER", helper());
     return options;
 }
 
@@ -163,7 +164,7 @@ class Session {
         leash::Match match = job_.out().expect(text, 30s);
         if (!match.complete) {
             INFO(std::string("waits for: ") << std::string(text));
-            INFO(std::string(match.eof ? "all that came: " : "there is: ") << match.before + job_.out().try_read().data);
+            INFO((match.eof ? "all that came: " : "there is: ") + match.before + job_.out().try_read().data);
             REQUIRE(match.complete);
         }
         seen_ += match.before + match.matched;
@@ -208,7 +209,7 @@ std::vector<leash::Command> shells() {
 template <class Body>
 void with_each_shell(Body body) {
     for (const leash::Command& shell : shells()) {
-        INFO(shell.argv()[0] << std::string(" ") << shell.argv().back() << std::string(" ") << std::to_string(shell.argv().size()));
+        INFO(shell.argv()[0] + " with " + std::to_string(shell.argv().size() - 1) + " options");
         const Census census;
         const NothingLeft before;
         {

@@ -3,6 +3,8 @@
 
 #include "support.hpp"
 
+#include <optional>
+#include <set>
 #include <stdexcept>
 
 using leash::Step;
@@ -201,4 +203,219 @@ TEST_CASE("a single command has one status") {
     CHECK(p.statuses()[0].code() == 3);
     leash::Popen q(std::move(p));
     CHECK(p.statuses().empty());
+}
+
+// ---- err, stage by stage
+
+TEST_CASE("with per_stage each stage's err is told apart") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.err = leash::per_stage;
+    const leash::Pipeline pipeline =
+        leash::shell("echo one >&2; echo data") | cat() | leash::shell("cat; echo three >&2; exit 3");
+    const std::vector<std::string> wanted{"one\n", "", "three\n"};
+    const leash::PipelineResult result = leash::run(pipeline, options);
+    CHECK(result.errs == wanted);
+    CHECK(result.err == "");
+    CHECK(result.out == "data\n");
+    CHECK(result.status.code() == 3);
+    const leash::Captured captured = leash::Popen(pipeline, options).communicate();
+    CHECK(captured.errs == wanted);
+    CHECK(captured.err == "");
+
+    // a single command is a stage too; otherwise there is one err, and no list
+    const leash::Result single = leash::run(child({"print-to", "2", "x"}), options);
+    CHECK(single.errs == std::vector<std::string>{"x"});
+    CHECK(single.err == "");
+    options.err = leash::piped;
+    CHECK(leash::run(pipeline, options).errs.empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("with per_stage any amount comes from all at once, and the limit is for each") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.err = leash::per_stage;
+    const auto writer = [](std::size_t size) { return child({"write", std::to_string(size), "2"}); };
+    const leash::Pipeline pipeline = writer(3'000'000) | writer(2'000'000) | child({"write-both", "1000000"});
+    leash::PipelineResult result = leash::run(pipeline, options);
+    REQUIRE(result.errs.size() == 3);
+    CHECK((result.errs[0] == pattern(3'000'000)));
+    CHECK((result.errs[1] == pattern(2'000'000)));
+    CHECK((result.errs[2] == pattern(1'000'000)));
+    CHECK((result.out == pattern(1'000'000)));
+
+    options.max_output = 1'500'000;
+    options.keep = leash::Keep::tail;
+    result = leash::run(pipeline, options);
+    REQUIRE(result.errs.size() == 3);
+    CHECK((result.errs[0] == pattern(1'500'000, 1'500'000)));
+    CHECK((result.errs[1] == pattern(1'500'000, 500'000)));
+    CHECK((result.errs[2] == pattern(1'000'000)));
+    CHECK(result.err_truncated);
+    CHECK(result.err_dropped == 2'000'000);
+    CHECK_FALSE(result.out_truncated);
+}
+
+TEST_CASE("a Popen reads the err of each stage by its number; any other number means the first") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.err = leash::per_stage;
+    const auto says = [](const char* word) { return leash::shell("echo \"$1\" >&2; cat", {word}); };
+    leash::Popen p(says("one") | says("two") | says("three"), options);
+    CHECK(p.err(2).read_until("\n", 20s).data == "three\n");
+    CHECK(p.err(0).read_until("\n", 20s).data == "one\n");
+    CHECK(p.err(1).read_until("\n", 20s).data == "two\n");
+    CHECK(p.err(3).handle() == p.err().handle());
+    CHECK(p.err(0).handle() == p.err().handle());
+    const std::set<int> handles{p.err(0).handle(), p.err(1).handle(), p.err(2).handle(), p.out().handle()};
+    CHECK(handles.size() == 4);
+    CHECK(handles.count(-1) == 0);
+    CHECK_FALSE(p.err(1).try_read().complete);
+    p.in().close();
+    for (std::size_t stage = 0; stage < 3; ++stage) {
+        CHECK(p.err(stage).read_all(20s).data == "");
+        CHECK_FALSE(p.err(stage).is_open());
+    }
+    CHECK(p.wait().success());
+
+    options.err = leash::piped;  // one stream for all
+    leash::Popen q(says("one") | says("two"), options);
+    CHECK(q.err(1).handle() == q.err(0).handle());
+}
+
+TEST_CASE("communicate() with per_stage goes on after a timeout, and loses nothing") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.err = leash::per_stage;
+    const leash::Command stays = leash::shell("echo two >&2; exec \"$1\" sleep", {support::helper()});
+    leash::Popen p(leash::shell("echo one >&2") | stays, options);
+    const std::vector<std::string> wanted{"one\n", "two\n"};
+    leash::Captured captured;
+    CHECK(support::eventually([&] {
+        captured = p.communicate({}, 20ms);
+        return captured.errs == wanted;
+    }));
+    CHECK(captured.timed_out);
+    CHECK(p.kill().has_value());
+    CHECK(p.communicate().errs == wanted);
+}
+
+TEST_CASE("more stages than one poll() can hold, each with an err of its own") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.in = leash::bytes("data");
+    options.err = leash::per_stage;
+    const auto stage = [](int i) {
+        return leash::shell("\"$1\" cat; echo $2 >&2", {support::helper(), std::to_string(i)});
+    };
+    leash::Pipeline pipeline = stage(0) | stage(1);
+    for (int i = 2; i < 40; ++i) pipeline.append(stage(i));
+    const leash::PipelineResult result = leash::run(pipeline, options);
+    CHECK(result.ok());
+    CHECK(result.out == "data");
+    REQUIRE(result.errs.size() == 40);
+    for (std::size_t i = 0; i < 40; ++i) CHECK(result.errs[i] == std::to_string(i) + "\n");
+    CHECK(before.holds());
+}
+
+TEST_CASE("with per_stage one that holds a stage's err past the end is cut off, and nothing leaks into other stages") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = support::capture(census);
+    options.err = leash::per_stage;
+    options.drain = 50ms;
+    leash::PipelineResult result = leash::run(child({"setsid-holder", "0", "2"}) | cat(), options);
+    CHECK(result.held);
+    CHECK(result.ok());
+    const auto fds = [] { return leash::shell("cat; \"$1\" fds", {support::helper()}); };
+    const std::string out = leash::run(fds() | fds() | fds(), options).out;
+    std::string numbers;
+    for (std::size_t from = 0; from < out.size(); from = out.find('\n', from) + 1)
+        numbers += std::to_string(std::atoi(out.c_str() + from)) + " ";
+    CHECK(numbers == "0 1 2 0 1 2 0 1 2 ");
+    const auto refused = leash::try_run(cat() | leash::args({"/no/such/program"}), options);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().stage == 1);
+    CHECK(before.holds());
+}
+
+// ---- which stage failed
+
+TEST_CASE("failed_stage() is the last one that did not do its part") {
+    const Census census;
+    const leash::Options options = support::capture(census);
+    const auto failed = [&](const leash::Pipeline& pipeline) {
+        const leash::PipelineResult result = leash::run(pipeline, options);
+        CHECK(result.ok() == (result.failed_stage() == result.statuses.size()));
+        return result.failed_stage();
+    };
+    const leash::Command fails = child({"exit", "4"}), works = cat(), enough = leash::args({"head", "-c", "1"});
+    CHECK(failed(works | works | works) == 3);
+    CHECK(failed(fails | works | works) == 0);
+    CHECK(failed(fails | fails | works) == 1);
+    CHECK(failed(fails | works | fails) == 2);
+    CHECK(failed(child({"flood"}) | works | enough) == 3);
+    CHECK(failed(fails | child({"flood"}) | enough) == 0);
+    CHECK(failed(works | child({"kill", "13"})) == 1);  // the last one has nobody who had enough
+    CHECK(failed(child({"kill", "9"}) | works) == 0);
+    CHECK(leash::PipelineResult().failed_stage() == 0);
+}
+
+TEST_CASE("check_output gives the output of a pipeline of which every stage did its part") {
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    CHECK(leash::check_output(leash::shell("echo b; echo a") | leash::args({"sort"}), options) == "a\nb\n");
+    CHECK(leash::check_output(child({"flood"}) | leash::args({"head", "-c", "3"}), options) == pattern(3));
+    const leash::Pipeline none = cat() | leash::args({"/no/such"});
+    CHECK_THROWS_AS(static_cast<void>(leash::check_output(none, options)), leash::SpawnError);
+}
+
+TEST_CASE("check_output tells of the last stage that failed: its name, its status, and with per_stage its err") {
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    const auto failure = [&](const leash::Pipeline& pipeline) -> std::optional<leash::ProcessFailed> {
+        try {
+            static_cast<void>(leash::check_output(pipeline, options));
+        } catch (const leash::ProcessFailed& e) {
+            return e;
+        }
+        return std::nullopt;
+    };
+    const leash::Pipeline pipeline = leash::shell("echo no tea >&2; exit 3") |
+                                     leash::shell("cat; echo no cup >&2; exit 5") |
+                                     leash::shell("echo fine >&2; cat >&2; echo output");
+    auto failed = failure(pipeline);
+    REQUIRE(failed);
+    CHECK(failed->status().code() == 5);
+    CHECK(failed->result().out == "output\n");
+    CHECK(std::string(failed->what()).find("sh: cat; echo no cup >&2; exit 5\" exited 5: ") != std::string::npos);
+    for (const char* const word : {"no tea\n", "no cup\n", "fine\n"})
+        CHECK(failed->err().find(word) != std::string::npos);
+
+    options.err = leash::per_stage;
+    failed = failure(pipeline);
+    REQUIRE(failed);
+    CHECK(failed->err() == "no cup\n");
+    CHECK(std::string(failed->what()) == "leash: \"sh: cat; echo no cup >&2; exit 5\" exited 5: no cup");
+    CHECK(failed->result().errs == std::vector<std::string>{"no tea\n", "no cup\n", "fine\n"});
+
+    // in time is part of it: then the status is that of one which was ended
+    options.timeout = 100ms;
+    failed = failure(child({"exit", "0"}) | child({"sleep"}));
+    REQUIRE(failed);
+    CHECK(failed->result().timed_out);
+    CHECK(failed->status().signal() == SIGTERM);
+    options.timeout = leash::Timeout::none();
+    options.cancel = leash::Cancel();
+    options.cancel->fire();
+    failed = failure(child({"exit", "0"}) | child({"exit", "0"}));
+    REQUIRE(failed);
+    CHECK(failed->result().cancelled);
+    CHECK(std::string(failed->what()).find("cancelled") != std::string::npos);
 }

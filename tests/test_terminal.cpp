@@ -1,4 +1,4 @@
-// tests/test_terminal.cpp - a pseudo-terminal for the child: what it finds there, what is read and written, how it ends.
+// tests/test_terminal.cpp - a pseudo-terminal for the child: what it finds, what is read and written, how it ends.
 #include <doctest/doctest.h>
 
 #include "support.hpp"
@@ -116,8 +116,9 @@ TEST_CASE("the child has its terminal and what was listed, and nothing else: not
     const std::string out = leash::run(child({"fds"}), options).out;
     std::string numbers, terminals;
     for (std::size_t from = 0; from < out.size(); from = out.find('\n', from) + 1) {
-        numbers += std::to_string(std::atoi(out.c_str() + from)) + " ";
-        if (out.find("/dev/pt", from) < out.find('\n', from)) terminals += std::to_string(std::atoi(out.c_str() + from)) + " ";
+        const std::string number = std::to_string(std::atoi(out.c_str() + from)) + " ";
+        numbers += number;
+        if (out.find("/dev/pt", from) < out.find('\n', from)) terminals += number;
     }
     CHECK(numbers == "0 1 2 3 7 ");
     CHECK(out.find("ptmx") == std::string::npos);
@@ -236,7 +237,8 @@ TEST_CASE("the keys that a terminal knows do what they do: Ctrl-C, Ctrl-\\, Ctrl
 TEST_CASE("run() captures a terminal's output as a terminal puts it: lines end with \\r\\n") {
     const Census census;
     const NothingLeft before;
-    const leash::Result result = leash::run(child({"print-to", "1", "one\n", "2", "two\n"}), output_at_terminal(census));
+    const leash::Command command = child({"print-to", "1", "one\n", "2", "two\n"});
+    const leash::Result result = leash::run(command, output_at_terminal(census));
     CHECK(result.ok());
     CHECK(result.out == "one\r\ntwo\r\n");  // one terminal: in order, and err has nothing
     CHECK(result.err.empty());
@@ -317,7 +319,7 @@ TEST_CASE("a limit, deadlines and a token hold at a terminal too") {
     leash::Options options = output_at_terminal(census);
     options.grace = 20ms;
     SUBCASE("max_output") {
-        const std::string all = with_returns(pattern(30'000));
+        const std::string all = with_returns(pattern(30'000)), end = all.substr(all.size() - 500);
         options.max_output = 1000;
         leash::Result result = leash::run(child({"write", "30000"}), options);
         CHECK((result.out == all.substr(0, 1000)));
@@ -326,7 +328,7 @@ TEST_CASE("a limit, deadlines and a token hold at a terminal too") {
         options.keep = leash::Keep::tail;
         CHECK((leash::run(child({"write", "30000"}), options).out == all.substr(all.size() - 1000)));
         options.keep = leash::Keep::ends;
-        CHECK((leash::run(child({"write", "30000"}), options).out == all.substr(0, 500) + all.substr(all.size() - 500)));
+        CHECK((leash::run(child({"write", "30000"}), options).out == all.substr(0, 500) + end));
     }
     SUBCASE("timeout") {
         options.timeout = 200ms;
@@ -448,7 +450,8 @@ TEST_CASE("run() with a terminal as input gives none: a child that reads sees th
 
 TEST_CASE("closing the input does not hang the terminal up: the child talks on") {
     const Census census;
-    leash::Popen p(leash::shell("trap 'echo hung up' HUP; read x; echo end; sleep 0.1; stty size"), at_terminal(census));
+    leash::Popen p(leash::shell("trap 'echo hung up' HUP; read x; echo end; sleep 0.1; stty size"),
+                   at_terminal(census));
     p.in().close();
     CHECK(p.out().read_all(20s).data == "end\r\n24 80\r\n");
 }
