@@ -1,5 +1,5 @@
-// tests/fuzz/plan.cpp - whatever is asked for, there is either a plan in which nothing is left to decide, or an error that
-// says what is wrong with it; and a start that is refused has started nothing and leaves nothing.
+// tests/fuzz/plan.cpp - whatever is asked for, there is either a plan in which nothing is left to decide, or an error
+// that says what is wrong with it; and a start that is refused has started nothing and leaves nothing.
 #include "fuzz.hpp"
 
 #include <leash/leash.hpp>
@@ -19,7 +19,8 @@ namespace {
 
 /// Mostly what means something, so that not all is refused at the first look.
 std::string text(Bytes& input) {
-    static const char* const words[] = {"sh", "/bin/sh", "true", "", "/", ".", "PATH", "HOME", "=", "/bin:/usr/bin", "../", "no such thing"};
+    static const char* const words[] = {"sh",   "/bin/sh", "true", "",    "/",  ".",
+                                        "PATH", "HOME",    "=",    "/bin:/usr/bin", "../", "no such thing"};
     const unsigned which = input.choice(16);
     return which < std::size(words) ? words[which] : input.text();
 }
@@ -28,7 +29,10 @@ leash::Timeout timeout(Bytes& input) {
     switch (input.choice(5)) {
         case 0: return std::chrono::nanoseconds(static_cast<std::int64_t>(input.number()));
         case 1: return std::chrono::hours(static_cast<std::int32_t>(input.number()));
-        case 2: return std::chrono::duration<double>(std::ldexp(static_cast<double>(input.number()), static_cast<int>(input.byte())));
+        case 2: {
+            const double number = static_cast<double>(input.number());
+            return std::chrono::duration<double>(std::ldexp(number, static_cast<int>(input.byte())));
+        }
         case 3: return std::chrono::duration<float>(std::nanf(""));
         default: return std::chrono::milliseconds(input.byte());
     }

@@ -1,5 +1,5 @@
-// tests/fuzz/reader.cpp - a Reader gives what was written, in order, however it was cut into pieces and by whatever mix of
-// calls it is read: lines, read_until, expect, read. All is compared with a string of what has been written and not read.
+// tests/fuzz/reader.cpp - a Reader gives what was written, in order, however it was cut into pieces and by whatever mix
+// of calls it is read: lines, read_until, expect, read. All is compared with a string of what was written and not read.
 #include "fuzz.hpp"
 
 #include <leash/leash.hpp>
@@ -20,7 +20,8 @@ constexpr std::size_t npos = std::string::npos;
 std::string text(Bytes& input) {
     const unsigned length = input.byte();
     std::string text;
-    for (unsigned i = length < 224 ? length % 4 : length; i > 0 && !input.empty(); --i) text += "ab\n\0"[input.choice(4)];
+    for (unsigned i = length < 224 ? length % 4 : length; i > 0 && !input.empty(); --i)
+        text += "ab\n\0"[input.choice(4)];
     return text;
 }
 

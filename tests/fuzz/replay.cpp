@@ -1,5 +1,5 @@
-// tests/fuzz/replay.cpp - a fuzz target without libFuzzer, with any compiler: the files of the folders and the files that
-// it is given, one after another. So each corpus is a test of every build.
+// tests/fuzz/replay.cpp - a fuzz target without libFuzzer, with any compiler: it is given the files, and those of the
+// folders, that are named. So each corpus is a test of every build.
 #include "fuzz.hpp"
 
 #include <filesystem>

@@ -73,7 +73,8 @@ inline Child any_child(Dice& dice) {
         case 4:
         case 5: {
             const int size = dice.one_of({0, 1, 1000, 65'536, 65'537, 300'000, 2'000'000});
-            return ending("write", child({"write", std::to_string(size)}), support::pattern(static_cast<std::size_t>(size)));
+            return ending("write", child({"write", std::to_string(size)}),
+                          support::pattern(static_cast<std::size_t>(size)));
         }
         case 6: return ending("write-both", child({"write-both", "200000"}), support::pattern(200'000));
         case 7: return ending("print-slowly", child({"print-slowly", "a\n", "b", "c\n", "d"}), "a\nbc\nd");
@@ -104,7 +105,7 @@ inline Child any_child(Dice& dice) {
         case 24: return endless("close-all", child({dice.chance(50) ? "close-all" : "close-input"}), {});
         case 25: return endless("fork-and-wait", child({"fork-and-wait", "1"}), {});
         case 26: return escaping(endless("change-group", child({"change-group"}), {}));
-        case 27: return endless_script("tree", "f() { if [ $1 = 0 ]; then exec sleep 60; fi; f $(($1-1)) & f $(($1-1)); }; f 3");
+        case 27: return endless_script("tree", "f() { [ $1 = 0 ] && exec sleep 60; f $(($1-1)) & f $(($1-1)); }; f 3");
         case 28: return endless_script("deaf-tree", "trap '' TERM; sleep 60 & sleep 60 & \"$1\" ignore-term & wait");
         default: return endless_script("storm", "while :; do sleep 0.002 & (:); done");
     }
@@ -113,9 +114,10 @@ inline Child any_child(Dice& dice) {
 /// Could it have ended like that? `interfered`: it may have been ended by force, or its reader have gone.
 inline bool is_plausible(const Child& child, ExitStatus status, bool interfered) {
     if (child.ends && status == child.status) return true;
-    if (status.code() == 98) return true;  // it could not do its part: its child was killed first, or it leads a session
+    if (status.code() == 98) return true;  // it could not do its part: its child went first, or it leads a session
     if (status.unknown() || !interfered) return false;
-    if (status.signaled()) return status.signal() == SIGTERM || status.signal() == SIGKILL || status.signal() == SIGPIPE;
+    const int signal = status.signal();
+    if (status.signaled()) return signal == SIGTERM || signal == SIGKILL || signal == SIGPIPE;
     const bool has_no_reader = status.code() == 74;
     return has_no_reader || status.code() == child.on_term || (child.is_shell && status.code() > 128);
 }

@@ -19,7 +19,9 @@ class Dice {
     /// first … last
     int between(int first, int last) { return std::uniform_int_distribution<int>(first, last)(engine_); }
     bool chance(int percent) { return between(1, 100) <= percent; }
-    std::chrono::milliseconds milliseconds(int first, int last) { return std::chrono::milliseconds(between(first, last)); }
+    std::chrono::milliseconds milliseconds(int first, int last) {
+        return std::chrono::milliseconds(between(first, last));
+    }
     template <class T>
     T one_of(std::initializer_list<T> list) {
         return list.begin()[between(0, static_cast<int>(list.size()) - 1)];

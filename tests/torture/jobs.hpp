@@ -50,10 +50,10 @@ struct Tally {
 struct Failure : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
-#define TORTURE_NEEDS(...)                                                                                             \
-    do {                                                                                                               \
-        if (!(__VA_ARGS__))                                                                                            \
-            throw torture::Failure(std::string(__FILE__) + ":" + std::to_string(__LINE__) + ": not so: " #__VA_ARGS__); \
+#define TORTURE_NEEDS(...)                                                                              \
+    do {                                                                                                \
+        if (!(__VA_ARGS__))                                                                             \
+            throw torture::Failure("jobs.hpp:" + std::to_string(__LINE__) + ": not so: " #__VA_ARGS__); \
     } while (false)
 
 /// A census of a thread's own: their numbers are counted without a lock.
@@ -112,7 +112,6 @@ class Job {
             while (stages.empty() && stage.name == "change-group") stage = pick();  // its group is the others' too
             stages.push_back(stage);
             commands.push_back(stages.back().command);
-            escapes_ |= stages.back().escapes;
         }
         options_.group = leash::Group::own;  // a session cannot be joined
         options_.out = leash::piped;
@@ -238,6 +237,7 @@ class Job {
         if (!started(first)) return;
         auto second = leash::Popen::try_spawn(child_.command, options_);
         TORTURE_NEEDS(second.has_value());
+        may_escape_ *= 2;
         std::vector<leash::Popen> all;
         all.push_back(*std::move(first));
         if (dice_.chance(50)) all.front() = *std::move(second);
@@ -257,7 +257,8 @@ class Job {
             options_.pass_fds.push_back({dice_.between(0, 2), number++});
         }
         options_.out = leash::piped;
-        auto result = leash::try_run(dice_.chance(50) ? child_.command : leash::shell("cat; \"$1\" fds", {support::helper()}), options_);
+        if (dice_.chance(50)) child_.command = leash::shell("cat; \"$1\" fds", {support::helper()});
+        auto result = leash::try_run(child_.command, options_);
         TORTURE_NEEDS(result.has_value());
         count(result->timed_out, result->cancelled, result->held);
         TORTURE_NEEDS(result->ok() || result->timed_out);
@@ -274,7 +275,6 @@ class Job {
         std::vector<Child> children;
         for (int i = dice_.between(1, 12); i > 0; --i) {
             children.push_back(pick());
-            escapes_ |= children.back().escapes;
             leash::Options one;
             dress(one);
             one.out = leash::piped;
@@ -319,7 +319,6 @@ class Job {
             auto job = leash::Popen::try_spawn(one.command, its);
             TORTURE_NEEDS(job.has_value() != one.is_missing);
             if (!job) continue;
-            escapes_ |= one.escapes;
             if (its.out.is(leash::Output::Kind::null)) one.out.reset();
             TORTURE_NEEDS(jobs.add(*std::move(job), children.size()).has_value());
             children.push_back(one);
@@ -345,20 +344,18 @@ class Job {
     }
 
     void terminal() {
-        child_ = dice_.chance(50) ? ending("isatty", support::child({"isatty", dice_.one_of({"0", "1"})}), "terminal\r\n")
-                                  : pick();
-        if (child_.name != "isatty") child_.out.reset();
+        child_ = dice_.chance(50) ? ending("isatty", support::child({"isatty", "0"})) : pick();
+        child_.out.reset();
         options_.in = leash::tty;
         options_.out = leash::tty;
         options_.err = leash::tty;
         options_.group = leash::Group::own;
         options_.max_output = SIZE_MAX;
-        on_terminal_ = true;
         auto result = leash::Popen::try_spawn(child_.command, options_);
         if (!started(result)) return;
         if (child_.ends && !child_.is_shell) {
             const leash::Captured captured = result->communicate({}, 20s);
-            if (child_.name == "isatty" && !captured.timed_out && !captured.cancelled) TORTURE_NEEDS(captured.out == "terminal\r\n");
+            TORTURE_NEEDS(child_.name != "isatty" || captured.timed_out || captured.out == "terminal\r\n");
         } else if (dice_.chance(50)) {
             static_cast<void>(result->out().read(100, dice_.milliseconds(0, 20)).complete);
         }
@@ -367,13 +364,11 @@ class Job {
 
     // ---- afterwards
 
-    /// Nothing of it is left, but for those that left its group on purpose.
+    /// Nothing of it is left, but for those that left its group on purpose: ~Census ends them.
     void check_nothing_left() {
-        if (escapes_ || child_.escapes) {
-            tally_.escaped += static_cast<long>(census_.alive().size());
-            return;  // ~Census ends them
-        }
-        if (support::eventually([&] { return census_.is_empty(); })) return;
+        const bool gone = support::eventually([&] { return census_.alive().size() <= may_escape_; });
+        if (may_escape_ > 0) tally_.escaped += static_cast<long>(census_.alive().size());
+        if (gone) return;
         std::string left;
         for (const pid_t pid : census_.alive()) {
             std::string line = support::read_file("/proc/" + std::to_string(pid) + "/cmdline");
@@ -387,6 +382,8 @@ class Job {
     std::string describe() const { return child_.name + (status_ ? ", " + status_->describe() : ""); }
 
   private:
+    static constexpr std::size_t any_number = 1000;
+
     /// Fires a token after a while, from a thread of its own.
     class Ender {
       public:
@@ -405,6 +402,7 @@ class Job {
     Child pick() {
         Child child = any_child(dice_);
         ++tally_.children[child.name];
+        may_escape_ += child.escapes ? 1 : 0;
         return child;
     }
 
@@ -415,8 +413,8 @@ class Job {
         its.drain = dice_.one_of({milliseconds(0), milliseconds(20), milliseconds(200)});
         if (dice_.chance(10)) its.cwd = "/";
         if (dice_.chance(10)) its.group = leash::Group::session;
-        if (dice_.chance(5)) its.group = leash::Group::inherited, escapes_ = true;
-        if (dice_.chance(5)) its.stragglers = leash::Stragglers::leave, escapes_ = true;
+        if (dice_.chance(5)) its.group = leash::Group::inherited, may_escape_ += any_number;
+        if (dice_.chance(5)) its.stragglers = leash::Stragglers::leave, may_escape_ += any_number;
         if (dice_.chance(10)) its.timeout = dice_.milliseconds(1, 80);
         if (dice_.chance(30)) {
             its.max_output = static_cast<std::size_t>(dice_.one_of({0, 1, 7, 1000, 100'000}));
@@ -430,7 +428,7 @@ class Job {
         options_.in = leash::bytes(input_);
     }
 
-    /// Makes sure that what does not end by itself is ended: by its deadline, or by a token. `always` that it is at all.
+    /// Makes sure that what does not end by itself is ended: by its deadline, or by a token. Or not, unless `always`.
     Ender make_ender(bool always = true) {
         if (child_.ends ? dice_.chance(80) : !always && dice_.chance(50)) return {};
         switch (dice_.between(0, 3)) {
@@ -471,7 +469,6 @@ class Job {
 
     void check_status(leash::ExitStatus status, bool interfered) {
         status_ = status;
-        if (on_terminal_ && status.signal() == SIGHUP) return;  // who closes all of its terminal is hung up
         TORTURE_NEEDS(is_plausible(child_, status, interfered));
     }
 
@@ -522,9 +519,9 @@ class Job {
                 break;
             case 6:
             case 7: {
-                const std::string piece = support::pattern(static_cast<std::size_t>(dice_.between(0, 30'000)), input_.size());
+                const std::size_t before = input_.size();
+                const std::string piece = support::pattern(static_cast<std::size_t>(dice_.between(0, 30'000)), before);
                 const bool tries = dice_.chance(50);
-                const auto before = input_.size();
                 input_ += piece;  // may come back at once
                 const leash::Written written = tries ? job.in().try_write(piece) : job.in().write(piece, time);
                 input_.resize(before + written.count);
@@ -569,7 +566,7 @@ class Job {
     const support::Census census_ = make_census();
     Child child_ = ending("", {"true"});
     std::optional<leash::ExitStatus> status_;
-    bool escapes_ = false, on_terminal_ = false;
+    std::size_t may_escape_ = 0;  // how many processes
     std::string input_;      // what it is told
     std::size_t heard_ = 0;  // how much it has said
 };

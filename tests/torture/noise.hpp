@@ -82,8 +82,9 @@ class Noise {
     }
 
     void interrupt(Dice dice) {
+        const int last = static_cast<int>(interrupted_.size()) - 1;
         while (!stop_) {
-            ::pthread_kill(interrupted_[static_cast<std::size_t>(dice.between(0, static_cast<int>(interrupted_.size()) - 1))], SIGUSR1);
+            ::pthread_kill(interrupted_[static_cast<std::size_t>(dice.between(0, last))], SIGUSR1);
             ++signalled;
             ::usleep(static_cast<useconds_t>(dice.between(0, 2000)));
         }

@@ -1,5 +1,5 @@
-// tests/torture/torture.cpp - random children, started in random ways from many threads, in a host that opens, forks and
-// interrupts meanwhile. After each job nothing of it may be left, and after each round nothing at all.
+// tests/torture/torture.cpp - random children, started in random ways from many threads, in a host that opens, forks
+// and interrupts meanwhile. After each job nothing of it may be left, and after each round nothing at all.
 //
 //     torture [seconds [threads [seed]]]
 #include "children.hpp"
