@@ -344,7 +344,8 @@ TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as
     options.drain = 20s;  // used up only by what is not noticed
     Supervisor jobs;
     const Id id = jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)).value();
-    while (const auto event = jobs.next(500ms)) CHECK(event->kind == Event::output);  // the leader's end is seen, and held up
+    while (const auto event = jobs.next(500ms))
+        CHECK(event->kind == Event::output);  // the leader's end is seen, and held up
     REQUIRE(support::state_of(jobs.job(id).pid()) == '\0');
     const support::Stopwatch watch;
     SUBCASE("closed") { jobs.job(id).out().close(); }
@@ -560,7 +561,8 @@ TEST_CASE("a pipeline is one job here too") {
             return leash::shell("\"$1\" cat; echo \"$2\" >&2; exit 3", {support::helper(), name});
         };
         const Id id = jobs.add(leash::Popen(stage("a") | stage("b") | stage("c"), options)).value();
-        const Id other = jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}), support::capture(census))).value();
+        const Id other =
+            jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}), support::capture(census))).value();
         REQUIRE(jobs.job(id).in().write("through\n", 20s));
         CHECK(hear(jobs, id, "through\n") == "through\n");
         CHECK_FALSE(jobs.job(id).poll());
@@ -587,8 +589,10 @@ TEST_CASE("the stages of a pipeline may end in any order, and nobody looks again
     const Census census;
     Supervisor jobs;
     leash::Options options = support::capture(census);
-    const Id first = jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}) | child({"exit", "0"}), options)).value();
-    const Id last = jobs.add(leash::Popen(child({"sleep"}) | child({"exit", "0"}) | child({"exit", "0"}), options)).value();
+    const Id first =
+        jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}) | child({"exit", "0"}), options)).value();
+    const Id last =
+        jobs.add(leash::Popen(child({"sleep"}) | child({"exit", "0"}) | child({"exit", "0"}), options)).value();
     while (jobs.next(200ms)) {}
     CHECK_FALSE(jobs.job(first).poll());
     CHECK_FALSE(jobs.job(last).poll());
@@ -691,7 +695,8 @@ TEST_CASE("sinks are served, with no output event, and several jobs may share on
         return both;
     }();
     std::vector<Id> ids;
-    for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"write", "10000"}), i % 2 ? options : with_err)).value());
+    for (int i = 0; i < 10; ++i)
+        ids.push_back(jobs.add(leash::Popen(child({"write", "10000"}), i % 2 ? options : with_err)).value());
     const auto events = events_until_ended(jobs, 10);
     CHECK(events.size() == 10);
     for (const Id id : ids) CHECK(told(events, id) == "ended");
@@ -745,10 +750,11 @@ TEST_CASE("an output that is found together with a sink's exception is told") {
     leash::Options options = support::capture(census);
     options.in = leash::piped;
     options.err = leash::sink([](std::string_view) { throw Thrown(); });
-    const Id id = jobs.add(leash::Popen(leash::shell("echo a >&2; read x; echo out; echo b >&2; : > \"$2\"; exec \"$1\" sleep",
-                                                     {support::helper(), directory / "said"}),
-                                        options))
-                      .value();
+    const Id id =
+        jobs.add(leash::Popen(leash::shell("echo a >&2; read x; echo out; echo b >&2; : > \"$2\"; exec \"$1\" sleep",
+                                           {support::helper(), directory / "said"}),
+                              options))
+            .value();
     CHECK_THROWS_AS(static_cast<void>(jobs.next(long_enough)), Thrown);
     REQUIRE(jobs.job(id).in().write("x\n", 20s));
     REQUIRE(support::eventually([&] { return ::access((directory / "said").c_str(), F_OK) == 0; }));
@@ -963,7 +969,8 @@ int foreign_loop(Supervisor& jobs, std::size_t count, std::vector<Event>& events
     for (int rounds = 0;; ++rounds) {
         const leash::Timeout left = jobs.time_left();
         const bool forever = left.is_none() || left.length() > long_enough;
-        const auto wait = forever ? std::chrono::milliseconds(10s) : std::chrono::ceil<std::chrono::milliseconds>(left.length());
+        const auto wait =
+            forever ? std::chrono::milliseconds(10s) : std::chrono::ceil<std::chrono::milliseconds>(left.length());
         pollfd handle{jobs.handle(), POLLIN, 0};
         const int ready = ::poll(&handle, 1, static_cast<int>(wait.count()));
         if (ready == 0 && forever) return -1;
@@ -1102,7 +1109,8 @@ TEST_CASE("a status that somebody else took is unknown, and the job has ended") 
     const std::string wrong = support::in_host([&]() -> std::string {
         Supervisor jobs;
         std::vector<Id> ids;
-        for (int i = 0; i < 3; ++i) ids.push_back(jobs.add(leash::Popen(child({"exit", "3"}), support::capture(census))).value());
+        for (int i = 0; i < 3; ++i)
+            ids.push_back(jobs.add(leash::Popen(child({"exit", "3"}), support::capture(census))).value());
         for (int i = 0; i < 3; ++i) HOST_NEEDS(::waitpid(-1, nullptr, 0) > 0);
         HOST_NEEDS(events_until_ended(jobs, 3).back().kind == Event::ended);
         for (const Id id : ids) HOST_NEEDS(jobs.job(id).wait().unknown());
@@ -1186,7 +1194,9 @@ TEST_CASE("jobs that come and go leave no memory behind, be their deadlines ever
     options.timeout = 24h;
     leash::Popen p(child({"sleep"}), options);
     Supervisor jobs;
-    const auto resident = [] { return std::strtol(support::words(support::read_file("/proc/self/statm"))[1].c_str(), nullptr, 10); };
+    const auto resident = [] {
+        return std::strtol(support::words(support::read_file("/proc/self/statm"))[1].c_str(), nullptr, 10);
+    };
     const auto come_and_go = [&](int times) {
         for (int i = 0; i < times; ++i) {
             const Id id = jobs.add(std::move(p)).value();
@@ -1200,3 +1210,124 @@ TEST_CASE("jobs that come and go leave no memory behind, be their deadlines ever
     CHECK((resident() - before) * ::sysconf(_SC_PAGESIZE) < 1'500'000);
     CHECK(jobs.time_left().is_none());
 }
+
+TEST_SUITE_BEGIN("threads of Supervisors");
+
+TEST_CASE("Supervisors in threads of their own share a token, which another thread fires") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Cancel shared;
+        leash::Options options = support::capture(census);
+        options.cancel = shared;
+        options.grace = 20s;
+        constexpr int count = 6;
+        std::atomic<int> ready{0}, right{0};
+        std::vector<std::thread> threads;
+        for (int thread = 0; thread < count; ++thread) {
+            threads.emplace_back([&, thread] {
+                Supervisor jobs;
+                std::vector<Id> ids;
+                for (int i = 0; i < 4; ++i) {
+                    // Some wait already when it is fired, some do not watch it yet.
+                    if (i == 2 && thread % 2 == 0) ++ready;
+                    ids.push_back(jobs.add(leash::Popen(child({"sleep", "x"}), options)).value());
+                    static_cast<void>(jobs.next(1ms));
+                }
+                if (thread % 2 != 0) ++ready;
+                static_cast<void>(events_until_ended(jobs, ids.size()));
+                for (const Id id : ids) {
+                    leash::Popen job = jobs.remove(id);
+                    if (job.cancelled() && job.wait().signal() == SIGTERM) ++right;
+                }
+            });
+        }
+        while (ready < count) std::this_thread::yield();
+        shared.fire();
+        for (std::thread& thread : threads) thread.join();
+        CHECK(right == 4 * count);
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("jobs of a set that runs are signalled, asked and waited for by other threads") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        std::vector<leash::Popen*> handles;
+        std::map<Id, int> ends;
+        for (int i = 0; i < 40; ++i) {
+            const Id id =
+                jobs.add(leash::Popen(child({i % 2 == 0 ? "sleep" : "ignore-term"}), support::silent(census))).value();
+            handles.push_back(&jobs.job(id));
+            ends[id] = 0;
+        }
+        std::atomic<int> wrong{0};
+        std::vector<std::thread> threads;
+        for (std::size_t thread = 0; thread < 4; ++thread) {
+            threads.emplace_back([&, thread] {
+                for (std::size_t i = 0; i < handles.size(); ++i) {
+                    leash::Popen& job = *handles[(i + 10 * thread) % handles.size()];
+                    if (thread == 0) static_cast<void>(job.terminate());
+                    if (thread == 1) static_cast<void>(job.poll());
+                    if (thread == 2 && !job.kill() && !job.wait().signaled()) ++wrong;
+                    if (thread == 3 && !job.wait().signaled()) ++wrong;
+                }
+            });
+        }
+        for (const Event& event : events_until_ended(jobs, handles.size())) {
+            CHECK(event.kind == Event::ended);
+            ++ends[event.id];
+        }
+        for (std::thread& thread : threads) thread.join();
+        CHECK(wrong == 0);
+        for (const auto& one : ends) CHECK(one.second == 1);
+        CHECK_FALSE(jobs.next());
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("run_all() in many threads at once: each gets its own, and one token ends all") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::RunAll how;
+        how.at_most = 3;
+        how.cancel = leash::Cancel();
+        std::atomic<int> heard{0}, right{0}, over{0};
+        std::vector<std::thread> threads;
+        for (int thread = 0; thread < 5; ++thread) {
+            threads.emplace_back([&, thread] {
+                leash::Options options = support::capture(census);
+                options.err = leash::sink([&](std::string_view chunk) { heard += static_cast<int>(chunk.size()); });
+                std::vector<leash::Job> list;
+                for (int i = 0; i < 6; ++i) {
+                    const std::string text = std::to_string(thread) + "." + std::to_string(i);
+                    list.push_back({child({"print-to", "1", text, "2", "e"}), options});
+                }
+                list.push_back({child({"sleep"}), options});
+                leash::RunAll mine = how;
+                mine.on_end = [&, ends = 0](std::size_t, const leash::Expected<leash::Result>&) mutable {
+                    if (++ends == 6) ++over;
+                };
+                const auto results = leash::run_all(list, mine);
+                for (std::size_t i = 0; i < 6; ++i) {
+                    if (results[i] && results[i]->out == std::to_string(thread) + "." + std::to_string(i)) ++right;
+                }
+                if (results[6] && results[6]->cancelled) ++right;
+            });
+        }
+        while (over < 5) std::this_thread::yield();
+        how.cancel->fire();
+        for (std::thread& thread : threads) thread.join();
+        CHECK(heard == 30);
+        CHECK(right == 35);
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_SUITE_END();
