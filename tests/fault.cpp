@@ -1,37 +1,10 @@
 // Every system call of the back end fails once, at each place where a scenario makes it. What comes out is then either
 // right, or a true error; never a crash, a hang, or something left behind.
-#include "support.hpp"
+#include "fault.hpp"
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <map>
-
-using namespace support;
-
-namespace {
-
-/// What is to fail: the nth call of a name, with an errno (-1: a read or write of one byte). Of this thread only.
-struct Fault {
-    const char* call = nullptr;
-    int nth = 0;  // counts down
-    int error = 0;
-    bool fired = false;
-    bool no_pidfd = false;  // besides, as on an old kernel
-    std::map<std::string, int>* seen = nullptr;  // or all are counted and none fails,
-    std::vector<std::string>* order = nullptr;   // or told in their order
-};
-thread_local Fault* fault_of_this_thread = nullptr;
-
-class Armed {
-  public:
-    explicit Armed(Fault& fault) { fault_of_this_thread = &fault; }
-    Armed(const Armed&) = delete;
-    Armed& operator=(const Armed&) = delete;
-    ~Armed() { fault_of_this_thread = nullptr; }
-};
-
-}  // namespace
+using namespace faults;
 
 int leash_fault(const char* call) noexcept {
     Fault* const fault = fault_of_this_thread;
@@ -54,103 +27,6 @@ int leash_fault(const char* call) noexcept {
 }
 
 namespace {
-
-/// The errors that a call can meet in real life. Those that it cannot (EBADF for a descriptor that is ours, ECHILD for
-/// a child that nobody else waits for) would prove nothing.
-struct Call {
-    const char* name;
-    std::vector<int> errors;
-};
-const Call calls[] = {
-    {"open", {EINTR, EMFILE, ENFILE, ENOMEM, EACCES}},
-    {"close", {EINTR, EIO}},
-    {"read", {EINTR, EAGAIN, -1}},
-    {"write", {EINTR, EAGAIN, -1, EPIPE, ENOSPC}},
-    {"pipe", {EMFILE, ENFILE}},
-    {"fcntl", {EMFILE, EINVAL, EPERM}},
-    {"fstat", {ENOMEM}},
-    {"lseek", {EIO}},
-    {"memfd_create", {EMFILE, ENFILE, ENOMEM, EPERM}},
-    {"poll", {EINTR, ENOMEM, EINVAL, EAGAIN}},
-    {"epoll_create", {EMFILE, ENFILE, ENOMEM, ENOSYS}},
-    {"epoll_control", {ENOMEM, ENOSPC, EPERM}},  // ENOSPC: the user's limit; EPERM: a handle that cannot be watched
-    {"epoll_wait", {EINTR}},
-    {"stat", {ENOMEM, EACCES, EIO, ENOENT}},
-    {"access", {ENOMEM, EACCES, EIO}},
-    {"getcwd", {ENOMEM, EACCES, ERANGE}},
-    {"tcgetpgrp", {ENOTTY, EIO}},
-    {"tcsetpgrp", {ENOTTY, EIO, EPERM}},  // ENOTTY and EIO: the terminal has hung up
-    {"tcgetattr", {EIO}},
-    {"tcsetattr", {EIO, EINTR}},
-    {"set_window", {EIO}},
-    {"open_terminal", {EAGAIN, EMFILE, ENFILE, ENOSPC, ENOMEM, EACCES, ENOENT}},  // ENOENT: no /dev/ptmx here
-    {"unlock_terminal", {EACCES, EIO}},
-    {"opendir", {EMFILE, ENFILE, ENOMEM}},
-    {"spawn_actions_init", {ENOMEM}},
-    {"spawn_actions_dup2", {ENOMEM}},
-    {"spawn_actions_close", {ENOMEM}},
-    {"spawn_actions_open", {ENOMEM}},
-    {"spawn_attributes_init", {ENOMEM}},
-    {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
-    {"waitid", {EINTR}},
-    {"reap", {EINTR}},
-    {"kill", {EPERM}},
-    {"getpgid", {EPERM}},
-    {"open_exit", {ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, ENOMEM}},
-    {"signal_through", {ENOSYS, EPERM, EINVAL}},
-    {"signals_by_flags", {ENOSYS}},
-    {"reap_member", {EINTR}},
-    // how much a pipe holds: cannot fail for a pipe
-    {"ioctl", {}},
-    // two signals to oneself: cannot fail
-    {"stop_own_group", {}},
-};
-
-const std::vector<int>* errors_of(const std::string& name) {
-    for (const Call& call : calls) {
-        if (name == call.name) return &call.errors;
-    }
-    return nullptr;
-}
-
-/// Nothing but trying again, or the second-best way, is called for: no scenario may notice.
-bool is_harmless(const Fault& fault) {
-    const std::string name = fault.call == nullptr ? "" : fault.call;
-    if (name == "posix_spawn") return fault.error == ETXTBSY;
-    if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through", "signals_by_flags",
-                                  "getpgid"}) {
-        if (name == one) return true;
-    }
-    return false;
-}
-
-/// What a scenario tells. `wrong` is empty where all that it gave is right.
-struct Outcome {
-    std::string wrong;
-    std::optional<leash::Error> error;
-    bool survivors = false;  // the library says so itself: something could not be ended
-    bool partial = false;    // and likewise: not all input was written
-};
-
-void expect(Outcome& outcome, bool holds, const char* what) {
-    if (!holds) outcome.wrong += std::string(outcome.wrong.empty() ? "" : ", ") + what;
-}
-
-leash::Command dash(const std::string& script) { return leash::args({"/bin/dash", "-c", script, "/bin/dash"}); }
-
-leash::Options marked(const Census& census) {
-    leash::Options options;
-    options.env = census.env();
-    options.grace = 30ms;
-    options.drain = 5s;  // used up only where something holds on
-    return options;
-}
-
-/// An error with a code, and words.
-bool is_true(const leash::Error& error) { return error.code && error.code.value() > 0 && !error.message().empty(); }
-
-// ---- the scenarios: each does one thing from start to end, handles and all
 
 Outcome simple_run(const Census& census) {
     Outcome outcome;
@@ -378,12 +254,6 @@ Outcome relative_program(const Census& census) {
     return outcome;
 }
 
-struct Scenario {
-    const char* name;
-    Outcome (*run)(const Census&);
-    std::optional<leash::Step> fails = std::nullopt;  // it ends in an error in any case: of this step
-    bool silent = false;                              // no handle is left that could tell of survivors
-};
 const Scenario scenarios[] = {
     {"a simple run", simple_run},
     {"a program looked up in PATH, with a cwd", looked_up},
@@ -401,136 +271,21 @@ const Scenario scenarios[] = {
     {"a program by a relative path", relative_program},
 };
 
-/// Ends the process with a word where a scenario hangs.
-char watchdog_word[200];
-class Watchdog {
-  public:
-    Watchdog(const Scenario& scenario, const Fault& fault) {
-        std::snprintf(watchdog_word, sizeof watchdog_word, "hangs: %s, %s fails with %d\n", scenario.name,
-                      fault.call == nullptr ? "nothing" : fault.call, fault.error);
-        struct sigaction action {};
-        action.sa_handler = [](int) {
-            static_cast<void>(!::write(2, watchdog_word, std::strlen(watchdog_word)));
-            ::_exit(124);
-        };
-        ::sigaction(SIGALRM, &action, nullptr);
-        ::alarm(120);
-    }
-    Watchdog(const Watchdog&) = delete;
-    Watchdog& operator=(const Watchdog&) = delete;
-    ~Watchdog() { ::alarm(0); }
-};
-
-void reap_all() {
-    while (::waitpid(-1, nullptr, WNOHANG) > 0) {}
-}
-
-/// One scenario with one fault. False where the fault did not come about: there are no more calls of that name.
-bool attempt(const Scenario& scenario, Fault& fault) {
-    const NothingLeft nothing_left;
-    Outcome outcome;
-    {
-        const Census census;
-        const Watchdog watchdog(scenario, fault);
-        const Stopwatch watch;
-        {
-            const Armed armed(fault);
-            outcome = scenario.run(census);
-        }
-        CHECK(watch.elapsed() < 30s);
-        CHECK(outcome.wrong == "");
-        if (outcome.error) {
-            CAPTURE(outcome.error->message());
-            CHECK(is_true(*outcome.error));
-            // a file, unlike a pipe, never says EAGAIN: nobody need wait for it
-            const bool file_not_ready = scenario.run == redirects && fault.error == EAGAIN;
-            if (!scenario.fails) CHECK((fault.fired && (!is_harmless(fault) || file_not_ready)));
-            else if (is_harmless(fault)) CHECK(outcome.error->step == *scenario.fails);
-        } else {
-            CHECK_FALSE(scenario.fails.has_value());
-        }
-        if (outcome.partial) CHECK((fault.fired && !is_harmless(fault)));
-        // A signal that is refused is the one fault after which something may stay, if the library says so.
-        const bool refused = fault.call != nullptr && std::strcmp(fault.call, "kill") == 0 && fault.fired;
-        if (refused && (outcome.survivors || scenario.silent)) {
-            CHECK(eventually([&] {
-                for (const pid_t pid : census.alive()) {
-                    if (pid > 1) ::kill(pid, SIGKILL);
-                }
-                reap_all();
-                return census.is_empty() && !has_children();
-            }));
-        } else {
-            CHECK_FALSE(outcome.survivors);
-            CHECK(census.is_empty());
-        }
-    }
-    CHECK(nothing_left.holds());
-    reap_all();
-    return fault.fired;
-}
-
-}  // namespace
-
-namespace {
-
-/// Every call in `wanted` (all, where that is empty) fails once at every place where a scenario makes it.
-std::map<std::string, int> try_all(const std::vector<std::string>& wanted, bool no_pidfd) {
-    std::map<std::string, int> all_seen;
-    int attempts = 0;
-    for (const Scenario& scenario : scenarios) {
-        INFO(std::string(scenario.name));
-        std::map<std::string, int> seen;
-        {
-            Fault recorder;
-            recorder.seen = &seen;
-            recorder.no_pidfd = no_pidfd;
-            attempt(scenario, recorder);
-        }
-        for (const auto& entry : seen) {
-            const std::string& name = entry.first;
-            all_seen[name] += entry.second;
-            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
-            const std::vector<int>* const errors = errors_of(name);
-            CAPTURE(name);
-            REQUIRE(errors != nullptr);  // a new name in the seam wants a row in `calls`
-            for (const int error : *errors) {
-                CAPTURE(error);
-                // How often something is polled or looked at is up to the clock: past a dozen, all are alike.
-                for (int nth = 1; nth <= 12; ++nth) {
-                    CAPTURE(nth);
-                    Fault fault;
-                    fault.call = name.c_str();
-                    fault.nth = nth;
-                    fault.error = error;
-                    fault.no_pidfd = no_pidfd;
-                    ++attempts;
-                    if (!attempt(scenario, fault)) break;
-                }
-            }
-        }
-    }
-    MESSAGE(attempts, " attempts");
-    return all_seen;
-}
-
-void check_seen(std::map<std::string, int> seen, std::initializer_list<const char*> names) {
-    for (const char* const name : names) {
-        CAPTURE(std::string(name));
-        CHECK(seen[name] > 0);
-    }
-}
-
 }  // namespace
 
 TEST_CASE("every system call may fail once, at every place: the result is right or a true error, and nothing stays") {
-    check_seen(try_all({}, false), {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat",
-                                    "access", "posix_spawn", "waitid", "reap", "open_exit"});
+    const Tried tried = try_all(scenarios, {}, false);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
+                         "posix_spawn", "waitid", "reap", "open_exit"}) == "");
 }
 
 TEST_CASE("and so they may where there is no pidfd") {
-    check_seen(try_all({"poll", "waitid", "reap", "reap_member", "kill", "getpgid", "read"}, true),
-               {"poll", "waitid", "reap", "kill"});
+    const Tried tried = try_all(scenarios, {"poll", "waitid", "reap", "reap_member", "kill", "getpgid", "read"}, true);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"poll", "waitid", "reap", "kill"}) == "");
 }
 
 TEST_CASE("a leader is reaped right after its group was killed, never before: its zombie pins the group's number") {

@@ -1,0 +1,281 @@
+// tests/fault.hpp - system calls that fail: a scenario, with one call in it failing, at every place in turn.
+#pragma once
+
+#include "support.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <cstdio>
+#include <cstring>
+
+namespace faults {
+
+using namespace support;
+
+/// What is to fail: the nth call of a name, with an errno (-1: a read or write of one byte). Of this thread only.
+struct Fault {
+    const char* call = nullptr;
+    int nth = 0;  // counts down
+    int error = 0;
+    bool fired = false;
+    bool no_pidfd = false;  // besides, as on an old kernel
+    std::map<std::string, int>* seen = nullptr;  // or all are counted and none fails,
+    std::vector<std::string>* order = nullptr;   // or told in their order
+};
+inline thread_local Fault* fault_of_this_thread = nullptr;
+
+class Armed {
+  public:
+    explicit Armed(Fault& fault) { fault_of_this_thread = &fault; }
+    Armed(const Armed&) = delete;
+    Armed& operator=(const Armed&) = delete;
+    ~Armed() { fault_of_this_thread = nullptr; }
+};
+
+/// The errors that a call can meet in real life. Those that it cannot (EBADF for a descriptor that is ours, ECHILD for
+/// a child that nobody else waits for) would prove nothing.
+struct Call {
+    const char* name;
+    std::vector<int> errors;
+};
+inline const Call calls[] = {
+    {"open", {EINTR, EMFILE, ENFILE, ENOMEM, EACCES}},
+    {"close", {EINTR, EIO}},
+    {"read", {EINTR, EAGAIN, -1}},
+    {"write", {EINTR, EAGAIN, -1, EPIPE, ENOSPC}},
+    {"pipe", {EMFILE, ENFILE}},
+    {"fcntl", {EMFILE, EINVAL, EPERM}},
+    {"fstat", {ENOMEM}},
+    {"lseek", {EIO}},
+    {"memfd_create", {EMFILE, ENFILE, ENOMEM, EPERM}},
+    {"poll", {EINTR, ENOMEM, EINVAL, EAGAIN}},
+    {"epoll_create", {EMFILE, ENFILE, ENOMEM, ENOSYS}},
+    {"epoll_control", {ENOMEM, ENOSPC, EPERM}},  // ENOSPC: the user's limit; EPERM: a handle that cannot be watched
+    {"epoll_wait", {EINTR}},
+    {"stat", {ENOMEM, EACCES, EIO, ENOENT}},
+    {"access", {ENOMEM, EACCES, EIO}},
+    {"getcwd", {ENOMEM, EACCES, ERANGE}},
+    {"tcgetpgrp", {ENOTTY, EIO}},
+    {"tcsetpgrp", {ENOTTY, EIO, EPERM}},  // ENOTTY and EIO: the terminal has hung up
+    {"tcgetattr", {EIO}},
+    {"tcsetattr", {EIO}},
+    {"set_window", {EIO}},
+    {"open_terminal", {EAGAIN, EMFILE, ENFILE, ENOSPC, ENOMEM, EACCES, ENOENT}},  // ENOENT: no /dev/ptmx here
+    {"unlock_terminal", {EACCES, EIO}},
+    {"opendir", {EMFILE, ENFILE, ENOMEM}},
+    {"spawn_actions_init", {ENOMEM}},
+    {"spawn_actions_dup2", {ENOMEM}},
+    {"spawn_actions_close", {ENOMEM}},
+    {"spawn_actions_open", {ENOMEM}},
+    {"spawn_attributes_init", {ENOMEM}},
+    {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
+    {"waitid", {EINTR}},
+    {"reap", {EINTR}},
+    {"kill", {EPERM}},
+    {"getpgid", {EPERM}},
+    {"open_exit", {ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, ENOMEM}},
+    {"signal_through", {ENOSYS, EPERM, EINVAL}},
+    {"signals_by_flags", {ENOSYS}},
+    {"reap_member", {EINTR}},
+    // how much a pipe holds: cannot fail for a pipe
+    {"ioctl", {}},
+    // two signals to oneself: cannot fail
+    {"stop_own_group", {}},
+};
+
+inline const std::vector<int>* errors_of(const std::string& name) {
+    for (const Call& call : calls) {
+        if (name == call.name) return &call.errors;
+    }
+    return nullptr;
+}
+
+/// Nothing but trying again, or the second-best way, is called for: no scenario may notice.
+inline bool is_harmless(const Fault& fault) {
+    const std::string name = fault.call == nullptr ? "" : fault.call;
+    if (name == "posix_spawn") return fault.error == ETXTBSY;
+    if (name == "open_terminal") return false;  // EAGAIN: the system has no terminal left
+    if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
+    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through",
+                                  "signals_by_flags", "getpgid"}) {
+        if (name == one) return true;
+    }
+    return false;
+}
+
+/// What a scenario tells. `wrong` is empty where all that it gave is right.
+struct Outcome {
+    std::string wrong;
+    std::optional<leash::Error> error;
+    bool survivors = false;  // the library says so itself: something could not be ended
+    bool partial = false;    // and likewise: not all input was written
+};
+
+inline void expect(Outcome& outcome, bool holds, const std::string& what) {
+    if (!holds) outcome.wrong += (outcome.wrong.empty() ? "" : ", ") + what;
+}
+
+inline leash::Command dash(const std::string& script) { return leash::args({"/bin/dash", "-c", script, "/bin/dash"}); }
+
+inline leash::Options marked(const Census& census) {
+    leash::Options options;
+    options.env = census.env();
+    options.grace = 30ms;
+    options.drain = 5s;  // used up only where something holds on
+    return options;
+}
+
+/// An error with a code, and words.
+inline bool is_true(const leash::Error& error) {
+    return error.code && error.code.value() > 0 && !error.message().empty();
+}
+
+/// One thing from start to end, handles and all.
+struct Scenario {
+    const char* name;
+    Outcome (*run)(const Census&);
+    std::optional<leash::Step> fails = std::nullopt;  // it ends in an error in any case: of this step
+    bool silent = false;                              // no handle is left that could tell of survivors
+};
+
+/// Ends the process with a word where a scenario hangs.
+class Watchdog {
+  public:
+    Watchdog(const Scenario& scenario, const Fault& fault) {
+        std::snprintf(word(), size, "hangs: %s, %s fails with %d\n", scenario.name,
+                      fault.call == nullptr ? "nothing" : fault.call, fault.error);
+        struct sigaction action {};
+        action.sa_handler = [](int) {
+            static_cast<void>(!::write(2, word(), std::strlen(word())));
+            ::_exit(124);
+        };
+        ::sigaction(SIGALRM, &action, nullptr);
+        ::alarm(120);
+    }
+    Watchdog(const Watchdog&) = delete;
+    Watchdog& operator=(const Watchdog&) = delete;
+    ~Watchdog() { ::alarm(0); }
+
+  private:
+    static constexpr std::size_t size = 200;
+    static char* word() {
+        static char text[size];
+        return text;
+    }
+};
+
+inline void reap_all() {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {}
+}
+
+/// One scenario with one fault: what is wrong with it, nothing where all is as it should be.
+inline std::string attempt(const Scenario& scenario, Fault& fault) {
+    const NothingLeft nothing_left;
+    Outcome outcome;
+    {
+        const Census census;
+        const Watchdog watchdog(scenario, fault);
+        const Stopwatch watch;
+        {
+            const Armed armed(fault);
+            outcome = scenario.run(census);
+        }
+        expect(outcome, watch.elapsed() < 30s, "took too long");
+        if (outcome.error) {
+            const std::string message = outcome.error->message();
+            expect(outcome, is_true(*outcome.error), "no true error: " + message);
+            // a file, unlike a pipe, never says EAGAIN: nobody need wait for it
+            const bool file_not_ready = fault.call != nullptr && std::strcmp(fault.call, "write") == 0 &&
+                                        fault.error == EAGAIN && outcome.error->step == leash::Step::redirect;
+            const bool has_reason = fault.fired && (!is_harmless(fault) || file_not_ready);
+            if (!scenario.fails) expect(outcome, has_reason, "no reason for: " + message);
+            else if (is_harmless(fault)) expect(outcome, outcome.error->step == *scenario.fails, "not so: " + message);
+        } else {
+            expect(outcome, !scenario.fails, "no error");
+        }
+        if (outcome.partial) expect(outcome, fault.fired && !is_harmless(fault), "no reason not to write");
+        // A signal that is refused is the one fault after which something may stay, if the library says so.
+        const bool refused = fault.call != nullptr && std::strcmp(fault.call, "kill") == 0 && fault.fired;
+        if (refused && (outcome.survivors || scenario.silent)) {
+            const bool gone = eventually([&] {
+                for (const pid_t pid : census.alive()) {
+                    if (pid > 1) ::kill(pid, SIGKILL);
+                }
+                reap_all();
+                return census.is_empty() && !has_children();
+            });
+            expect(outcome, gone, "somebody stays, come what may");
+        } else {
+            expect(outcome, !outcome.survivors, "survivors");
+            expect(outcome, census.is_empty(), "processes left");
+        }
+    }
+    expect(outcome, nothing_left.holds(), "descriptors or zombies left");
+    reap_all();
+    return outcome.wrong;
+}
+
+/// What has been tried, and what was wrong with it, a line each.
+struct Tried {
+    int attempts = 0;
+    std::map<std::string, int> seen;
+    std::string wrong;
+};
+
+/// Every call in `wanted` (all, where that is empty) fails once at every place where a scenario makes it.
+template <class Scenarios>
+Tried try_all(const Scenarios& scenarios, const std::vector<std::string>& wanted, bool no_pidfd) {
+    Tried tried;
+    const auto note = [&](const Scenario& scenario, const Fault& fault, int nth, const std::string& wrong) {
+        if (wrong.empty()) return;
+        tried.wrong += std::string(scenario.name) + ", ";
+        if (fault.call == nullptr) tried.wrong += "nothing fails";
+        else tried.wrong += fault.call + (" no. " + std::to_string(nth)) + " fails with " + std::to_string(fault.error);
+        tried.wrong += ": " + wrong + "\n";
+    };
+    for (const Scenario& scenario : scenarios) {
+        std::map<std::string, int> seen;
+        Fault recorder;
+        recorder.seen = &seen;
+        recorder.no_pidfd = no_pidfd;
+        note(scenario, recorder, 0, attempt(scenario, recorder));
+        for (const auto& [name, count] : seen) {
+            tried.seen[name] += count;
+            if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
+            const std::vector<int>* const errors = errors_of(name);
+            if (errors == nullptr) {
+                tried.wrong += "a new name in the seam wants a row in `calls`: " + name + "\n";
+                continue;
+            }
+            for (const int error : *errors) {
+                // How often something is polled or looked at is up to the clock: past a dozen, all are alike.
+                for (int nth = 1; nth <= 12; ++nth) {
+                    Fault fault;
+                    fault.call = name.c_str();
+                    fault.nth = nth;
+                    fault.error = error;
+                    fault.no_pidfd = no_pidfd;
+                    ++tried.attempts;
+                    note(scenario, fault, nth, attempt(scenario, fault));
+                    if (!fault.fired) break;  // there are no more calls of that name
+                }
+            }
+        }
+    }
+    return tried;
+}
+
+/// Those of the names that no scenario has called: then it is the scenarios that are at fault.
+inline std::string unseen(const Tried& tried, std::initializer_list<const char*> names) {
+    std::string missing;
+    for (const char* const name : names) {
+        if (tried.seen.count(name) == 0) missing += std::string(name) + " ";
+    }
+    return missing;
+}
+
+}  // namespace faults
