@@ -38,9 +38,10 @@ TEST_CASE("timeout exits as coreutils' timeout does") {
         {{"60", "sh", "-c", "kill -KILL $$"}, 128 + SIGKILL},
         {{"0.2", "sleep", "60"}, 124},
         {{"0.2s", "sleep", "60"}, 124},
-        {{"0.003m", "sleep", "60"}, 124},
-        {{"0.00005h", "sleep", "60"}, 124},
-        {{"0.000002d", "sleep", "60"}, 124},
+        {{"0.003m", "sleep", "10"}, 124},
+        {{"0.00005h", "sleep", "10"}, 124},
+        {{"0.000002d", "sleep", "10"}, 124},
+        {{"1m", "sleep", "1.1"}, 0},
         {{"0.2", "sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"}, 124},
         {{"0", "sleep", "0.3"}, 0},  // no limit
         {{"1e9d", "true"}, 0},
