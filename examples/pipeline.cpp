@@ -18,8 +18,7 @@ void show(const char* title, leash::Pipeline pipeline) {
     std::printf("%s\n", title);
     const std::string fruit = "pear\napple\npear\nfig\npear\napple\n";
     const auto result = leash::try_run(
-        std::move(pipeline),
-        {.in = leash::bytes(fruit), .out = leash::piped, .err = leash::per_stage, .timeout = 10s});
+        std::move(pipeline), {.in = leash::bytes(fruit), .out = leash::piped, .err = leash::per_stage, .timeout = 10s});
     if (!result) {
         std::printf("  not started: %s\n", result.error().message().c_str());  // and nothing of it is left
         return;

@@ -65,7 +65,8 @@ void advance(uv_poll_t* handle, int, int) {
 
 void terminate(uv_timer_t* timer) {
     static_cast<Job*>(timer->data)->popen.terminate();
-    uv_timer_start(timer, [](uv_timer_t* later) { static_cast<Job*>(later->data)->popen.kill(); }, 1000, 0);
+    uv_timer_start(
+        timer, [](uv_timer_t* later) { static_cast<Job*>(later->data)->popen.kill(); }, 1000, 0);
 }
 
 }  // namespace

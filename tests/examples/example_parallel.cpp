@@ -57,8 +57,8 @@ TEST_CASE("parallel: a live line at a terminal") {
     const std::string clear = "\r\033[K";
     CHECK(result.out == "a\nb\n");
     CHECK(result.err == clear + "0 of 2 done, 1 running" + clear + clear + "1 of 2 done, 0 running" +  //
-                            clear + "1 of 2 done, 1 running" + clear + clear + "2 of 2 done, 0 running" +
-                            clear + "2 of 2 done, 0 failed\r\n");
+                            clear + "1 of 2 done, 1 running" + clear + clear + "2 of 2 done, 0 running" + clear +
+                            "2 of 2 done, 0 failed\r\n");
 }
 
 TEST_CASE("parallel: Ctrl-C ends what runs, and starts no more") {

@@ -62,7 +62,9 @@ TEST_CASE("tail shows lines as they are written, and ends at the one that was wa
     const std::string log = directory.file("log", "starting\n");
     leash::Popen tail(example("tail", {log, "ready", "60"}), capture(census));
     REQUIRE(tail.out().read_until("\n", 60s).data == "1: starting\n");
-    const auto append = [&](const char* text) { CHECK(leash::run(leash::shell("printf \"$1\" >>\"$2\"", {text, log})).ok()); };
+    const auto append = [&](const char* text) {
+        CHECK(leash::run(leash::shell("printf \"$1\" >>\"$2\"", {text, log})).ok());
+    };
     append("half ");
     append("a line\n");
     REQUIRE(tail.out().read_until("\n", 60s).data == "2: half a line\n");

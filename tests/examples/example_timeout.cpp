@@ -126,10 +126,10 @@ TEST_CASE("timeout --idle ends the command when the reader of its output has gon
     const Census census;
     leash::Options options = capture(census);
     options.timeout = 120s;
-    const auto result =
-        leash::run(example("timeout", {"--idle", "60", "60", "sh", "-c", "trap '' PIPE TERM; while :; do echo y; done"}) |
-                       leash::args({"head", "-n1"}),
-                   options);
+    const auto result = leash::run(
+        example("timeout", {"--idle", "60", "60", "sh", "-c", "trap '' PIPE TERM; while :; do echo y; done"}) |
+            leash::args({"head", "-n1"}),
+        options);
     CHECK(result.out == "y\n");
     CHECK(result.statuses[0].code() == 128 + SIGPIPE);
     CHECK(census.reaches(0));
@@ -155,8 +155,8 @@ TEST_CASE("timeout leaves a signal alone that was ignored when it started") {
     const Census census;
     leash::Options options = capture(census);
     options.in = leash::piped;
-    leash::Popen job(leash::shell("trap '' HUP; exec \"$@\"", {path_of("timeout"), "60", "sh", "-c", "echo ready; cat"}),
-                     options);
+    leash::Popen job(
+        leash::shell("trap '' HUP; exec \"$@\"", {path_of("timeout"), "60", "sh", "-c", "echo ready; cat"}), options);
     REQUIRE(job.out().read_until("\n", 60s).data == "ready\n");
     ::kill(job.pid(), SIGHUP);
     CHECK(job.communicate("still here\n", 60s).out == "still here\n");

@@ -37,7 +37,9 @@ class Person {
         options.out = leash::tty;
         options.err = leash::tty;
         options.env = census.env();
-        options.env.set("PS1", prompt).set("TERM", "dumb").set("PATH", LEASH_EXAMPLES ":" + std::string(std::getenv("PATH")));
+        options.env.set("PS1", prompt)
+            .set("TERM", "dumb")
+            .set("PATH", LEASH_EXAMPLES ":" + std::string(std::getenv("PATH")));
         options.env.unset("ENV");
         options.terminal.echo = false;
         options.timeout = 200s;
