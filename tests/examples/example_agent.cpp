@@ -1,5 +1,5 @@
-// tests/examples/example_agent.cpp - examples/agent.cpp: the incident. It checks itself, and exits with 0 only if all was
-// as it says.
+// tests/examples/example_agent.cpp - examples/agent.cpp: the incident. It checks itself, and exits with 0 only if all
+// was as it says.
 
 #include "example.hpp"
 

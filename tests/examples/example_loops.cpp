@@ -1,4 +1,4 @@
-// tests/examples/example_loops.cpp - the same program in several event loops: epoll.cpp, asio.cpp, uv.cpp, supervisor.cpp.
+// tests/examples/example_loops.cpp - one program in several event loops: epoll.cpp, asio.cpp, uv.cpp, supervisor.cpp.
 
 #include "example.hpp"
 
