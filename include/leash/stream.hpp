@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <cstddef>
+#include <cstdint>
 
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
@@ -18,11 +19,11 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data;
+    std::string data = {};
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -35,7 +36,7 @@ struct Match {
     bool complete = false;   ///< it came
     bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -45,7 +46,7 @@ struct Written {
     std::size_t count = 0;   ///< how many bytes the pipe took
     bool complete = false;   ///< all of them
     bool timed_out = false;  ///< the call's own time was up first
-    std::error_code error;   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -65,8 +66,9 @@ class Reader {
     }
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end.
-    Read try_read(std::size_t most = 64 * 1024) { return read(most, std::chrono::nanoseconds(0)); }
+    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed over is
+    /// not in the descriptor any more, so that no loop tells of it.
+    Read try_read(std::size_t most = SIZE_MAX) { return read(most, std::chrono::nanoseconds(0)); }
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
     /// then data is the rest.

@@ -3091,7 +3091,6 @@ struct Started {
     std::vector<Pid> pids;
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
-    bool has_terminal = false;   // they are a terminal's
     Foreground foreground;
     static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
@@ -3264,7 +3263,6 @@ class Sources {
             auto made = make_terminal(plan.terminal);
             if (!made) return made.error();
             terminal_ = *std::move(made);
-            started.has_terminal = true;
         }
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
         const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
@@ -3577,14 +3575,14 @@ struct Limit {
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
   public:
-    explicit Incoming(Shared<SinkFunction> sink = {}) : sink_(std::move(sink)) {}
+    Incoming() = default;
+    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
 
-    void begin(os::Fd fd, bool is_terminal) noexcept {
+    void begin(os::Fd fd) noexcept {
         fd_ = std::move(fd);
-        is_terminal_ = is_terminal;
         handle_.store(fd_.get(), std::memory_order_release);
         piped_ = fd_.is_open() && !sink_;
     }
@@ -3775,8 +3773,8 @@ class Incoming {
 
     os::Fd fd_;
     Shared<SinkFunction> sink_;
-    bool piped_ = false;
     bool is_terminal_ = false;
+    bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;  // one thread at a time
 
@@ -3798,10 +3796,9 @@ class Incoming {
 /// What we write and the child reads.
 class Outgoing {
   public:
-    void begin(os::Fd fd, bool is_terminal) noexcept {
-        fd_ = std::move(fd);
-        is_terminal_ = is_terminal;
-    }
+    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
+
+    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
@@ -3873,7 +3870,7 @@ class Outgoing {
     std::string owned_;
     std::string_view todo_;
     char ends_[2] = {};
-    bool is_terminal_ = false;
+    const bool is_terminal_;
     bool is_in_line_ = false;
     bool finishing_ = false;
     bool ending_ = false;  // what is to be written is the end of file
@@ -3893,8 +3890,9 @@ class Pump : public Counted {
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group, options.stragglers),
-          out(options.out.function),
-          err(options.err.function),
+          in(options.in),
+          out(options.out),
+          err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
@@ -3906,10 +3904,10 @@ class Pump : public Counted {
 
     void begin(os::Started started) noexcept {
         job.begin(started.pids);
-        in.begin(std::move(started.in), started.has_terminal);
-        out.begin(std::move(started.out), started.has_terminal);
-        err.begin(std::move(started.err), started.has_terminal);
-        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]), false);
+        in.begin(std::move(started.in));
+        out.begin(std::move(started.out));
+        err.begin(std::move(started.err));
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
         if (foreground_.is_lent() && !os::Started::takes_foreground) {
             foreground_.lend(job.pid());
@@ -4340,16 +4338,17 @@ class Pump : public Counted {
 #include <utility>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data;
+    std::string data = {};
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -4362,7 +4361,7 @@ struct Match {
     bool complete = false;   ///< it came
     bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error;   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -4372,7 +4371,7 @@ struct Written {
     std::size_t count = 0;   ///< how many bytes the pipe took
     bool complete = false;   ///< all of them
     bool timed_out = false;  ///< the call's own time was up first
-    std::error_code error;   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
     explicit operator bool() const noexcept { return complete; }
 };
@@ -4392,8 +4391,9 @@ class Reader {
     }
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end.
-    Read try_read(std::size_t most = 64 * 1024) { return read(most, std::chrono::nanoseconds(0)); }
+    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed over is
+    /// not in the descriptor any more, so that no loop tells of it.
+    Read try_read(std::size_t most = SIZE_MAX) { return read(most, std::chrono::nanoseconds(0)); }
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
     /// then data is the rest.

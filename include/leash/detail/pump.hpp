@@ -50,14 +50,14 @@ struct Limit {
 /// What the child writes and we read: a pipe into a buffer, or into a sink.
 class Incoming {
   public:
-    explicit Incoming(Shared<SinkFunction> sink = {}) : sink_(std::move(sink)) {}
+    Incoming() = default;
+    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
     ~Incoming() { delete[] scratch_; }
 
-    void begin(os::Fd fd, bool is_terminal) noexcept {
+    void begin(os::Fd fd) noexcept {
         fd_ = std::move(fd);
-        is_terminal_ = is_terminal;
         handle_.store(fd_.get(), std::memory_order_release);
         piped_ = fd_.is_open() && !sink_;
     }
@@ -248,8 +248,8 @@ class Incoming {
 
     os::Fd fd_;
     Shared<SinkFunction> sink_;
-    bool piped_ = false;
     bool is_terminal_ = false;
+    bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;  // one thread at a time
 
@@ -271,10 +271,9 @@ class Incoming {
 /// What we write and the child reads.
 class Outgoing {
   public:
-    void begin(os::Fd fd, bool is_terminal) noexcept {
-        fd_ = std::move(fd);
-        is_terminal_ = is_terminal;
-    }
+    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
+
+    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
@@ -346,7 +345,7 @@ class Outgoing {
     std::string owned_;
     std::string_view todo_;
     char ends_[2] = {};
-    bool is_terminal_ = false;
+    const bool is_terminal_;
     bool is_in_line_ = false;
     bool finishing_ = false;
     bool ending_ = false;  // what is to be written is the end of file
@@ -366,8 +365,9 @@ class Pump : public Counted {
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group, options.stragglers),
-          out(options.out.function),
-          err(options.err.function),
+          in(options.in),
+          out(options.out),
+          err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
@@ -379,10 +379,10 @@ class Pump : public Counted {
 
     void begin(os::Started started) noexcept {
         job.begin(started.pids);
-        in.begin(std::move(started.in), started.has_terminal);
-        out.begin(std::move(started.out), started.has_terminal);
-        err.begin(std::move(started.err), started.has_terminal);
-        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]), false);
+        in.begin(std::move(started.in));
+        out.begin(std::move(started.out));
+        err.begin(std::move(started.err));
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
         if (foreground_.is_lent() && !os::Started::takes_foreground) {
             foreground_.lend(job.pid());

@@ -78,7 +78,6 @@ struct Started {
     std::vector<Pid> pids;
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
-    bool has_terminal = false;   // they are a terminal's
     Foreground foreground;
     static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
@@ -251,7 +250,6 @@ class Sources {
             auto made = make_terminal(plan.terminal);
             if (!made) return made.error();
             terminal_ = *std::move(made);
-            started.has_terminal = true;
         }
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
         const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
