@@ -387,6 +387,19 @@ TEST_CASE("a write whose time is up tells how far it came") {
     CHECK((captured.out == "ready\n" + data.substr(1)));
 }
 
+TEST_CASE("after try_read nothing waits that poll() would not tell of") {
+    const Census census;
+    constexpr std::size_t size = 3'000'000;
+    leash::Popen p(leash::shell("\"$1\" write $2; read line", {support::helper(), std::to_string(size)}), piped(census));
+    std::string all;
+    while (all.size() < size) {
+        pollfd ready{p.out().handle(), POLLIN, 0};
+        REQUIRE(::poll(&ready, 1, 10'000) == 1);  // the child writes on, or waits for us
+        all += p.out().try_read().data;
+    }
+    CHECK(all == pattern(size));
+}
+
 TEST_CASE("a write with no time at all gives what the pipe takes") {
     const Census census;
     leash::Popen p(child({"sleep"}), piped(census));
