@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 using support::Census;
 using support::child;
@@ -389,14 +390,16 @@ TEST_CASE("a write whose time is up tells how far it came") {
 
 TEST_CASE("after try_read nothing waits that poll() would not tell of") {
     const Census census;
-    constexpr std::size_t size = 3'000'000;
+    constexpr std::size_t size = 200'000;  // more than one read takes at first
     leash::Popen p(leash::shell("\"$1\" write $2; read line", {support::helper(), std::to_string(size)}), piped(census));
-    std::string all;
-    while (all.size() < size) {
-        pollfd ready{p.out().handle(), POLLIN, 0};
-        REQUIRE(::poll(&ready, 1, 10'000) == 1);  // the child writes on, or waits for us
-        all += p.out().try_read().data;
-    }
+    const auto holds = [&](std::size_t count) {
+        int bytes = 0;
+        return ::ioctl(p.out().handle(), FIONREAD, &bytes) == 0 && static_cast<std::size_t>(bytes) == count;
+    };
+    REQUIRE(support::eventually([&] { return holds(65536); }));  // the pipe is full, and grows when it is read
+    std::string all = p.out().try_read().data;
+    REQUIRE(support::eventually([&] { return holds(size - all.size()); }));
+    all += p.out().try_read().data;
     CHECK(all == pattern(size));
 }
 
