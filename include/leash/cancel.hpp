@@ -17,14 +17,17 @@ class Cancel {
     /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
-    // Copied, never moved: no token is without its state.
+    /// Copied, never moved: no token is without its state.
+    /// @{
     Cancel(const Cancel&) = default;
     Cancel& operator=(const Cancel&) = default;
+    /// @}
 
     /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
     /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
     void fire() noexcept { state_->event.raise(); }
 
+    /// Has fire() been called?
     bool fired() const noexcept { return state_->event.raised(); }
 
     /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had.

@@ -15,15 +15,19 @@ namespace LEASH_NAMESPACE {
 /// One argument. Converts from whatever is a string; holds a copy.
 class Arg {
   public:
+    /// From a string, copied.
+    /// @{
     Arg(const char* text) : text_(text) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
+    /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
                                                                        std::is_convertible_v<const T&, std::string_view>)>>
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
+    /// The argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
   private:
@@ -43,6 +47,7 @@ class Arg {
 /// `{"git", "log", "-1"}`. See also args() and shell(). Copies and moves like a vector of strings.
 class Command {
   public:
+    /// The program and its arguments.
     Command(std::initializer_list<Arg> argv) {
         argv_.reserve(argv.size());
         for (const Arg& arg : argv) argv_.push_back(arg.str());
@@ -57,8 +62,11 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
+    /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
+    /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
+    /// @}
 
   private:
     friend Command args(std::vector<std::string> argv);

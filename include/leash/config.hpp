@@ -1,10 +1,12 @@
 // leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
 #pragma once
 
-// The one place that knows the version; CMakeLists.txt and meson.build read these three lines.
+/// The version, here and nowhere else: CMakeLists.txt and meson.build read these three lines.
+/// @{
 #define LEASH_VERSION_MAJOR 0
 #define LEASH_VERSION_MINOR 1
 #define LEASH_VERSION_PATCH 0
+/// @}
 
 #if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
@@ -17,8 +19,8 @@
 #error "leash: only POSIX systems so far (Linux is tested; macOS and the BSDs are written for)"
 #endif
 
-// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
-// are the way in. Everything else is the same.
+/// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
+/// are the way in. Everything else is the same.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
 #define LEASH_EXCEPTIONS 1
 #else

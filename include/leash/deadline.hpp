@@ -15,11 +15,13 @@ class Timeout {
     /// No limit.
     constexpr Timeout() = default;
 
+    /// So long.
     template <class Rep, class Period>
     constexpr Timeout(std::chrono::duration<Rep, Period> length) : length_(saturate(length)) {}
 
-    static constexpr Timeout none() { return {}; }
+    static constexpr Timeout none() { return {}; }  ///< no limit
 
+    /// Is there no limit?
     constexpr bool is_none() const { return length_ == std::chrono::nanoseconds::max(); }
     /// nanoseconds::max() stands for no limit.
     constexpr std::chrono::nanoseconds length() const { return length_; }

@@ -48,7 +48,7 @@ inline const char* to_string(Step step) noexcept {
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
     std::error_code code;  ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
-    Step step = Step::spawn;
+    Step step = Step::spawn;  ///< where
     std::string subject;    ///< the path, descriptor, variable or option
     const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
     int stage = -1;         ///< which command of a pipeline, from 0; -1 where there is no pipeline
@@ -67,12 +67,16 @@ struct Error {
 /// Thrown where a job cannot be started, by the functions that are not named try_….
 class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
+    /// Its code() is the error's.
     explicit SpawnError(Error error)
         : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
+    /// The error, and its parts.
+    /// @{
     const Error& error() const noexcept { return error_; }
     Step step() const noexcept { return error_.step; }
     const std::string& subject() const noexcept { return error_.subject; }
+    /// @}
     /// Error::message().
     const char* what() const noexcept override { return message_.c_str(); }
 
@@ -113,6 +117,8 @@ template <class Exception>
 template <class T>
 class [[nodiscard]] Expected {
   public:
+    /// From either, copied or moved as they are.
+    /// @{
     Expected(T value) : value_(std::move(value)), has_value_(true) {}
     Expected(Error error) : nothing_(), error_(std::move(error)) {}
 
@@ -128,26 +134,36 @@ class [[nodiscard]] Expected {
         if (other.has_value_) construct(std::move(other.value_));
         return *this;
     }
+    /// @}
     ~Expected() { destroy(); }
 
+    /// Is it a T?
+    /// @{
     bool has_value() const noexcept { return has_value_; }
     explicit operator bool() const noexcept { return has_value_; }
+    /// @}
 
     /// Without a check, as with std::optional: only where has_value().
+    /// @{
     T& operator*() & noexcept { return value_; }
     const T& operator*() const& noexcept { return value_; }
     T&& operator*() && noexcept { return std::move(value_); }
     T* operator->() noexcept { return &value_; }
     const T* operator->() const noexcept { return &value_; }
+    /// @}
 
     /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    /// @{
     T& value() & { return demand(), value_; }
     const T& value() const& { return demand(), value_; }
     T&& value() && { return demand(), std::move(value_); }
+    /// @}
 
     /// What went wrong; an Error without a code where has_value().
+    /// @{
     const Error& error() const& noexcept { return error_; }
     Error&& error() && noexcept { return std::move(error_); }
+    /// @}
 
   private:
     void demand() const {
@@ -176,11 +192,14 @@ class [[nodiscard]] Expected {
 template <>
 class Expected<void> {
   public:
-    Expected() = default;
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    Expected() = default;  ///< success
+    Expected(Error error) : error_(std::move(error)), failed_(true) {}  ///< failure
 
+    /// Is it a success?
+    /// @{
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return has_value(); }
+    /// @}
     /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
     void value() const {
         if (failed_) detail::raise(SpawnError(error_));

@@ -27,7 +27,7 @@
 // DEADLINES. `timeout` covers everything, from the start on. Then the whole group gets SIGTERM, after `grace` SIGKILL;
 // what has been read by then is returned. `max_output` bounds what is kept.
 //
-//     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 100ms});
+//     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 1s});
 //     assert(r.timed_out && r.out == "some\n" && r.status.signal() == SIGTERM);
 //
 //     r = leash::run({"yes"}, {.out = leash::piped, .timeout = 100ms, .max_output = 10});
@@ -95,7 +95,8 @@
 //     assert(!e && e.error().message() == "leash: cwd \"/nowhere\": No such file or directory");
 //
 // THREADS. Any number of them may wait for, poll and signal one Popen; a stream, communicate() and the handle itself
-// belong to one at a time. There is no hidden thread: who waits does the work, keeps the deadline, and serves the sinks.
+// belong to one at a time. There is no hidden thread: who waits does the work, keeps the deadline, and serves the
+// sinks.
 //
 // WHAT IS PROMISED. The command is explicit; nothing leaks in; nothing leaks out; a deadline is a hard bound,
 // timeout + grace + drain; no stranger is signalled; nothing global is touched; the answer is true, or unknown; no

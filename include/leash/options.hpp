@@ -28,17 +28,22 @@ class Env {
     static Env empty() { return Env(false); }
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    /// @{
     Env& set(std::string name, std::string value) & {
         change({std::move(name), std::move(value), false});
         return *this;
     }
     Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+    /// @}
 
+    /// The child shall not have it.
+    /// @{
     Env& unset(std::string name) & {
         change({std::move(name), {}, true});
         return *this;
     }
     Env unset(std::string name) && { return std::move(unset(std::move(name))); }
+    /// @}
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
@@ -56,12 +61,15 @@ class Env {
         return std::nullopt;
     }
 
+    /// Does it begin with the host's variables?
     bool is_inherited() const noexcept { return inherit_; }
     /// A variable that is set, or removed. No name comes twice.
     struct Change {
-        std::string name, value;
-        bool removed;
+        std::string name;   ///< not empty, without `=`
+        std::string value;  ///< empty where it is removed
+        bool removed;       ///< unset(), not set()
     };
+    /// What was set and unset, in the order in which each name first came.
     const std::vector<Change>& changes() const noexcept { return changes_; }
 
     /// The "NAME=value" strings that the child gets.
@@ -116,18 +124,19 @@ enum class Group {
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     session,
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
-    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets SIGTSTP, so
-    /// that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is seen at once
-    /// where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal, or is in
-    /// its background, it is `own`. Meanwhile no other thread of the host should read the terminal (SIGTTIN).
+    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
+    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
+    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal,
+    /// or is in its background, it is `own`. Meanwhile no other thread of the host should read the terminal
+    /// (SIGTTIN).
     foreground
 };
 
 /// A pseudo-terminal's settings: see `tty`.
 struct Terminal {
-    unsigned short rows = 24;
-    unsigned short columns = 80;
-    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
+    unsigned short rows = 24;     ///< lines
+    unsigned short columns = 80;  ///< characters in a line
+    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What becomes of what the group still runs when its leader has ended.

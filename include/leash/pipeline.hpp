@@ -16,9 +16,13 @@ namespace LEASH_NAMESPACE {
 /// group: that stage then cannot start (Step::spawn, EPERM).
 class Pipeline {
   public:
+    /// The commands, in order.
+    /// @{
     const std::vector<Command>& stages() const& noexcept { return stages_; }
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
+    /// @}
 
+    /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last) {
         stages_.push_back(std::move(last));
         return *this;
@@ -31,6 +35,8 @@ class Pipeline {
     std::vector<Command> stages_;
 };
 
+/// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
+/// @{
 inline Pipeline operator|(Command first, Command second) {
     Pipeline pipeline{Pipeline::Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
@@ -44,5 +50,6 @@ inline Pipeline operator|(Pipeline front, Pipeline rest) {
     for (Command& stage : stages) front.append(std::move(stage));
     return front;
 }
+/// @}
 
 }  // namespace leash

@@ -24,9 +24,13 @@
 
 namespace LEASH_NAMESPACE {
 
+/// The system's process id: pid_t.
+using Pid = detail::os::Pid;
+
 /// What the pipes of a job gave.
 struct Streams {
-    std::string out, err;           ///< of the streams that are piped
+    std::string out;                ///< of the streams that are piped
+    std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
     bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
     bool err_truncated = false;  ///< likewise
@@ -79,6 +83,7 @@ class Popen {
         return start(std::move(pipeline).stages(), std::move(options));
     }
 
+    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
     Popen(Popen&& other) noexcept = default;
     /// Ends the job that this handle had.
     Popen& operator=(Popen&& other) noexcept {
@@ -91,16 +96,19 @@ class Popen {
         return *this;
     }
     /// SIGKILL to the group, unless the job is over; then waits until the leader is gone: five seconds at most, a
-    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is refused.
+    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is
+    /// refused.
     ~Popen() { end(); }
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
-    detail::os::Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
+    Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
     /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    /// @{
     Writer in() & noexcept { return Writer(pump_.get()); }
     Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
     Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    /// @}
     /// With per_stage: what that stage says, counted from 0. Any other number means the first.
     Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
@@ -165,7 +173,8 @@ class Popen {
     Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
         const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
         if (error == 0) return {};
-        return detail::make_error(error, Step::stream, "tty", error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+        return detail::make_error(error, Step::stream, "tty",
+                                  error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
     }
 
     // ---- everything at once
@@ -221,8 +230,8 @@ class Popen {
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
     /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
-    detail::os::Pid detach() noexcept {
-        const detail::os::Pid leader = pid();
+    Pid detach() noexcept {
+        const Pid leader = pid();
         pump_ = {};
         return leader;
     }

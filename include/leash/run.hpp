@@ -105,7 +105,8 @@ namespace detail {
 /// What a message calls a command: its program, or the start of a script's first line.
 inline std::string name_of(const Command& command) {
     const std::vector<std::string>& argv = command.argv();
-    if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
+    const bool is_shell = argv.size() >= 4 && argv[0] == "/bin/sh" && argv[1] == "-c" && argv[2] == "--";
+    if (!is_shell) return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
@@ -136,9 +137,11 @@ ResultOf run_for_output(What what, Options options) {
 /// script), the status and the end of standard error.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
+    /// `name` is what the message calls the command.
     ProcessFailed(const std::string& name, Result result)
         : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
 
+    /// How it ended.
     ExitStatus status() const noexcept { return result_.status; }
     /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
     const std::string& err() const noexcept { return result_.err; }

@@ -24,8 +24,8 @@ namespace LEASH_NAMESPACE {
 
 /// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
 struct Job {
-    Command command;
-    Options options = {};
+    Command command;       ///< what
+    Options options = {};  ///< and how
 };
 
 /// How run_all() goes about it.
@@ -39,7 +39,8 @@ struct RunAll {
     /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by default.
+    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
+    /// default.
     bool stop_on_failure = false;
 
     /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
@@ -72,7 +73,8 @@ struct AllRunner {
         for (;;) {
             const bool started = has_more() && running.size() < at_most && !is_short && start();
             if (running.empty() && !has_more()) return std::move(results);
-            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
+            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
+            // start dearer.
             const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
             if (event && event->kind == Supervisor::Event::ended) finish(*event);
         }
@@ -155,9 +157,9 @@ struct AllRunner {
 }  // namespace detail
 
 /// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
-/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command could not
-/// be started, which does not concern the others. A command that was not started, for a cancel or stop_on_failure, has a
-/// Result that says `cancelled`; so have those that were ended for it.
+/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
+/// could not be started, which does not concern the others. A command that was not started, for a cancel or
+/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
 ///
 /// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
 ///

@@ -57,14 +57,20 @@ class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
 
+    /// One to compare with, or for a test.
+    /// @{
     static constexpr ExitStatus from_code(int code) { return ExitStatus(Kind::exited, code, false); }
     static constexpr ExitStatus from_signal(int number, bool core = false) {
         return ExitStatus(Kind::signaled, number, core);
     }
+    /// @}
 
+    /// Which of the three it is.
+    /// @{
     constexpr bool exited() const noexcept { return kind_ == Kind::exited; }
     constexpr bool signaled() const noexcept { return kind_ == Kind::signaled; }
     constexpr bool unknown() const noexcept { return kind_ == Kind::unknown; }
+    /// @}
     /// exited() with code 0.
     constexpr bool success() const noexcept { return exited() && number_ == 0; }
 
@@ -72,6 +78,7 @@ class ExitStatus {
     constexpr int code() const noexcept { return exited() ? number_ : -1; }
     /// The signal that killed it; 0 unless signaled().
     constexpr int signal() const noexcept { return signaled() ? number_ : 0; }
+    /// The signal left a core dump.
     constexpr bool core_dumped() const noexcept { return core_; }
 
     /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
@@ -82,10 +89,13 @@ class ExitStatus {
                                core_ ? ", core dumped" : ""});
     }
 
+    /// The same kind, number and core dump.
+    /// @{
     friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
     }
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
+    /// @}
 
   private:
     enum class Kind : unsigned char { unknown, exited, signaled };

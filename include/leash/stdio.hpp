@@ -19,10 +19,12 @@ struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
 /// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
-/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written
-/// as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a
-/// terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent
-/// when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are Options::terminal. A pipeline cannot have one.
+/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
+/// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
+/// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
+/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are
+/// Options::terminal. A program that asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have
+/// one.
 struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
@@ -32,18 +34,18 @@ struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
-inline constexpr Null null{};
-inline constexpr Inherit inherit{};
-inline constexpr Piped piped{};
-inline constexpr Tty tty{};
-inline constexpr ToOut to_out{};
-inline constexpr PerStage per_stage{};
-inline constexpr Append append{};
+inline constexpr Null null{};           ///< see Null
+inline constexpr Inherit inherit{};     ///< see Inherit
+inline constexpr Piped piped{};         ///< see Piped
+inline constexpr Tty tty{};             ///< see Tty
+inline constexpr ToOut to_out{};        ///< see ToOut
+inline constexpr PerStage per_stage{};  ///< see PerStage
+inline constexpr Append append{};       ///< see file()
 
 /// A file by its path: see file().
 struct File {
-    std::string path;
-    bool append = false;
+    std::string path;     ///< from the host's directory on
+    bool append = false;  ///< as output: to its end
 };
 
 /// A file, opened by the host when the job starts (Step::redirect if that fails). As input it is read from its
@@ -57,7 +59,7 @@ inline File file(std::string path, Append) { return {std::move(path), true}; }
 
 /// A descriptor of the host's: see fd().
 struct Descriptor {
-    int number;
+    int number;  ///< the host's
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
@@ -65,7 +67,7 @@ inline Descriptor fd(int number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
 struct Bytes {
-    std::string data;
+    std::string data;  ///< all of it
 };
 
 /// Data for the child to read, then end of file. run() writes it through a pipe while it reads the output. A Popen
@@ -96,7 +98,7 @@ class SinkOf final : public SinkFunction {
 
 /// A function that is given the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::SinkFunction> function;
+    detail::Shared<detail::SinkFunction> function;  ///< what sink() was given
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
@@ -134,6 +136,8 @@ struct Stdio {
 
 /// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
 struct Input : detail::Stdio {
+    /// From what can be read.
+    /// @{
     Input(Null) : Stdio(Kind::null) {}
     Input(Inherit) : Stdio(Kind::inherit) {}
     Input(Piped) : Stdio(Kind::piped) {}
@@ -141,10 +145,13 @@ struct Input : detail::Stdio {
     Input(File from) : Stdio(std::move(from)) {}
     Input(Descriptor from) : Stdio(from) {}
     Input(Bytes from) : Stdio(std::move(from)) {}
+    /// @}
 };
 
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 struct Output : detail::Stdio {
+    /// To what can be written.
+    /// @{
     Output(Null) : Stdio(Kind::null) {}
     Output(Inherit) : Stdio(Kind::inherit) {}
     Output(Piped) : Stdio(Kind::piped) {}
@@ -152,14 +159,18 @@ struct Output : detail::Stdio {
     Output(File to) : Stdio(std::move(to)) {}
     Output(Descriptor to) : Stdio(to) {}
     Output(Sink to) : Stdio(std::move(to)) {}
+    /// @}
 };
 
 /// Standard error: what Output takes, to_out and per_stage.
 struct ErrorOutput : Output {
+    /// To what Output takes, and two more.
+    /// @{
     using Output::Output;
     ErrorOutput(Output to) : Output(std::move(to)) {}
     ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
     ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
+    /// @}
 };
 
 }  // namespace leash

@@ -19,13 +19,13 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};
+    std::string data = {};   ///< the bytes
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What Reader::expect() found. True where one of the patterns came.
@@ -36,9 +36,9 @@ struct Match {
     bool complete = false;   ///< it came
     bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What a write did. True where all was written.
@@ -46,9 +46,9 @@ struct Written {
     std::size_t count = 0;   ///< how many bytes the pipe took
     bool complete = false;   ///< all of them
     bool timed_out = false;  ///< the call's own time was up first
-    std::error_code error = {};   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
@@ -66,8 +66,8 @@ class Reader {
     }
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed over is
-    /// not in the descriptor any more, so that no loop tells of it.
+    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
+    /// over is not in the descriptor any more, so that no loop tells of it.
     Read try_read(std::size_t most = SIZE_MAX) { return read(most, std::chrono::nanoseconds(0)); }
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
@@ -78,9 +78,9 @@ class Reader {
         return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
     }
 
-    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several the
-    /// one that comes first in the stream counts, and at the same place the one that is first in the list. What stands
-    /// behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list. What
+    /// stands behind it stays for the next read. A pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
         for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
@@ -101,10 +101,11 @@ class Reader {
         match.which = which;
         return match;
     }
+    /// With a single one.
     Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
 
-    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part that
-    /// it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
+    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         std::string_view found;
@@ -226,8 +227,11 @@ class Reader::Lines {
     /// The line that was seen last counts as read, also where the loop was left early.
     ~Lines() { reader_.stream_->take_shown(); }
 
+    /// An input iterator over std::string_view; once only.
+    /// @{
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }
+    /// @}
 
   private:
     friend class Reader;
@@ -281,6 +285,7 @@ class Writer {
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
 
+    /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }

@@ -27,7 +27,8 @@ struct AllRunner;
 }
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at all.
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
+/// all.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -36,10 +37,10 @@ struct AllRunner;
 ///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
 ///     }
 ///
-/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
-/// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
-/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included; a sink must not
-/// call it.
+/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
+/// what it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or
+/// Options::in. When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs
+/// included; a sink must not call it.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -47,13 +48,14 @@ class Supervisor {
 
     /// What happened, and to which job.
     struct Event {
+        /// What can happen to a job, in the order in which it does.
         enum Kind {
             output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
             ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
             ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
         };
-        Kind kind;
-        Id id;
+        Kind kind;          ///< what
+        Id id;              ///< to which job
         std::uint64_t tag;  ///< what add() was given
     };
 
@@ -68,13 +70,14 @@ class Supervisor {
     }
 
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then `job` is
-    /// as it was.
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
+    /// `job` is as it was.
     Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
-        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
-        if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
+        constexpr const char* self = "supervisor";
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!poller_.open()) return detail::os::last_error(Step::stream, self);
         make_room(job.pump_->cancel_handle());
-        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, "supervisor", "a million jobs");
+        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
@@ -86,7 +89,7 @@ class Supervisor {
         if (!watch(member)) {
             const int error = errno;
             job = remove(id);
-            return detail::make_error(error, Step::stream, "supervisor", "the job cannot be watched");
+            return detail::make_error(error, Step::stream, self, "the job cannot be watched");
         }
         if (token_ && token_->fired()) cancel(member);
         return id;
@@ -94,11 +97,13 @@ class Supervisor {
 
     /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept { return size_; }
+    /// Is there none?
     bool empty() const noexcept { return size_ == 0; }
+    /// Is it in the set still?
     bool contains(Id id) const noexcept { return find(id) != nullptr; }
 
-    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
-    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until
+    /// it is removed. It may be waited for directly too. To let go of one, say remove(id).detach().
     Popen& job(Id id) noexcept { return find(id)->job; }
 
     /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
@@ -118,8 +123,8 @@ class Supervisor {
         return job;
     }
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been told.
-    /// With zero it never waits.
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been
+    /// told. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {}) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline limit = detail::Deadline::after(timeout);
@@ -131,8 +136,8 @@ class Supervisor {
         }
     }
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not wait:
-    /// next() tells of each.
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
+    /// wait: next() tells of each.
     void cancel() {
         for (const auto& member : members_) {
             if (member && !member->has_ended) cancel(*member);
@@ -145,8 +150,9 @@ class Supervisor {
     /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
     int handle() const noexcept { return poller_.handle(); }
 
-    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
-    /// No limit where there is none; zero where events wait already.
+    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
+    /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
         bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
         for (const Id id : draining_) now |= find(id)->pump->is_drained();
@@ -176,7 +182,7 @@ class Supervisor {
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token = 0, out_token = 1, err_token = 2, cancel_token = 3, token_bits = 2, slot_bits = 20 };
+    enum : std::uint64_t { exit_token, out_token, err_token, cancel_token, token_bits = 2, slot_bits = 20 };
 
     static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
     Member* find(Id id) const noexcept {
@@ -190,8 +196,8 @@ class Supervisor {
         }
     }
 
-    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what removed ones
-    /// left in it is cut off in time.)
+    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what
+    /// removed ones left in it is cut off in time.)
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
         if (index >= cancels_.size()) cancels_.resize(index + 1);
@@ -291,7 +297,9 @@ class Supervisor {
             if (which == cancel_token) {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
-                step(*member, which == out_token ? detail::Pump::out_ready : which == err_token ? detail::Pump::err_ready : 0);
+                step(*member, which == exit_token  ? 0
+                              : which == out_token ? detail::Pump::out_ready
+                                                   : detail::Pump::err_ready);
                 rearm(*member, which);
             }
         }
@@ -333,8 +341,8 @@ class Supervisor {
         return true;
     }
 
-    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not have
-    /// seen all.
+    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not
+    /// have seen all.
     class Finding {
       public:
         Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}

@@ -52,7 +52,7 @@
 // DEADLINES. `timeout` covers everything, from the start on. Then the whole group gets SIGTERM, after `grace` SIGKILL;
 // what has been read by then is returned. `max_output` bounds what is kept.
 //
-//     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 100ms});
+//     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 1s});
 //     assert(r.timed_out && r.out == "some\n" && r.status.signal() == SIGTERM);
 //
 //     r = leash::run({"yes"}, {.out = leash::piped, .timeout = 100ms, .max_output = 10});
@@ -120,7 +120,8 @@
 //     assert(!e && e.error().message() == "leash: cwd \"/nowhere\": No such file or directory");
 //
 // THREADS. Any number of them may wait for, poll and signal one Popen; a stream, communicate() and the handle itself
-// belong to one at a time. There is no hidden thread: who waits does the work, keeps the deadline, and serves the sinks.
+// belong to one at a time. There is no hidden thread: who waits does the work, keeps the deadline, and serves the
+// sinks.
 //
 // WHAT IS PROMISED. The command is explicit; nothing leaks in; nothing leaks out; a deadline is a hard bound,
 // timeout + grace + drain; no stranger is signalled; nothing global is touched; the answer is true, or unknown; no
@@ -130,10 +131,12 @@
 // =====================================================================================================================
 // leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
 
-// The one place that knows the version; CMakeLists.txt and meson.build read these three lines.
+/// The version, here and nowhere else: CMakeLists.txt and meson.build read these three lines.
+/// @{
 #define LEASH_VERSION_MAJOR 0
 #define LEASH_VERSION_MINOR 1
 #define LEASH_VERSION_PATCH 0
+/// @}
 
 #if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
@@ -146,8 +149,8 @@
 #error "leash: only POSIX systems so far (Linux is tested; macOS and the BSDs are written for)"
 #endif
 
-// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
-// are the way in. Everything else is the same.
+/// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
+/// are the way in. Everything else is the same.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
 #define LEASH_EXCEPTIONS 1
 #else
@@ -267,7 +270,7 @@ inline const char* to_string(Step step) noexcept {
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
     std::error_code code;  ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
-    Step step = Step::spawn;
+    Step step = Step::spawn;  ///< where
     std::string subject;    ///< the path, descriptor, variable or option
     const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
     int stage = -1;         ///< which command of a pipeline, from 0; -1 where there is no pipeline
@@ -286,12 +289,16 @@ struct Error {
 /// Thrown where a job cannot be started, by the functions that are not named try_….
 class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
+    /// Its code() is the error's.
     explicit SpawnError(Error error)
         : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
+    /// The error, and its parts.
+    /// @{
     const Error& error() const noexcept { return error_; }
     Step step() const noexcept { return error_.step; }
     const std::string& subject() const noexcept { return error_.subject; }
+    /// @}
     /// Error::message().
     const char* what() const noexcept override { return message_.c_str(); }
 
@@ -332,6 +339,8 @@ template <class Exception>
 template <class T>
 class [[nodiscard]] Expected {
   public:
+    /// From either, copied or moved as they are.
+    /// @{
     Expected(T value) : value_(std::move(value)), has_value_(true) {}
     Expected(Error error) : nothing_(), error_(std::move(error)) {}
 
@@ -347,26 +356,36 @@ class [[nodiscard]] Expected {
         if (other.has_value_) construct(std::move(other.value_));
         return *this;
     }
+    /// @}
     ~Expected() { destroy(); }
 
+    /// Is it a T?
+    /// @{
     bool has_value() const noexcept { return has_value_; }
     explicit operator bool() const noexcept { return has_value_; }
+    /// @}
 
     /// Without a check, as with std::optional: only where has_value().
+    /// @{
     T& operator*() & noexcept { return value_; }
     const T& operator*() const& noexcept { return value_; }
     T&& operator*() && noexcept { return std::move(value_); }
     T* operator->() noexcept { return &value_; }
     const T* operator->() const noexcept { return &value_; }
+    /// @}
 
     /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    /// @{
     T& value() & { return demand(), value_; }
     const T& value() const& { return demand(), value_; }
     T&& value() && { return demand(), std::move(value_); }
+    /// @}
 
     /// What went wrong; an Error without a code where has_value().
+    /// @{
     const Error& error() const& noexcept { return error_; }
     Error&& error() && noexcept { return std::move(error_); }
+    /// @}
 
   private:
     void demand() const {
@@ -395,11 +414,14 @@ class [[nodiscard]] Expected {
 template <>
 class Expected<void> {
   public:
-    Expected() = default;
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    Expected() = default;  ///< success
+    Expected(Error error) : error_(std::move(error)), failed_(true) {}  ///< failure
 
+    /// Is it a success?
+    /// @{
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return has_value(); }
+    /// @}
     /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
     void value() const {
         if (failed_) detail::raise(SpawnError(error_));
@@ -429,11 +451,13 @@ class Timeout {
     /// No limit.
     constexpr Timeout() = default;
 
+    /// So long.
     template <class Rep, class Period>
     constexpr Timeout(std::chrono::duration<Rep, Period> length) : length_(saturate(length)) {}
 
-    static constexpr Timeout none() { return {}; }
+    static constexpr Timeout none() { return {}; }  ///< no limit
 
+    /// Is there no limit?
     constexpr bool is_none() const { return length_ == std::chrono::nanoseconds::max(); }
     /// nanoseconds::max() stands for no limit.
     constexpr std::chrono::nanoseconds length() const { return length_; }
@@ -569,14 +593,20 @@ class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
 
+    /// One to compare with, or for a test.
+    /// @{
     static constexpr ExitStatus from_code(int code) { return ExitStatus(Kind::exited, code, false); }
     static constexpr ExitStatus from_signal(int number, bool core = false) {
         return ExitStatus(Kind::signaled, number, core);
     }
+    /// @}
 
+    /// Which of the three it is.
+    /// @{
     constexpr bool exited() const noexcept { return kind_ == Kind::exited; }
     constexpr bool signaled() const noexcept { return kind_ == Kind::signaled; }
     constexpr bool unknown() const noexcept { return kind_ == Kind::unknown; }
+    /// @}
     /// exited() with code 0.
     constexpr bool success() const noexcept { return exited() && number_ == 0; }
 
@@ -584,6 +614,7 @@ class ExitStatus {
     constexpr int code() const noexcept { return exited() ? number_ : -1; }
     /// The signal that killed it; 0 unless signaled().
     constexpr int signal() const noexcept { return signaled() ? number_ : 0; }
+    /// The signal left a core dump.
     constexpr bool core_dumped() const noexcept { return core_; }
 
     /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
@@ -594,10 +625,13 @@ class ExitStatus {
                                core_ ? ", core dumped" : ""});
     }
 
+    /// The same kind, number and core dump.
+    /// @{
     friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
     }
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
+    /// @}
 
   private:
     enum class Kind : unsigned char { unknown, exited, signaled };
@@ -633,15 +667,19 @@ namespace LEASH_NAMESPACE {
 /// One argument. Converts from whatever is a string; holds a copy.
 class Arg {
   public:
+    /// From a string, copied.
+    /// @{
     Arg(const char* text) : text_(text) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
+    /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
                                                                        std::is_convertible_v<const T&, std::string_view>)>>
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
+    /// The argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
   private:
@@ -661,6 +699,7 @@ class Arg {
 /// `{"git", "log", "-1"}`. See also args() and shell(). Copies and moves like a vector of strings.
 class Command {
   public:
+    /// The program and its arguments.
     Command(std::initializer_list<Arg> argv) {
         argv_.reserve(argv.size());
         for (const Arg& arg : argv) argv_.push_back(arg.str());
@@ -675,8 +714,11 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
+    /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
+    /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
+    /// @}
 
   private:
     friend Command args(std::vector<std::string> argv);
@@ -746,9 +788,13 @@ namespace LEASH_NAMESPACE {
 /// group: that stage then cannot start (Step::spawn, EPERM).
 class Pipeline {
   public:
+    /// The commands, in order.
+    /// @{
     const std::vector<Command>& stages() const& noexcept { return stages_; }
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
+    /// @}
 
+    /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last) {
         stages_.push_back(std::move(last));
         return *this;
@@ -761,6 +807,8 @@ class Pipeline {
     std::vector<Command> stages_;
 };
 
+/// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
+/// @{
 inline Pipeline operator|(Command first, Command second) {
     Pipeline pipeline{Pipeline::Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
@@ -774,6 +822,7 @@ inline Pipeline operator|(Pipeline front, Pipeline rest) {
     for (Command& stage : stages) front.append(std::move(stage));
     return front;
 }
+/// @}
 
 }  // namespace leash
 
@@ -887,10 +936,12 @@ struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
 /// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
-/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written
-/// as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a
-/// terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent
-/// when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are Options::terminal. A pipeline cannot have one.
+/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
+/// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
+/// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
+/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are
+/// Options::terminal. A program that asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have
+/// one.
 struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
@@ -900,18 +951,18 @@ struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
-inline constexpr Null null{};
-inline constexpr Inherit inherit{};
-inline constexpr Piped piped{};
-inline constexpr Tty tty{};
-inline constexpr ToOut to_out{};
-inline constexpr PerStage per_stage{};
-inline constexpr Append append{};
+inline constexpr Null null{};           ///< see Null
+inline constexpr Inherit inherit{};     ///< see Inherit
+inline constexpr Piped piped{};         ///< see Piped
+inline constexpr Tty tty{};             ///< see Tty
+inline constexpr ToOut to_out{};        ///< see ToOut
+inline constexpr PerStage per_stage{};  ///< see PerStage
+inline constexpr Append append{};       ///< see file()
 
 /// A file by its path: see file().
 struct File {
-    std::string path;
-    bool append = false;
+    std::string path;     ///< from the host's directory on
+    bool append = false;  ///< as output: to its end
 };
 
 /// A file, opened by the host when the job starts (Step::redirect if that fails). As input it is read from its
@@ -925,7 +976,7 @@ inline File file(std::string path, Append) { return {std::move(path), true}; }
 
 /// A descriptor of the host's: see fd().
 struct Descriptor {
-    int number;
+    int number;  ///< the host's
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
@@ -933,7 +984,7 @@ inline Descriptor fd(int number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
 struct Bytes {
-    std::string data;
+    std::string data;  ///< all of it
 };
 
 /// Data for the child to read, then end of file. run() writes it through a pipe while it reads the output. A Popen
@@ -964,7 +1015,7 @@ class SinkOf final : public SinkFunction {
 
 /// A function that is given the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::SinkFunction> function;
+    detail::Shared<detail::SinkFunction> function;  ///< what sink() was given
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
@@ -1002,6 +1053,8 @@ struct Stdio {
 
 /// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
 struct Input : detail::Stdio {
+    /// From what can be read.
+    /// @{
     Input(Null) : Stdio(Kind::null) {}
     Input(Inherit) : Stdio(Kind::inherit) {}
     Input(Piped) : Stdio(Kind::piped) {}
@@ -1009,10 +1062,13 @@ struct Input : detail::Stdio {
     Input(File from) : Stdio(std::move(from)) {}
     Input(Descriptor from) : Stdio(from) {}
     Input(Bytes from) : Stdio(std::move(from)) {}
+    /// @}
 };
 
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 struct Output : detail::Stdio {
+    /// To what can be written.
+    /// @{
     Output(Null) : Stdio(Kind::null) {}
     Output(Inherit) : Stdio(Kind::inherit) {}
     Output(Piped) : Stdio(Kind::piped) {}
@@ -1020,14 +1076,18 @@ struct Output : detail::Stdio {
     Output(File to) : Stdio(std::move(to)) {}
     Output(Descriptor to) : Stdio(to) {}
     Output(Sink to) : Stdio(std::move(to)) {}
+    /// @}
 };
 
 /// Standard error: what Output takes, to_out and per_stage.
 struct ErrorOutput : Output {
+    /// To what Output takes, and two more.
+    /// @{
     using Output::Output;
     ErrorOutput(Output to) : Output(std::move(to)) {}
     ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
     ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
+    /// @}
 };
 
 }  // namespace leash
@@ -1413,8 +1473,8 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
-/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not; -1
-/// with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
+/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not;
+/// -1 with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
 /// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
 inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
     if (const int e = LEASH_FAULT("reap")) return fail(e);
@@ -1450,10 +1510,10 @@ inline int kill(pid_t pid, int signal) noexcept {
     return ::kill(pid, signal);
 }
 
-/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once where
-/// it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to this thread, so
-/// that it is here, and not some time later, that it stops. It waits until both are sent: whichever stops the host, the
-/// other is forgotten when it continues.
+/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once
+/// where it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to
+/// this thread, so that it is here, and not some time later, that it stops. It waits until both are sent: whichever
+/// stops the host, the other is forgotten when it continues.
 inline void stop_own_group(int signal) noexcept {
     if (LEASH_FAULT("stop_own_group") != 0) return;
     sigset_t stop, before;
@@ -1910,14 +1970,17 @@ class Cancel {
     /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
-    // Copied, never moved: no token is without its state.
+    /// Copied, never moved: no token is without its state.
+    /// @{
     Cancel(const Cancel&) = default;
     Cancel& operator=(const Cancel&) = default;
+    /// @}
 
     /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
     /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
     void fire() noexcept { state_->event.raise(); }
 
+    /// Has fire() been called?
     bool fired() const noexcept { return state_->event.raised(); }
 
     /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had.
@@ -1955,17 +2018,22 @@ class Env {
     static Env empty() { return Env(false); }
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    /// @{
     Env& set(std::string name, std::string value) & {
         change({std::move(name), std::move(value), false});
         return *this;
     }
     Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+    /// @}
 
+    /// The child shall not have it.
+    /// @{
     Env& unset(std::string name) & {
         change({std::move(name), {}, true});
         return *this;
     }
     Env unset(std::string name) && { return std::move(unset(std::move(name))); }
+    /// @}
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
@@ -1983,12 +2051,15 @@ class Env {
         return std::nullopt;
     }
 
+    /// Does it begin with the host's variables?
     bool is_inherited() const noexcept { return inherit_; }
     /// A variable that is set, or removed. No name comes twice.
     struct Change {
-        std::string name, value;
-        bool removed;
+        std::string name;   ///< not empty, without `=`
+        std::string value;  ///< empty where it is removed
+        bool removed;       ///< unset(), not set()
     };
+    /// What was set and unset, in the order in which each name first came.
     const std::vector<Change>& changes() const noexcept { return changes_; }
 
     /// The "NAME=value" strings that the child gets.
@@ -2043,18 +2114,19 @@ enum class Group {
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     session,
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
-    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets SIGTSTP, so
-    /// that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is seen at once
-    /// where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal, or is in
-    /// its background, it is `own`. Meanwhile no other thread of the host should read the terminal (SIGTTIN).
+    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
+    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
+    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal,
+    /// or is in its background, it is `own`. Meanwhile no other thread of the host should read the terminal
+    /// (SIGTTIN).
     foreground
 };
 
 /// A pseudo-terminal's settings: see `tty`.
 struct Terminal {
-    unsigned short rows = 24;
-    unsigned short columns = 80;
-    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
+    unsigned short rows = 24;     ///< lines
+    unsigned short columns = 80;  ///< characters in a line
+    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What becomes of what the group still runs when its leader has ended.
@@ -2242,9 +2314,9 @@ inline bool any_alive(Pid group) noexcept {
 namespace LEASH_NAMESPACE::detail::os {
 
 /// What a shell does for a job in the foreground (POSIX.1-2017, 11.1.2 and tcsetpgrp): the job's group becomes the
-/// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the host's
-/// group is that again, and the terminal's modes are as they were before. Whoever is in the background himself lends
-/// nothing.
+/// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the
+/// host's group is that again, and the terminal's modes are as they were before. Whoever is in the background himself
+/// lends nothing.
 class Foreground {
   public:
     Foreground() = default;
@@ -3661,8 +3733,8 @@ class Incoming {
 
     enum class Pulled { nothing, something, busy };
 
-    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where another
-    /// thread is at it.
+    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
+    /// another thread is at it.
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function) return Pulled::busy;
@@ -3762,8 +3834,8 @@ class Incoming {
         }
     }
 
-    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP would end
-    /// a child that has merely closed its streams before it ends.
+    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
+    /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
         if (!is_terminal_) fd_.close();
@@ -4051,8 +4123,9 @@ class Pump : public Counted {
         Deadline next;        // when to look again in any case
     };
 
-    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
-    /// the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in `found`.
+    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,
+    /// keeps the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in
+    /// `found`.
     void step(const Want& want, Deadline start, unsigned ready, Step& found) {
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
@@ -4228,8 +4301,9 @@ class Pump : public Counted {
         return next;
     }
 
-    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the host,
-    /// and both go on together. A host that is in the foreground has no reason to stop: it can let the job go on at once.
+    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
+    /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
+    /// on at once.
     void follow_stop() {
         const int number = job.take_stop();
         if (number == 0) return;
@@ -4344,13 +4418,13 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};
+    std::string data = {};   ///< the bytes
     bool complete = false;   ///< data is what was asked for
     bool eof = false;        ///< the stream has ended, and data is the last of it
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What Reader::expect() found. True where one of the patterns came.
@@ -4361,9 +4435,9 @@ struct Match {
     bool complete = false;   ///< it came
     bool eof = false;        ///< the stream ended before one did
     bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};   ///< the stream could not be read: EBADF where it is not piped
+    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What a write did. True where all was written.
@@ -4371,9 +4445,9 @@ struct Written {
     std::size_t count = 0;   ///< how many bytes the pipe took
     bool complete = false;   ///< all of them
     bool timed_out = false;  ///< the call's own time was up first
-    std::error_code error = {};   ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
-    explicit operator bool() const noexcept { return complete; }
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
@@ -4391,8 +4465,8 @@ class Reader {
     }
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed over is
-    /// not in the descriptor any more, so that no loop tells of it.
+    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
+    /// over is not in the descriptor any more, so that no loop tells of it.
     Read try_read(std::size_t most = SIZE_MAX) { return read(most, std::chrono::nanoseconds(0)); }
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
@@ -4403,9 +4477,9 @@ class Reader {
         return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
     }
 
-    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several the
-    /// one that comes first in the stream counts, and at the same place the one that is first in the list. What stands
-    /// behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list. What
+    /// stands behind it stays for the next read. A pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
         for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
@@ -4426,10 +4500,11 @@ class Reader {
         match.which = which;
         return match;
     }
+    /// With a single one.
     Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
 
-    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part that
-    /// it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
+    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         std::string_view found;
@@ -4551,8 +4626,11 @@ class Reader::Lines {
     /// The line that was seen last counts as read, also where the loop was left early.
     ~Lines() { reader_.stream_->take_shown(); }
 
+    /// An input iterator over std::string_view; once only.
+    /// @{
     iterator begin() { return iterator(next() ? this : nullptr); }
     iterator end() noexcept { return iterator(nullptr); }
+    /// @}
 
   private:
     friend class Reader;
@@ -4606,6 +4684,7 @@ class Writer {
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
 
+    /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
@@ -4654,9 +4733,13 @@ class Writer {
 
 namespace LEASH_NAMESPACE {
 
+/// The system's process id: pid_t.
+using Pid = detail::os::Pid;
+
 /// What the pipes of a job gave.
 struct Streams {
-    std::string out, err;           ///< of the streams that are piped
+    std::string out;                ///< of the streams that are piped
+    std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
     bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
     bool err_truncated = false;  ///< likewise
@@ -4709,6 +4792,7 @@ class Popen {
         return start(std::move(pipeline).stages(), std::move(options));
     }
 
+    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
     Popen(Popen&& other) noexcept = default;
     /// Ends the job that this handle had.
     Popen& operator=(Popen&& other) noexcept {
@@ -4721,16 +4805,19 @@ class Popen {
         return *this;
     }
     /// SIGKILL to the group, unless the job is over; then waits until the leader is gone: five seconds at most, a
-    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is refused.
+    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is
+    /// refused.
     ~Popen() { end(); }
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
-    detail::os::Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
+    Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
     /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    /// @{
     Writer in() & noexcept { return Writer(pump_.get()); }
     Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
     Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    /// @}
     /// With per_stage: what that stage says, counted from 0. Any other number means the first.
     Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
@@ -4795,7 +4882,8 @@ class Popen {
     Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
         const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
         if (error == 0) return {};
-        return detail::make_error(error, Step::stream, "tty", error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+        return detail::make_error(error, Step::stream, "tty",
+                                  error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
     }
 
     // ---- everything at once
@@ -4851,8 +4939,8 @@ class Popen {
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
     /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
-    detail::os::Pid detach() noexcept {
-        const detail::os::Pid leader = pid();
+    Pid detach() noexcept {
+        const Pid leader = pid();
         pump_ = {};
         return leader;
     }
@@ -5035,7 +5123,8 @@ namespace detail {
 /// What a message calls a command: its program, or the start of a script's first line.
 inline std::string name_of(const Command& command) {
     const std::vector<std::string>& argv = command.argv();
-    if (argv.size() < 4 || argv[0] != "/bin/sh" || argv[1] != "-c" || argv[2] != "--") return printable(argv.empty() ? "" : argv.front());
+    const bool is_shell = argv.size() >= 4 && argv[0] == "/bin/sh" && argv[1] == "-c" && argv[2] == "--";
+    if (!is_shell) return printable(argv.empty() ? "" : argv.front());
     constexpr std::size_t most = 60;
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
@@ -5066,9 +5155,11 @@ ResultOf run_for_output(What what, Options options) {
 /// script), the status and the end of standard error.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
+    /// `name` is what the message calls the command.
     ProcessFailed(const std::string& name, Result result)
         : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
 
+    /// How it ended.
     ExitStatus status() const noexcept { return result_.status; }
     /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
     const std::string& err() const noexcept { return result_.err; }
@@ -5145,8 +5236,8 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 
 namespace LEASH_NAMESPACE::detail::os {
 
-/// Handles that are waited for until they are readable. Each tells that once, by its token, and then no more until it is
-/// rearmed: so one that has been closed cannot go on telling, as it would while some copy of it is still open.
+/// Handles that are waited for until they are readable. Each tells that once, by its token, and then no more until it
+/// is rearmed: so one that has been closed cannot go on telling, as it would while some copy of it is still open.
 class Poller {
   public:
 #if LEASH_EPOLL
@@ -5256,8 +5347,8 @@ class Timed {
     std::size_t place_ = 0;  // in the heap; only while it is due at all
 };
 
-/// A binary heap. Each thing is in it once at the most, and knows its place: so it can be moved, and taken out when it goes
-/// (std::priority_queue can do neither, and would keep the old deadlines of all that ever came by).
+/// A binary heap. Each thing is in it once at the most, and knows its place: so it can be moved, and taken out when
+/// it goes (std::priority_queue can do neither, and would keep the old deadlines of all that ever came by).
 class Timers {
   public:
     /// Room for so many: then set() cannot fail.
@@ -5332,7 +5423,8 @@ struct AllRunner;
 }
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at all.
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
+/// all.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -5341,10 +5433,10 @@ struct AllRunner;
 ///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
 ///     }
 ///
-/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds what
-/// it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or Options::in.
-/// When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs included; a sink must not
-/// call it.
+/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
+/// what it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or
+/// Options::in. When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs
+/// included; a sink must not call it.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -5352,13 +5444,14 @@ class Supervisor {
 
     /// What happened, and to which job.
     struct Event {
+        /// What can happen to a job, in the order in which it does.
         enum Kind {
             output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
             ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
             ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
         };
-        Kind kind;
-        Id id;
+        Kind kind;          ///< what
+        Id id;              ///< to which job
         std::uint64_t tag;  ///< what add() was given
     };
 
@@ -5373,13 +5466,14 @@ class Supervisor {
     }
 
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then `job` is
-    /// as it was.
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
+    /// `job` is as it was.
     Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
-        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, "supervisor", "an empty handle");
-        if (!poller_.open()) return detail::os::last_error(Step::stream, "supervisor");
+        constexpr const char* self = "supervisor";
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!poller_.open()) return detail::os::last_error(Step::stream, self);
         make_room(job.pump_->cancel_handle());
-        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, "supervisor", "a million jobs");
+        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
@@ -5391,7 +5485,7 @@ class Supervisor {
         if (!watch(member)) {
             const int error = errno;
             job = remove(id);
-            return detail::make_error(error, Step::stream, "supervisor", "the job cannot be watched");
+            return detail::make_error(error, Step::stream, self, "the job cannot be watched");
         }
         if (token_ && token_->fired()) cancel(member);
         return id;
@@ -5399,11 +5493,13 @@ class Supervisor {
 
     /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept { return size_; }
+    /// Is there none?
     bool empty() const noexcept { return size_ == 0; }
+    /// Is it in the set still?
     bool contains(Id id) const noexcept { return find(id) != nullptr; }
 
-    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until it is
-    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until
+    /// it is removed. It may be waited for directly too. To let go of one, say remove(id).detach().
     Popen& job(Id id) noexcept { return find(id)->job; }
 
     /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
@@ -5423,8 +5519,8 @@ class Supervisor {
         return job;
     }
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been told.
-    /// With zero it never waits.
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been
+    /// told. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {}) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline limit = detail::Deadline::after(timeout);
@@ -5436,8 +5532,8 @@ class Supervisor {
         }
     }
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not wait:
-    /// next() tells of each.
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
+    /// wait: next() tells of each.
     void cancel() {
         for (const auto& member : members_) {
             if (member && !member->has_ended) cancel(*member);
@@ -5450,8 +5546,9 @@ class Supervisor {
     /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
     int handle() const noexcept { return poller_.handle(); }
 
-    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has come.
-    /// No limit where there is none; zero where events wait already.
+    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
+    /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
         bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
         for (const Id id : draining_) now |= find(id)->pump->is_drained();
@@ -5481,7 +5578,7 @@ class Supervisor {
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token = 0, out_token = 1, err_token = 2, cancel_token = 3, token_bits = 2, slot_bits = 20 };
+    enum : std::uint64_t { exit_token, out_token, err_token, cancel_token, token_bits = 2, slot_bits = 20 };
 
     static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
     Member* find(Id id) const noexcept {
@@ -5495,8 +5592,8 @@ class Supervisor {
         }
     }
 
-    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what removed ones
-    /// left in it is cut off in time.)
+    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what
+    /// removed ones left in it is cut off in time.)
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
         if (index >= cancels_.size()) cancels_.resize(index + 1);
@@ -5596,7 +5693,9 @@ class Supervisor {
             if (which == cancel_token) {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
-                step(*member, which == out_token ? detail::Pump::out_ready : which == err_token ? detail::Pump::err_ready : 0);
+                step(*member, which == exit_token  ? 0
+                              : which == out_token ? detail::Pump::out_ready
+                                                   : detail::Pump::err_ready);
                 rearm(*member, which);
             }
         }
@@ -5638,8 +5737,8 @@ class Supervisor {
         return true;
     }
 
-    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not have
-    /// seen all.
+    /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not
+    /// have seen all.
     class Finding {
       public:
         Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
@@ -5749,7 +5848,7 @@ class Supervisor {
 }  // namespace leash
 
 // =====================================================================================================================
-// leash/detail/callback.hpp - any callable with given arguments. <functional> would cost every user more than all of leash.
+// leash/detail/callback.hpp - any callable with given arguments, without the cost of <functional>.
 
 #include <type_traits>
 #include <utility>
@@ -5762,8 +5861,9 @@ class Callback {
   public:
     Callback() = default;
     template <class Function, class = std::enable_if_t<!std::is_same_v<std::decay_t<Function>, Callback>>>
-    Callback(Function&& function) : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
-        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback takes other arguments");
+    Callback(Function&& function)
+        : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
+        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback has other arguments");
     }
 
     void operator()(Args... args) const {
@@ -5803,8 +5903,8 @@ namespace LEASH_NAMESPACE {
 
 /// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
 struct Job {
-    Command command;
-    Options options = {};
+    Command command;       ///< what
+    Options options = {};  ///< and how
 };
 
 /// How run_all() goes about it.
@@ -5818,7 +5918,8 @@ struct RunAll {
     /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by default.
+    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
+    /// default.
     bool stop_on_failure = false;
 
     /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
@@ -5851,7 +5952,8 @@ struct AllRunner {
         for (;;) {
             const bool started = has_more() && running.size() < at_most && !is_short && start();
             if (running.empty() && !has_more()) return std::move(results);
-            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a start dearer.
+            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
+            // start dearer.
             const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
             if (event && event->kind == Supervisor::Event::ended) finish(*event);
         }
@@ -5934,9 +6036,9 @@ struct AllRunner {
 }  // namespace detail
 
 /// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
-/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command could not
-/// be started, which does not concern the others. A command that was not started, for a cancel or stop_on_failure, has a
-/// Result that says `cancelled`; so have those that were ended for it.
+/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
+/// could not be started, which does not concern the others. A command that was not started, for a cancel or
+/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
 ///
 /// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
 ///

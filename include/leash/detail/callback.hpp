@@ -1,4 +1,4 @@
-// leash/detail/callback.hpp - any callable with given arguments. <functional> would cost every user more than all of leash.
+// leash/detail/callback.hpp - any callable with given arguments, without the cost of <functional>.
 #pragma once
 
 #include <type_traits>
@@ -15,8 +15,9 @@ class Callback {
   public:
     Callback() = default;
     template <class Function, class = std::enable_if_t<!std::is_same_v<std::decay_t<Function>, Callback>>>
-    Callback(Function&& function) : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
-        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback takes other arguments");
+    Callback(Function&& function)
+        : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
+        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback has other arguments");
     }
 
     void operator()(Args... args) const {

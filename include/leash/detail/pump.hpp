@@ -136,8 +136,8 @@ class Incoming {
 
     enum class Pulled { nothing, something, busy };
 
-    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where another
-    /// thread is at it.
+    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
+    /// another thread is at it.
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !function) return Pulled::busy;
@@ -237,8 +237,8 @@ class Incoming {
         }
     }
 
-    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP would end
-    /// a child that has merely closed its streams before it ends.
+    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
+    /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
         if (!is_terminal_) fd_.close();
@@ -526,8 +526,9 @@ class Pump : public Counted {
         Deadline next;        // when to look again in any case
     };
 
-    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit, keeps
-    /// the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in `found`.
+    /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,
+    /// keeps the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in
+    /// `found`.
     void step(const Want& want, Deadline start, unsigned ready, Step& found) {
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
@@ -703,8 +704,9 @@ class Pump : public Counted {
         return next;
     }
 
-    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the host,
-    /// and both go on together. A host that is in the foreground has no reason to stop: it can let the job go on at once.
+    /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
+    /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
+    /// on at once.
     void follow_stop() {
         const int number = job.take_stop();
         if (number == 0) return;

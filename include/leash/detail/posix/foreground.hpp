@@ -12,9 +12,9 @@
 namespace LEASH_NAMESPACE::detail::os {
 
 /// What a shell does for a job in the foreground (POSIX.1-2017, 11.1.2 and tcsetpgrp): the job's group becomes the
-/// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the host's
-/// group is that again, and the terminal's modes are as they were before. Whoever is in the background himself lends
-/// nothing.
+/// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the
+/// host's group is that again, and the terminal's modes are as they were before. Whoever is in the background himself
+/// lends nothing.
 class Foreground {
   public:
     Foreground() = default;

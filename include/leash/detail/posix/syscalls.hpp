@@ -381,8 +381,8 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
-/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not; -1
-/// with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
+/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not;
+/// -1 with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
 /// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
 inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
     if (const int e = LEASH_FAULT("reap")) return fail(e);
@@ -418,10 +418,10 @@ inline int kill(pid_t pid, int signal) noexcept {
     return ::kill(pid, signal);
 }
 
-/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once where
-/// it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to this thread, so
-/// that it is here, and not some time later, that it stops. It waits until both are sent: whichever stops the host, the
-/// other is forgotten when it continues.
+/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once
+/// where it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to
+/// this thread, so that it is here, and not some time later, that it stops. It waits until both are sent: whichever
+/// stops the host, the other is forgotten when it continues.
 inline void stop_own_group(int signal) noexcept {
     if (LEASH_FAULT("stop_own_group") != 0) return;
     sigset_t stop, before;
