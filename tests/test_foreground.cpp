@@ -164,7 +164,8 @@ class Session {
         leash::Match match = job_.out().expect(text, 30s);
         if (!match.complete) {
             INFO(std::string("waits for: ") << std::string(text));
-            INFO((match.eof ? "all that came: " : "there is: ") + match.before + job_.out().try_read().data);
+            const std::string there_is = match.before + job_.out().try_read().data;
+            INFO((match.eof ? "all that came: " : "there is: "), there_is);
             REQUIRE(match.complete);
         }
         seen_ += match.before + match.matched;
@@ -209,7 +210,7 @@ std::vector<leash::Command> shells() {
 template <class Body>
 void with_each_shell(Body body) {
     for (const leash::Command& shell : shells()) {
-        INFO(shell.argv()[0] + " with " + std::to_string(shell.argv().size() - 1) + " options");
+        INFO(shell.argv()[0], " with ", shell.argv().size() - 1, " options");
         const Census census;
         const NothingLeft before;
         {

@@ -125,6 +125,17 @@ TEST_CASE("the child has its terminal and what was listed, and nothing else: not
     CHECK(terminals.substr(0, 6) == "0 1 2 ");
 }
 
+TEST_CASE("what the host holds of a terminal is close-on-exec") {
+    const Census census;
+    const std::set<int> before = support::open_descriptors();
+    leash::Popen p(child({"sleep"}), at_terminal(census));
+    for (const int fd : support::open_descriptors()) {
+        CAPTURE(fd);
+        if (before.count(fd) == 0) CHECK(::fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    }
+    CHECK(p.in().handle() != p.out().handle());
+}
+
 TEST_CASE("a host without standard streams gives its child a terminal all the same") {
     const Census census;
     for (int closed = 1; closed < 8; ++closed) {
@@ -376,6 +387,13 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         CHECK(result.held);
         CHECK(std::atoi(result.out.c_str()) > 1);
     }
+    SUBCASE("the same for a reader who comes later") {
+        leash::Popen p(child({"setsid-holder", "3", "1"}), options);
+        CHECK(p.wait().code() == 3);
+        const leash::Read all = p.out().read_all(20s);
+        CHECK(std::atoi(all.data.c_str()) > 1);
+        CHECK(p.out().held());
+    }
     SUBCASE("nor when it floods") {
         options.in = leash::tty;
         leash::Popen p(leash::shell("setsid \"$1\" flood & read x; exit 4", {support::helper()}), options);
@@ -405,15 +423,30 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
     CHECK(before.holds());
 }
 
-TEST_CASE("a child may close its terminal and live on: the stream has ended, the job has not") {
+TEST_CASE("a child may close its terminal and live on: the stream has ended, the job has not, nobody hangs up") {
     const Census census;
-    leash::Popen p(leash::shell("echo bye; exec \"$1\" close-all", {support::helper()}), at_terminal(census));
-    const leash::Read all = p.out().read_all(20s);
-    CHECK(all.complete);
-    CHECK(all.data == "bye\r\n");
-    CHECK_FALSE(p.poll().has_value());
-    CHECK(p.kill().has_value());
-    CHECK(p.wait().signal() == SIGKILL);
+    for (const bool has_input : {true, false}) {
+        leash::Options options = has_input ? at_terminal(census) : output_at_terminal(census);
+        leash::Popen p(leash::shell("echo bye; exec \"$1\" close-all", {support::helper()}), options);
+        const leash::Read all = p.out().read_all(20s);
+        CHECK(all.complete);
+        CHECK(all.data == "bye\r\n");
+        CHECK_FALSE(p.wait_for(10ms).has_value());
+        CHECK(p.kill().has_value());
+        CHECK(p.wait().signal() == SIGKILL);
+    }
+    const char* const script = "echo bye; exec >/dev/null 2>&1; sleep 0.1; exit 4";
+    const leash::Result result = leash::run(leash::shell(script), output_at_terminal(census));
+    CHECK(result.out == "bye\r\n");
+    CHECK(result.status.describe() == "exited 4");
+}
+
+TEST_CASE("a program that closes its streams before it exits, as ls and cat do, ends as it would elsewhere") {
+    const Census census;
+    for (int i = 0; i < 100; ++i) {
+        CHECK(leash::run({"ls", "-d", "/"}, output_at_terminal(census)).status.describe() == "exited 0");
+        CHECK(leash::run({"cat"}, at_terminal(census)).status.describe() == "exited 0");
+    }
 }
 
 // ---- what is written
@@ -438,6 +471,23 @@ TEST_CASE("the end of the input is Ctrl-D, on an empty line and in the middle of
         CHECK_FALSE(p.in().is_open());
         CHECK(p.out().read_all(20s).data == with_returns(wanted));
         CHECK(p.wait().success());
+    }
+}
+
+TEST_CASE("one Ctrl-D ends the input where a line has ended; the second one is for a line that has not") {
+    const Census census;
+    for (const std::string input : {"", "line\n", "half"}) {
+        CAPTURE(input);
+        // It counts what has been typed, once all has: the terminal gives what there is, and then nothing.
+        const char* const script = "stty -icanon min 0 time 0; echo ready; kill -STOP $$; exec wc -c";
+        leash::Popen p(leash::shell(script), at_terminal(census));
+        REQUIRE(p.out().expect("ready\r\n", 20s));
+        REQUIRE(support::eventually([&] { return support::state_of(p.pid()) == 'T'; }));
+        REQUIRE(p.in().write(input, 20s));
+        p.in().close();
+        REQUIRE(p.send_signal(SIGCONT).has_value());
+        const std::size_t wanted = input.size() + (input == "half" ? 2 : 1);
+        CHECK(support::words(p.out().read_all(20s).data).front() == std::to_string(wanted) + "\r");
     }
 }
 
