@@ -163,7 +163,7 @@ class Bench:
 
     def much(self):
         size, through = (256 << 20, 64 << 20) if self.quick else (1 << 30, 256 << 20)
-        rounds = 3 if self.quick else 11
+        rounds = 3 if self.quick else 9
         octave = [(part << 24) + (256 << 10) for part in (range(8, 16, 2) if self.quick else range(8, 16))]
 
         def speed(verb):
@@ -331,7 +331,7 @@ class Bench:
             compile_it(key, "-O2", "-pthread", "-s", "-o", out)
             return lines, os.path.getsize(out) / 1000
 
-        rounds = 1 if self.quick else 7
+        rounds = 1 if self.quick else 5
         syntax, = interleave(units, rounds, lambda key, _: [compile_it(key, "-fsyntax-only")[0]])
         self.note("include, syntax", summarise(syntax, "s", "std"))
         optimised, = interleave(units, rounds, lambda key, _: [compile_it(key, "-O2", "-c", "-o", out)[0]])
