@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <new>
 #include <utility>
 
@@ -195,6 +196,103 @@ TEST_CASE("the address space may be limited to what an output needs, and no more
         return "";
     });
     CHECK(wrong == "");
+}
+
+TEST_CASE("no job, no event and no output is lost where memory runs out in add() or next(), which can be called again") {
+    using Event = leash::Supervisor::Event;
+    const NothingLeft nothing_left;
+    constexpr std::size_t size = 300'000;
+    bool failed = true;
+    for (int nth = 1; failed && nth < 1000; ++nth) {
+        CAPTURE(nth);
+        const Census census;
+        leash::Options options = capture(census);
+        options.timeout = 60s;
+        options.cancel = leash::Cancel();
+        leash::Supervisor jobs;
+        failed = false;
+        const auto again = [&](auto function) {
+            for (;;) {
+                try {
+                    return function();
+                } catch (const std::bad_alloc&) {
+                    failed = true;
+                }
+            }
+        };
+        std::map<leash::Supervisor::Id, int> ends;
+        int left_over = nth;  // while the test itself is at work
+        for (int i = 0; i < 3; ++i) {
+            leash::Popen job(child({"write-both", std::to_string(size)}), options);
+            const pid_t pid = job.pid();
+            allocations_left = left_over;
+            const auto id = again([&] {
+                REQUIRE(job.pid() == pid);
+                return jobs.add(std::move(job));
+            });
+            left_over = std::exchange(allocations_left, -1);
+            ends[id.value()] = 0;
+        }
+        allocations_left = left_over;
+        for (std::size_t left = ends.size(); left > 0;) {
+            const auto event = again([&] { return jobs.next(60s); });
+            left_over = std::exchange(allocations_left, -1);
+            REQUIRE(event);
+            if (event->kind == Event::ended) {
+                --left;
+                ++ends[event->id];
+            }
+            allocations_left = left_over;
+        }
+        allocations_left = -1;
+        CHECK_FALSE(jobs.next());
+        for (const auto& [id, count] : ends) {
+            CHECK(count == 1);
+            const leash::Captured captured = jobs.remove(id).communicate();
+            CHECK(captured.status->success());
+            CHECK((captured.out == pattern(size)));
+            CHECK((captured.err == pattern(size)));
+        }
+    }
+    CHECK_FALSE(failed);  // every place has had its turn
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("run_all() leaves nothing, and starts nothing twice, where memory runs out") {
+    const NothingLeft nothing_left;
+    bool failed = true;
+    for (int nth = 1; failed && nth < 3000; ++nth) {
+        CAPTURE(nth);
+        const Census census;
+        const TemporaryDirectory directory;
+        leash::Options options = capture(census);
+        options.env = census.mark(leash::Env::empty());
+        options.cancel = leash::Cancel();
+        std::vector<leash::Job> jobs;
+        for (int i = 0; i < 3; ++i)
+            jobs.push_back(
+                {leash::shell("echo $2 >> \"$1\"; echo $2", {directory / "started", std::to_string(i)}), options});
+        leash::RunAll how;
+        how.at_most = 2;
+        how.cancel = leash::Cancel();
+        std::vector<leash::Expected<leash::Result>> results;
+        failed = false;
+        allocations_left = nth;
+        try {
+            results = leash::run_all(std::move(jobs), std::move(how));
+            allocations_left = -1;
+        } catch (const std::bad_alloc&) {
+            allocations_left = -1;
+            failed = true;
+        }
+        CHECK(census.is_empty());
+        const auto started = words(read_file(directory / "started"));
+        CHECK(std::set<std::string>(started.begin(), started.end()).size() == started.size());
+        if (failed) continue;
+        for (std::size_t i = 0; i < 3; ++i) CHECK(results[i].value().out == std::to_string(i) + "\n");
+    }
+    CHECK_FALSE(failed);  // every place has had its turn
+    CHECK(nothing_left.holds());
 }
 
 #endif

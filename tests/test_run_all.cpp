@@ -629,8 +629,34 @@ TEST_CASE("what has ended is handed over between two starts") {
         static_cast<void>(support::eventually([&] { return support::state_of(job.pid()) == 'Z'; }));
     };
     how.on_end = [&](std::size_t, const Ended&) { --held; };
-    const std::vector<leash::Job> jobs(60, {child({"exit", "0"}), support::silent(census)});
-    CHECK(all_ok(leash::run_all(jobs, how)));
+    leash::Options options = support::capture(census);
+    SUBCASE("what said nothing") {
+        const std::vector<leash::Job> jobs(60, {child({"exit", "0"}), support::silent(census)});
+        CHECK(all_ok(leash::run_all(jobs, how)));
+    }
+    SUBCASE("what has said something") {
+        CHECK(all_ok(leash::run_all(std::vector<leash::Job>(60, {child({"print", "x"}), options}), how)));
+    }
+    SUBCASE("while another one talks all the time") {
+        std::vector<leash::Job> jobs(60, {child({"print", "x"}), options});
+        jobs[0] = {child({"flood"}), options};
+        jobs[0].options.max_output = 1000;
+        jobs[0].options.cancel = leash::Cancel();
+        const auto follow = how.on_start;
+        how.on_start = [&](std::size_t index, const leash::Popen& job) {
+            if (index > 0) return follow(index, job);
+            most = std::max(most, ++held);
+        };
+        const auto end = how.on_end;
+        std::size_t ended = 0;
+        how.on_end = [&](std::size_t index, const Ended& result) {
+            end(index, result);
+            if (++ended == 59) jobs[0].options.cancel->fire();
+        };
+        const Results results = leash::run_all(jobs, how);
+        CHECK(results[0].value().cancelled);
+        CHECK(std::count_if(results.begin(), results.end(), [](const auto& one) { return one && one->ok(); }) == 59);
+    }
     CHECK(held == 0);
     CHECK(most < 15);
 }

@@ -72,11 +72,18 @@ struct AllRunner {
             fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
             const bool started = has_more() && running.size() < at_most && !is_short && start();
+            if (waiting && !has_more()) end_waiting();
             if (running.empty() && !has_more()) return std::move(results);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
-            const auto event = running.next(started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none());
-            if (event && event->kind == Supervisor::Event::ended) finish(*event);
+            // As many events as there are jobs, and no more: some jobs always have one.
+            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none();
+            for (std::size_t most = running.size(); most > 0; --most) {
+                const auto event = running.next(timeout);
+                if (!event) break;
+                if (event->kind == Supervisor::Event::ended) finish(*event);
+                timeout = std::chrono::nanoseconds(0);
+            }
         }
     }
 
@@ -119,10 +126,21 @@ struct AllRunner {
         return std::nullopt;
     }
 
-    /// Descriptors, processes or memory: there will be some when others have ended.
+    /// The one that was started and could not be added is not to be any more.
+    void end_waiting() {
+        waiting->stop(jobs[next].options.grace);
+        Result result = make_result<Result>(*waiting, waiting->communicate());
+        result.cancelled = true;
+        results[next] = std::move(result);
+        waiting.reset();
+        tell_end(next);
+    }
+
+    /// Descriptors, processes, terminals or memory: there will be some when others have ended.
     static bool is_shortage(const Error& error) noexcept {
         for (const std::errc code : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
-                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory}) {
+                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory,
+                                     std::errc::no_space_on_device}) {
             if (error.code == code) return true;
         }
         return false;

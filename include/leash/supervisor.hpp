@@ -76,7 +76,8 @@ class Supervisor {
         constexpr const char* self = "supervisor";
         if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
         if (!poller_.open()) return detail::os::last_error(Step::stream, self);
-        make_room(job.pump_->cancel_handle());
+        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
+        make_room(cancel);
         if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
@@ -86,12 +87,12 @@ class Supervisor {
         ++unended_;
         Member& member = *members_[slot];
         wake(member, member.start);
-        if (!watch(member)) {
+        if (!watch(member, cancel)) {
             const int error = errno;
             job = remove(id);
             return detail::make_error(error, Step::stream, self, "the job cannot be watched");
         }
-        if (token_ && token_->fired()) cancel(member);
+        if (token_ && token_->fired()) cancel_one(member);
         return id;
     }
 
@@ -112,6 +113,7 @@ class Supervisor {
         if (member == nullptr) return Popen();
         unwatch(*member);
         timers_.remove(*member);
+        if (member->is_queued) erase(ready_, id, first_);
         if (member->is_interrupted) erase(interrupted_, id);
         if (member->is_draining) erase(draining_, id);
         if (!member->told_end) --unended_;
@@ -140,7 +142,7 @@ class Supervisor {
     /// wait: next() tells of each.
     void cancel() {
         for (const auto& member : members_) {
-            if (member && !member->has_ended) cancel(*member);
+            if (member && !member->has_ended) cancel_one(*member);
         }
     }
 
@@ -190,14 +192,13 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
-    static void erase(std::vector<Id>& list, Id id) noexcept {
-        for (std::size_t i = list.size(); i-- > 0;) {
+    static void erase(std::vector<Id>& list, Id id, std::size_t from = 0) noexcept {
+        for (std::size_t i = list.size(); i-- > from;) {
             if (list[i] == id) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }
 
-    /// For one more job in each list, so that nothing gets lost for want of memory later on. (Of `ready_`, what
-    /// removed ones left in it is cut off in time.)
+    /// For one more job in each list, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
         if (index >= cancels_.size()) cancels_.resize(index + 1);
@@ -213,7 +214,7 @@ class Supervisor {
 
     // ---- handles
 
-    bool watch(Member& member) {
+    bool watch(Member& member, int cancel) {
         detail::Pump& pump = *member.pump;
         const auto add = [&](int fd, std::uint64_t which) {
             return fd < 0 || poller_.add(fd, member.id << token_bits | which);
@@ -223,7 +224,6 @@ class Supervisor {
             if (!add(pump.err_of(i).handle(), err_token)) return false;
         }
         watch_exit(member);
-        const int cancel = pump.cancel_handle();
         if (cancel >= 0 && !watch_cancel(cancel)) return false;
         member.cancel = cancel;
         member.blind = cancel < 0 && pump.may_be_cancelled();
@@ -365,7 +365,7 @@ class Supervisor {
 
     static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
 
-    void cancel(Member& member) {
+    void cancel_one(Member& member) {
         if (!member.pump->cancel()) return;
         member.is_ending = true;
         queue(member);

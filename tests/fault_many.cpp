@@ -1,0 +1,392 @@
+// tests/fault_many.cpp - Supervisor and run_all() where system calls fail, where there is no pidfd, and where jobs are
+// very many.
+#include "fault.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/resource.h>
+
+using namespace faults;
+using Event = leash::Supervisor::Event;
+using Id = leash::Supervisor::Id;
+
+namespace {
+
+/// While it lives, nothing fails.
+class Spared {
+  public:
+    Spared() : fault_(std::exchange(fault_of_this_thread, nullptr)) {}
+    Spared(const Spared&) = delete;
+    Spared& operator=(const Spared&) = delete;
+    ~Spared() { fault_of_this_thread = fault_; }
+
+  private:
+    Fault* fault_;
+};
+
+// ---- the scenarios
+
+/// Starts a job and adds it. One that cannot be added is as it was: it is seen through without the Supervisor.
+std::optional<Id> start(leash::Supervisor& jobs, Outcome& outcome, const leash::Command& command,
+                        leash::Options options) {
+    auto job = leash::Popen::try_spawn(command, std::move(options));
+    if (!job) {
+        outcome.error = job.error();
+        return std::nullopt;
+    }
+    const auto id = jobs.add(*std::move(job));
+    if (id) return *id;
+    outcome.error = id.error();
+    const leash::Captured captured = job->communicate({}, 20s);
+    expect(outcome, captured.status.has_value(), "one that could not be added is as it was");
+    outcome.survivors |= job->survivors();
+    return std::nullopt;
+}
+
+/// Three jobs that end by themselves, with every kind of handle.
+Outcome added_and_told(const Census& census) {
+    Outcome outcome;
+    leash::Supervisor jobs;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.err = leash::piped;
+    options.cancel = leash::Cancel();
+    options.timeout = 60s;
+    std::vector<Id> ids;
+    for (int i = 0; i < 3; ++i) {
+        if (const auto id = start(jobs, outcome, dash("echo out; echo err >&2; exit 3"), options)) ids.push_back(*id);
+    }
+    std::map<Id, int> ends;
+    for (std::size_t left = ids.size(); left > 0;) {
+        const auto event = jobs.next(20s);
+        if (!event) break;
+        if (event->kind != Event::ended) continue;
+        --left;
+        ++ends[event->id];
+    }
+    expect(outcome, !jobs.next(), "all is told");
+    for (const Id id : ids) {
+        expect(outcome, ends[id] == 1, "each ends once");
+        leash::Popen job = jobs.remove(id);
+        const leash::Captured captured = job.communicate({}, 20s);
+        expect(outcome, captured.out == "out\n" && captured.err == "err\n", "output");
+        expect(outcome, captured.status && captured.status->code() == 3, "status");
+        expect(outcome, !captured.timed_out && !captured.cancelled && !captured.held, "flags");
+        outcome.survivors |= job.survivors();
+    }
+    return outcome;
+}
+
+/// The same, where nothing fails but in add().
+Outcome only_added(const Census& census) {
+    Outcome outcome;
+    leash::Supervisor jobs;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.err = leash::piped;
+    options.cancel = leash::Cancel();
+    std::size_t left = 0;
+    for (int i = 0; i < 2; ++i) {
+        auto job = [&] {
+            const Spared spared;
+            return leash::Popen::try_spawn(dash("echo out; exit 3"), options);
+        }();
+        if (!job) return outcome.error = job.error(), outcome;
+        const pid_t pid = job->pid();
+        const auto id = jobs.add(*std::move(job));
+        const Spared spared;
+        if (id) {
+            ++left;
+            expect(outcome, jobs.job(*id).pid() == pid, "the job is in it");
+            continue;
+        }
+        outcome.error = id.error();
+        expect(outcome, job->pid() == pid && jobs.size() == left, "one that could not be added is as it was");
+        const auto again = jobs.add(*std::move(job));
+        expect(outcome, again.has_value(), "and can be added when there is room");
+        ++left;
+    }
+    const Spared spared;
+    while (left > 0) {
+        const auto event = jobs.next(20s);
+        if (!event) break;
+        if (event->kind != Event::ended) continue;
+        --left;
+        leash::Popen job = jobs.remove(event->id);
+        const leash::Captured captured = job.communicate({}, 20s);
+        expect(outcome, captured.out == "out\n" && captured.status && captured.status->code() == 3, "result");
+    }
+    expect(outcome, left == 0 && jobs.empty(), "all have ended");
+    return outcome;
+}
+
+/// Jobs that must be ended: by their deadlines, by a token, by cancel(), by the end of the set.
+Outcome ended_by_force(const Census& census) {
+    Outcome outcome;
+    leash::Supervisor jobs;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    const auto stubborn = dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true");
+    leash::Options timed = options, tokened = options;
+    timed.timeout = 50ms;
+    tokened.cancel = leash::Cancel();
+    const auto first = start(jobs, outcome, stubborn, timed);
+    if (outcome.error) return outcome;
+    const auto second = start(jobs, outcome, stubborn, tokened);
+    if (outcome.error) return outcome;
+    tokened.cancel->fire();
+    for (std::size_t left = 2; left > 0;) {
+        const auto event = jobs.next(20s);
+        if (!event) break;
+        if (event->kind == Event::ended) --left;
+    }
+    for (const Id id : {*first, *second}) {
+        leash::Popen job = jobs.remove(id);
+        const leash::Captured captured = job.communicate({}, 20s);
+        outcome.survivors |= job.survivors();
+        if (job.survivors()) continue;
+        expect(outcome, captured.status && captured.status->signaled(), "status");
+        expect(outcome, id == *first ? captured.timed_out : captured.cancelled, "flags");
+    }
+    if (outcome.survivors) return outcome;
+    if (const auto third = start(jobs, outcome, stubborn, options)) {
+        jobs.cancel();
+        const auto event = jobs.next(20s);
+        expect(outcome, event && event->id == *third, "told");
+    }
+    return outcome;
+}
+
+/// What run_all() gave: each is right, or an error; and no command was started twice.
+void judge(Outcome& outcome, const std::vector<leash::Expected<leash::Result>>& results, const std::string& started) {
+    const auto lines = words(read_file(started));
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const auto starts = std::count(lines.begin(), lines.end(), std::to_string(i));
+        if (!results[i]) {
+            outcome.error = results[i].error();
+            expect(outcome, starts <= 1, "started twice");
+            continue;
+        }
+        outcome.survivors |= results[i]->survivors;
+        expect(outcome, starts == 1, "started once");
+        expect(outcome, results[i]->ok(), "ok");
+        expect(outcome, results[i]->out == "out " + std::to_string(i) + "\n", "output");
+    }
+}
+
+Outcome run_together(const Census& census, std::size_t count, std::size_t at_most) {
+    Outcome outcome;
+    const TemporaryDirectory directory;
+    std::vector<leash::Job> jobs;
+    for (std::size_t i = 0; i < count; ++i) {
+        leash::Options options = marked(census);
+        options.out = leash::piped;
+        options.in = leash::bytes("out");
+        options.cancel = leash::Cancel();
+        const std::string number = std::to_string(i);
+        jobs.push_back(
+            {dash("echo " + number + " >> '" + directory / "started" + "'; read x; echo $x " + number), options});
+    }
+    leash::RunAll how;
+    how.at_most = at_most;
+    how.cancel = leash::Cancel();
+    std::size_t ends = 0;
+    how.on_end = [&](std::size_t, const leash::Expected<leash::Result>&) { ++ends; };
+    const auto results = leash::run_all(std::move(jobs), std::move(how));
+    expect(outcome, ends == count, "each end is told");
+    judge(outcome, results, directory / "started");
+    return outcome;
+}
+Outcome run_one_by_one(const Census& census) { return run_together(census, 2, 1); }
+Outcome run_at_once(const Census& census) { return run_together(census, 3, 3); }
+
+const Scenario scenarios[] = {
+    {"added, told and removed", added_and_told},
+    {"ended by force", ended_by_force, std::nullopt, true},
+    {"run_all, one after the other", run_one_by_one},
+    {"run_all, at once", run_at_once},
+};
+const Scenario adding[] = {{"add() alone", only_added}};
+
+/// All but epoll_control, of which only the adding can fail: the kernel has nothing to allocate in order to change or to
+/// remove what is there.
+const std::vector<std::string> of_interest = {
+    "read",   "write", "pipe", "fcntl",   "memfd_create", "epoll_create",   "epoll_wait", "posix_spawn",
+    "waitid", "reap",  "kill", "getpgid", "open_exit",    "signal_through", "poll"};
+
+/// Counts the calls that it sees.
+class Counted {
+  public:
+    Counted() { recorder_.seen = &seen_; }
+    template <class Function>
+    auto operator()(Function function) {
+        const Armed armed(recorder_);
+        return function();
+    }
+    int total() const {
+        int sum = 0;
+        for (const auto& one : seen_) sum += one.second;
+        return sum;
+    }
+
+  private:
+    std::map<std::string, int> seen_;
+    Fault recorder_;
+};
+
+void raise_descriptor_limit() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 100'000);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+TEST_CASE("a Supervisor and run_all() where a system call fails once, at every place") {
+    const Tried tried = try_all(scenarios, of_interest, false);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"read", "pipe", "epoll_create", "epoll_control", "epoll_wait", "posix_spawn", "waitid", "reap",
+                         "open_exit"}) == "");
+}
+
+TEST_CASE("a job that cannot be added is as it was, and can be added later") {
+    const Tried tried = try_all(adding, {}, false);
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"epoll_create", "epoll_control", "pipe"}) == "");
+}
+
+TEST_CASE("a command that was started but cannot be watched yet is watched later, and not started anew") {
+    const Census census;
+    const TemporaryDirectory directory;
+    // The first one stays quiet until the second one has come.
+    std::vector<leash::Job> jobs;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.timeout = 60s;
+    const std::string started = directory / "started";
+    jobs.push_back(
+        {dash("echo 0 >> '" + started + "'; until grep -q 1 '" + started + "'; do sleep 0.01; done; echo out 0"),
+         options});
+    jobs.push_back({dash("echo 1 >> '" + started + "'; echo out 1"), options});
+    leash::RunAll how;
+    how.at_most = 2;
+    for (int nth = 1; nth <= 4; ++nth) {  // each has an output and an exit to be watched
+        CAPTURE(nth);
+        ::unlink(started.c_str());
+        Fault fault;
+        fault.call = "epoll_control";
+        fault.nth = nth;
+        fault.error = ENOMEM;
+        std::vector<leash::Expected<leash::Result>> results;
+        {
+            const Armed armed(fault);
+            results = leash::run_all(jobs, how);
+        }
+        CHECK(fault.fired);
+        Outcome outcome;
+        judge(outcome, results, started);
+        CHECK(outcome.wrong == "");
+        CHECK(results[0].has_value() == (nth != 1));  // when nothing runs there is nothing to wait for
+        CHECK(results[1].has_value());
+    }
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("hundreds of quiet jobs without a pidfd: next() is on time, and sees the end of one") {
+    raise_descriptor_limit();
+    const NothingLeft nothing_left;
+    const Census census;
+    {
+        Fault fault;
+        fault.no_pidfd = true;
+        const Armed armed(fault);
+        leash::Supervisor jobs;
+        leash::Options options = silent(census);
+        Id last = 0;
+        for (int i = 0; i < 500; ++i) last = jobs.add(leash::Popen(child({"sleep"}), options)).value();
+        static_cast<void>(jobs.next(100ms));  // the first looks come at shorter distances
+        for (int round = 0; round < 5; ++round) {
+            std::map<std::string, int> seen;
+            fault.seen = &seen;
+            const Stopwatch watch;
+            CHECK_FALSE(jobs.next(100ms));
+            CHECK(watch.elapsed() >= 99ms);
+            CHECK(watch.elapsed() < 5s);
+            fault.seen = nullptr;
+            CHECK(seen["waitid"] >= 500);
+            CHECK(seen["waitid"] < 500 * (3 + watch.elapsed() / 10ms));  // all are looked at, each 10 ms
+        }
+        CHECK_FALSE(jobs.next(0s));
+        CHECK(jobs.job(last).kill());
+        const Stopwatch watch;
+        const auto event = jobs.next(60s);
+        CHECK(watch.elapsed() < 10s);
+        REQUIRE(event);
+        CHECK(event->kind == Event::ended);
+        CHECK(event->id == last);
+    }
+    CHECK(census.is_empty());
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("what an event costs does not grow with the number of jobs") {
+    raise_descriptor_limit();
+    const Census census;
+    const auto cost = [&](int quiet) {
+        leash::Supervisor jobs;
+        leash::Options options = silent(census);
+        options.timeout = 1h;
+        options.cancel = leash::Cancel();
+        for (int i = 0; i < quiet; ++i) static_cast<void>(jobs.add(leash::Popen(child({"sleep"}), options)).value());
+        options.in = leash::piped;
+        options.out = leash::piped;
+        const Id talks = jobs.add(leash::Popen(child({"ping-pong"}), options)).value();
+        CHECK_FALSE(jobs.next(0s));  // everyone's first step
+        Counted talking, ending;
+        for (int round = 0; round < 50; ++round) {
+            REQUIRE(jobs.job(talks).in().write("x\n", 20s));
+            CHECK(talking([&] { return jobs.next(20s); })->kind == Event::output);
+            CHECK(jobs.job(talks).out().try_read().data == "got x\n");
+        }
+        for (int round = 0; round < 20; ++round) {
+            options.in = leash::null;
+            options.out = leash::null;
+            const auto id = ending([&] { return jobs.add(leash::Popen(child({"exit", "0"}), options)); });
+            CHECK(ending([&] { return jobs.next(20s); })->kind == Event::ended);
+            ending([&] { jobs.remove(*id); });
+        }
+        return std::make_pair(talking.total(), ending.total());
+    };
+    const auto few = cost(200), many = cost(1000);
+    MESSAGE(few.first, " and ", many.first, " calls for 50 outputs; ", few.second, " and ", many.second,
+            " for 20 jobs");
+    CHECK(many.first < few.first + 50);
+    CHECK(many.second < few.second + few.second / 4);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("what is still in a set that dies is killed, all of it, before any of it is waited for") {
+    const NothingLeft nothing_left;
+    const Census census;
+    std::vector<std::string> order;
+    Fault recorder;
+    {
+        leash::Supervisor jobs;
+        for (int i = 0; i < 10; ++i)
+            static_cast<void>(jobs.add(leash::Popen(child({"ignore-term"}), silent(census))).value());
+        recorder.order = &order;
+        fault_of_this_thread = &recorder;
+    }
+    fault_of_this_thread = nullptr;
+    std::ptrdiff_t killed = 0;
+    for (const std::string& call : order) {
+        if (call == "reap") break;
+        killed += call == "kill" || call == "signal_through" ? 1 : 0;
+    }
+    CHECK(killed >= 10);
+    CHECK(std::count(order.begin(), order.end(), "reap") == 10);
+    CHECK(census.is_empty());
+    CHECK(nothing_left.holds());
+}
