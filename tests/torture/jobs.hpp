@@ -489,14 +489,24 @@ class Job {
         count(timed_out, cancelled, streams.held);
     }
 
+    /// All that it says; nullptr where that is not known.
+    const std::string* whole() const { return child_.echoes ? &input_ : child_.out ? &*child_.out : nullptr; }
+
     /// What has been read continues what had been.
-    void heard(std::string_view text, bool is_line = false) {
-        const std::string* const all = child_.echoes ? &input_ : child_.out ? &*child_.out : nullptr;
+    void heard(std::string_view text) {
+        const std::string* const all = whole();
         if (all == nullptr) return;
         TORTURE_NEEDS(heard_ + text.size() <= all->size() && all->compare(heard_, text.size(), text) == 0);
         heard_ += text.size();
-        if (!is_line || heard_ == all->size()) return;
-        TORTURE_NEEDS((*all)[heard_++] == '\n');
+    }
+
+    /// A line, and with it its end. The last one may have none, also where it is cut off.
+    void heard_line(std::string_view line, bool may_be_cut) {
+        heard(line);
+        const std::string* const all = whole();
+        if (all == nullptr || heard_ == all->size()) return;
+        if ((*all)[heard_] == '\n') ++heard_;
+        else TORTURE_NEEDS(may_be_cut);
     }
 
     void talk(leash::Popen& job) {
@@ -513,7 +523,7 @@ class Job {
             case 4:
             case 5:
                 for (const std::string_view line : job.out().lines(time)) {
-                    heard(line, true);
+                    heard_line(line, !job.out().is_open());
                     if (dice_.chance(10)) break;
                 }
                 break;
