@@ -4,11 +4,7 @@
 
 #include "../windows_parsers.hpp"
 
-#include <leash/leash.hpp>
-
-#if __has_include(<leash/detail/windows/quote.hpp>)  // the single header has it inside
 #include <leash/detail/windows/quote.hpp>
-#endif
 
 namespace {
 
