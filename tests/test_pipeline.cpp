@@ -47,6 +47,39 @@ TEST_CASE("a pipeline is built stage by stage, and copies") {
     CHECK(std::move(pipeline).stages().size() == 3);
 }
 
+TEST_CASE("two pipelines make one, and one whose stages were taken is refused") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    leash::Pipeline front = leash::args({"echo", "a"}) | cat();
+    leash::Pipeline rest = leash::args({"tr", "a", "b"}) | leash::args({"tr", "b", "c"});
+    const leash::PipelineResult result = leash::run(front | rest, options);
+    CHECK(result.out == "c\n");
+    CHECK(result.statuses.size() == 4);
+
+    CHECK(std::move(front).stages().size() == 2);
+    const std::vector<leash::Command> taken = std::move(rest).stages();
+    for (const leash::ErrorOutput& err : {leash::ErrorOutput(leash::piped), leash::ErrorOutput(leash::per_stage)}) {
+        options.err = err;
+        const auto refused = leash::try_run(rest, options);
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().step == Step::command);
+        CHECK(refused.error().code == std::errc::invalid_argument);
+    }
+}
+
+TEST_CASE("what a pipeline cannot have is refused") {
+    leash::Options executable, session, terminal;
+    executable.executable = "/bin/cat";
+    session.group = leash::Group::session;
+    terminal.out = leash::tty;
+    for (const leash::Options& options : {executable, session, terminal}) {
+        const auto refused = leash::try_run(cat() | cat(), options);
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().step == Step::options);
+        CHECK(refused.error().code == std::errc::invalid_argument);
+    }
+}
+
 TEST_CASE("any amount flows through a pipeline") {
     const Census census;
     leash::Options options = support::capture(census);

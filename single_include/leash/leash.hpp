@@ -3003,6 +3003,8 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
 inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
     Plan plan;
     plan.deadline = deadline;
+    if (commands.empty())
+        return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();
@@ -3588,7 +3590,8 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             Error error = std::move(pid).error();
             if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
                 error.step = Step::spawn;
-                error.hint = "the group that it was to join is gone: does this host ignore SIGCHLD?";
+                error.hint = "the group that it was to join is gone: did the first stage leave it, or does this host "
+                             "ignore SIGCHLD?";
             }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
@@ -3965,7 +3968,7 @@ class Pump : public Counted {
           in(options.in),
           out(options.out),
           err(options.err),
-          later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
+          later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),

@@ -151,6 +151,8 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
 inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
     Plan plan;
     plan.deadline = deadline;
+    if (commands.empty())
+        return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();

@@ -368,7 +368,7 @@ class Pump : public Counted {
           in(options.in),
           out(options.out),
           err(options.err),
-          later_errs_(options.err.is(Stdio::Kind::per_stage) ? processes - 1 : 0),
+          later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),

@@ -503,7 +503,8 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             Error error = std::move(pid).error();
             if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
                 error.step = Step::spawn;
-                error.hint = "the group that it was to join is gone: does this host ignore SIGCHLD?";
+                error.hint = "the group that it was to join is gone: did the first stage leave it, or does this host "
+                             "ignore SIGCHLD?";
             }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
