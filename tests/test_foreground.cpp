@@ -266,6 +266,23 @@ TEST_CASE("Ctrl-Z stops the job and the host, the shell has its prompt, and fg g
     });
 }
 
+TEST_CASE("Ctrl-Z stops all of the host's group: the script that runs the host, say") {
+    with_each_shell([](Session& session) {
+        session.types("sh -c '\"$HOST\" host run \"$HELPER\" ping-pong; echo after'\n");
+        for (int round = 0; round < 3; ++round) {
+            talks(session, std::to_string(round));
+            session.types(ctrl_z);
+            session.sees("Stopped");
+            session.sees(prompt);
+            session.types("fg\n");
+        }
+        talks(session, "last");
+        session.types(ctrl_d);
+        session.sees("host: exited 0, mine, cooked\r\nafter\r\n");
+        session.sees(prompt);
+    });
+}
+
 TEST_CASE("in the background it is stopped when it reads, and fg lets it read") {
     bool by_bg = false;
     SUBCASE("put there by bg") {

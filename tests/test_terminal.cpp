@@ -148,6 +148,8 @@ TEST_CASE("a host without standard streams gives its child a terminal all the sa
             const auto found = support::words(leash::run(child({"terminal"}), at_terminal(census)).out);
             HOST_NEEDS(found.size() == 9 && found[0] != "-" && found[1] == found[0] && found[2] == found[0]);
             HOST_NEEDS(before.holds());
+            leash::Popen p(child({"sleep"}), at_terminal(census));
+            HOST_NEEDS(p.in().handle() > 2 && p.out().handle() > 2);
             return "";
         });
         CHECK(wrong == "");
@@ -278,6 +280,10 @@ TEST_CASE("out and err are told apart where only one of them is the terminal") {
     CHECK(result.out == "one\r\n");
     CHECK(result.errs == std::vector<std::string>{"two\n"});
 
+    options.in = leash::piped;  // a pipe beside a terminal is a pipe, and ends as one
+    leash::Popen p(child({"count"}), options);
+    CHECK(p.communicate("half a line").out.substr(0, 3) == "11 ");
+
     leash::Popen both(child({"sleep"}), at_terminal(census));  // who reads the terminal is out
     CHECK(both.err().read().error.value() == EBADF);
     CHECK(both.out().is_open());
@@ -388,10 +394,13 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         CHECK(std::atoi(result.out.c_str()) > 1);
     }
     SUBCASE("the same for a reader who comes later") {
-        leash::Popen p(child({"setsid-holder", "3", "1"}), options);
+        const char* const script = "\"$1\" write 9000; exec \"$1\" setsid-holder 3 1";
+        leash::Popen p(leash::shell(script, {support::helper()}), options);
         CHECK(p.wait().code() == 3);
         const leash::Read all = p.out().read_all(20s);
-        CHECK(std::atoi(all.data.c_str()) > 1);
+        const std::string wanted = with_returns(pattern(9000));
+        CHECK((all.data.substr(0, wanted.size()) == wanted));
+        CHECK(all.data.size() > wanted.size());
         CHECK(p.out().held());
     }
     SUBCASE("nor when it floods") {
