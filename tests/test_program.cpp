@@ -7,7 +7,6 @@
 
 using leash::Step;
 using support::Census;
-using support::child;
 using support::NothingLeft;
 using support::TemporaryDirectory;
 

@@ -169,7 +169,7 @@ TEST_CASE("a file is read from its start as input") {
 TEST_CASE("a redirect's path counts from the host's directory, whatever cwd says") {
     const Census census;
     const TemporaryDirectory directory;
-    const std::string sub = directory.directory("sub");
+    directory.directory("sub");
     directory.file("input", "of the host");
     directory.file("sub/input", "of the child");
     const std::string wrong = support::in_host([&]() -> std::string {
