@@ -165,7 +165,7 @@ class Session {
         if (!match.complete) {
             INFO(std::string("waits for: ") << std::string(text));
             const std::string there_is = match.before + job_.out().try_read().data;
-            INFO((match.eof ? "all that came: " : "there is: "), there_is);
+            INFO(std::string(match.eof ? "all that came: " : "there is: "), there_is);
             REQUIRE(match.complete);
         }
         seen_ += match.before + match.matched;
@@ -182,7 +182,13 @@ class Session {
     pid_t starts(const std::string& command) {
         types("\"$HOST\" host " + command + "\n");
         sees("host is ");
-        return std::atoi(sees(".\r\n").c_str());
+        return host_ = std::atoi(sees(".\r\n").c_str());
+    }
+    /// What a job says that does not read, and with it the host has lent the terminal: that can be a moment later,
+    /// where a child cannot take it by itself.
+    void sees_ready() {
+        sees("ready");
+        REQUIRE(eventually([&] { return ::tcgetpgrp(job_.out().handle()) != host_; }));
     }
     /// All that has been said.
     const std::string& seen() const { return seen_; }
@@ -190,6 +196,7 @@ class Session {
 
   private:
     leash::Popen job_;
+    pid_t host_ = -1;
     std::string seen_;
 };
 
@@ -237,7 +244,7 @@ void talks(Session& session, const std::string& word) {
 TEST_CASE("Ctrl-C ends the job, and the host tells of it") {
     with_each_shell([](Session& session) {
         session.starts("run \"$HELPER\" print-and-wait ready");
-        session.sees("ready");
+        session.sees_ready();
         session.types(ctrl_c);
         session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
         session.sees(prompt);
@@ -338,7 +345,7 @@ TEST_CASE("the host is not stopped for taking the terminal back, nor for writing
         session.sees("host: exited 3, mine, cooked\r\n");
         session.sees(prompt);
         session.starts("run \"$HELPER\" print-and-wait ready");
-        session.sees("ready");
+        session.sees_ready();
         session.types(ctrl_c);
         session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
         session.sees(prompt);
