@@ -586,3 +586,77 @@ TEST_CASE("a host of many threads stops two hundred times, once each time") {
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("a pipeline is in the foreground as one") {
+    with_each_shell([](Session& session) {
+        session.starts("pipeline \"$HELPER\" ping-pong");
+        talks(session, "one");
+        session.types(ctrl_z);
+        session.sees("Stopped");
+        session.sees(prompt);
+        session.types("fg\n");
+        talks(session, "two");
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a host that was stopped alone, while its job ran on, goes on with it after fg") {
+    with_each_shell([](Session& session) {
+        const pid_t host =
+            session.starts("run sh -c 'trap \"exec \\\"$HELPER\\\" ping-pong\" USR1; echo job $$.; while :; do sleep 0.02; done'");
+        session.sees("job ");
+        const pid_t job = std::atoi(session.sees(".\r\n").c_str());
+        REQUIRE(job > 1);
+        CHECK(::kill(host, SIGSTOP) == 0);
+        session.sees("Stopped");
+        session.sees(prompt);
+        session.types("fg\n");
+        CHECK(eventually([&] { return support::state_of(host) != 'T'; }));
+        CHECK(::kill(job, SIGUSR1) == 0);
+        talks(session, "one");
+        session.types(ctrl_c);
+        CHECK(session.sees("host: killed by SIGINT (2), mine, cooked\r\n").find("Stopped") == std::string::npos);
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a host that was stopped alone does not take the terminal from the shell when its job ends") {
+    with_each_shell([](Session& session) {
+        const pid_t host = session.starts("run sh -c 'echo job $$.; exec \"$HELPER\" print-and-wait ready'");
+        session.sees("job ");
+        const pid_t job = std::atoi(session.sees(".\r\n").c_str());
+        session.sees_ready();
+        REQUIRE(job > 1);
+        CHECK(::kill(host, SIGSTOP) == 0);
+        session.sees("Stopped");
+        session.sees(prompt);
+        CHECK(::kill(job, SIGKILL) == 0);
+        session.types("bg\n");
+        session.sees("host: killed by SIGKILL (9), not mine");
+        session.types("echo $((6 * 7))\n");  // its prompt may have come before the host spoke
+        session.sees("42");
+    });
+}
+
+TEST_CASE("a pipeline has stopped when all of it has: one stage that is stopped alone does not stop the host") {
+    with_each_shell([](Session& session) {
+        session.starts("pipeline sh -c 'echo job $$.; exec \"$HELPER\" ping-pong'");
+        session.sees("job ");
+        const pid_t last = std::atoi(session.sees(".\r\n").c_str());
+        REQUIRE(last > 1);
+        talks(session, "first");
+        for (int round = 0; round < 5; ++round) {
+            CHECK(::kill(last, SIGSTOP) == 0);
+            CHECK(is_stopped(last));
+            session.types(std::to_string(round) + "\n");
+            CHECK(::kill(last, SIGCONT) == 0);
+            const std::string answer = "got " + std::to_string(round) + "\r\n";
+            CHECK(session.sees(answer).find("Stopped") == std::string::npos);
+        }
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}

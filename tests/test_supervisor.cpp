@@ -592,6 +592,7 @@ TEST_CASE("a pipeline is one job here too") {
         CHECK(captured.errs[1] == "b\n");
         CHECK(captured.errs[2] == "c\n");
         for (const leash::ExitStatus& status : p.statuses()) CHECK(status.code() == 3);
+        CHECK(support::eventually([&] { return !support::is_alive(jobs.job(other).pid()); }));  // its first stage
         CHECK(jobs.job(other).terminate());
         CHECK(told(events_until_ended(jobs, 1), other) == "output ended");
         CHECK(jobs.job(other).statuses()[0].success());

@@ -803,3 +803,37 @@ TEST_CASE("an interactive shell has its prompt, its job control, and ends at Ctr
     CHECK(p.out().read_all(20s).complete);
     CHECK(p.wait_for(20s).has_value());
 }
+
+TEST_CASE("close() closes, also while another thread resizes") {
+    const Census census;
+    int left_open = 0;
+    for (int i = 0; i < 200; ++i) {
+        leash::Popen p(child({"sleep"}), output_at_terminal(census));
+        std::atomic<bool> begun{false};
+        std::thread resizer([&] {
+            while (p.resize(5, 5)) begun = true;
+            begun = true;
+        });
+        while (!begun) std::this_thread::yield();
+        p.out().close();
+        if (p.out().is_open()) ++left_open;
+        p.kill();
+        p.out().read_all(20s);
+        resizer.join();
+    }
+    CHECK(left_open == 0);
+}
+
+#include <sys/resource.h>
+
+TEST_CASE("writing to a terminal that nobody has open any more costs nothing while it waits") {
+    const Census census;
+    leash::Popen p(child({"close-all"}), at_terminal(census));
+    REQUIRE(p.out().read_all(20s).complete);
+    rusage before{}, after{};
+    ::getrusage(RUSAGE_SELF, &before);
+    CHECK_FALSE(p.in().write(numbered_lines(1 << 20), 2s).complete);
+    ::getrusage(RUSAGE_SELF, &after);
+    const auto ms = [](const rusage& u) { return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000; };
+    CHECK(ms(after) - ms(before) < 100);
+}

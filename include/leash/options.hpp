@@ -126,9 +126,9 @@ enum class Group {
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
     /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
     /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
-    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal,
-    /// or is in its background, it is `own`. Meanwhile no other thread of the host should read the terminal
-    /// (SIGTTIN).
+    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
+    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
+    /// host should read the terminal (SIGTTIN).
     foreground
 };
 

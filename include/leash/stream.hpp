@@ -30,7 +30,7 @@ struct Read {
 
 /// What Reader::expect() found. True where one of the patterns came.
 struct Match {
-    std::size_t which = 0;   ///< the index of the pattern that came
+    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
     std::string before;      ///< what stood before it; at the end of the stream: all the rest
     std::string matched;     ///< the pattern itself, or what the function found
     bool complete = false;   ///< it came
@@ -79,8 +79,9 @@ class Reader {
     }
 
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list. What
-    /// stands behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that is
+    /// there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
         for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
@@ -98,7 +99,7 @@ class Reader {
                 return found;
             },
             timeout);
-        match.which = which;
+        if (match.complete) match.which = which;
         return match;
     }
     /// With a single one.
@@ -115,6 +116,7 @@ class Reader {
         match.complete = found.data() != nullptr;
         const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
         match.matched = std::string(found);
+        if (match.complete) match.which = 0;
         Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
                          !match.complete && is_open());
         match.before = std::move(read.data);
@@ -289,7 +291,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays.)
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes no
+    /// more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:

@@ -1343,6 +1343,8 @@ inline int tcsetpgrp(int fd, pid_t group) noexcept {
 }
 
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
+inline pid_t getppid() noexcept { return ::getppid(); }
+inline pid_t getsid() noexcept { return ::getsid(0); }
 
 /// A terminal's modes.
 inline int tcgetattr(int fd, termios* modes) noexcept {
@@ -1810,6 +1812,12 @@ inline ssize_t write_some(const Fd& fd, std::string_view data) noexcept {
     return n;
 }
 
+/// Has the other side of a terminal been closed by all?
+inline bool is_hung_up(const Fd& fd) noexcept {
+    pollfd asked{fd.get(), 0, 0};
+    return sys::poll(&asked, 1, std::chrono::nanoseconds(0)) == 1 && (asked.revents & POLLHUP) != 0;
+}
+
 /// How many bytes can be read at once without waiting.
 inline std::size_t bytes_waiting(const Fd& fd) noexcept {
     int count = 0;
@@ -2116,9 +2124,9 @@ enum class Group {
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
     /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
     /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
-    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. Where the host has no terminal,
-    /// or is in its background, it is `own`. Meanwhile no other thread of the host should read the terminal
-    /// (SIGTTIN).
+    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
+    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
+    /// host should read the terminal (SIGTTIN).
     foreground
 };
 
@@ -2365,6 +2373,10 @@ class Foreground {
     /// change them (stty, reset).
     void take_back(bool restoring) noexcept {
         if (!std::exchange(lent_, false)) return;
+        // Meanwhile the shell that started the host may have taken it (somebody stopped the host alone), or given it to
+        // the host itself: then it is not the job's any more.
+        const Pid now = sys::tcgetpgrp(terminal_.get());
+        if (now == host_ || now == sys::getpgid(sys::getppid()) || now == sys::getpgid(sys::getsid())) return;
         sys::tcsetpgrp(terminal_.get(), host_);
         if (!restoring) return;
         job_modes_.read(terminal_);
@@ -2522,16 +2534,11 @@ class Job {
         while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
     }
 
-    /// The signal that has stopped one of them, told once for each stop; 0 where none is.
+    /// The signal that has stopped all of those that still run, told once for each stop; 0 as long as one goes on.
     int take_stop() noexcept {
         Lock lock(mutex_);
-        int signal = 0;
-        for (const Process& process : processes_) {
-            siginfo_t info{};
-            if (process.seen || owner_ != sys::getpid()) continue;
-            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0)
-                signal = info.si_status;
-        }
+        const int signal = look_for_stop(WNOWAIT);
+        if (signal != 0) look_for_stop(0);
         return signal;
     }
 
@@ -2606,6 +2613,19 @@ class Job {
         const Look look = look_at(process);
         process.seen |= look != Look::running;
         process.gone = look == Look::gone;
+    }
+
+    int look_for_stop(int how) noexcept {
+        int signal = 0;
+        for (const Process& process : processes_) {
+            if (process.seen) continue;
+            siginfo_t info{};
+            if (owner_ != sys::getpid() ||
+                sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0)
+                return 0;
+            signal = info.si_status;
+        }
+        return signal;
     }
 
     /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
@@ -3074,7 +3094,10 @@ inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
         sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
         return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
     made.path = path;
-    made.theirs = Fd(sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    int theirs;
+    do theirs = sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    while (theirs < 0 && errno == EINTR);
+    made.theirs = Fd(theirs);
     termios modes{};
     if (!made.theirs.is_open() || !move_above_standard(made.theirs) || sys::tcgetattr(made.theirs.get(), &modes) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
@@ -3771,10 +3794,14 @@ class Incoming {
     }
 
     void close() noexcept {
-        const Turn stream(&turnstile_);
-        if (!stream) return;
-        shut();
-        fd_.close();
+        for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
+            const Turn stream(&turnstile_);
+            if (stream) {
+                shut();
+                fd_.close();
+            }
+            if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
+        }
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
@@ -3913,9 +3940,11 @@ class Outgoing {
     void push() noexcept {
         while (!todo_.empty() && fd_.is_open()) {
             const ssize_t n = os::write_some(fd_, todo_);
-            if (n < 0 && errno == EAGAIN) return;
             if (n < 0) {
-                error_ = is_terminal_ && errno == EIO ? EPIPE : errno;  // nobody has the terminal open: see Incoming
+                // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
+                const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
+                if (errno == EAGAIN && !is_gone) return;
+                error_ = is_gone ? EPIPE : errno;
                 fd_.close();
                 return;
             }
@@ -4313,7 +4342,7 @@ class Pump : public Counted {
         bool stops;
         {
             os::Lock lock(mutex_);
-            stops = foreground_.is_lent() || !foreground_.is_mine();
+            stops = !foreground_.is_mine();
             foreground_.take_back(true);
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
@@ -4432,7 +4461,7 @@ struct Read {
 
 /// What Reader::expect() found. True where one of the patterns came.
 struct Match {
-    std::size_t which = 0;   ///< the index of the pattern that came
+    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
     std::string before;      ///< what stood before it; at the end of the stream: all the rest
     std::string matched;     ///< the pattern itself, or what the function found
     bool complete = false;   ///< it came
@@ -4481,8 +4510,9 @@ class Reader {
     }
 
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list. What
-    /// stands behind it stays for the next read. A pattern is plain text; see expect_if() for others.
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that is
+    /// there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
         for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
@@ -4500,7 +4530,7 @@ class Reader {
                 return found;
             },
             timeout);
-        match.which = which;
+        if (match.complete) match.which = which;
         return match;
     }
     /// With a single one.
@@ -4517,6 +4547,7 @@ class Reader {
         match.complete = found.data() != nullptr;
         const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
         match.matched = std::string(found);
+        if (match.complete) match.which = 0;
         Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
                          !match.complete && is_open());
         match.before = std::move(read.data);
@@ -4691,7 +4722,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays.)
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes no
+    /// more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:

@@ -171,10 +171,14 @@ class Incoming {
     }
 
     void close() noexcept {
-        const Turn stream(&turnstile_);
-        if (!stream) return;
-        shut();
-        fd_.close();
+        for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
+            const Turn stream(&turnstile_);
+            if (stream) {
+                shut();
+                fd_.close();
+            }
+            if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
+        }
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
@@ -313,9 +317,11 @@ class Outgoing {
     void push() noexcept {
         while (!todo_.empty() && fd_.is_open()) {
             const ssize_t n = os::write_some(fd_, todo_);
-            if (n < 0 && errno == EAGAIN) return;
             if (n < 0) {
-                error_ = is_terminal_ && errno == EIO ? EPIPE : errno;  // nobody has the terminal open: see Incoming
+                // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
+                const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
+                if (errno == EAGAIN && !is_gone) return;
+                error_ = is_gone ? EPIPE : errno;
                 fd_.close();
                 return;
             }
@@ -713,7 +719,7 @@ class Pump : public Counted {
         bool stops;
         {
             os::Lock lock(mutex_);
-            stops = foreground_.is_lent() || !foreground_.is_mine();
+            stops = !foreground_.is_mine();
             foreground_.take_back(true);
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);

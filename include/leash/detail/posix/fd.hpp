@@ -152,6 +152,12 @@ inline ssize_t write_some(const Fd& fd, std::string_view data) noexcept {
     return n;
 }
 
+/// Has the other side of a terminal been closed by all?
+inline bool is_hung_up(const Fd& fd) noexcept {
+    pollfd asked{fd.get(), 0, 0};
+    return sys::poll(&asked, 1, std::chrono::nanoseconds(0)) == 1 && (asked.revents & POLLHUP) != 0;
+}
+
 /// How many bytes can be read at once without waiting.
 inline std::size_t bytes_waiting(const Fd& fd) noexcept {
     int count = 0;

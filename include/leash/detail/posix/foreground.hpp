@@ -63,6 +63,10 @@ class Foreground {
     /// change them (stty, reset).
     void take_back(bool restoring) noexcept {
         if (!std::exchange(lent_, false)) return;
+        // Meanwhile the shell that started the host may have taken it (somebody stopped the host alone), or given it to
+        // the host itself: then it is not the job's any more.
+        const Pid now = sys::tcgetpgrp(terminal_.get());
+        if (now == host_ || now == sys::getpgid(sys::getppid()) || now == sys::getpgid(sys::getsid())) return;
         sys::tcsetpgrp(terminal_.get(), host_);
         if (!restoring) return;
         job_modes_.read(terminal_);

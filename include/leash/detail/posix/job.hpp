@@ -136,16 +136,11 @@ class Job {
         while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
     }
 
-    /// The signal that has stopped one of them, told once for each stop; 0 where none is.
+    /// The signal that has stopped all of those that still run, told once for each stop; 0 as long as one goes on.
     int take_stop() noexcept {
         Lock lock(mutex_);
-        int signal = 0;
-        for (const Process& process : processes_) {
-            siginfo_t info{};
-            if (process.seen || owner_ != sys::getpid()) continue;
-            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG) == 0 && info.si_pid != 0)
-                signal = info.si_status;
-        }
+        const int signal = look_for_stop(WNOWAIT);
+        if (signal != 0) look_for_stop(0);
         return signal;
     }
 
@@ -220,6 +215,19 @@ class Job {
         const Look look = look_at(process);
         process.seen |= look != Look::running;
         process.gone = look == Look::gone;
+    }
+
+    int look_for_stop(int how) noexcept {
+        int signal = 0;
+        for (const Process& process : processes_) {
+            if (process.seen) continue;
+            siginfo_t info{};
+            if (owner_ != sys::getpid() ||
+                sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0)
+                return 0;
+            signal = info.si_status;
+        }
+        return signal;
     }
 
     /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,

@@ -251,6 +251,8 @@ inline int tcsetpgrp(int fd, pid_t group) noexcept {
 }
 
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
+inline pid_t getppid() noexcept { return ::getppid(); }
+inline pid_t getsid() noexcept { return ::getsid(0); }
 
 /// A terminal's modes.
 inline int tcgetattr(int fd, termios* modes) noexcept {

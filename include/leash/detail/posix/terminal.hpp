@@ -31,7 +31,10 @@ inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
         sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
         return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
     made.path = path;
-    made.theirs = Fd(sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    int theirs;
+    do theirs = sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    while (theirs < 0 && errno == EINTR);
+    made.theirs = Fd(theirs);
     termios modes{};
     if (!made.theirs.is_open() || !move_above_standard(made.theirs) || sys::tcgetattr(made.theirs.get(), &modes) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));

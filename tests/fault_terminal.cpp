@@ -1,0 +1,273 @@
+// tests/fault_terminal.cpp - faults for a child at a terminal of its own, and for a job in the host's foreground.
+#include "fault.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/ioctl.h>
+#include <termios.h>
+
+using namespace faults;
+
+namespace {
+
+// ---- a terminal for the child
+
+leash::Options at_terminal(const Census& census) {
+    leash::Options options = marked(census);
+    options.in = leash::tty;
+    options.out = leash::tty;
+    options.err = leash::tty;
+    options.terminal.echo = false;
+    return options;
+}
+
+Outcome captured(const Census& census) {
+    Outcome outcome;
+    leash::Options options = at_terminal(census);
+    options.in = leash::null;
+    auto result = leash::try_run({helper(), "print", "one\n", "two\n"}, std::move(options));
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->ok(), "status");
+    expect(outcome, result->out == "one\r\ntwo\r\n", "output");
+    expect(outcome, !result->held, "held");
+    outcome.survivors = result->survivors;
+    return outcome;
+}
+
+Outcome only_err(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.err = leash::tty;
+    auto result = leash::try_run({helper(), "print-to", "2", "one\n", "1", "two\n"}, std::move(options));
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->ok() && result->err == "one\r\n" && result->out == "two\n", "output");
+    outcome.survivors = result->survivors;
+    return outcome;
+}
+
+Outcome conversation(const Census& census) {
+    Outcome outcome;
+    auto job = leash::Popen::try_spawn({helper(), "ping-pong"}, at_terminal(census));
+    if (!job) return outcome.error = job.error(), outcome;
+    const auto resized = job->resize(30, 90);
+    if (!resized) expect(outcome, is_true(resized.error()), "a true error of resize()");
+    const leash::Written written = job->in().write("half a line", 20s);
+    if (written.complete) {
+        const leash::Captured all = job->communicate({}, 20s);
+        outcome.partial = !all.status;  // the character that ends the input could not be written
+        if (all.status) expect(outcome, all.status->success() && all.out.empty(), "the end of the input");
+    } else {
+        outcome.partial = true;
+        expect(outcome, static_cast<bool>(written.error), "a write that failed says why");
+    }
+    outcome.survivors = job->survivors();
+    return outcome;
+}
+
+Outcome question_and_answer(const Census& census) {
+    Outcome outcome;
+    auto job = leash::Popen::try_spawn({helper(), "password"}, at_terminal(census));
+    if (!job) return outcome.error = job.error(), outcome;
+    expect(outcome, job->out().expect({"Password: "}, 20s).complete, "prompt");
+    const leash::Written written = job->in().write("sesame\n", 20s);
+    if (!written.complete) return outcome.partial = true, outcome;
+    expect(outcome, job->out().expect("it is sesame", 20s).before == "\r\n", "answer");
+    expect(outcome, job->wait().success(), "status");
+    outcome.survivors = job->survivors();
+    return outcome;
+}
+
+Outcome killed_at_terminal(const Census& census) {
+    Outcome outcome;
+    leash::Options options = at_terminal(census);
+    options.timeout = 60ms;
+    auto job = leash::Popen::try_spawn(dash("trap '' TERM HUP; sleep 30 & echo ready; sleep 30; true"), options);
+    if (!job) return outcome.error = job.error(), outcome;
+    const leash::ExitStatus status = job->wait();
+    outcome.survivors = job->survivors();
+    if (!outcome.survivors) expect(outcome, status.signaled() && job->timed_out(), "status");
+    return outcome;
+}
+
+Outcome hung_up(const Census& census) {
+    Outcome outcome;
+    auto job = leash::Popen::try_spawn(dash("sleep 30 & echo ready; sleep 30; true"), at_terminal(census));
+    if (!job) return outcome.error = job.error(), outcome;
+    expect(outcome, job->out().expect("ready", 20s).complete, "ready");
+    return outcome;
+}
+
+const Scenario at_its_own[] = {
+    {"output at a terminal", captured},
+    {"err at a terminal", only_err},
+    {"a size, half a line and its end", conversation},
+    {"a question and an answer", question_and_answer},
+    {"a timeout at a terminal", killed_at_terminal},
+    {"the destructor at a terminal", hung_up, std::nullopt, true},
+};
+
+// ---- the host's terminal, lent
+
+/// The other side of the terminal that controls this host; see as_host_at_terminal().
+int keyboard = -1;
+
+/// Runs `body` in a forked host that is the leader of a session, with a terminal as its standard input.
+std::string as_host_at_terminal(const std::function<std::string()>& body) {
+    return in_host([&]() -> std::string {
+        ::signal(SIGHUP, SIG_IGN);
+        HOST_NEEDS(::setsid() > 0);
+        keyboard = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        HOST_NEEDS(keyboard >= 0 && ::grantpt(keyboard) == 0 && ::unlockpt(keyboard) == 0);
+        const int terminal = ::open(::ptsname(keyboard), O_RDWR | O_NOCTTY | O_CLOEXEC);
+        HOST_NEEDS(terminal >= 0 && ::ioctl(terminal, TIOCSCTTY, 0) == 0 && ::dup2(terminal, 0) == 0);
+        ::close(terminal);
+        return body();
+    });
+}
+
+bool is_cooked() {
+    termios modes{};
+    return ::tcgetattr(0, &modes) == 0 && (modes.c_lflag & ICANON) != 0;
+}
+
+/// Has the host its terminal again, and in its own mode? Whatever fails, the next scenario finds it so.
+void check_terminal(Outcome& outcome) {
+    const Fault* const fault = fault_of_this_thread;
+    const auto fails = [&](const std::string& call) { return fault->fired && fault->call == call; };
+    const bool is_mine = ::tcgetpgrp(0) == ::getpgrp(), cooked = is_cooked();
+    if (!fails("tcsetpgrp")) expect(outcome, is_mine, "the terminal is not the host's");
+    if (!fails("tcsetattr") && !fails("tcgetattr")) expect(outcome, cooked, "the terminal's modes");
+    sigset_t output, before;
+    ::sigemptyset(&output);
+    ::sigaddset(&output, SIGTTOU);
+    ::pthread_sigmask(SIG_BLOCK, &output, &before);
+    ::tcsetpgrp(0, ::getpgrp());
+    termios modes{};
+    ::tcgetattr(0, &modes);
+    modes.c_lflag |= ICANON;
+    ::tcsetattr(0, TCSANOW, &modes);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+leash::Options in_foreground(const Census& census) {
+    leash::Options options = leash::Options::interactive();
+    options.in = leash::fd(0);
+    options.env = census.env();
+    options.grace = 30ms;
+    options.drain = 5s;
+    options.out = leash::null;
+    return options;
+}
+
+Outcome reads(const Census& census) {
+    Outcome outcome;
+    static_cast<void>(!::write(keyboard, "typed\n", 6));
+    auto result = leash::try_run({helper(), "read-and-exit", "6", "7"}, in_foreground(census));
+    if (result) {
+        expect(outcome, result->status.code() == 7, "status " + result->status.describe());
+        outcome.survivors = result->survivors;
+    } else {
+        outcome.error = result.error();
+    }
+    ::tcflush(0, TCIFLUSH);
+    check_terminal(outcome);
+    return outcome;
+}
+
+Outcome stops(const Census& census) {  // the host cannot: nobody is there to continue it
+    Outcome outcome;
+    const char* const script = "stty -icanon; kill -TSTP $$; kill -TSTP $$; stty icanon; exit 3";
+    auto result = leash::try_run(dash(script), in_foreground(census));
+    if (result) {
+        expect(outcome, result->status.code() == 3, "status");
+        outcome.survivors = result->survivors;
+    } else {
+        outcome.error = result.error();
+    }
+    check_terminal(outcome);
+    return outcome;
+}
+
+Outcome dies_in_raw_mode(const Census& census) {
+    Outcome outcome;
+    auto result = leash::try_run(dash("stty -icanon; kill -KILL $$"), in_foreground(census));
+    if (result) {
+        expect(outcome, result->status.signal() == SIGKILL, "status");
+        outcome.survivors = result->survivors;
+    } else {
+        outcome.error = result.error();
+    }
+    check_terminal(outcome);
+    return outcome;
+}
+
+Outcome dropped(const Census& census) {
+    Outcome outcome;
+    leash::Options options = in_foreground(census);
+    options.out = leash::piped;
+    auto job = leash::Popen::try_spawn(dash("stty -icanon; sleep 30 & echo ready; sleep 30; true"), options);
+    if (job) {
+        expect(outcome, job->out().read_until("ready\n", 20s).complete, "ready");
+        leash::Popen ends(*std::move(job));
+    } else {
+        outcome.error = job.error();
+    }
+    check_terminal(outcome);
+    return outcome;
+}
+
+Outcome pipeline(const Census& census) {
+    Outcome outcome;
+    static_cast<void>(!::write(keyboard, "typed\n", 6));
+    leash::Options options = in_foreground(census);
+    options.out = leash::piped;
+    auto result = leash::try_run(dash("read x; echo \"$x\"") | leash::args({helper(), "cat"}), options);
+    if (result) {
+        expect(outcome, result->ok() && result->out == "typed\n", "output");
+        outcome.survivors = result->survivors;
+    } else {
+        outcome.error = result.error();
+    }
+    ::tcflush(0, TCIFLUSH);
+    check_terminal(outcome);
+    return outcome;
+}
+
+Outcome cannot_start(const Census& census) {
+    Outcome outcome;
+    const TemporaryDirectory directory;
+    const std::string script = directory.file("script", "no #!", 0755);
+    auto job = leash::Popen::try_spawn({script}, in_foreground(census));
+    if (job) expect(outcome, false, "it cannot have been started");
+    else outcome.error = job.error();
+    check_terminal(outcome);
+    return outcome;
+}
+
+const Scenario at_the_hosts[] = {
+    {"a job that reads", reads},
+    {"a job that stops", stops},
+    {"a job that dies in raw mode", dies_in_raw_mode},
+    {"a job that is dropped", dropped, std::nullopt, true},
+    {"a pipeline", pipeline},
+    {"a job that cannot start", cannot_start, leash::Step::program},
+};
+
+}  // namespace
+
+TEST_CASE("every system call may fail once for a child at a terminal") {
+    const Tried tried = try_all(at_its_own, {}, false);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"open_terminal", "unlock_terminal", "tcgetattr", "tcsetattr", "set_window",
+                         "spawn_actions_open"}) == "");
+}
+
+TEST_CASE("every system call may fail once for a job in the foreground of the host's terminal") {
+    const std::string wrong = as_host_at_terminal([]() -> std::string {
+        const Tried tried = try_all(at_the_hosts, {}, false);
+        return tried.wrong + unseen(tried, {"tcgetpgrp", "tcsetpgrp", "tcgetattr", "tcsetattr", "stop_own_group"});
+    });
+    CHECK(wrong == "");
+}
