@@ -136,7 +136,7 @@ class Job {
         while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
     }
 
-    /// The signal that has stopped all of those that still run, told once for each stop; 0 as long as one goes on.
+    /// The signal that has stopped the job, told once for each stop; 0 as long as one of it goes on.
     int take_stop() noexcept {
         Lock lock(mutex_);
         const int signal = look_for_stop(WNOWAIT);
@@ -217,17 +217,23 @@ class Job {
         process.gone = look == Look::gone;
     }
 
+    /// One that wants the terminal (SIGTTIN, SIGTTOU) counts alone: those which were started after it did not get that
+    /// signal, and would wait for it for ever.
     int look_for_stop(int how) noexcept {
+        if (owner_ != sys::getpid()) return 0;
         int signal = 0;
+        bool all = true;
         for (const Process& process : processes_) {
             if (process.seen) continue;
             siginfo_t info{};
-            if (owner_ != sys::getpid() ||
-                sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0)
-                return 0;
+            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0) {
+                all = false;
+                continue;
+            }
             signal = info.si_status;
+            if (signal == SIGTTIN || signal == SIGTTOU) return signal;
         }
-        return signal;
+        return all ? signal : 0;
     }
 
     /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
