@@ -312,3 +312,24 @@ TEST_CASE("a leader is reaped right after its group was killed, never before: it
         CHECK(reaped == 1);
     }
 }
+
+TEST_CASE("a stage that cannot join the group is told as that, also in the foreground") {
+    for (const leash::Group group : {leash::Group::own, leash::Group::foreground, leash::Group::inherited}) {
+        CAPTURE(static_cast<int>(group));
+        const Census census;
+        leash::Options options = marked(census);
+        options.in = leash::null;
+        options.group = group;
+        Fault fault;
+        fault.call = "posix_spawn";
+        fault.nth = 2;
+        fault.error = EPERM;
+        const Armed armed(fault);
+        const auto started = leash::Popen::try_spawn(dash("sleep 30") | dash("true"), options);
+        REQUIRE(!started);
+        CHECK(started.error().stage == 1);
+        CHECK(started.error().code == std::errc::operation_not_permitted);
+        const std::string hint = started.error().hint;
+        CHECK((hint.find("the group that it was to join is gone") == 0) == (group != leash::Group::inherited));
+    }
+}

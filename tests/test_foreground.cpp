@@ -660,3 +660,22 @@ TEST_CASE("a pipeline has stopped when all of it has: one stage that is stopped 
         session.sees(prompt);
     });
 }
+
+TEST_CASE("a pipeline of which one stage was stopped for using the terminal has stopped") {
+    with_each_shell([](Session& session) {
+        session.starts("pipeline \"$HELPER\" ping-pong");
+        talks(session, "one");
+        const pid_t first = ::tcgetpgrp(session.job().out().handle());
+        REQUIRE(first > 1);
+        for (const char* const word : {"two", "three"}) {
+            CHECK(::kill(first, SIGTTIN) == 0);
+            session.sees("Stopped");
+            session.sees(prompt);
+            session.types("fg\n");
+            talks(session, word);
+        }
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}

@@ -210,6 +210,17 @@ TEST_CASE("resize() is an error where there is no terminal, or none any more") {
     CHECK(is_refused(piped));
 }
 
+TEST_CASE("resize() of a job without a terminal is an error in its own sink, too") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    std::optional<leash::Popen> p;
+    std::error_code refused;
+    options.out = leash::sink([&](std::string_view) { refused = p->resize(10, 10).error().code; });
+    p.emplace(child({"print", "x"}), options);
+    p->wait();
+    CHECK(refused.value() == ENOTTY);
+}
+
 TEST_CASE("what is written is echoed, unless echo is off") {
     const Census census;
     leash::Options options = at_terminal(census);

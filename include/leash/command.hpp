@@ -22,8 +22,9 @@ class Arg {
     Arg(std::string_view text) : text_(text) {}
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
-    template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
-                                                                       std::is_convertible_v<const T&, std::string_view>)>>
+    template <class T,
+              class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
+                                                              std::is_convertible_v<const T&, std::string_view>)>>
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 

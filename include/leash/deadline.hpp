@@ -32,8 +32,8 @@ class Timeout {
         using std::chrono::nanoseconds;
         // Compared in long double seconds: no integer conversion can overflow on the way. The limit, 200 years,
         // is well inside of what 64 bits of nanoseconds hold (292 years).
-        const long double seconds = static_cast<long double>(length.count()) *
-                                    static_cast<long double>(Period::num) / static_cast<long double>(Period::den);
+        const long double seconds = static_cast<long double>(length.count()) * static_cast<long double>(Period::num) /
+                                    static_cast<long double>(Period::den);
         constexpr long double limit = 200.0L * 365 * 24 * 3600;
         if (seconds >= limit) return nanoseconds::max();
         if (seconds <= -limit) return nanoseconds::min();

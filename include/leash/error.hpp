@@ -47,11 +47,11 @@ inline const char* to_string(Step step) noexcept {
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
-    std::error_code code;  ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
+    std::error_code code;     ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
     Step step = Step::spawn;  ///< where
-    std::string subject;    ///< the path, descriptor, variable or option
-    const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
-    int stage = -1;         ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    std::string subject;      ///< the path, descriptor, variable or option
+    const char* hint = "";    ///< one sentence more where it helps; a string literal, or ""
+    int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const {
@@ -59,8 +59,8 @@ struct Error {
         const char* const quote = subject.empty() ? "" : "\"";
         return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
                                stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
-                               detail::printable(subject), quote, ": ",
-                               code.message(), hints ? " (" : "", hint, hints ? ")" : ""});
+                               detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
+                               hints ? ")" : ""});
     }
 };
 
@@ -192,8 +192,10 @@ class [[nodiscard]] Expected {
 template <>
 class Expected<void> {
   public:
-    Expected() = default;  ///< success
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}  ///< failure
+    /// Success.
+    Expected() = default;
+    /// Failure.
+    Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
     /// Is it a success?
     /// @{

@@ -32,10 +32,10 @@ struct Streams {
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
-    bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
-    bool err_truncated = false;  ///< likewise
-    std::size_t out_dropped = 0;  ///< how many bytes of `out` are missing
-    std::size_t err_dropped = 0;  ///< likewise
+    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
+    bool err_truncated = false;     ///< likewise
+    std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
+    std::size_t err_dropped = 0;    ///< likewise
     /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
     /// wrote afterwards is not here. What the job itself had written is.
     bool held = false;
@@ -143,7 +143,8 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal, detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
+        return detail::make_error(error, Step::signal,
+                                  detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
                                   error == ESRCH   ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");
@@ -199,9 +200,7 @@ class Popen {
         detail::Pump::Want want;
         want.in = want.out = want.err = true;
         want.keep = limit_;
-        const bool ended = pump.drive(want, limit, [&] {
-            return pump.is_drained() && pump.is_over();
-        });
+        const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
         std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
         for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);

@@ -154,8 +154,9 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
         if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", name, "\" ", result.status.describe(), result.timed_out ? ", timed out" : "",
-                               result.cancelled ? ", cancelled" : "", tail.empty() ? "" : ": ", tail});
+        return detail::concat({"leash: \"", name, "\" ", result.status.describe(),
+                               result.timed_out ? ", timed out" : "", result.cancelled ? ", cancelled" : "",
+                               tail.empty() ? "" : ": ", tail});
     }
     Result result_;
 };

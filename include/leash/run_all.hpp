@@ -55,7 +55,7 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;   // to be started
+    std::size_t next = 0;          // to be started
     std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
@@ -87,9 +87,7 @@ struct AllRunner {
         }
     }
 
-    bool has_more() const noexcept {
-        return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired());
-    }
+    bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
 
     /// Starts the next one. False where that has to wait until another one has ended.
     bool start() {
@@ -138,9 +136,9 @@ struct AllRunner {
 
     /// Descriptors, processes, terminals or memory: there will be some when others have ended.
     static bool is_shortage(const Error& error) noexcept {
-        for (const std::errc code : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
-                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory,
-                                     std::errc::no_space_on_device}) {
+        for (const std::errc code :
+             {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+              std::errc::resource_unavailable_try_again, std::errc::not_enough_memory, std::errc::no_space_on_device}) {
             if (error.code == code) return true;
         }
         return false;

@@ -85,8 +85,8 @@ class ExitStatus {
     std::string describe() const {
         if (exited()) return detail::concat({"exited ", std::to_string(number_)});
         if (!signaled()) return "unknown";
-        return detail::concat({"killed by ", signal_name(number_), " (", std::to_string(number_), ")",
-                               core_ ? ", core dumped" : ""});
+        return detail::concat(
+            {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
     }
 
     /// The same kind, number and core dump.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <leash/config.hpp>
+#include <leash/detail/callback.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/turnstile.hpp>
 
@@ -77,21 +78,11 @@ inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {
 
-/// Any callable that takes a std::string_view, without <functional>.
-class SinkFunction : public Counted {
-  public:
-    virtual void write(std::string_view chunk) = 0;
+/// What sink() was given.
+struct SinkFunction : Counted {
+    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
+    const Callback<std::string_view> write;
     Turnstile turnstile;  // of all streams that share this function
-};
-
-template <class Function>
-class SinkOf final : public SinkFunction {
-  public:
-    explicit SinkOf(Function function) : function_(std::move(function)) {}
-    void write(std::string_view chunk) override { function_(chunk); }
-
-  private:
-    Function function_;
 };
 
 }  // namespace detail
@@ -108,7 +99,7 @@ struct Sink {
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
-    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkOf<Function>(std::move(function)))};
+    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkFunction(std::move(function)))};
 }
 
 namespace detail {

@@ -19,10 +19,10 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};   ///< the bytes
-    bool complete = false;   ///< data is what was asked for
-    bool eof = false;        ///< the stream has ended, and data is the last of it
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::string data = {};       ///< the bytes
+    bool complete = false;       ///< data is what was asked for
+    bool eof = false;            ///< the stream has ended, and data is the last of it
+    bool timed_out = false;      ///< the call's own time was up first; what had come stays for the next read
     std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
@@ -31,21 +31,21 @@ struct Read {
 /// What Reader::expect() found. True where one of the patterns came.
 struct Match {
     std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
-    std::string before;      ///< what stood before it; at the end of the stream: all the rest
-    std::string matched;     ///< the pattern itself, or what the function found
-    bool complete = false;   ///< it came
-    bool eof = false;        ///< the stream ended before one did
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
+    std::string before;            ///< what stood before it; at the end of the stream: all the rest
+    std::string matched;           ///< the pattern itself, or what the function found
+    bool complete = false;         ///< it came
+    bool eof = false;              ///< the stream ended before one did
+    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What a write did. True where all was written.
 struct Written {
-    std::size_t count = 0;   ///< how many bytes the pipe took
-    bool complete = false;   ///< all of them
-    bool timed_out = false;  ///< the call's own time was up first
+    std::size_t count = 0;       ///< how many bytes the pipe took
+    bool complete = false;       ///< all of them
+    bool timed_out = false;      ///< the call's own time was up first
     std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
@@ -79,8 +79,8 @@ class Reader {
     }
 
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that is
-    /// there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
+    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
@@ -117,8 +117,8 @@ class Reader {
         const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
         match.matched = std::string(found);
         if (match.complete) match.which = 0;
-        Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
-                         !match.complete && is_open());
+        const std::size_t rest = is_open() ? 0 : waiting.size();
+        Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
         match.before = std::move(read.data);
         if (match.complete) match.before.resize(before);
         match.eof = !match.complete && !read.timed_out;
@@ -270,7 +270,8 @@ class Writer {
     Written write(std::string_view data, Timeout timeout = {}) {
         const detail::Deadline limit = detail::Deadline::after(timeout);
         Written written;
-        if (drain(limit)) {  // what a communicate() that timed out left over goes first
+        // What a communicate() that timed out left over goes first.
+        if (drain(limit)) {
             const Loan loan(pump_->in, data);  // also taken back when a sink throws
             written.complete = drain(limit);
             written.count = data.size() - pump_->in.unwritten();
@@ -291,8 +292,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes no
-    /// more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes
+    /// no more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:

@@ -78,7 +78,8 @@ class Supervisor {
         if (!poller_.open()) return detail::os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
-        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        if (free_.empty())
+            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
@@ -175,9 +176,10 @@ class Supervisor {
         const std::uint64_t tag;
         const detail::Deadline start = detail::Deadline::now();
         detail::os::Backoff backoff;
-        int exit = -1, cancel = -1;    // handles that are watched
-        bool blind = false;            // one that should be is not
-        bool has_output = false, is_ending = false, has_ended = false;  // events to be told
+        int exit = -1, cancel = -1;  // handles that are watched
+        bool blind = false;          // one that should be is not
+        // Events to be told.
+        bool has_output = false, is_ending = false, has_ended = false;
         bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
     };
@@ -438,11 +440,11 @@ class Supervisor {
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
     detail::Timers timers_;
-    std::vector<Id> ready_;                        // those with events, from first_ on
+    std::vector<Id> ready_;  // those with events, from first_ on
     std::size_t first_ = 0;
-    std::vector<Id> interrupted_;                  // whose step is to be taken anew
-    std::vector<Id> draining_;                     // that have ended, but something holds a stream
-    std::optional<Cancel> token_;                  // for all of them
+    std::vector<Id> interrupted_;  // whose step is to be taken anew
+    std::vector<Id> draining_;     // that have ended, but something holds a stream
+    std::optional<Cancel> token_;  // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;  // whose end has not been told

@@ -269,11 +269,11 @@ inline const char* to_string(Step step) noexcept {
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
-    std::error_code code;  ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
+    std::error_code code;     ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
     Step step = Step::spawn;  ///< where
-    std::string subject;    ///< the path, descriptor, variable or option
-    const char* hint = "";  ///< one sentence more where it helps; a string literal, or ""
-    int stage = -1;         ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    std::string subject;      ///< the path, descriptor, variable or option
+    const char* hint = "";    ///< one sentence more where it helps; a string literal, or ""
+    int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const {
@@ -281,8 +281,8 @@ struct Error {
         const char* const quote = subject.empty() ? "" : "\"";
         return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
                                stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
-                               detail::printable(subject), quote, ": ",
-                               code.message(), hints ? " (" : "", hint, hints ? ")" : ""});
+                               detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
+                               hints ? ")" : ""});
     }
 };
 
@@ -414,8 +414,10 @@ class [[nodiscard]] Expected {
 template <>
 class Expected<void> {
   public:
-    Expected() = default;  ///< success
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}  ///< failure
+    /// Success.
+    Expected() = default;
+    /// Failure.
+    Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
     /// Is it a success?
     /// @{
@@ -468,8 +470,8 @@ class Timeout {
         using std::chrono::nanoseconds;
         // Compared in long double seconds: no integer conversion can overflow on the way. The limit, 200 years,
         // is well inside of what 64 bits of nanoseconds hold (292 years).
-        const long double seconds = static_cast<long double>(length.count()) *
-                                    static_cast<long double>(Period::num) / static_cast<long double>(Period::den);
+        const long double seconds = static_cast<long double>(length.count()) * static_cast<long double>(Period::num) /
+                                    static_cast<long double>(Period::den);
         constexpr long double limit = 200.0L * 365 * 24 * 3600;
         if (seconds >= limit) return nanoseconds::max();
         if (seconds <= -limit) return nanoseconds::min();
@@ -621,8 +623,8 @@ class ExitStatus {
     std::string describe() const {
         if (exited()) return detail::concat({"exited ", std::to_string(number_)});
         if (!signaled()) return "unknown";
-        return detail::concat({"killed by ", signal_name(number_), " (", std::to_string(number_), ")",
-                               core_ ? ", core dumped" : ""});
+        return detail::concat(
+            {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
     }
 
     /// The same kind, number and core dump.
@@ -674,8 +676,9 @@ class Arg {
     Arg(std::string_view text) : text_(text) {}
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
-    template <class T, class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
-                                                                       std::is_convertible_v<const T&, std::string_view>)>>
+    template <class T,
+              class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
+                                                              std::is_convertible_v<const T&, std::string_view>)>>
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
@@ -885,6 +888,49 @@ class Shared {
 }  // namespace leash::detail
 
 // =====================================================================================================================
+// leash/detail/callback.hpp - any callable with given arguments, without the cost of <functional>.
+
+#include <type_traits>
+#include <utility>
+
+namespace LEASH_NAMESPACE::detail {
+
+/// Made from anything that can be called with these arguments; empty when default-constructed. Copies share it.
+template <class... Args>
+class Callback {
+  public:
+    Callback() = default;
+    template <class Function, class = std::enable_if_t<!std::is_same_v<std::decay_t<Function>, Callback>>>
+    Callback(Function&& function)
+        : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
+        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>,
+                      "leash: this callback has other arguments");
+    }
+
+    void operator()(Args... args) const {
+        if (target_) target_->call(static_cast<Args>(args)...);
+    }
+
+  private:
+    class Target : public Counted {
+      public:
+        virtual void call(Args... args) = 0;
+    };
+    template <class Function>
+    class Holder final : public Target {
+      public:
+        explicit Holder(Function function) : function_(std::move(function)) {}
+        void call(Args... args) override { function_(static_cast<Args>(args)...); }
+
+      private:
+        Function function_;
+    };
+    Shared<Target> target_;
+};
+
+}  // namespace leash::detail
+
+// =====================================================================================================================
 // leash/detail/turnstile.hpp - one at a time, and never a wait for it.
 
 #include <atomic>
@@ -994,21 +1040,11 @@ inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {
 
-/// Any callable that takes a std::string_view, without <functional>.
-class SinkFunction : public Counted {
-  public:
-    virtual void write(std::string_view chunk) = 0;
+/// What sink() was given.
+struct SinkFunction : Counted {
+    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
+    const Callback<std::string_view> write;
     Turnstile turnstile;  // of all streams that share this function
-};
-
-template <class Function>
-class SinkOf final : public SinkFunction {
-  public:
-    explicit SinkOf(Function function) : function_(std::move(function)) {}
-    void write(std::string_view chunk) override { function_(chunk); }
-
-  private:
-    Function function_;
 };
 
 }  // namespace detail
@@ -1025,7 +1061,7 @@ struct Sink {
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
-    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkOf<Function>(std::move(function)))};
+    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkFunction(std::move(function)))};
 }
 
 namespace detail {
@@ -1124,7 +1160,7 @@ struct ErrorOutput : Output {
 
 #endif
 
-// Which system has what (the macros end with this file):
+// Which system has what (these macros end with this file):
 //   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
@@ -1149,6 +1185,60 @@ struct ErrorOutput : Output {
 #define LEASH_PPOLL 1
 #else
 #define LEASH_PPOLL 0
+#endif
+
+// What posix_spawn can do, and since when (so do these):
+//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
+//                    so that a descriptor which another thread opens at that moment cannot slip through.
+//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
+//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
+//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
+//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives
+//                    it just afterwards, and continues a child that was quicker.
+// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR and LEASH_FORCE_NO_TCSETPGRP choose the poorer way: for tests.
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define LEASH_CLOSEFROM 1
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define LEASH_CHDIR 1
+#endif
+#if __GLIBC_PREREQ(2, 35)
+#define LEASH_TCSETPGRP 1
+#endif
+#elif defined(__FreeBSD__)
+#if __FreeBSD_version >= 1301000
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#endif
+#elif defined(__sun)
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
+#define LEASH_CHDIR 1
+#endif
+#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
+#undef LEASH_CLOSEFROM
+#define LEASH_CLOSEFROM 0
+#endif
+#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
+#undef LEASH_CHDIR
+#define LEASH_CHDIR 0
+#endif
+#if !defined(LEASH_TCSETPGRP) || defined(LEASH_FORCE_NO_TCSETPGRP)
+#undef LEASH_TCSETPGRP
+#define LEASH_TCSETPGRP 0
+#endif
+#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+#define LEASH_CLOEXEC_DEFAULT 1
+#else
+#define LEASH_CLOEXEC_DEFAULT 0
+#endif
+#if defined(POSIX_SPAWN_SETSID)
+#define LEASH_SETSID 1
+#else
+#define LEASH_SETSID 0
 #endif
 
 #if defined(__APPLE__)
@@ -1441,6 +1531,60 @@ inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const
     return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
 }
 
+/// What is missing here says ENOSYS; has_closefrom and the like tell beforehand.
+inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* path) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_chdir")) return e;
+#if LEASH_CHDIR
+    return ::posix_spawn_file_actions_addchdir_np(actions, path);
+#else
+    return static_cast<void>(actions), static_cast<void>(path), ENOSYS;
+#endif
+}
+
+/// Closes all from `first` on.
+constexpr bool has_closefrom = LEASH_CLOSEFROM;
+inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_closefrom")) return e;
+#if LEASH_CLOSEFROM
+    return ::posix_spawn_file_actions_addclosefrom_np(actions, first);
+#else
+    return static_cast<void>(actions), static_cast<void>(first), ENOSYS;
+#endif
+}
+
+/// Keeps a descriptor as it is where the rest is closed by default.
+constexpr bool has_cloexec_default = LEASH_CLOEXEC_DEFAULT;
+inline int spawn_actions_inherit(posix_spawn_file_actions_t* actions, int fd) noexcept {
+#if LEASH_CLOEXEC_DEFAULT
+    return ::posix_spawn_file_actions_addinherit_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Makes the child's group the foreground group of a terminal.
+constexpr bool has_tcsetpgrp_action = LEASH_TCSETPGRP;
+inline int spawn_actions_tcsetpgrp(posix_spawn_file_actions_t* actions, int fd) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_tcsetpgrp")) return e;
+#if LEASH_TCSETPGRP
+    return ::posix_spawn_file_actions_addtcsetpgrp_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Flags of attributes; 0 where the system has no such thing.
+#if LEASH_SETSID
+constexpr int spawn_setsid = POSIX_SPAWN_SETSID;
+#else
+constexpr int spawn_setsid = 0;
+#endif
+#if LEASH_CLOEXEC_DEFAULT
+constexpr int spawn_cloexec_default = POSIX_SPAWN_CLOEXEC_DEFAULT;
+#else
+constexpr int spawn_cloexec_default = 0;
+#endif
+
 inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
     if (const int e = LEASH_FAULT("spawn_attributes_init")) return e;
     return ::posix_spawnattr_init(attributes);
@@ -1664,6 +1808,11 @@ class Mutex {
 #undef LEASH_PIDFD
 #undef LEASH_KQUEUE
 #undef LEASH_PPOLL
+#undef LEASH_CLOSEFROM
+#undef LEASH_CLOEXEC_DEFAULT
+#undef LEASH_CHDIR
+#undef LEASH_SETSID
+#undef LEASH_TCSETPGRP
 
 // =====================================================================================================================
 // leash/detail/posix/fd.hpp - descriptors that are owned, and how they are made, read, written and closed.
@@ -1697,6 +1846,8 @@ class Fd {
   public:
     Fd() = default;
     explicit Fd(int number) noexcept : number_(number) {}
+    /// Of a file; not open, and errno, where that fails.
+    static Fd open(const char* path, int flags, mode_t mode = 0) noexcept;
     Fd(Fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
     Fd& operator=(Fd&& other) noexcept {
         if (this != &other) {
@@ -1735,6 +1886,21 @@ inline bool move_above_standard(Fd& fd) noexcept {
     fd = Fd(moved);
     return true;
 }
+
+inline Fd Fd::open(const char* path, int flags, mode_t mode) noexcept {
+    int number;
+    do number = sys::open(path, flags | O_CLOEXEC, mode);
+    while (number < 0 && errno == EINTR);
+    Fd fd(number);
+    if (!fd.is_open() || move_above_standard(fd)) return fd;
+    const int error = errno;
+    fd.close();
+    errno = error;
+    return fd;
+}
+
+/// Can this system do no more of the kind, until something has been given back?
+inline bool is_shortage(int error) noexcept { return error == EMFILE || error == ENFILE || error == ENOMEM; }
 
 /// An open directory.
 class Directory {
@@ -1777,14 +1943,12 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
 inline Expected<Fd> open_file(const std::string& path, int flags, const char* stream) {
-    const std::string subject = concat({stream, ": ", path});
-    int number;
-    do number = sys::open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-    while (number < 0 && errno == EINTR);
-    if (number < 0) return last_error(Step::redirect, subject, errno == ENXIO ? "nobody reads this FIFO" : "");
-    Fd fd(number);
-    if (sys::fcntl(number, F_SETFL, flags & O_APPEND) != 0 || !move_above_standard(fd))
-        return last_error(Step::redirect, subject);
+    const auto failed = [&](const char* hint) {
+        return last_error(Step::redirect, concat({stream, ": ", path}), hint);
+    };
+    Fd fd = Fd::open(path.c_str(), flags | O_NOCTTY | O_NONBLOCK, 0666);
+    if (!fd.is_open()) return failed(errno == ENXIO ? "nobody reads this FIFO" : "");
+    if (sys::fcntl(fd.get(), F_SETFL, flags & O_APPEND) != 0) return failed("");
     return fd;
 }
 
@@ -2251,7 +2415,7 @@ class ExitWatch {
     void open(Pid pid) noexcept {
         if (fd_.is_open() || never_) return;
         fd_ = Fd(sys::open_exit(pid));
-        never_ = !fd_.is_open() && errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+        never_ = !fd_.is_open() && !is_shortage(errno);
         if (fd_.is_open() && !move_above_standard(fd_)) fd_.close();
     }
     int handle() const noexcept { return fd_.get(); }
@@ -2286,7 +2450,7 @@ inline bool any_alive(Pid group) noexcept {
         if (pid <= 0) continue;
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        const Fd file(sys::open(path, O_RDONLY | O_CLOEXEC));
+        const Fd file = Fd::open(path, O_RDONLY);
         if (!file.is_open()) continue;  // gone meanwhile
         char text[512];
         const ssize_t size = read_some(file, text, sizeof text - 1);
@@ -2343,13 +2507,12 @@ class Foreground {
     /// told: EMFILE and the like.
     int open() noexcept {
         host_ = sys::getpgrp();
-        terminal_ = Fd(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+        terminal_ = Fd::open("/dev/tty", O_RDWR | O_NOCTTY);
         // Where the system has no such file, one of the standard streams may be the terminal all the same.
-        for (int fd = 0; !terminal_.is_open() && fd <= 2; ++fd) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return errno;
+        for (int fd = 0; fd <= 2 && !terminal_.is_open() && !is_shortage(errno); ++fd) {
             if (is_controlling_terminal(fd)) terminal_ = Fd(duplicate_above(fd, 3));
         }
-        return !terminal_.is_open() || move_above_standard(terminal_) ? 0 : errno;
+        return !terminal_.is_open() && is_shortage(errno) ? errno : 0;
     }
     bool is_open() const noexcept { return terminal_.is_open(); }
     int handle() const noexcept { return terminal_.get(); }
@@ -2624,7 +2787,8 @@ class Job {
         for (const Process& process : processes_) {
             if (process.seen) continue;
             siginfo_t info{};
-            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0) {
+            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 ||
+                info.si_pid == 0) {
                 all = false;
                 continue;
             }
@@ -2657,7 +2821,8 @@ class Job {
     /// Late, where the host was out of descriptors at the start: only while the process is surely there, since a
     /// number can be a stranger's by now.
     int open_watch(Process& process) noexcept {
-        if (process.watch.handle() < 0 && !process.seen && look_at(process) != Look::gone) process.watch.open(process.pid);
+        if (process.watch.handle() < 0 && !process.seen && look_at(process) != Look::gone)
+            process.watch.open(process.pid);
         return process.watch.handle();
     }
 
@@ -2822,7 +2987,7 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 
 /// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
 inline std::optional<std::string> interpreter_of(const std::string& path) {
-    const Fd file(sys::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
     if (!file.is_open()) return std::nullopt;
     char start[4096];
     const ssize_t size = read_some(file, start, sizeof start);
@@ -2852,11 +3017,13 @@ inline Error explain_exec(int error, const std::string& program) {
     const Step step = is_program ? Step::program : Step::interpreter;
     switch (error) {
         // It is there and may be executed: what is missing is what it needs itself.
-        case ENOENT: return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOENT:
+            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
         case ENOEXEC:
-            return make_error(error, step, path,
-                              is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
-                                         : "named by a #! line, but not a program for this system");
+            return make_error(
+                error, step, path,
+                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                           : "named by a #! line, but not a program for this system");
         case ETXTBSY: return make_error(error, step, path, "the file is being written");
         default: return make_error(error, step, path);
     }
@@ -2868,7 +3035,8 @@ inline Error explain_spawn(int error, const std::string& program, const std::str
         if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
     }
     switch (error) {
-        case E2BIG: return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
+        case E2BIG:
+            return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
         case ENOMEM:
         case EMFILE:
@@ -2903,7 +3071,8 @@ struct Stage {
 
 /// What is left to do is mechanical: open, spawn.
 struct Plan {
-    std::vector<Stage> stages;      // each one's output is the next one's input; never empty
+    /// Each one's output is the next one's input; never empty.
+    std::vector<Stage> stages;
     std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
     std::string cwd;                                      // empty: the host's
     Group group = Group::own;
@@ -2947,11 +3116,13 @@ inline Expected<void> check_times(const Options& options) {
     if (options.timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
     if (options.idle_timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout", "zero or less: no time to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
+                          "zero or less: no time to run in");
     const auto check = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
-            return make_error(std::errc::invalid_argument, Step::options, name, "without an end, no deadline could hold");
+            return make_error(std::errc::invalid_argument, Step::options, name,
+                              "without an end, no deadline could hold");
         return {};
     };
     if (auto checked = check(options.grace, "grace"); !checked) return checked;
@@ -2971,7 +3142,8 @@ inline Expected<void> check_stream(const Stdio& stream, const char* name) {
 inline Expected<void> check_streams(const Options& options) {
     if (auto checked = check_stream(options.in, "in"); !checked) return checked;
     if (options.in.append)
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}), "input cannot be appended to");
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
+                          "input cannot be appended to");
     if (auto checked = check_stream(options.out, "out"); !checked) return checked;
     if (auto checked = check_stream(options.err, "err"); !checked) return checked;
     return {};
@@ -2984,7 +3156,8 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
 inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
     if (!has_terminal(options.in, options.out, options.err)) return {};
     if (is_pipeline)
-        return make_error(std::errc::invalid_argument, Step::options, "tty", "not for a pipeline: shell(\"a | b\") can have one");
+        return make_error(std::errc::invalid_argument, Step::options, "tty",
+                          "not for a pipeline: shell(\"a | b\") can have one");
     if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
         return make_error(std::errc::invalid_argument, Step::options, "in",
                           "a terminal that nobody reads: say tty for `out` or `err` too");
@@ -3029,8 +3202,7 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
 inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
     Plan plan;
     plan.deadline = deadline;
-    if (commands.empty())
-        return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
+    if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();
@@ -3100,12 +3272,9 @@ inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
         sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
         return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
     made.path = path;
-    int theirs;
-    do theirs = sys::open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    while (theirs < 0 && errno == EINTR);
-    made.theirs = Fd(theirs);
+    made.theirs = Fd::open(path, O_RDWR | O_NOCTTY);
     termios modes{};
-    if (!made.theirs.is_open() || !move_above_standard(made.theirs) || sys::tcgetattr(made.theirs.get(), &modes) != 0)
+    if (!made.theirs.is_open() || sys::tcgetattr(made.theirs.get(), &modes) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
     if (!settings.echo) modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
@@ -3132,59 +3301,6 @@ inline char end_of_file_character(const Fd& terminal) noexcept {
 #include <utility>
 #include <vector>
 
-// What posix_spawn can do, and since when (the macros end with this file):
-//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
-//                    so that a descriptor which another thread opens at that moment cannot slip through.
-//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
-//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
-//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
-//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
-//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives it
-//                    just afterwards, and continues a child that was quicker.
-// LEASH_FORCE_ENUMERATED_CLOSE and LEASH_FORCE_NO_CHDIR choose the poorer way: for tests.
-#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 34)
-#define LEASH_CLOSEFROM 1
-#endif
-#if __GLIBC_PREREQ(2, 29)
-#define LEASH_CHDIR 1
-#endif
-#if __GLIBC_PREREQ(2, 35)
-#define LEASH_TCSETPGRP 1
-#endif
-#elif defined(__FreeBSD__)
-#if __FreeBSD_version >= 1301000
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#endif
-#elif defined(__sun)
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
-#define LEASH_CHDIR 1
-#endif
-#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
-#undef LEASH_CLOSEFROM
-#define LEASH_CLOSEFROM 0
-#endif
-#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
-#undef LEASH_CHDIR
-#define LEASH_CHDIR 0
-#endif
-#if !defined(LEASH_TCSETPGRP)
-#define LEASH_TCSETPGRP 0
-#endif
-#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
-#define LEASH_CLOEXEC_DEFAULT 1
-#else
-#define LEASH_CLOEXEC_DEFAULT 0
-#endif
-#if defined(POSIX_SPAWN_SETSID)
-#define LEASH_SETSID 1
-#else
-#define LEASH_SETSID 0
-#endif
-
 #if LEASH_POSIX
 
 namespace LEASH_NAMESPACE::detail::os {
@@ -3195,7 +3311,6 @@ struct Started {
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
-    static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
 
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
@@ -3219,42 +3334,38 @@ class FileActions {
     }
     /// Takes the terminal for the group of the child.
     void take_foreground(int terminal) {
-#if LEASH_TCSETPGRP
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addtcsetpgrp_np(&actions_, terminal);
-#else
-        static_cast<void>(terminal);
-#endif
+        if (error_ == 0) error_ = sys::spawn_actions_tcsetpgrp(&actions_, terminal);
     }
     void chdir(const std::string& path) {
-#if LEASH_CHDIR
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str());
-#else
-        static_cast<void>(path);
-        if (error_ == 0) error_ = ENOSYS;
-#endif
+        if (error_ == 0) error_ = sys::spawn_actions_chdir(&actions_, path.c_str());
     }
 
     /// Keeps a standard stream of the host's as it is.
     void inherit(int fd) {
-#if LEASH_CLOEXEC_DEFAULT
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addinherit_np(&actions_, fd);
-#else
-        static_cast<void>(fd);
-#endif
+        if (error_ == 0 && sys::has_cloexec_default) error_ = sys::spawn_actions_inherit(&actions_, fd);
     }
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
     void close_rest(const std::vector<int>& kept) {
-#if LEASH_CLOEXEC_DEFAULT
-        static_cast<void>(kept);
-#elif LEASH_CLOSEFROM
-        int next = 3;
-        for (const int fd : kept) {
-            while (next < fd) close(next++);
-            next = fd + 1;
+        if constexpr (sys::has_cloexec_default) {
+            static_cast<void>(kept);
+        } else if constexpr (sys::has_closefrom) {
+            int next = 3;
+            for (const int fd : kept) {
+                while (next < fd) close(next++);
+                next = fd + 1;
+            }
+            if (error_ == 0) error_ = sys::spawn_actions_closefrom(&actions_, next);
+        } else {
+            close_enumerated(kept);
         }
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addclosefrom_np(&actions_, next);
-#else
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+  private:
+    void close_enumerated(const std::vector<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
         // (closing what is not open is fine). Only beyond that, just what was seen.
@@ -3273,14 +3384,7 @@ class FileActions {
         for (const int fd : open) {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
-#endif
     }
-
-    int error() const noexcept { return error_; }
-    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
-
-  private:
-#if !LEASH_CLOEXEC_DEFAULT && !LEASH_CLOSEFROM
     static bool contains(const std::vector<int>& list, int fd) noexcept {
         for (const int one : list) {
             if (one == fd) return true;
@@ -3303,7 +3407,6 @@ class FileActions {
         }
         return open;
     }
-#endif
 
     posix_spawn_file_actions_t actions_;
     int error_;
@@ -3331,14 +3434,9 @@ class Attributes {
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
         if (group == Group::own || group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, leader);
-#if LEASH_SETSID
-        if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
-#else
-        if (group == Group::session) error_ = ENOSYS;
-#endif
-#if LEASH_CLOEXEC_DEFAULT
-        flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
-#endif
+        if (group == Group::session) flags |= sys::spawn_setsid;
+        if (group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
+        flags |= sys::spawn_cloexec_default;
         // What was set above cannot fail; unknown flags can.
         if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
     }
@@ -3474,7 +3572,8 @@ class Sources {
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    Expected<void> connect(int in, int out, int err, const std::string& terminal_path, const std::vector<PassFd>& passes) {
+    Expected<void> connect(int in, int out, int err, const std::string& terminal_path,
+                           const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
         terminal_path_ = &terminal_path;
         for (const PassFd& pass : passes) {
@@ -3522,7 +3621,8 @@ class Wiring {
             if (!is_target(from[i]) && from[i] < limit) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
-                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}), "could not be duplicated");
+                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}),
+                                  "could not be duplicated");
             sources_[i] = staged.get();
             held_.push_back(std::move(staged));
         }
@@ -3554,10 +3654,10 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
 }
 
 /// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
-inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader,
-                               const Foreground& foreground) {
+inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment,
+                               Pid leader, const Foreground& foreground) {
     FileActions actions;
-    if (leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
+    if (sys::has_tcsetpgrp_action && leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
@@ -3566,8 +3666,9 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(error, Step::spawn, stage.program,
-                          error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
+        return make_error(
+            error, Step::spawn, stage.program,
+            error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
 
     const std::vector<char*> argv = pointers(stage.argv);
     Pid pid = -1;
@@ -3575,7 +3676,8 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms.
     int error = 0;
     for (int pause = 1; pause <= 128; pause *= 2) {
-        error = sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
+        error =
+            sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
         if (error != ETXTBSY || pause == 128 || plan.deadline.passed()) break;
         sleep_until(sooner(plan.deadline, Deadline::after(std::chrono::milliseconds(pause))));
     }
@@ -3617,10 +3719,11 @@ inline Expected<void> spawn(Plan plan, Started& started) {
         auto pid = start();
         if (!pid) {
             Error error = std::move(pid).error();
-            if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
+            if (!first && error.code == std::errc::operation_not_permitted && plan.group != Group::inherited) {
                 error.step = Step::spawn;
-                error.hint = "the group that it was to join is gone: did the first stage leave it, or does this host "
-                             "ignore SIGCHLD?";
+                error.hint =
+                    "the group that it was to join is gone: did the first stage leave it, or does this host "
+                    "ignore SIGCHLD?";
             }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
@@ -3634,12 +3737,6 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 }  // namespace leash::detail::os
 
 #endif  // LEASH_POSIX
-
-#undef LEASH_CLOSEFROM
-#undef LEASH_CLOEXEC_DEFAULT
-#undef LEASH_CHDIR
-#undef LEASH_SETSID
-#undef LEASH_TCSETPGRP
 
 // =====================================================================================================================
 // leash/detail/pump.hpp - one wait for everything: the streams, the exit, the cancel token and the deadlines of a job.
@@ -3812,9 +3909,10 @@ class Incoming {
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
     int resize(unsigned short rows, unsigned short columns) noexcept {
+        if (!is_terminal_) return ENOTTY;  // before the turn: a sink that asks this has it already
         const Turn stream(&turnstile_);
         if (!stream) return EAGAIN;
-        if (!is_terminal_ || !is_open()) return ENOTTY;
+        if (!is_open()) return ENOTTY;
         return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
     }
 
@@ -3884,7 +3982,7 @@ class Incoming {
     bool is_terminal_ = false;
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile turnstile_;  // one thread at a time
+    Turnstile turnstile_;          // one thread at a time
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
@@ -3988,6 +4086,19 @@ class Outgoing {
     int error_ = 0;
 };
 
+/// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
+class Condition {
+  public:
+    template <class Question>
+    Condition(const Question& question) noexcept
+        : question_(&question), ask_([](const void* it) { return (*static_cast<const Question*>(it))(); }) {}
+    bool operator()() const { return ask_(question_); }
+
+  private:
+    const void* question_;
+    bool (*ask_)(const void*);
+};
+
 /// A running job and everything about it that can be waited for.
 class Pump : public Counted {
   public:
@@ -4017,9 +4128,10 @@ class Pump : public Counted {
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
-        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i)
+            later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        if (foreground_.is_lent() && !os::Started::takes_foreground) {
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent() && job.pid() > 0) {
             foreground_.lend(job.pid());
             job.send(SIGCONT);  // it may have been stopped for reading too early
         }
@@ -4092,14 +4204,13 @@ class Pump : public Counted {
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit.
-    template <class Done>
-    bool drive(const Want& want, Deadline limit, Done done) {
+    bool drive(const Want& want, Deadline limit, Condition done) {
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
-        bool unclear = false;   // a handle told of an end and there was none: they are of no use for a while
-        bool crowded = false;   // another thread is at a sink: likewise
-        bool ends_it = false;   // this call found that the job must end
+        bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
+        bool crowded = false;  // another thread is at a sink: likewise
+        bool ends_it = false;  // this call found that the job must end
         bool last = false;
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
@@ -4123,8 +4234,9 @@ class Pump : public Counted {
             until = sooner(until, next.at);
             if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
-                if (set.empty() && until.is_never() && !blind) {
-                    job.wait_for_exit(foreground_.is_open());  // nothing else can happen: that costs no handle
+                // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
+                if (set.empty() && until.is_never() && !blind && !(foreground_.is_open() && running > 1)) {
+                    job.wait_for_exit(foreground_.is_open());
                     unclear = !job.finish() && job.running() == running;
                     continue;
                 }
@@ -4153,12 +4265,12 @@ class Pump : public Counted {
 
     /// What step() found.
     struct Step {
-        bool output = false;  // something came, be it the end of a stream
-        bool ending = false;  // this call found that the job must end
-        bool ended = false;   // it has, and its streams too: nothing more will come
+        bool output = false;    // something came, be it the end of a stream
+        bool ending = false;    // this call found that the job must end
+        bool ended = false;     // it has, and its streams too: nothing more will come
         bool draining = false;  // it has, but a stream has not yet
-        bool blind = false;   // something may happen that no handle tells: look again soon
-        Deadline next;        // when to look again in any case
+        bool blind = false;     // something may happen that no handle tells: look again soon
+        Deadline next;          // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,
@@ -4456,10 +4568,10 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};   ///< the bytes
-    bool complete = false;   ///< data is what was asked for
-    bool eof = false;        ///< the stream has ended, and data is the last of it
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::string data = {};       ///< the bytes
+    bool complete = false;       ///< data is what was asked for
+    bool eof = false;            ///< the stream has ended, and data is the last of it
+    bool timed_out = false;      ///< the call's own time was up first; what had come stays for the next read
     std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
@@ -4468,21 +4580,21 @@ struct Read {
 /// What Reader::expect() found. True where one of the patterns came.
 struct Match {
     std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
-    std::string before;      ///< what stood before it; at the end of the stream: all the rest
-    std::string matched;     ///< the pattern itself, or what the function found
-    bool complete = false;   ///< it came
-    bool eof = false;        ///< the stream ended before one did
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
+    std::string before;            ///< what stood before it; at the end of the stream: all the rest
+    std::string matched;           ///< the pattern itself, or what the function found
+    bool complete = false;         ///< it came
+    bool eof = false;              ///< the stream ended before one did
+    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// What a write did. True where all was written.
 struct Written {
-    std::size_t count = 0;   ///< how many bytes the pipe took
-    bool complete = false;   ///< all of them
-    bool timed_out = false;  ///< the call's own time was up first
+    std::size_t count = 0;       ///< how many bytes the pipe took
+    bool complete = false;       ///< all of them
+    bool timed_out = false;      ///< the call's own time was up first
     std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
@@ -4516,8 +4628,8 @@ class Reader {
     }
 
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that is
-    /// there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
+    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
         std::size_t which = 0, from = 0, longest = 0;
@@ -4554,8 +4666,8 @@ class Reader {
         const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
         match.matched = std::string(found);
         if (match.complete) match.which = 0;
-        Read read = give(match.complete ? before + found.size() : is_open() ? 0 : waiting.size(), match.complete,
-                         !match.complete && is_open());
+        const std::size_t rest = is_open() ? 0 : waiting.size();
+        Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
         match.before = std::move(read.data);
         if (match.complete) match.before.resize(before);
         match.eof = !match.complete && !read.timed_out;
@@ -4707,7 +4819,8 @@ class Writer {
     Written write(std::string_view data, Timeout timeout = {}) {
         const detail::Deadline limit = detail::Deadline::after(timeout);
         Written written;
-        if (drain(limit)) {  // what a communicate() that timed out left over goes first
+        // What a communicate() that timed out left over goes first.
+        if (drain(limit)) {
             const Loan loan(pump_->in, data);  // also taken back when a sink throws
             written.complete = drain(limit);
             written.count = data.size() - pump_->in.unwritten();
@@ -4728,8 +4841,8 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes no
-    /// more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
+    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes
+    /// no more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:
@@ -4782,10 +4895,10 @@ struct Streams {
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
-    bool out_truncated = false;  ///< `out` was longer than Options::max_output: this is the part that Options::keep says
-    bool err_truncated = false;  ///< likewise
-    std::size_t out_dropped = 0;  ///< how many bytes of `out` are missing
-    std::size_t err_dropped = 0;  ///< likewise
+    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
+    bool err_truncated = false;     ///< likewise
+    std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
+    std::size_t err_dropped = 0;    ///< likewise
     /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
     /// wrote afterwards is not here. What the job itself had written is.
     bool held = false;
@@ -4893,7 +5006,8 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal, detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
+        return detail::make_error(error, Step::signal,
+                                  detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
                                   error == ESRCH   ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");
@@ -4949,9 +5063,7 @@ class Popen {
         detail::Pump::Want want;
         want.in = want.out = want.err = true;
         want.keep = limit_;
-        const bool ended = pump.drive(want, limit, [&] {
-            return pump.is_drained() && pump.is_over();
-        });
+        const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
         std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
         for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
@@ -5213,8 +5325,9 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
         if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", name, "\" ", result.status.describe(), result.timed_out ? ", timed out" : "",
-                               result.cancelled ? ", cancelled" : "", tail.empty() ? "" : ": ", tail});
+        return detail::concat({"leash: \"", name, "\" ", result.status.describe(),
+                               result.timed_out ? ", timed out" : "", result.cancelled ? ", cancelled" : "",
+                               tail.empty() ? "" : ": ", tail});
     }
     Result result_;
 };
@@ -5515,7 +5628,8 @@ class Supervisor {
         if (!poller_.open()) return detail::os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
-        if (free_.empty()) return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        if (free_.empty())
+            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
@@ -5612,9 +5726,10 @@ class Supervisor {
         const std::uint64_t tag;
         const detail::Deadline start = detail::Deadline::now();
         detail::os::Backoff backoff;
-        int exit = -1, cancel = -1;    // handles that are watched
-        bool blind = false;            // one that should be is not
-        bool has_output = false, is_ending = false, has_ended = false;  // events to be told
+        int exit = -1, cancel = -1;  // handles that are watched
+        bool blind = false;          // one that should be is not
+        // Events to be told.
+        bool has_output = false, is_ending = false, has_ended = false;
         bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
     };
@@ -5875,11 +5990,11 @@ class Supervisor {
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
     detail::Timers timers_;
-    std::vector<Id> ready_;                        // those with events, from first_ on
+    std::vector<Id> ready_;  // those with events, from first_ on
     std::size_t first_ = 0;
-    std::vector<Id> interrupted_;                  // whose step is to be taken anew
-    std::vector<Id> draining_;                     // that have ended, but something holds a stream
-    std::optional<Cancel> token_;                  // for all of them
+    std::vector<Id> interrupted_;  // whose step is to be taken anew
+    std::vector<Id> draining_;     // that have ended, but something holds a stream
+    std::optional<Cancel> token_;  // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;  // whose end has not been told
@@ -5887,48 +6002,6 @@ class Supervisor {
 };
 
 }  // namespace leash
-
-// =====================================================================================================================
-// leash/detail/callback.hpp - any callable with given arguments, without the cost of <functional>.
-
-#include <type_traits>
-#include <utility>
-
-namespace LEASH_NAMESPACE::detail {
-
-/// Made from anything that can be called with these arguments; empty when default-constructed. Copies share it.
-template <class... Args>
-class Callback {
-  public:
-    Callback() = default;
-    template <class Function, class = std::enable_if_t<!std::is_same_v<std::decay_t<Function>, Callback>>>
-    Callback(Function&& function)
-        : target_(Shared<Target>::adopt(new Holder<std::decay_t<Function>>(std::forward<Function>(function)))) {
-        static_assert(std::is_invocable_v<std::decay_t<Function>&, Args...>, "leash: this callback has other arguments");
-    }
-
-    void operator()(Args... args) const {
-        if (target_) target_->call(static_cast<Args>(args)...);
-    }
-
-  private:
-    class Target : public Counted {
-      public:
-        virtual void call(Args... args) = 0;
-    };
-    template <class Function>
-    class Holder final : public Target {
-      public:
-        explicit Holder(Function function) : function_(std::move(function)) {}
-        void call(Args... args) override { function_(static_cast<Args>(args)...); }
-
-      private:
-        Function function_;
-    };
-    Shared<Target> target_;
-};
-
-}  // namespace leash::detail
 
 // =====================================================================================================================
 // leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
@@ -5975,7 +6048,7 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;   // to be started
+    std::size_t next = 0;          // to be started
     std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
@@ -6007,9 +6080,7 @@ struct AllRunner {
         }
     }
 
-    bool has_more() const noexcept {
-        return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired());
-    }
+    bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
 
     /// Starts the next one. False where that has to wait until another one has ended.
     bool start() {
@@ -6058,9 +6129,9 @@ struct AllRunner {
 
     /// Descriptors, processes, terminals or memory: there will be some when others have ended.
     static bool is_shortage(const Error& error) noexcept {
-        for (const std::errc code : {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
-                                     std::errc::resource_unavailable_try_again, std::errc::not_enough_memory,
-                                     std::errc::no_space_on_device}) {
+        for (const std::errc code :
+             {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+              std::errc::resource_unavailable_try_again, std::errc::not_enough_memory, std::errc::no_space_on_device}) {
             if (error.code == code) return true;
         }
         return false;

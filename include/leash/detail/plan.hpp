@@ -25,7 +25,8 @@ struct Stage {
 
 /// What is left to do is mechanical: open, spawn.
 struct Plan {
-    std::vector<Stage> stages;      // each one's output is the next one's input; never empty
+    /// Each one's output is the next one's input; never empty.
+    std::vector<Stage> stages;
     std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
     std::string cwd;                                      // empty: the host's
     Group group = Group::own;
@@ -69,11 +70,13 @@ inline Expected<void> check_times(const Options& options) {
     if (options.timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
     if (options.idle_timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout", "zero or less: no time to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
+                          "zero or less: no time to run in");
     const auto check = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
-            return make_error(std::errc::invalid_argument, Step::options, name, "without an end, no deadline could hold");
+            return make_error(std::errc::invalid_argument, Step::options, name,
+                              "without an end, no deadline could hold");
         return {};
     };
     if (auto checked = check(options.grace, "grace"); !checked) return checked;
@@ -93,7 +96,8 @@ inline Expected<void> check_stream(const Stdio& stream, const char* name) {
 inline Expected<void> check_streams(const Options& options) {
     if (auto checked = check_stream(options.in, "in"); !checked) return checked;
     if (options.in.append)
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}), "input cannot be appended to");
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
+                          "input cannot be appended to");
     if (auto checked = check_stream(options.out, "out"); !checked) return checked;
     if (auto checked = check_stream(options.err, "err"); !checked) return checked;
     return {};
@@ -106,7 +110,8 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
 inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
     if (!has_terminal(options.in, options.out, options.err)) return {};
     if (is_pipeline)
-        return make_error(std::errc::invalid_argument, Step::options, "tty", "not for a pipeline: shell(\"a | b\") can have one");
+        return make_error(std::errc::invalid_argument, Step::options, "tty",
+                          "not for a pipeline: shell(\"a | b\") can have one");
     if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
         return make_error(std::errc::invalid_argument, Step::options, "in",
                           "a terminal that nobody reads: say tty for `out` or `err` too");
@@ -151,8 +156,7 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
 inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
     Plan plan;
     plan.deadline = deadline;
-    if (commands.empty())
-        return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
+    if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (auto checked = check_environment(options.env); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();

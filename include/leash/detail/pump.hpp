@@ -183,9 +183,10 @@ class Incoming {
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
     int resize(unsigned short rows, unsigned short columns) noexcept {
+        if (!is_terminal_) return ENOTTY;  // before the turn: a sink that asks this has it already
         const Turn stream(&turnstile_);
         if (!stream) return EAGAIN;
-        if (!is_terminal_ || !is_open()) return ENOTTY;
+        if (!is_open()) return ENOTTY;
         return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
     }
 
@@ -255,7 +256,7 @@ class Incoming {
     bool is_terminal_ = false;
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile turnstile_;  // one thread at a time
+    Turnstile turnstile_;          // one thread at a time
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
@@ -359,6 +360,19 @@ class Outgoing {
     int error_ = 0;
 };
 
+/// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
+class Condition {
+  public:
+    template <class Question>
+    Condition(const Question& question) noexcept
+        : question_(&question), ask_([](const void* it) { return (*static_cast<const Question*>(it))(); }) {}
+    bool operator()() const { return ask_(question_); }
+
+  private:
+    const void* question_;
+    bool (*ask_)(const void*);
+};
+
 /// A running job and everything about it that can be waited for.
 class Pump : public Counted {
   public:
@@ -388,9 +402,10 @@ class Pump : public Counted {
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
-        for (std::size_t i = 0; i < started.later_errs.size(); ++i) later_errs_[i].begin(std::move(started.later_errs[i]));
+        for (std::size_t i = 0; i < started.later_errs.size(); ++i)
+            later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        if (foreground_.is_lent() && !os::Started::takes_foreground) {
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent() && job.pid() > 0) {
             foreground_.lend(job.pid());
             job.send(SIGCONT);  // it may have been stopped for reading too early
         }
@@ -463,14 +478,13 @@ class Pump : public Counted {
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit.
-    template <class Done>
-    bool drive(const Want& want, Deadline limit, Done done) {
+    bool drive(const Want& want, Deadline limit, Condition done) {
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
-        bool unclear = false;   // a handle told of an end and there was none: they are of no use for a while
-        bool crowded = false;   // another thread is at a sink: likewise
-        bool ends_it = false;   // this call found that the job must end
+        bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
+        bool crowded = false;  // another thread is at a sink: likewise
+        bool ends_it = false;  // this call found that the job must end
         bool last = false;
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Unwinding unwinding(*this);
@@ -494,8 +508,9 @@ class Pump : public Counted {
             until = sooner(until, next.at);
             if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
-                if (set.empty() && until.is_never() && !blind) {
-                    job.wait_for_exit(foreground_.is_open());  // nothing else can happen: that costs no handle
+                // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
+                if (set.empty() && until.is_never() && !blind && !(foreground_.is_open() && running > 1)) {
+                    job.wait_for_exit(foreground_.is_open());
                     unclear = !job.finish() && job.running() == running;
                     continue;
                 }
@@ -524,12 +539,12 @@ class Pump : public Counted {
 
     /// What step() found.
     struct Step {
-        bool output = false;  // something came, be it the end of a stream
-        bool ending = false;  // this call found that the job must end
-        bool ended = false;   // it has, and its streams too: nothing more will come
+        bool output = false;    // something came, be it the end of a stream
+        bool ending = false;    // this call found that the job must end
+        bool ended = false;     // it has, and its streams too: nothing more will come
         bool draining = false;  // it has, but a stream has not yet
-        bool blind = false;   // something may happen that no handle tells: look again soon
-        Deadline next;        // when to look again in any case
+        bool blind = false;     // something may happen that no handle tells: look again soon
+        Deadline next;          // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,

@@ -33,13 +33,12 @@ class Foreground {
     /// told: EMFILE and the like.
     int open() noexcept {
         host_ = sys::getpgrp();
-        terminal_ = Fd(sys::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+        terminal_ = Fd::open("/dev/tty", O_RDWR | O_NOCTTY);
         // Where the system has no such file, one of the standard streams may be the terminal all the same.
-        for (int fd = 0; !terminal_.is_open() && fd <= 2; ++fd) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return errno;
+        for (int fd = 0; fd <= 2 && !terminal_.is_open() && !is_shortage(errno); ++fd) {
             if (is_controlling_terminal(fd)) terminal_ = Fd(duplicate_above(fd, 3));
         }
-        return !terminal_.is_open() || move_above_standard(terminal_) ? 0 : errno;
+        return !terminal_.is_open() && is_shortage(errno) ? errno : 0;
     }
     bool is_open() const noexcept { return terminal_.is_open(); }
     int handle() const noexcept { return terminal_.get(); }

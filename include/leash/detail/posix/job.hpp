@@ -226,7 +226,8 @@ class Job {
         for (const Process& process : processes_) {
             if (process.seen) continue;
             siginfo_t info{};
-            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 || info.si_pid == 0) {
+            if (sys::waitid(process.pid, process.watch.handle(), &info, WSTOPPED | WNOHANG | how) != 0 ||
+                info.si_pid == 0) {
                 all = false;
                 continue;
             }
@@ -259,7 +260,8 @@ class Job {
     /// Late, where the host was out of descriptors at the start: only while the process is surely there, since a
     /// number can be a stranger's by now.
     int open_watch(Process& process) noexcept {
-        if (process.watch.handle() < 0 && !process.seen && look_at(process) != Look::gone) process.watch.open(process.pid);
+        if (process.watch.handle() < 0 && !process.seen && look_at(process) != Look::gone)
+            process.watch.open(process.pid);
         return process.watch.handle();
     }
 

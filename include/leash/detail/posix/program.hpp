@@ -75,7 +75,7 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 
 /// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
 inline std::optional<std::string> interpreter_of(const std::string& path) {
-    const Fd file(sys::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
     if (!file.is_open()) return std::nullopt;
     char start[4096];
     const ssize_t size = read_some(file, start, sizeof start);
@@ -105,11 +105,13 @@ inline Error explain_exec(int error, const std::string& program) {
     const Step step = is_program ? Step::program : Step::interpreter;
     switch (error) {
         // It is there and may be executed: what is missing is what it needs itself.
-        case ENOENT: return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOENT:
+            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
         case ENOEXEC:
-            return make_error(error, step, path,
-                              is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
-                                         : "named by a #! line, but not a program for this system");
+            return make_error(
+                error, step, path,
+                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                           : "named by a #! line, but not a program for this system");
         case ETXTBSY: return make_error(error, step, path, "the file is being written");
         default: return make_error(error, step, path);
     }
@@ -121,7 +123,8 @@ inline Error explain_spawn(int error, const std::string& program, const std::str
         if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
     }
     switch (error) {
-        case E2BIG: return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
+        case E2BIG:
+            return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
         case ENOMEM:
         case EMFILE:

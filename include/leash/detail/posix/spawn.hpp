@@ -16,59 +16,6 @@
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 
-// What posix_spawn can do, and since when (the macros end with this file):
-//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
-//                    so that a descriptor which another thread opens at that moment cannot slip through.
-//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
-//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
-//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
-//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
-//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives it
-//                    just afterwards, and continues a child that was quicker.
-// LEASH_FORCE_ENUMERATED_CLOSE and LEASH_FORCE_NO_CHDIR choose the poorer way: for tests.
-#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 34)
-#define LEASH_CLOSEFROM 1
-#endif
-#if __GLIBC_PREREQ(2, 29)
-#define LEASH_CHDIR 1
-#endif
-#if __GLIBC_PREREQ(2, 35)
-#define LEASH_TCSETPGRP 1
-#endif
-#elif defined(__FreeBSD__)
-#if __FreeBSD_version >= 1301000
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#endif
-#elif defined(__sun)
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
-#define LEASH_CHDIR 1
-#endif
-#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
-#undef LEASH_CLOSEFROM
-#define LEASH_CLOSEFROM 0
-#endif
-#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
-#undef LEASH_CHDIR
-#define LEASH_CHDIR 0
-#endif
-#if !defined(LEASH_TCSETPGRP)
-#define LEASH_TCSETPGRP 0
-#endif
-#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
-#define LEASH_CLOEXEC_DEFAULT 1
-#else
-#define LEASH_CLOEXEC_DEFAULT 0
-#endif
-#if defined(POSIX_SPAWN_SETSID)
-#define LEASH_SETSID 1
-#else
-#define LEASH_SETSID 0
-#endif
-
 #if LEASH_POSIX
 
 namespace LEASH_NAMESPACE::detail::os {
@@ -79,7 +26,6 @@ struct Started {
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
-    static constexpr bool takes_foreground = LEASH_TCSETPGRP;  // the child itself; otherwise the caller gives it
 };
 
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
@@ -103,42 +49,38 @@ class FileActions {
     }
     /// Takes the terminal for the group of the child.
     void take_foreground(int terminal) {
-#if LEASH_TCSETPGRP
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addtcsetpgrp_np(&actions_, terminal);
-#else
-        static_cast<void>(terminal);
-#endif
+        if (error_ == 0) error_ = sys::spawn_actions_tcsetpgrp(&actions_, terminal);
     }
     void chdir(const std::string& path) {
-#if LEASH_CHDIR
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addchdir_np(&actions_, path.c_str());
-#else
-        static_cast<void>(path);
-        if (error_ == 0) error_ = ENOSYS;
-#endif
+        if (error_ == 0) error_ = sys::spawn_actions_chdir(&actions_, path.c_str());
     }
 
     /// Keeps a standard stream of the host's as it is.
     void inherit(int fd) {
-#if LEASH_CLOEXEC_DEFAULT
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addinherit_np(&actions_, fd);
-#else
-        static_cast<void>(fd);
-#endif
+        if (error_ == 0 && sys::has_cloexec_default) error_ = sys::spawn_actions_inherit(&actions_, fd);
     }
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
     void close_rest(const std::vector<int>& kept) {
-#if LEASH_CLOEXEC_DEFAULT
-        static_cast<void>(kept);
-#elif LEASH_CLOSEFROM
-        int next = 3;
-        for (const int fd : kept) {
-            while (next < fd) close(next++);
-            next = fd + 1;
+        if constexpr (sys::has_cloexec_default) {
+            static_cast<void>(kept);
+        } else if constexpr (sys::has_closefrom) {
+            int next = 3;
+            for (const int fd : kept) {
+                while (next < fd) close(next++);
+                next = fd + 1;
+            }
+            if (error_ == 0) error_ = sys::spawn_actions_closefrom(&actions_, next);
+        } else {
+            close_enumerated(kept);
         }
-        if (error_ == 0) error_ = ::posix_spawn_file_actions_addclosefrom_np(&actions_, next);
-#else
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+  private:
+    void close_enumerated(const std::vector<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
         // (closing what is not open is fine). Only beyond that, just what was seen.
@@ -157,14 +99,7 @@ class FileActions {
         for (const int fd : open) {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
-#endif
     }
-
-    int error() const noexcept { return error_; }
-    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
-
-  private:
-#if !LEASH_CLOEXEC_DEFAULT && !LEASH_CLOSEFROM
     static bool contains(const std::vector<int>& list, int fd) noexcept {
         for (const int one : list) {
             if (one == fd) return true;
@@ -187,7 +122,6 @@ class FileActions {
         }
         return open;
     }
-#endif
 
     posix_spawn_file_actions_t actions_;
     int error_;
@@ -215,14 +149,9 @@ class Attributes {
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
         if (group == Group::own || group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, leader);
-#if LEASH_SETSID
-        if (group == Group::session) flags |= POSIX_SPAWN_SETSID;
-#else
-        if (group == Group::session) error_ = ENOSYS;
-#endif
-#if LEASH_CLOEXEC_DEFAULT
-        flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
-#endif
+        if (group == Group::session) flags |= sys::spawn_setsid;
+        if (group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
+        flags |= sys::spawn_cloexec_default;
         // What was set above cannot fail; unknown flags can.
         if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
     }
@@ -358,7 +287,8 @@ class Sources {
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    Expected<void> connect(int in, int out, int err, const std::string& terminal_path, const std::vector<PassFd>& passes) {
+    Expected<void> connect(int in, int out, int err, const std::string& terminal_path,
+                           const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
         terminal_path_ = &terminal_path;
         for (const PassFd& pass : passes) {
@@ -406,7 +336,8 @@ class Wiring {
             if (!is_target(from[i]) && from[i] < limit) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
-                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}), "could not be duplicated");
+                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}),
+                                  "could not be duplicated");
             sources_[i] = staged.get();
             held_.push_back(std::move(staged));
         }
@@ -438,10 +369,10 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
 }
 
 /// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
-inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment, Pid leader,
-                               const Foreground& foreground) {
+inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment,
+                               Pid leader, const Foreground& foreground) {
     FileActions actions;
-    if (leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
+    if (sys::has_tcsetpgrp_action && leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
@@ -450,8 +381,9 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(error, Step::spawn, stage.program,
-                          error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
+        return make_error(
+            error, Step::spawn, stage.program,
+            error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
 
     const std::vector<char*> argv = pointers(stage.argv);
     Pid pid = -1;
@@ -459,7 +391,8 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms.
     int error = 0;
     for (int pause = 1; pause <= 128; pause *= 2) {
-        error = sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
+        error =
+            sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
         if (error != ETXTBSY || pause == 128 || plan.deadline.passed()) break;
         sleep_until(sooner(plan.deadline, Deadline::after(std::chrono::milliseconds(pause))));
     }
@@ -501,10 +434,11 @@ inline Expected<void> spawn(Plan plan, Started& started) {
         auto pid = start();
         if (!pid) {
             Error error = std::move(pid).error();
-            if (!first && error.code == std::errc::operation_not_permitted && plan.group == Group::own) {
+            if (!first && error.code == std::errc::operation_not_permitted && plan.group != Group::inherited) {
                 error.step = Step::spawn;
-                error.hint = "the group that it was to join is gone: did the first stage leave it, or does this host "
-                             "ignore SIGCHLD?";
+                error.hint =
+                    "the group that it was to join is gone: did the first stage leave it, or does this host "
+                    "ignore SIGCHLD?";
             }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
@@ -518,9 +452,3 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 }  // namespace leash::detail::os
 
 #endif  // LEASH_POSIX
-
-#undef LEASH_CLOSEFROM
-#undef LEASH_CLOEXEC_DEFAULT
-#undef LEASH_CHDIR
-#undef LEASH_SETSID
-#undef LEASH_TCSETPGRP

@@ -32,7 +32,7 @@
 
 #endif
 
-// Which system has what (the macros end with this file):
+// Which system has what (these macros end with this file):
 //   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
@@ -57,6 +57,60 @@
 #define LEASH_PPOLL 1
 #else
 #define LEASH_PPOLL 0
+#endif
+
+// What posix_spawn can do, and since when (so do these):
+//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
+//                    so that a descriptor which another thread opens at that moment cannot slip through.
+//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
+//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
+//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
+//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives
+//                    it just afterwards, and continues a child that was quicker.
+// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR and LEASH_FORCE_NO_TCSETPGRP choose the poorer way: for tests.
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define LEASH_CLOSEFROM 1
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define LEASH_CHDIR 1
+#endif
+#if __GLIBC_PREREQ(2, 35)
+#define LEASH_TCSETPGRP 1
+#endif
+#elif defined(__FreeBSD__)
+#if __FreeBSD_version >= 1301000
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#endif
+#elif defined(__sun)
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
+#define LEASH_CHDIR 1
+#endif
+#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
+#undef LEASH_CLOSEFROM
+#define LEASH_CLOSEFROM 0
+#endif
+#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
+#undef LEASH_CHDIR
+#define LEASH_CHDIR 0
+#endif
+#if !defined(LEASH_TCSETPGRP) || defined(LEASH_FORCE_NO_TCSETPGRP)
+#undef LEASH_TCSETPGRP
+#define LEASH_TCSETPGRP 0
+#endif
+#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+#define LEASH_CLOEXEC_DEFAULT 1
+#else
+#define LEASH_CLOEXEC_DEFAULT 0
+#endif
+#if defined(POSIX_SPAWN_SETSID)
+#define LEASH_SETSID 1
+#else
+#define LEASH_SETSID 0
 #endif
 
 #if defined(__APPLE__)
@@ -349,6 +403,60 @@ inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const
     return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
 }
 
+/// What is missing here says ENOSYS; has_closefrom and the like tell beforehand.
+inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* path) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_chdir")) return e;
+#if LEASH_CHDIR
+    return ::posix_spawn_file_actions_addchdir_np(actions, path);
+#else
+    return static_cast<void>(actions), static_cast<void>(path), ENOSYS;
+#endif
+}
+
+/// Closes all from `first` on.
+constexpr bool has_closefrom = LEASH_CLOSEFROM;
+inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_closefrom")) return e;
+#if LEASH_CLOSEFROM
+    return ::posix_spawn_file_actions_addclosefrom_np(actions, first);
+#else
+    return static_cast<void>(actions), static_cast<void>(first), ENOSYS;
+#endif
+}
+
+/// Keeps a descriptor as it is where the rest is closed by default.
+constexpr bool has_cloexec_default = LEASH_CLOEXEC_DEFAULT;
+inline int spawn_actions_inherit(posix_spawn_file_actions_t* actions, int fd) noexcept {
+#if LEASH_CLOEXEC_DEFAULT
+    return ::posix_spawn_file_actions_addinherit_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Makes the child's group the foreground group of a terminal.
+constexpr bool has_tcsetpgrp_action = LEASH_TCSETPGRP;
+inline int spawn_actions_tcsetpgrp(posix_spawn_file_actions_t* actions, int fd) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_tcsetpgrp")) return e;
+#if LEASH_TCSETPGRP
+    return ::posix_spawn_file_actions_addtcsetpgrp_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Flags of attributes; 0 where the system has no such thing.
+#if LEASH_SETSID
+constexpr int spawn_setsid = POSIX_SPAWN_SETSID;
+#else
+constexpr int spawn_setsid = 0;
+#endif
+#if LEASH_CLOEXEC_DEFAULT
+constexpr int spawn_cloexec_default = POSIX_SPAWN_CLOEXEC_DEFAULT;
+#else
+constexpr int spawn_cloexec_default = 0;
+#endif
+
 inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
     if (const int e = LEASH_FAULT("spawn_attributes_init")) return e;
     return ::posix_spawnattr_init(attributes);
@@ -572,3 +680,8 @@ class Mutex {
 #undef LEASH_PIDFD
 #undef LEASH_KQUEUE
 #undef LEASH_PPOLL
+#undef LEASH_CLOSEFROM
+#undef LEASH_CLOEXEC_DEFAULT
+#undef LEASH_CHDIR
+#undef LEASH_SETSID
+#undef LEASH_TCSETPGRP
