@@ -4,6 +4,7 @@
 
 #include <leash/leash.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -21,6 +22,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +90,19 @@ inline char state_of(pid_t pid) {
     const std::size_t end = text.rfind(')');
     return end == std::string::npos || end + 2 >= text.size() ? '\0' : text[end + 2];
 }
+
+/// A thread that is about to make a call that blocks, and another one that waits until it does. Should it sleep on the
+/// way to that call, for a lock or the like, the other one comes too early: so a test must be right then too.
+class Sleeper {
+  public:
+    void this_thread() { tid_ = static_cast<pid_t>(::syscall(SYS_gettid)); }
+    bool falls_asleep() const {
+        return eventually([&] { return tid_ != 0 && state_of(tid_) == 'S'; });
+    }
+
+  private:
+    std::atomic<pid_t> tid_{0};
+};
 
 /// Neither gone nor a zombie: a container's pid 1 may reap orphans late.
 inline bool is_alive(pid_t pid) {

@@ -239,10 +239,12 @@ TEST_CASE("a status that other code of the host has taken is unknown, and no sig
             options.in = leash::piped;
             leash::Popen p(child({"wait-then-exit", "0"}), options);
             std::thread thief([&] { ::waitpid(-1, nullptr, 0); });
+            support::Sleeper waiter;
             std::thread closer([&] {
-                std::this_thread::sleep_for(20ms);
+                static_cast<void>(waiter.falls_asleep());
                 p.in().close();
             });
+            waiter.this_thread();
             const auto status = p.wait();  // while it waits
             closer.join();
             thief.join();
@@ -350,37 +352,36 @@ TEST_CASE("a thread that is cancelled while it waits for a job does not take the
             leash::Popen* job;
             leash::Options options;
             int kind;
-            std::atomic<bool> inside{false};
+            support::Sleeper sleeper;
         };
         const NothingLeft before;
         for (int kind = 0; kind < 4; ++kind) {
-            leash::Options options = support::capture(census);
-            options.in = leash::piped;
-            leash::Popen job(child({"wait-then-exit", "4"}), options);
+            leash::Popen job(child({"ignore-term"}), support::capture(census));
             HOST_NEEDS(job.out().read_until("ready\n").complete);
+            leash::Cancel cancel;
             Work work;
             work.job = &job;
             work.options = support::capture(census);
-            work.options.timeout = 200ms;
+            work.options.cancel = cancel;
             work.kind = kind;
             const auto run = [](void* given) -> void* {
                 Work& mine = *static_cast<Work*>(given);
-                mine.inside = true;
+                mine.sleeper.this_thread();
                 if (mine.kind == 0) static_cast<void>(mine.job->wait());
                 else if (mine.kind == 1) static_cast<void>(mine.job->communicate());
                 else if (mine.kind == 2) static_cast<void>(leash::run(child({"sleep"}), mine.options));
-                else static_cast<void>(mine.job->stop(100ms));
+                else static_cast<void>(mine.job->stop(300s));
                 return nullptr;
             };
             pthread_t thread;
             HOST_NEEDS(::pthread_create(&thread, nullptr, run, &work) == 0);
-            HOST_NEEDS(support::eventually([&] { return work.inside.load(); }));
-            std::this_thread::sleep_for(30ms);  // mostly it sleeps by then; before that, it is as harmless
+            HOST_NEEDS(work.sleeper.falls_asleep());
             ::pthread_cancel(thread);
-            if (kind == 0) job.in().close();
+            if (kind == 2) cancel.fire();
+            else HOST_NEEDS(job.kill().has_value());
             void* result = nullptr;
             HOST_NEEDS(::pthread_join(thread, &result) == 0);
-            if (kind != 2) HOST_NEEDS(kind == 3 ? job.wait().signal() == SIGTERM : job.wait().code() == 4);
+            if (kind != 2) HOST_NEEDS(job.wait().signal() == SIGKILL);
         }
         HOST_NEEDS(census.reaches(0));
         HOST_NEEDS(before.holds());

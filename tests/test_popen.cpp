@@ -289,11 +289,13 @@ TEST_CASE("stop with a long grace takes neither the job's deadline nor its cance
         options.cancel = cancel;
         leash::Popen p(child({"ignore-term"}), options);
         expect(p, "ready\n");
+        support::Sleeper stopping;
         std::thread fires([&] {
-            std::this_thread::sleep_for(50ms);  // if it comes before the stop, that is right too
+            CHECK(stopping.falls_asleep());
             cancel.fire();
         });
         const support::Stopwatch watch;
+        stopping.this_thread();
         CHECK(p.stop(300s).signal() == SIGKILL);
         fires.join();
         CHECK(watch.elapsed() < 60s);
@@ -302,8 +304,13 @@ TEST_CASE("stop with a long grace takes neither the job's deadline nor its cance
     SUBCASE("a second stop in more of a hurry") {
         leash::Popen p(child({"ignore-term"}), options);
         expect(p, "ready\n");
-        std::thread patient([&] { static_cast<void>(p.stop(300s)); });
+        support::Sleeper stopping;
+        std::thread patient([&] {
+            stopping.this_thread();
+            static_cast<void>(p.stop(300s));
+        });
         const support::Stopwatch watch;
+        CHECK(stopping.falls_asleep());
         CHECK(p.stop(50ms).signal() == SIGKILL);
         patient.join();
         CHECK(watch.elapsed() < 60s);

@@ -843,10 +843,12 @@ TEST_CASE("a token ends the jobs that have it, and they tell so") {
         SUBCASE("fired during next, by another thread") {
             for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
             CHECK_FALSE(jobs.next(10ms));
+            support::Sleeper waiting;
             std::thread firing([&] {
-                std::this_thread::sleep_for(50ms);
+                CHECK(waiting.falls_asleep());
                 shared.fire();
             });
+            waiting.this_thread();
             CHECK(jobs.next(long_enough)->kind == Event::ending);
             firing.join();
             const auto events = events_until_ended(jobs, ids.size());
