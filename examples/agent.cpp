@@ -353,7 +353,8 @@ void with_leash(const std::string& mark) {
          [](const Result& r) { return r.ok() && r.out == "started\n" && !r.held; }},
         {"ignores SIGTERM", shell("trap '' TERM; echo 'try me'; sleep 20; echo done"),
          [](const Result& r) { return r.timed_out && r.status.signal() == SIGKILL; }},
-        {"floods us with output", {"yes"},
+        {"floods us with output",
+         {"yes"},
          [](const Result& r) { return r.timed_out && r.out_truncated && r.out.size() == 64 * 1024; }},
     };
     const bool escapes = !ask(shell("command -v setsid")).empty();
@@ -373,8 +374,9 @@ void with_leash(const std::string& mark) {
 
     const bool has_escaped = escapes && !interrupted.fired();
     if (has_escaped) {
-        std::printf("\n  One process is left, and leash said so (\"output held\"): it made a session of its own,\n"
-                    "  which is outside of the group. The call returned in time, and the socket stayed here:\n");
+        std::printf(
+            "\n  One process is left, and leash said so (\"output held\"): it made a session of its own,\n"
+            "  which is outside of the group. The call returned in time, and the socket stayed here:\n");
         show(processes_with(mark));
         check(ps_counts(mark, "1"));
     }

@@ -22,7 +22,7 @@ struct Fault {
     int nth = 0;  // counts down
     int error = 0;
     bool fired = false;
-    bool no_pidfd = false;  // besides, as on an old kernel
+    bool no_pidfd = false;                       // besides, as on an old kernel
     std::map<std::string, int>* seen = nullptr;  // or all are counted and none fails,
     std::vector<std::string>* order = nullptr;   // or told in their order
 };
@@ -49,7 +49,6 @@ inline const Call calls[] = {
     {"write", {EINTR, EAGAIN, -1, EPIPE, ENOSPC}},
     {"pipe", {EMFILE, ENFILE}},
     {"fcntl", {EMFILE, EINVAL, EPERM}},
-    {"fstat", {ENOMEM}},
     {"lseek", {EIO}},
     {"memfd_create", {EMFILE, ENFILE, ENOMEM, EPERM}},
     {"poll", {EINTR, ENOMEM, EINVAL, EAGAIN}},
@@ -103,8 +102,8 @@ inline bool is_harmless(const Fault& fault) {
     if (name == "posix_spawn") return fault.error == ETXTBSY;
     if (name == "open_terminal") return false;  // EAGAIN: the system has no terminal left
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one : {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through",
-                                  "signals_by_flags", "getpgid"}) {
+    for (const char* const one :
+         {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through", "signals_by_flags", "getpgid"}) {
         if (name == one) return true;
     }
     return false;

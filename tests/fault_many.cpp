@@ -267,7 +267,7 @@ TEST_CASE("a command that was started but cannot be watched yet is watched later
     options.timeout = 60s;
     const std::string started = directory / "started";
     jobs.push_back(
-        {dash("echo 0 >> '" + started + "'; until grep -q 1 '" + started + "'; do sleep 0.01; done; echo out 0"),
+        {dash("echo 0 >> '" + started + "'; until grep -qs 1 '" + started + "'; do sleep 0.01; done; echo out 0"),
          options});
     jobs.push_back({dash("echo 1 >> '" + started + "'; echo out 1"), options});
     leash::RunAll how;
@@ -291,6 +291,48 @@ TEST_CASE("a command that was started but cannot be watched yet is watched later
         CHECK(results[0].has_value() == (nth != 1));  // when nothing runs there is nothing to wait for
         CHECK(results[1].has_value());
     }
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a command that was started but cannot be watched yet is ended with the others") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string started = directory / "started";
+    leash::RunAll how;
+    how.at_most = 2;
+    how.cancel = leash::Cancel();
+    std::vector<std::size_t> starts, ends;
+    how.on_start = [&](std::size_t index, const leash::Popen&) { starts.push_back(index); };
+    how.on_end = [&](std::size_t index, const leash::Expected<leash::Result>&) { ends.push_back(index); };
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    std::vector<leash::Job> jobs;
+    leash::Options first = options;
+    first.out = leash::sink([&](std::string_view) { how.cancel->fire(); });
+    jobs.push_back({dash("until grep -qs 1 '" + started + "'; do sleep 0.01; done; echo go; sleep 30"), first});
+    jobs.push_back({dash("echo 1 >> '" + started + "'; echo out; sleep 30"), options});
+    jobs.push_back({dash("echo 2 >> '" + started + "'"), options});
+    Fault fault;
+    fault.call = "epoll_control";
+    fault.nth = 4;  // the token, the first job's output, its exit, the second job's output
+    fault.error = ENOMEM;
+    std::vector<leash::Expected<leash::Result>> results;
+    {
+        const Armed armed(fault);
+        results = leash::run_all(std::move(jobs), how);
+    }
+    CHECK(fault.fired);
+    REQUIRE(results.size() == 3);
+    for (const auto& result : results) {
+        REQUIRE(result.has_value());
+        CHECK(result->cancelled);
+    }
+    CHECK(results[0]->status.signal() == SIGTERM);
+    CHECK(results[1]->status.signal() == SIGTERM);
+    CHECK(results[1]->out == "out\n");
+    CHECK(starts == std::vector<std::size_t>{0});  // the second one was not in the set
+    CHECK(ends.size() == 2);
+    CHECK(read_file(started) == "1\n");
     CHECK(census.is_empty());
 }
 

@@ -74,10 +74,10 @@ TEST_CASE("no output is lost where memory runs out in the middle of communicate(
         leash::Keep keep;
         std::size_t most;
     };
-    for (const How& how : {How{"all of both streams", "write-both", leash::Keep::head, SIZE_MAX},
-                           How{"the end", "write", leash::Keep::tail, 300'000},
-                           How{"both ends", "write", leash::Keep::ends, 300'000},
-                           How{"the end of both", "write-both", leash::Keep::tail, 300'000}}) {
+    for (const How& how :
+         {How{"all of both streams", "write-both", leash::Keep::head, SIZE_MAX},
+          How{"the end", "write", leash::Keep::tail, 300'000}, How{"both ends", "write", leash::Keep::ends, 300'000},
+          How{"the end of both", "write-both", leash::Keep::tail, 300'000}}) {
         CAPTURE(std::string(how.what));
         bool failed = true;
         for (int nth = 1; failed && nth < 1000; ++nth) {
@@ -90,7 +90,9 @@ TEST_CASE("no output is lost where memory runs out in the middle of communicate(
             REQUIRE(captured.status);
             CHECK(captured.status->success());
             const std::string all = pattern(size);
-            const std::size_t head = how.keep == leash::Keep::head ? size : how.keep == leash::Keep::ends ? how.most / 2 : 0;
+            const std::size_t head = how.keep == leash::Keep::head   ? size
+                                     : how.keep == leash::Keep::ends ? how.most / 2
+                                                                     : 0;
             const std::size_t tail = how.keep == leash::Keep::head ? 0 : how.most - head;
             const std::string wanted = all.substr(0, head) + all.substr(size - tail);
             CHECK((captured.out == wanted));
@@ -198,7 +200,8 @@ TEST_CASE("the address space may be limited to what an output needs, and no more
     CHECK(wrong == "");
 }
 
-TEST_CASE("no job, no event and no output is lost where memory runs out in add() or next(), which can be called again") {
+TEST_CASE(
+    "no job, no event and no output is lost where memory runs out in add() or next(), which can be called again") {
     using Event = leash::Supervisor::Event;
     const NothingLeft nothing_left;
     constexpr std::size_t size = 300'000;

@@ -238,7 +238,8 @@ int count(const Arguments&) {  // how many bytes of input there were, and a chec
     std::string buffer(65536, '\0');
     unsigned long long bytes = 0, sum = 0;
     for (ssize_t n; (n = ::read(0, &buffer[0], buffer.size())) > 0;) {
-        for (ssize_t i = 0; i < n; ++i) sum = sum * 31 + static_cast<unsigned char>(buffer[static_cast<std::size_t>(i)]);
+        for (ssize_t i = 0; i < n; ++i)
+            sum = sum * 31 + static_cast<unsigned char>(buffer[static_cast<std::size_t>(i)]);
         bytes += static_cast<unsigned long long>(n);
     }
     say(std::to_string(bytes) + " " + std::to_string(sum) + "\n");
@@ -389,7 +390,8 @@ int spin(const Arguments& all) {  // burns so many milliseconds of processor tim
     for (;;) {
         rusage used{};
         ::getrusage(RUSAGE_SELF, &used);
-        const rlim_t spent = static_cast<rlim_t>(used.ru_utime.tv_sec) * 1000 + static_cast<rlim_t>(used.ru_utime.tv_usec) / 1000;
+        const rlim_t spent =
+            static_cast<rlim_t>(used.ru_utime.tv_sec) * 1000 + static_cast<rlim_t>(used.ru_utime.tv_usec) / 1000;
         if (spent >= milliseconds) return 0;
     }
 }

@@ -23,9 +23,9 @@ struct Shape {
     const char* name;
     const char* script;
     End end = dies;
-    bool by_itself = false;     // the leader ends without us: `end` is how
-    std::size_t escapees = 0;   // members that left the group: they stay alive, and hold no call beyond its bound
-    bool held = false;          // an escapee holds standard output or error
+    bool by_itself = false;    // the leader ends without us: `end` is how
+    std::size_t escapees = 0;  // members that left the group: they stay alive, and hold no call beyond its bound
+    bool held = false;         // an escapee holds standard output or error
     bool bash_only = false;
 };
 
@@ -38,10 +38,10 @@ const Shape shapes[] = {
     {"a pipeline", "echo ready; sleep 30 | sleep 30 | cat"},
     {"nested shells", "\"$0\" -c '\"$0\" -c \"echo ready; sleep 30; true\" \"$0\"; true' \"$0\"; true"},
 
-    {"the leader is gone, a member holds standard output",
-     "sleep 30 </dev/null 2>/dev/null & echo ready; exit 3", answers(3), true},
-    {"the leader is gone, a member holds standard error",
-     "sleep 30 </dev/null >/dev/null & echo ready; exit 3", answers(3), true},
+    {"the leader is gone, a member holds standard output", "sleep 30 </dev/null 2>/dev/null & echo ready; exit 3",
+     answers(3), true},
+    {"the leader is gone, a member holds standard error", "sleep 30 </dev/null >/dev/null & echo ready; exit 3",
+     answers(3), true},
     {"the leader is gone, a member holds standard input",
      "exec 4<&0; sleep 30 <&4 4<&- >/dev/null 2>&1 & echo ready; exit 3", answers(3), true},
     {"the leader is gone, three members hold all streams",
@@ -78,8 +78,7 @@ const Shape shapes[] = {
      resists},
     {"everyone ignores SIGTERM", "trap '' TERM; sleep 30 & echo ready; sleep 30; sleep 30", resists},
     {"the leader answers SIGTERM by starting one more",
-     "trap 'sleep 30 & exit 5' TERM; echo ready; sleep 30 & wait; wait",
-     answers(5)},
+     "trap 'sleep 30 & exit 5' TERM; echo ready; sleep 30 & wait; wait", answers(5)},
     {"the leader stops itself", "echo ready; kill -STOP $$; sleep 30"},
     {"a stopped leader that ignores SIGTERM", "trap '' TERM; echo ready; kill -STOP $$; sleep 30; sleep 30", resists},
     {"leader and members are all stopped", "sleep 30 & kill -STOP $!; echo ready; kill -STOP $$; sleep 30"},
@@ -312,8 +311,7 @@ TEST_CASE("an exception on its way through ends every shape of job") {
             leash::Popen job(trial.command(), trial.options);
             ready = trial.await_ready(job);
             throw 1;
-        } catch (int) {
-        }
+        } catch (int) {}
         CHECK(ready);
         trial.check_gone();
     });

@@ -198,8 +198,7 @@ bool forbid(long call, int error) {
     sock_fprog program{};
     program.len = sizeof filter / sizeof filter[0];
     program.filter = filter;
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 // One number on every architecture.

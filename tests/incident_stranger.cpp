@@ -154,7 +154,8 @@ TEST_CASE("a status that other code took is unknown, never a guess, and whoever 
     CHECK(nothing_left.holds());
 }
 
-TEST_CASE("a handle that first looks when its number is a stranger's finds its own job ended, and the stranger unharmed") {
+TEST_CASE(
+    "a handle that first looks when its number is a stranger's finds its own job ended, and the stranger unharmed") {
     const NothingLeft nothing_left;
     const Census census;
     leash::Options options;
@@ -187,7 +188,8 @@ TEST_CASE("a handle whose number went to another job of the host's neither ends 
     // By its pidfd a child can be waited for since Linux 5.4; before, a number is all there is.
     const int self = static_cast<int>(::syscall(434, ::getpid(), 0));
     siginfo_t info{};
-    const bool by_handle = self >= 0 && ::waitid(static_cast<idtype_t>(3), static_cast<id_t>(self), &info, WEXITED | WNOHANG) != 0 &&
+    const bool by_handle = self >= 0 &&
+                           ::waitid(static_cast<idtype_t>(3), static_cast<id_t>(self), &info, WEXITED | WNOHANG) != 0 &&
                            errno == ECHILD;
     if (self >= 0) ::close(self);
     if (!by_handle) {

@@ -241,8 +241,8 @@ inline std::string in_host(const std::function<std::string()>& body) {
 }
 
 /// Inside of in_host(): what must be so, or the host answers with the text of it.
-#define HOST_NEEDS(...)                                                                             \
-    do {                                                                                            \
+#define HOST_NEEDS(...)                                                                                   \
+    do {                                                                                                  \
         if (!(__VA_ARGS__)) return "line " + std::to_string(__LINE__) + ": " + std::string(#__VA_ARGS__); \
     } while (false)
 

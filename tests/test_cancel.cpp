@@ -102,7 +102,8 @@ TEST_CASE("another thread wakes the wait at once, and the result says cancelled 
         cancel.fire();
     });
     const support::Stopwatch watch;
-    const leash::Result result = leash::run(leash::shell("echo said before; echo x >&2; exec \"$1\" sleep", {support::helper()}), options);
+    const leash::Result result =
+        leash::run(leash::shell("echo said before; echo x >&2; exec \"$1\" sleep", {support::helper()}), options);
     firing.join();
     CHECK(result.cancelled);
     CHECK_FALSE(result.timed_out);
@@ -126,7 +127,9 @@ TEST_CASE("whatever waits for a job wakes when its token is fired") {
     SUBCASE("wait") { CHECK(p.wait().signal() == SIGTERM); }
     SUBCASE("wait_for") { CHECK(p.wait_for(1h)->signal() == SIGTERM); }
     SUBCASE("wait_until") { CHECK(p.wait_until(std::chrono::system_clock::now() + 1h)->signal() == SIGTERM); }
-    SUBCASE("poll") { CHECK(support::eventually([&] { return p.poll().has_value(); })); }
+    SUBCASE("poll") {
+        CHECK(support::eventually([&] { return p.poll().has_value(); }));
+    }
     SUBCASE("read") { CHECK(p.out().read().eof); }
     SUBCASE("write") { CHECK_FALSE(p.in().write(std::string(1'000'000, 'x')).complete); }
     SUBCASE("communicate") {
@@ -192,7 +195,8 @@ TEST_CASE("a signal handler may fire a token") {
     const Census census;
     leash::Cancel cancel;
     of_handler = &cancel;
-    struct sigaction action {}, before {};
+    struct sigaction action {
+    }, before{};
     action.sa_handler = [](int) { of_handler->fire(); };
     ::sigaction(SIGUSR1, &action, &before);
     leash::Popen p(child({"sleep"}), cancellable(census, cancel));

@@ -61,9 +61,10 @@ struct Both {
 }  // namespace
 
 TEST_CASE("a bare list never meets a shell") {
-    const Strings tempting{"$HOME",  "`id`",     "$(id)", "a;id", "a|id",   "a&&id", "*",  "~",   "a b",  " lead",
-                           "\"q\"",  "'q'",      "\\",    ">out", "<in",    "#c",    "!x", "-n",  "--",   "{a,b}",
-                           "line\nbreak", "tab\there", "%s",    "a=b",  "$1 \"$@\"", "&",     ";",  "()", "\r\n", "[a-z]"};
+    const Strings tempting{"$HOME",     "`id`",  "$(id)", "a;id",  "a|id",        "a&&id",     "*",   "~",
+                           "a b",       " lead", "\"q\"", "'q'",   "\\",          ">out",      "<in", "#c",
+                           "!x",        "-n",    "--",    "{a,b}", "line\nbreak", "tab\there", "%s",  "a=b",
+                           "$1 \"$@\"", "&",     ";",     "()",    "\r\n",        "[a-z]"};
     CHECK(seen(tempting) == tempting);
 }
 
@@ -110,13 +111,14 @@ TEST_CASE("args() takes a vector or a list, and a command copies and moves") {
 
 TEST_CASE("shell() is the shell's -c, and its parameters are data") {
     CHECK(leash::shell("echo").argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh"});
-    CHECK(leash::shell("echo", {"a", std::string("b")}).argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh", "a", "b"});
+    CHECK(leash::shell("echo", {"a", std::string("b")}).argv() ==
+          Strings{"/bin/sh", "-c", "--", "echo", "sh", "a", "b"});
     CHECK(leash::shell("echo", Strings{"x"}).argv() == Strings{"/bin/sh", "-c", "--", "echo", "sh", "x"});
 
     const Census census;
     const std::string evil = "; echo spliced $(echo run) `echo run` \" ' \n *";
-    const leash::Result result = leash::run(leash::shell("printf '%s|' \"$0\" \"$#\" \"$1\" \"$2\"", {evil, ""}),
-                                            support::capture(census));
+    const leash::Result result =
+        leash::run(leash::shell("printf '%s|' \"$0\" \"$#\" \"$1\" \"$2\"", {evil, ""}), support::capture(census));
     CHECK(result.ok());
     CHECK(result.out == "sh|2|" + evil + "||");
     CHECK(result.err == "");
@@ -129,15 +131,18 @@ TEST_CASE("a shell does what a shell does, because it was asked to") {
     CHECK(result.status.describe() == "exited 5");
 }
 
-TEST_CASE("a script that begins like an option is a script: neither the input nor a parameter is ever run in its place") {
+TEST_CASE(
+    "a script that begins like an option is a script: neither the input nor a parameter is ever run in its place") {
     const Census census;
-    for (const char* const script : {"-s", "-n", "-x", "-c", "-", "--", "+e", "+s", "-i", "-o", "-es", "-c echo", "-rm -f x"}) {
+    for (const char* const script :
+         {"-s", "-n", "-x", "-c", "-", "--", "+e", "+s", "-i", "-o", "-es", "-c echo", "-rm -f x"}) {
         CAPTURE(std::string(script));
         for (const bool with_parameter : {false, true}) {
             leash::Options options = support::capture(census);
             options.in = leash::bytes("echo the input was run\n");
             options.timeout = std::chrono::seconds(60);  // an interactive shell could wait
-            leash::Command command = with_parameter ? leash::shell(script, {"echo a parameter was run"}) : leash::shell(script);
+            leash::Command command =
+                with_parameter ? leash::shell(script, {"echo a parameter was run"}) : leash::shell(script);
             const leash::Result result = leash::run(std::move(command), options);
             CHECK(result.out == "");
             CHECK(result.status.code() == 127);  // there is no such command
@@ -154,7 +159,8 @@ TEST_CASE("shell_quote() makes one word of any text") {
     const Census census;
     for (const std::string& text : {every_byte(), std::string(), std::string("'"), std::string("a\nb\n"),
                                     std::string("$(id) `id` \"\\\" \\"), std::string("-n"), std::string("\\'")}) {
-        const auto result = leash::run(leash::shell("printf '%s.' " + leash::shell_quote(text)), support::capture(census));
+        const auto result =
+            leash::run(leash::shell("printf '%s.' " + leash::shell_quote(text)), support::capture(census));
         CHECK(result.out == text + ".");
     }
 }
@@ -214,7 +220,7 @@ TEST_CASE("an argument list over the system's limit is E2BIG, by name") {
         CHECK(error.message().find("exceed the system's limit") != std::string::npos);
     };
     check({support::helper(), std::string(std::size_t{4} << 20, 'x')});  // one string: 128 KiB on Linux
-    Strings many(400, std::string(100'000, 'x'));                  // all together: 6 MiB at most on Linux
+    Strings many(400, std::string(100'000, 'x'));                        // all together: 6 MiB at most on Linux
     many.front() = support::helper();
     check(std::move(many));
 }

@@ -9,18 +9,17 @@ using leash::Step;
 
 namespace {
 
-Error missing() {
-    return Error{std::make_error_code(std::errc::no_such_file_or_directory), Step::program, "gti", ""};
-}
+Error missing() { return Error{std::make_error_code(std::errc::no_such_file_or_directory), Step::program, "gti", ""}; }
 
 }  // namespace
 
 TEST_CASE("each step has its word") {
     const std::pair<Step, const char*> all[] = {
-        {Step::command, "command"},   {Step::environment, "environment"}, {Step::options, "options"},
-        {Step::program, "program"},   {Step::interpreter, "interpreter"}, {Step::cwd, "cwd"},
-        {Step::redirect, "redirect"}, {Step::spawn, "spawn"},             {Step::signal, "signal"},
-        {Step::stream, "stream"},
+        {Step::command, "command"},         {Step::environment, "environment"},
+        {Step::options, "options"},         {Step::program, "program"},
+        {Step::interpreter, "interpreter"}, {Step::cwd, "cwd"},
+        {Step::redirect, "redirect"},       {Step::spawn, "spawn"},
+        {Step::signal, "signal"},           {Step::stream, "stream"},
     };
     for (const auto& [step, word] : all) CHECK(std::string(leash::to_string(step)) == word);
 }
@@ -33,6 +32,12 @@ TEST_CASE("a message has the step, the subject, the system's words and the hint,
     error.subject.clear();
     error.hint = "";
     CHECK(error.message() == "leash: program: No such file or directory");
+}
+
+TEST_CASE("control characters of a subject are escaped: a message may go to a terminal") {
+    Error error = missing();
+    error.subject = "a\nb\rc\td\x1b[2Je\x7f \xc3\xa9";
+    CHECK(error.message() == "leash: program \"a\\nb\\rc\\td\\x1b[2Je\\x7f \xc3\xa9\": No such file or directory");
 }
 
 TEST_CASE("a SpawnError is a system_error that carries the whole Error") {

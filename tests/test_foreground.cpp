@@ -24,13 +24,13 @@ void report(const std::string& what) {
     termios modes{};
     const bool known = ::tcgetattr(0, &modes) == 0;
     std::printf("host: %s, %s, %s\n", what.c_str(), ::tcgetpgrp(0) == ::getpgrp() ? "mine" : "not mine",
-                !known ? "no terminal" : (modes.c_lflag & ICANON) != 0 ? "cooked" : "raw");
+                !known                          ? "no terminal"
+                : (modes.c_lflag & ICANON) != 0 ? "cooked"
+                                                : "raw");
     std::fflush(stdout);
 }
 
-void report(const leash::Result& result) {
-    report(result.status.describe() + (result.timed_out ? ", timed out" : ""));
-}
+void report(const leash::Result& result) { report(result.status.describe() + (result.timed_out ? ", timed out" : "")); }
 
 int host(std::vector<std::string> all) {
     std::printf("host is %d.\n", static_cast<int>(::getpid()));
@@ -292,9 +292,7 @@ TEST_CASE("Ctrl-Z stops all of the host's group: the script that runs the host, 
 
 TEST_CASE("in the background it is stopped when it reads, and fg lets it read") {
     bool by_bg = false;
-    SUBCASE("put there by bg") {
-        by_bg = true;
-    }
+    SUBCASE("put there by bg") { by_bg = true; }
     SUBCASE("started there") {}
     with_each_shell([&](Session& session) {
         const pid_t host = session.starts(by_bg ? "run \"$HELPER\" ping-pong" : "run \"$HELPER\" ping-pong &");
@@ -604,8 +602,8 @@ TEST_CASE("a pipeline is in the foreground as one") {
 
 TEST_CASE("a host that was stopped alone, while its job ran on, goes on with it after fg") {
     with_each_shell([](Session& session) {
-        const pid_t host =
-            session.starts("run sh -c 'trap \"exec \\\"$HELPER\\\" ping-pong\" USR1; echo job $$.; while :; do sleep 0.02; done'");
+        const pid_t host = session.starts(
+            "run sh -c 'trap \"exec \\\"$HELPER\\\" ping-pong\" USR1; echo job $$.; while :; do sleep 0.02; done'");
         session.sees("job ");
         const pid_t job = std::atoi(session.sees(".\r\n").c_str());
         REQUIRE(job > 1);

@@ -65,7 +65,8 @@ struct HostState {
 TEST_CASE("signals, mask, cwd, umask, environment, group and threads of the host are as before, whatever was done") {
     const Census census;
     // A host with things of its own: a handler, an ignored signal, a blocked one, an odd umask.
-    struct sigaction handler {}, before_usr1{};
+    struct sigaction handler {
+    }, before_usr1{};
     handler.sa_handler = [](int) {};
     handler.sa_flags = SA_RESTART;
     ::sigaction(SIGUSR1, &handler, &before_usr1);
@@ -312,7 +313,8 @@ TEST_CASE("a forked copy of the host may drop its copy of a handle: the job live
 
 TEST_CASE("signals of the host's interrupt no call") {
     const Census census;
-    struct sigaction action {}, before{};
+    struct sigaction action {
+    }, before{};
     action.sa_handler = [](int) {};  // without SA_RESTART: every call of the system may give EINTR
     ::sigaction(SIGUSR1, &action, &before);
     const pthread_t target = ::pthread_self();
@@ -397,8 +399,7 @@ TEST_CASE("an exception of the host's on the way ends its jobs") {
         leash::Popen p(child({"fork-and-wait"}), support::capture(census));
         CHECK(p.out().read_until("\n").complete);
         throw std::runtime_error("something else");
-    } catch (const std::runtime_error&) {
-    }
+    } catch (const std::runtime_error&) {}
     CHECK(census.reaches(0));
     CHECK(before.holds());
 }

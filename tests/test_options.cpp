@@ -54,7 +54,8 @@ Ids ids_with(leash::Options options) {
     options.out = leash::piped;
     const auto list = support::words(leash::run(child({"ids"}), std::move(options)).out);
     if (list.size() != 4) return {};
-    return {std::atoi(list[0].c_str()), std::atoi(list[1].c_str()), std::atoi(list[2].c_str()), std::atoi(list[3].c_str())};
+    return {std::atoi(list[0].c_str()), std::atoi(list[1].c_str()), std::atoi(list[2].c_str()),
+            std::atoi(list[3].c_str())};
 }
 
 /// In a host of its own session: a pseudo-terminal that controls it, as its standard input. The master, or -1.
@@ -100,12 +101,21 @@ TEST_CASE("the defaults are those that are documented") {
 #if __cplusplus >= 202002L
 TEST_CASE("the fields can be named, in their order") {
     const Census census;
-    const leash::Result result = leash::run(
-        child({"print", "x"}),
-        {.in = leash::null, .out = leash::piped, .err = leash::to_out, .cwd = "/",
-         .env = census.mark(Env::inherited().set("A", "1").unset("B")), .executable = support::helper(), .pass_fds = {{2, 3}},
-         .group = Group::own, .stragglers = leash::Stragglers::kill, .timeout = 60s, .grace = 1s, .drain = 200ms,
-         .max_output = 100, .cancel = leash::Cancel()});
+    const leash::Result result =
+        leash::run(child({"print", "x"}), {.in = leash::null,
+                                           .out = leash::piped,
+                                           .err = leash::to_out,
+                                           .cwd = "/",
+                                           .env = census.mark(Env::inherited().set("A", "1").unset("B")),
+                                           .executable = support::helper(),
+                                           .pass_fds = {{2, 3}},
+                                           .group = Group::own,
+                                           .stragglers = leash::Stragglers::kill,
+                                           .timeout = 60s,
+                                           .grace = 1s,
+                                           .drain = 200ms,
+                                           .max_output = 100,
+                                           .cancel = leash::Cancel()});
     CHECK(result.out == "x");
     CHECK(leash::run(child({"exit", "0"}), {.timeout = 60s}).ok());
 }
@@ -130,7 +140,10 @@ TEST_CASE("changes come on top, the last word on a name counts, and the host's o
     ::setenv("LEASH_TEST_GONE", "there", 1);
     const std::set<std::string> before = of_host();
     Env env = Env::inherited();
-    env.set("LEASH_TEST_CHANGED", "x").set("LEASH_TEST_CHANGED", "new").unset("LEASH_TEST_GONE").set("LEASH_TEST_NEW", "a=b c");
+    env.set("LEASH_TEST_CHANGED", "x")
+        .set("LEASH_TEST_CHANGED", "new")
+        .unset("LEASH_TEST_GONE")
+        .set("LEASH_TEST_NEW", "a=b c");
     env.set("LEASH_TEST_EMPTY", "").unset("LEASH_TEST_NONE").set("LEASH_TEST_BACK", "x").unset("LEASH_TEST_BACK");
     std::set<std::string> expected = before;
     expected.erase("LEASH_TEST_CHANGED=old");
@@ -423,8 +436,9 @@ TEST_CASE("a session of its own is one, and a group with it") {
 
 TEST_CASE("times that make no sense are refused by name") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    for (const leash::Timeout time : {leash::Timeout(0s), leash::Timeout(-1ns), leash::Timeout(std::chrono::hours::min()),
-                                      leash::Timeout(std::chrono::duration<double>(nan))}) {
+    for (const leash::Timeout time :
+         {leash::Timeout(0s), leash::Timeout(-1ns), leash::Timeout(std::chrono::hours::min()),
+          leash::Timeout(std::chrono::duration<double>(nan))}) {
         leash::Options options;
         options.timeout = time;
         const leash::Error error = refusal(options);
@@ -451,8 +465,9 @@ TEST_CASE("times that make no sense are refused by name") {
 TEST_CASE("a timeout of the largest duration is no timeout, and graces and drains of nothing are fine") {
     const Census census;
     leash::Options options = support::capture(census);
-    for (const leash::Timeout none : {leash::Timeout(std::chrono::nanoseconds::max()), leash::Timeout(std::chrono::hours::max()),
-                                      leash::Timeout(std::chrono::duration<double>(std::numeric_limits<double>::infinity()))}) {
+    for (const leash::Timeout none :
+         {leash::Timeout(std::chrono::nanoseconds::max()), leash::Timeout(std::chrono::hours::max()),
+          leash::Timeout(std::chrono::duration<double>(std::numeric_limits<double>::infinity()))}) {
         options.timeout = none;
         options.grace = 0s;
         options.drain = 0s;

@@ -119,9 +119,9 @@ TEST_CASE("a pipeline is ok where every stage did its part, and an end by SIGPIP
 TEST_CASE("all stages are in one group, which a signal reaches") {
     const Census census;
     leash::Options options = support::capture(census);
-    const auto ids = leash::run(leash::shell("\"$1\" ids", {support::helper()}) |
-                                    leash::shell("cat; \"$1\" ids", {support::helper()}),
-                                options);
+    const auto ids = leash::run(
+        leash::shell("\"$1\" ids", {support::helper()}) | leash::shell("cat; \"$1\" ids", {support::helper()}),
+        options);
     const auto all = support::words(ids.out);
     REQUIRE(all.size() >= 8);
     CHECK(all[1] == all[5]);

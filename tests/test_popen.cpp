@@ -178,9 +178,7 @@ TEST_CASE("signals go to the whole group") {
         CHECK(p.kill().has_value());
         CHECK(p.wait().describe() == "killed by SIGKILL (9)");
     }
-    SUBCASE("stop") {
-        CHECK(p.stop(60s).describe() == "killed by SIGTERM (15)");
-    }
+    SUBCASE("stop") { CHECK(p.stop(60s).describe() == "killed by SIGTERM (15)"); }
     CHECK(census.reaches(0));
 }
 
@@ -354,7 +352,9 @@ TEST_CASE("when the leader ends, what it left in its group ends") {
     const Census census;
     leash::Popen p(child({"fork-ignoring-holder", "4", "1", "2"}), waiting(census));
     SUBCASE("wait") { CHECK(p.wait().code() == 4); }
-    SUBCASE("poll") { CHECK(support::eventually([&] { return p.poll().has_value(); })); }
+    SUBCASE("poll") {
+        CHECK(support::eventually([&] { return p.poll().has_value(); }));
+    }
     SUBCASE("communicate") { CHECK(p.communicate().status->code() == 4); }
     CHECK(census.reaches(0));
 }
@@ -543,7 +543,9 @@ TEST_CASE("a job's deadline is kept by whichever call waits, reads or polls") {
     CHECK_FALSE(p.timed_out());
     SUBCASE("wait") { CHECK(p.wait().signal() == SIGTERM); }
     SUBCASE("wait_for") { CHECK(p.wait_for(1h)->signal() == SIGTERM); }
-    SUBCASE("poll") { CHECK(support::eventually([&] { return p.poll().has_value(); })); }
+    SUBCASE("poll") {
+        CHECK(support::eventually([&] { return p.poll().has_value(); }));
+    }
     SUBCASE("poll, once, late") {
         std::this_thread::sleep_for(60ms);
         CHECK(p.poll().has_value());  // it ends the job, and that it may wait for

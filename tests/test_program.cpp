@@ -79,7 +79,8 @@ TEST_CASE("an empty PATH, and an empty member of one, mean the host's directory"
         for (const char* const path : {"", ":/nowhere", "/nowhere:", "/nowhere::/nowhere", ":"}) {
             if (looked_up("leash-tool", path) != "here") return std::string("PATH=") + path;
             // also where the child starts elsewhere
-            if (looked_up("leash-tool", path, directory / "elsewhere") != "here") return std::string("cwd, PATH=") + path;
+            if (looked_up("leash-tool", path, directory / "elsewhere") != "here")
+                return std::string("cwd, PATH=") + path;
         }
         return "";
     });
@@ -150,7 +151,8 @@ TEST_CASE("a directory in PATH that hides what it holds counts as one that holds
     ::chmod(directory.path().c_str(), 0755);
     const std::string wrong = support::in_host([&]() -> std::string {
         // nothing is hidden from the superuser
-        if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)) return "";
+        if (::geteuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0))
+            return "";
         if (::access((closed + "/x").c_str(), F_OK) == 0 || errno != EACCES) return "";
         HOST_NEEDS(looked_up("leash-tool", closed + ":" + open) == "open");
         leash::Options options;
@@ -217,7 +219,11 @@ TEST_CASE("a file that is neither a binary nor a script with #! is ENOEXEC, and 
 
     const std::string empty = directory.file("empty", "", 0755);
     CHECK(refusal(leash::args({empty})).code == std::errc::executable_format_error);
-    const std::string junk = directory.file("junk", std::string("\x7f" "ELF\0\0\0", 7), 0755);
+    const std::string junk = directory.file("junk",
+                                            std::string("\x7f"
+                                                        "ELF\0\0\0",
+                                                        7),
+                                            0755);
     const leash::Error broken = refusal(leash::args({junk}));
     CHECK(broken.step == Step::program);
     CHECK(broken.subject == junk);

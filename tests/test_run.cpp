@@ -199,8 +199,8 @@ TEST_CASE("check_output throws with the program, the status and the end of err")
 
 TEST_CASE("check_output keeps the end of a long err, and 64 KiB of it at the most") {
     try {
-        static_cast<void>(leash::check_output(leash::shell("\"$1\" write 1000000 2; echo the reason >&2; exit 1",
-                                                           {support::helper()})));
+        static_cast<void>(leash::check_output(
+            leash::shell("\"$1\" write 1000000 2; echo the reason >&2; exit 1", {support::helper()})));
         CHECK(false);
     } catch (const leash::ProcessFailed& e) {
         CHECK(e.err().size() <= 64 * 1024);

@@ -162,8 +162,8 @@ TEST_CASE("no more than at_most run at a time, and as many as that do") {
             ": > \"$2/$$\"\n"
             "while [ $(count \"$2\") -lt $3 ]; do sleep 0.01; done\n"
             "rm \"$1/$$\"";
-        const auto command = leash::shell(
-            script, {directory.directory("running"), directory.directory("said"), std::to_string(most)});
+        const auto command =
+            leash::shell(script, {directory.directory("running"), directory.directory("said"), std::to_string(most)});
         Told told;
         const Results results = leash::run_all(std::vector<leash::Job>(3 * most, {command, support::capture(census)}),
                                                told.follow(at_most(most)));
@@ -442,7 +442,8 @@ TEST_CASE("a cancel ends those that run, with their grace, and keeps the rest fr
     }
     SUBCASE("by a signal handler") {
         of_handler = &stop;
-        struct sigaction action {}, kept {};
+        struct sigaction action {
+        }, kept{};
         action.sa_handler = [](int) { of_handler->fire(); };
         ::sigaction(SIGALRM, &action, &kept);
         const auto follow = how.on_start;

@@ -121,10 +121,11 @@ TEST_CASE("0, 1 and 2 can be wired in every permutation, with passes that cross"
                 options.out = leash::fd(out);
                 options.err = leash::fd(err);
                 options.pass_fds = {{report[1], 9}};
-                std::string expected = host[static_cast<std::size_t>(in)] + " " + host[static_cast<std::size_t>(out)] + " " +
-                                       host[static_cast<std::size_t>(err)] + " ";
+                std::string expected = host[static_cast<std::size_t>(in)] + " " + host[static_cast<std::size_t>(out)] +
+                                       " " + host[static_cast<std::size_t>(err)] + " ";
                 if (crossing) {
-                    options.pass_fds.insert(options.pass_fds.end(), {{five, six}, {six, five}, {out, 3}, {in, 4}, {9, 7}});
+                    options.pass_fds.insert(options.pass_fds.end(),
+                                            {{five, six}, {six, five}, {out, 3}, {in, 4}, {9, 7}});
                     if (::fcntl(9, F_GETFD) < 0 && ::dup2(spare, 9) != 9) return "dup2";
                     expected += inode_of(six) + " " + inode_of(five) + " " + host[static_cast<std::size_t>(out)] + " " +
                                 host[static_cast<std::size_t>(in)] + " " + inode_of(9) + " ";
@@ -137,7 +138,8 @@ TEST_CASE("0, 1 and 2 can be wired in every permutation, with passes that cross"
                 const ssize_t n = ::read(report[0], buffer, sizeof buffer);
                 const std::string seen(buffer, n > 0 ? static_cast<std::size_t>(n) : 0);
                 if (seen != expected)
-                    return "wiring " + std::to_string(in) + std::to_string(out) + std::to_string(err) + ": " + seen + "instead of " + expected;
+                    return "wiring " + std::to_string(in) + std::to_string(out) + std::to_string(err) + ": " + seen +
+                           "instead of " + expected;
                 HOST_NEEDS(inode_of(0) == host[0] && inode_of(1) == host[1] && inode_of(2) == host[2]);
             }
         }
@@ -360,7 +362,8 @@ TEST_CASE("a child starts with nothing blocked and nothing ignored, whatever the
             if (signal != SIGCHLD) ::signal(signal, SIG_IGN);
         }
         ::signal(SIGRTMIN + 3, SIG_IGN);
-        const std::string kept = " " + std::to_string(SIGHUP) + " " + std::to_string(SIGINT) + " " + std::to_string(SIGQUIT);
+        const std::string kept =
+            " " + std::to_string(SIGHUP) + " " + std::to_string(SIGINT) + " " + std::to_string(SIGQUIT);
         for (const leash::Group group : {leash::Group::own, leash::Group::inherited, leash::Group::session}) {
             leash::Options options = support::capture(census);
             options.group = group;
@@ -418,6 +421,14 @@ TEST_CASE("umask and limits are the host's") {
 
 TEST_CASE("a host out of descriptors is told so, and loses none") {
     const Census census;
+    int closed = 0;  // of 0 and 1, which are free then, and of no use
+    bool piped = true;
+    SUBCASE("with all of its streams") {}
+    SUBCASE("without one of them") {
+        closed = 1;
+        piped = false;
+    }
+    SUBCASE("without two of them") { closed = 2; }
     const std::string wrong = support::in_host([&]() -> std::string {
         rlimit limit{};
         ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -425,10 +436,11 @@ TEST_CASE("a host out of descriptors is told so, and loses none") {
         close_from(100);
         ::setrlimit(RLIMIT_NOFILE, &limit);
         leash::Options options = support::capture(census);
-        options.in = leash::piped;
+        if (piped) options.in = leash::piped;
         // fill the table, then free one more each round: at some point it starts
         std::vector<int> filler;
         for (int fd; (fd = ::fcntl(0, F_DUPFD_CLOEXEC, 3)) >= 0;) filler.push_back(fd);
+        for (int fd = 0; fd < closed; ++fd) ::close(fd);
         const auto open_now = [] {  // without a descriptor for looking
             int count = 0;
             for (int fd = 0; fd < 100; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;

@@ -80,7 +80,7 @@ TEST_CASE("read_until gives up to and with the delimiter, however the output is 
     const Census census;
     leash::Popen p(child({"print-slowly", "a", "b-", "-", "> rest", "--", ">", "-->tail--"}), piped(census));
     leash::Reader out = p.out();
-    CHECK(out.read_until("-->").data == "ab-->" );
+    CHECK(out.read_until("-->").data == "ab-->");
     CHECK(out.read_until("-->").data == " rest-->");
     CHECK(out.read_until("-->").data == "-->");
     const leash::Read rest = out.read_until("-->");
@@ -391,7 +391,8 @@ TEST_CASE("a write whose time is up tells how far it came") {
 TEST_CASE("after try_read nothing waits that poll() would not tell of") {
     const Census census;
     constexpr std::size_t size = 200'000;  // more than one read takes at first
-    leash::Popen p(leash::shell("\"$1\" write $2; read line", {support::helper(), std::to_string(size)}), piped(census));
+    leash::Popen p(leash::shell("\"$1\" write $2; read line", {support::helper(), std::to_string(size)}),
+                   piped(census));
     const auto holds = [&](std::size_t count) {
         int bytes = 0;
         return ::ioctl(p.out().handle(), FIONREAD, &bytes) == 0 && static_cast<std::size_t>(bytes) == count;

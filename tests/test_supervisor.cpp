@@ -389,7 +389,7 @@ TEST_CASE("what is still in the set dies with it, all of it at once, and nothing
             REQUIRE(jobs.add(leash::Popen(child({"cat"}) | child({"sleep"}), options)));
         }
         for (int i = 0; i < 5; ++i) CHECK(jobs.next(long_enough));  // in the middle of it
-        jobs.cancel();                                             // and on their way
+        jobs.cancel();                                              // and on their way
     }
     CHECK(census.is_empty());
     CHECK(before.holds());
@@ -815,8 +815,7 @@ TEST_CASE("a sink that throws when its stream is cut off, at cancel() or in next
             if (!event) continue;
             events.push_back(*event);
             if (event->kind == Event::ended) ++ended;
-        } catch (const Thrown&) {
-        }
+        } catch (const Thrown&) {}
     }
     for (const Id id : ids) CHECK(told(events, id).find("ended") != std::string::npos);
 }
@@ -858,7 +857,8 @@ TEST_CASE("a token ends the jobs that have it, and they tell so") {
         SUBCASE("fired by a signal handler") {
             for (int i = 0; i < 10; ++i) ids.push_back(jobs.add(leash::Popen(child({"sleep"}), options)).value());
             of_handler = &shared;
-            struct sigaction action {}, kept {};
+            struct sigaction action {
+            }, kept{};
             action.sa_handler = [](int) { of_handler->fire(); };
             ::sigaction(SIGALRM, &action, &kept);
             itimerval soon{};
@@ -999,8 +999,7 @@ int foreign_loop(Supervisor& jobs, std::size_t count, std::vector<Event>& events
                 events.push_back(*event);
                 if (event->kind == Event::ended && --count == 0) return rounds;
             }
-        } catch (const Thrown&) {
-        }
+        } catch (const Thrown&) {}
     }
 }
 
@@ -1111,9 +1110,7 @@ TEST_CASE("what was done with a handle in the set, detach() and moving it away, 
     {
         Supervisor jobs;
         const Id moved = jobs.add(leash::Popen(child({"sleep"}), support::capture(census))).value();
-        {
-            const leash::Popen p = std::move(jobs.job(moved));
-        }
+        { const leash::Popen p = std::move(jobs.job(moved)); }
         CHECK(told(events_until_ended(jobs, 1), moved).find("ended") != std::string::npos);
         CHECK(jobs.remove(moved).pid() == -1);
         const Id assigned = jobs.add(leash::Popen(child({"sleep"}), support::capture(census))).value();

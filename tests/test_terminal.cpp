@@ -845,6 +845,8 @@ TEST_CASE("writing to a terminal that nobody has open any more costs nothing whi
     ::getrusage(RUSAGE_SELF, &before);
     CHECK_FALSE(p.in().write(numbered_lines(1 << 20), 2s).complete);
     ::getrusage(RUSAGE_SELF, &after);
-    const auto ms = [](const rusage& u) { return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000; };
+    const auto ms = [](const rusage& u) {
+        return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+    };
     CHECK(ms(after) - ms(before) < 100);
 }

@@ -186,7 +186,9 @@ TEST_CASE("one sink for out and err is never called twice at once, though two th
     options.out = listen;
     options.err = listen;
     leash::Popen p(child({"write-both", "3000000"}), options);
-    { const Crowd crowd(2, [&](int) { static_cast<void>(p.wait()); }); }
+    {
+        const Crowd crowd(2, [&](int) { static_cast<void>(p.wait()); });
+    }
     CHECK(p.wait().success());
     CHECK_FALSE(overlapped);
     CHECK(heard == 6'000'000);
@@ -201,7 +203,8 @@ TEST_CASE("a stop() that a sink leaves by an exception leaves nobody else asleep
         if (std::this_thread::get_id() == stopper) throw std::runtime_error("enough");
     });
     // On SIGTERM it writes and does not end: sooner or later it is the one who stops it that hears of it.
-    leash::Popen p(leash::shell("trap 'while :; do echo x >&2; done' TERM; echo ready; while :; do sleep 1; done"), options);
+    leash::Popen p(leash::shell("trap 'while :; do echo x >&2; done' TERM; echo ready; while :; do sleep 1; done"),
+                   options);
     REQUIRE(p.out().read_until("ready\n", 60s));
     std::atomic<bool> go{false};
     std::thread stops([&] {

@@ -13,9 +13,9 @@ using Strings = std::vector<std::string>;
 
 /// What two quotes in a row mean within quotes: the one thing in which the parsers differ.
 enum class Pair {
-    quote_and_on,    ///< a quote, and the quotes go on: the C runtime since 2008
-    quote_and_end,   ///< a quote, and the quotes end: CommandLineToArgvW, and older C runtimes
-    end_and_begin    ///< nothing special: the documentation of CommandLineToArgvW
+    quote_and_on,   ///< a quote, and the quotes go on: the C runtime since 2008
+    quote_and_end,  ///< a quote, and the quotes end: CommandLineToArgvW, and older C runtimes
+    end_and_begin   ///< nothing special: the documentation of CommandLineToArgvW
 };
 
 inline bool is_blank(char c) { return c == ' ' || c == '\t'; }

@@ -292,8 +292,9 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes
-    /// no more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
+    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
+    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
+    /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:

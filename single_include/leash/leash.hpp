@@ -1326,11 +1326,6 @@ inline int fcntl(int fd, int command, int argument = 0) noexcept {
     return ::fcntl(fd, command, argument);
 }
 
-inline int fstat(int fd, struct stat* info) noexcept {
-    if (const int e = LEASH_FAULT("fstat")) return fail(e);
-    return ::fstat(fd, info);
-}
-
 inline off_t lseek(int fd, off_t offset, int whence) noexcept {
     if (const int e = LEASH_FAULT("lseek")) return fail(e);
     return ::lseek(fd, offset, whence);
@@ -4841,8 +4836,9 @@ class Writer {
     bool is_open() const noexcept { return pump_->in.is_open(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child. (Of a tty: Ctrl-D, and the terminal stays. It does not wait: where the terminal takes
-    /// no more at the moment, some KiB that the child has not read, the Ctrl-D is lost. communicate() waits.)
+    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
+    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
+    /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept { pump_->in.finish_now(); }
 
   private:

@@ -11,24 +11,33 @@ void log(std::string_view, bool, std::string_view) {}
 void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_clock::time_point tp) {
     leash::Result r = leash::run({"git", "log", "-1"}, {.out = leash::piped, .err = leash::piped, .timeout = 5s});
     if (r.ok()) use(r.out);
-    else        log(r.status.describe(), r.timed_out, r.err);
+    else log(r.status.describe(), r.timed_out, r.err);
 
     leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), {.out = leash::piped});
 
     leash::Popen p(leash::shell("tail -F app.log | grep ERROR"), {.out = leash::piped});
-    for (std::string_view line : p.out().lines()) { use(line); }
-    p.pid();  p.poll();  p.wait();  p.wait_for(1s);  p.wait_until(tp);
-    p.send_signal(SIGUSR1);  p.terminate();  p.kill();
+    for (std::string_view line : p.out().lines()) {
+        use(line);
+    }
+    p.pid();
+    p.poll();
+    p.wait();
+    p.wait_for(1s);
+    p.wait_until(tp);
+    p.send_signal(SIGUSR1);
+    p.terminate();
+    p.kill();
     p.stop(2s);
     leash::Captured c = p.communicate("input", 5s);
-    p.detach();  p.exit_handle();
+    p.detach();
+    p.exit_handle();
 
     leash::check_output({"uname", "-r"});
     leash::args(std::vector<std::string>{"ls", "-l"});
     leash::shell_quote("it's");
 
     leash::Expected<leash::Result> e = leash::try_run({"true"});
-    leash::Expected<leash::Popen>  q = leash::Popen::try_spawn({"true"});
+    leash::Expected<leash::Popen> q = leash::Popen::try_spawn({"true"});
 
     // every field by name, in the order that is fixed
     const leash::Cancel stop;

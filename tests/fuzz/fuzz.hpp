@@ -14,12 +14,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 /// What must be so, whatever the input is.
-#define FUZZ_NEEDS(...)                                                                           \
-    do {                                                                                          \
-        if (!(__VA_ARGS__)) {                                                                     \
-            std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #__VA_ARGS__);        \
-            std::abort();                                                                         \
-        }                                                                                         \
+#define FUZZ_NEEDS(...)                                                                    \
+    do {                                                                                   \
+        if (!(__VA_ARGS__)) {                                                              \
+            std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #__VA_ARGS__); \
+            std::abort();                                                                  \
+        }                                                                                  \
     } while (false)
 
 namespace fuzz {

@@ -19,8 +19,8 @@ namespace {
 
 /// Mostly what means something, so that not all is refused at the first look.
 std::string text(Bytes& input) {
-    static const char* const words[] = {"sh",   "/bin/sh", "true", "",    "/",  ".",
-                                        "PATH", "HOME",    "=",    "/bin:/usr/bin", "../", "no such thing"};
+    static const char* const words[] = {
+        "sh", "/bin/sh", "true", "", "/", ".", "PATH", "HOME", "=", "/bin:/usr/bin", "../", "no such thing"};
     const unsigned which = input.choice(16);
     return which < std::size(words) ? words[which] : input.text();
 }

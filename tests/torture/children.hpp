@@ -17,14 +17,14 @@ using support::child;
 struct Child {
     std::string name;
     leash::Command command;
-    bool ends = true;                      ///< by itself, once its input has come to its end
+    bool ends = true;                              ///< by itself, once its input has come to its end
     ExitStatus status = ExitStatus::from_code(0);  ///< how it ends then
-    std::optional<std::string> out = "";   ///< all that it says, where that can be known beforehand
-    bool echoes = false;                   ///< it says what it is told
-    bool escapes = false;                  ///< something of it may leave the group
-    int on_term = -1;                      ///< the code with which it exits at SIGTERM, where it does
+    std::optional<std::string> out = "";           ///< all that it says, where that can be known beforehand
+    bool echoes = false;                           ///< it says what it is told
+    bool escapes = false;                          ///< something of it may leave the group
+    int on_term = -1;                              ///< the code with which it exits at SIGTERM, where it does
     bool is_shell = false;
-    bool is_missing = false;               ///< there is no such program
+    bool is_missing = false;  ///< there is no such program
 };
 
 inline Child script(const char* name, const char* text) {

@@ -432,9 +432,7 @@ class Job {
     Ender make_ender(bool always = true) {
         if (child_.ends ? dice_.chance(80) : !always && dice_.chance(50)) return {};
         switch (dice_.between(0, 3)) {
-            case 0:
-                options_.cancel.emplace();
-                return {*options_.cancel, dice_.milliseconds(0, 50)};
+            case 0: options_.cancel.emplace(); return {*options_.cancel, dice_.milliseconds(0, 50)};
             case 1:
                 if (options_.out.is(leash::Output::Kind::piped) && always) {  // it is read all the time
                     options_.idle_timeout = dice_.milliseconds(5, 50);
@@ -577,8 +575,8 @@ class Job {
     Child child_ = ending("", {"true"});
     std::optional<leash::ExitStatus> status_;
     std::size_t may_escape_ = 0;  // how many processes
-    std::string input_;      // what it is told
-    std::size_t heard_ = 0;  // how much it has said
+    std::string input_;           // what it is told
+    std::size_t heard_ = 0;       // how much it has said
 };
 
 /// A way through the interface.

@@ -1,4 +1,4 @@
-// tests/two_units - leash with and without exceptions in one program: whichever unit comes first, what is thrown arrives.
+// tests/two_units - leash with and without exceptions in one program: whichever comes first, what is thrown arrives.
 #include <leash/leash.hpp>
 
 std::string said_by_the_unit_without_exceptions();
