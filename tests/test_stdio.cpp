@@ -90,7 +90,8 @@ TEST_CASE("out and err are captured apart, each whole and in order") {
 TEST_CASE("err alone can be captured, all of it") {
     const Census census;
     leash::Options options = support::silent(census);
-    options.err = leash::piped;
+    const leash::Output as_out = leash::piped;
+    options.err = as_out;
     const leash::Result result = leash::run(child({"write-both", "300000"}), options);
     CHECK(result.ok());
     CHECK(result.out == "");
