@@ -291,7 +291,7 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
     MESSAGE(tried.attempts, " attempts");
     CHECK(tried.wrong == "");
     CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
-                         "posix_spawn", "waitid", "reap", "open_exit"}) == "");
+                         "posix_spawn", "waitid", "reap", "open_exit", "signals_by_flags"}) == "");
 }
 
 TEST_CASE("and so they may where there is no pidfd") {
@@ -345,4 +345,57 @@ TEST_CASE("a stage that cannot join the group is told as that, also in the foreg
         const std::string hint = started.error().hint;
         CHECK((hint.find("the group that it was to join is gone") == 0) == (group != leash::Group::inherited));
     }
+}
+
+TEST_CASE("a close that was interrupted is not repeated: the number may be somebody else's by then") {
+    for (const int error : {EINTR, EIO}) {
+        const Census census;
+        leash::Options options = marked(census);
+        options.out = leash::piped;
+        leash::Popen p(dash("exit 3"), options);
+        Fault fault;
+        fault.call = "close";
+        fault.nth = 1;
+        fault.error = error;
+        {
+            const Armed armed(fault);
+            p.out().close();
+        }
+        CHECK(fault.fired);
+        CHECK(fault.nth == 0);  // it counts on with every further one
+        CHECK(p.wait().code() == 3);
+    }
+}
+
+TEST_CASE("a status that somebody takes between the look and the reaping is unknown") {
+    const Census census;
+    leash::Popen p(dash("exit 3"), marked(census));
+    Fault fault;
+    fault.call = "reap";
+    fault.nth = 1;
+    fault.error = ECHILD;
+    {
+        const Armed armed(fault);
+        CHECK(p.wait().unknown());
+    }
+    CHECK(fault.fired);
+    CHECK(p.wait().unknown());
+}
+
+TEST_CASE(
+    "without a pidfd a group is left alone once somebody else has reaped its leader: the number may be a stranger's") {
+    const Census census;
+    leash::Options options = marked(census);
+    options.drain = 10ms;
+    Fault fault;
+    fault.no_pidfd = true;
+    {
+        const Armed armed(fault);
+        leash::Popen p(dash("sleep 300 & exit 0"), options);
+        REQUIRE(::waitpid(p.pid(), nullptr, 0) == p.pid());  // the thief
+        CHECK(p.kill().error().code == std::errc::no_such_process);
+        CHECK(p.wait().unknown());
+        CHECK(p.terminate().error().code == std::errc::no_such_process);
+    }
+    CHECK(census.alive().size() == 1);  // it has the number, as a stranger could
 }

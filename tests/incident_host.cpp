@@ -314,6 +314,13 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
             inner.expect(first.survivors(), "stop(): survivors");
             inner.expect(watch.elapsed() < slack, "stop(): bound");
         }
+        {
+            leash::Popen job(dash("sleep 300 & exec '" + std::string(path) + "' become-root"), options);
+            inner.expect(job.out().read_until("\n", 20s).data == "root\n", "a leader beside a member of ours: ready");
+            const Stopwatch both;
+            inner.expect(job.stop(50ms).unknown() && job.survivors(), "a leader beside a member of ours: the truth");
+            inner.expect(both.elapsed() < 3s, "a leader beside a member of ours: not waited for in vain");  // for 5 s
+        }
         options.timeout = 200ms;
         options.grace = 50ms;
         options.drain = 100ms;

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 
 using namespace support;
 
@@ -303,5 +304,40 @@ TEST_CASE("while the leader is an unreaped zombie its number is pinned, and its 
         CHECK(state_of(job.pid()) == 'Z');
         CHECK(job.wait().code() == 6);
     }
+    CHECK(nothing_left.holds());
+}
+
+TEST_CASE("a handle that had no pidfd at its start gets none later that is a stranger's") {
+    const NothingLeft nothing_left;
+    const Census census;
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    leash::Options options;
+    options.env = census.env();
+    options.in = leash::fd(null);
+    options.out = leash::fd(null);
+    options.err = leash::fd(null);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    bool tried = true;
+    for (int kind = 0; kind < 3 && tried; ++kind) {
+        CAPTURE(kind);
+        rlimit none_left = before;
+        none_left.rlim_cur = static_cast<rlim_t>(null) + 1;
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+        auto started = leash::Popen::try_spawn(dash("exit 0"), options);
+        REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        REQUIRE(started);
+        std::optional<leash::Popen> job(*std::move(started));
+        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        const Stranger stranger(job->pid());
+        tried = stranger.exists();
+        if (!tried) break;
+        if (kind > 0) CHECK(job->exit_handle() == -1);
+        if (kind > 1) do_everything(*job);
+        job.reset();
+        CHECK(stranger.is_unharmed());
+    }
+    ::close(null);
+    if (!tried) MESSAGE(std::string(not_here));
     CHECK(nothing_left.holds());
 }

@@ -21,6 +21,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -102,6 +103,28 @@ class Sleeper {
 
   private:
     std::atomic<pid_t> tid_{0};
+};
+
+/// What this thread does: the processor time that it uses, and how often it goes to sleep.
+class Effort {
+  public:
+    std::chrono::milliseconds time() const {
+        const rusage now = look();
+        return std::chrono::duration_cast<std::chrono::milliseconds>(total(now) - total(before_));
+    }
+    long sleeps() const { return look().ru_nvcsw - before_.ru_nvcsw; }
+
+  private:
+    static rusage look() {
+        rusage usage{};
+        ::getrusage(RUSAGE_THREAD, &usage);
+        return usage;
+    }
+    static std::chrono::microseconds total(const rusage& usage) {
+        return std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    rusage before_ = look();
 };
 
 /// Neither gone nor a zombie: a container's pid 1 may reap orphans late.

@@ -648,6 +648,7 @@ TEST_CASE("a pipeline has stopped when all of it has: one stage that is stopped 
         for (int round = 0; round < 5; ++round) {
             CHECK(::kill(last, SIGSTOP) == 0);
             CHECK(is_stopped(last));
+            std::this_thread::sleep_for(200ms);  // longer than from one look for a stop to the next
             session.types(std::to_string(round) + "\n");
             CHECK(::kill(last, SIGCONT) == 0);
             const std::string answer = "got " + std::to_string(round) + "\r\n";
@@ -675,5 +676,49 @@ TEST_CASE("a pipeline of which one stage was stopped for using the terminal has 
         session.types(ctrl_c);
         session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
         session.sees(prompt);
+    });
+}
+
+TEST_CASE("a script and its host that were stopped alone do not take the terminal from the shell when the job ends") {
+    with_each_shell([](Session& session) {
+        session.types("sh -c '\"$HOST\" host run \"$HELPER\" print-and-wait ready; true'\n");
+        session.sees("host is ");
+        const pid_t host = std::atoi(session.sees(".\r\n").c_str());
+        session.sees("ready");
+        const pid_t group = ::getpgid(host);
+        REQUIRE(group > 1);
+        REQUIRE(group != host);
+        const int terminal = session.job().out().handle();
+        REQUIRE(eventually([&] { return ::tcgetpgrp(terminal) != group; }));
+        const pid_t job = ::tcgetpgrp(terminal);
+        REQUIRE(job > 1);
+        CHECK(::kill(-group, SIGSTOP) == 0);
+        session.sees("Stopped");
+        session.sees(prompt);
+        CHECK(::kill(job, SIGKILL) == 0);
+        session.types("bg\n");
+        session.sees("host: killed by SIGKILL (9), not mine");
+        session.types("echo $((6 * 7))\n");
+        session.sees("42");
+    });
+}
+
+TEST_CASE("a host that was stopped alone does not take the terminal from a shell that was started by a shell") {
+    with_each_shell([](Session& session) {
+        session.types("PS1='inner''> ' sh -i\n");
+        session.sees("inner> ");
+        const pid_t host = session.starts("run sh -c 'echo job $$.; exec \"$HELPER\" print-and-wait ready'");
+        session.sees("job ");
+        const pid_t job = std::atoi(session.sees(".\r\n").c_str());
+        session.sees_ready();
+        REQUIRE(job > 1);
+        CHECK(::kill(host, SIGSTOP) == 0);
+        session.sees("Stopped");
+        session.sees("inner> ");
+        CHECK(::kill(job, SIGKILL) == 0);
+        session.types("bg\n");
+        session.sees("host: killed by SIGKILL (9), not mine");
+        session.types("echo $((6 * 7))\n");
+        session.sees("42");
     });
 }

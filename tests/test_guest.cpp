@@ -403,3 +403,33 @@ TEST_CASE("an exception of the host's on the way ends its jobs") {
     CHECK(census.reaches(0));
     CHECK(before.holds());
 }
+
+TEST_CASE("a forked copy of a handle does not wait for what is not its own to end") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.drain = 100s;
+    leash::Popen p(child({"sleep"}), options);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const support::Stopwatch watch;
+        HOST_NEEDS(p.stop(100s).unknown());
+        { const leash::Popen dies_here(std::move(p)); }
+        HOST_NEEDS(watch.elapsed() < 20s);
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK(support::is_alive(p.pid()));
+}
+
+TEST_CASE("a terminal that is redirected to does not become the host's controlling one") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        HOST_NEEDS(::setsid() > 0);
+        const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        HOST_NEEDS(master >= 0 && ::grantpt(master) == 0 && ::unlockpt(master) == 0);
+        leash::Options options;
+        options.in = leash::file(::ptsname(master));
+        HOST_NEEDS(leash::run({"true"}, options).ok());
+        HOST_NEEDS(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) < 0);
+        return "";
+    });
+    CHECK(wrong == "");
+}

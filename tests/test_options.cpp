@@ -667,3 +667,40 @@ TEST_CASE("interactive() is a child in the foreground of the terminal, which may
     });
     CHECK(wrong == "");
 }
+
+TEST_CASE("a NUL byte in a path of the options is refused, and never cuts it off") {
+    const std::string path("/dev/null\0x", 11), directory("/tmp\0x", 6);
+    const auto refused = [](leash::Step step, leash::Options options) {
+        const auto result = leash::try_run({"true"}, std::move(options));
+        return !result && result.error().code == std::errc::invalid_argument && result.error().step == step;
+    };
+    leash::Options options;
+    options.cwd = directory;
+    CHECK(refused(leash::Step::cwd, options));
+    options = {};
+    options.in = leash::file(path);
+    CHECK(refused(leash::Step::redirect, options));
+    options = {};
+    options.out = leash::file(path);
+    CHECK(refused(leash::Step::redirect, options));
+    options = {};
+    options.err = leash::file(path);
+    CHECK(refused(leash::Step::redirect, options));
+}
+
+TEST_CASE("of a long output of which the end is kept, the rest takes no memory") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        leash::Options options;
+        options.out = leash::piped;
+        options.max_output = 1000;
+        options.keep = leash::Keep::tail;
+        rusage before{}, after{};
+        ::getrusage(RUSAGE_SELF, &before);
+        const leash::Result result = leash::run(child({"write", "100000000"}), options);
+        ::getrusage(RUSAGE_SELF, &after);
+        HOST_NEEDS(result.out.size() == 1000 && result.out_dropped == 100'000'000 - 1000);
+        HOST_NEEDS(after.ru_maxrss - before.ru_maxrss < 20'000);  // KiB
+        return "";
+    });
+    CHECK(wrong == "");
+}

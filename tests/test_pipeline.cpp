@@ -452,3 +452,18 @@ TEST_CASE("check_output tells of the last stage that failed: its name, its statu
     CHECK(failed->result().cancelled);
     CHECK(std::string(failed->what()).find("cancelled") != std::string::npos);
 }
+
+TEST_CASE("output of a stage for whose handle no poll() has room is seen at once") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.err = leash::per_stage;
+    leash::Pipeline pipeline = child({"cat"}) | child({"cat"});
+    for (int i = 2; i < 39; ++i) pipeline.append(child({"cat"}));
+    pipeline.append(leash::shell("read x; sleep 0.2; echo ready >&2; cat"));
+    leash::Popen job(pipeline, options);
+    CHECK(job.in().write("go\n"));
+    const support::Stopwatch watch;
+    CHECK(job.err(39).read_until("ready\n", 60s).complete);
+    CHECK(watch.elapsed() < 30s);
+}

@@ -8,6 +8,8 @@
 
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 using leash::ExitStatus;
 using leash::Step;
@@ -130,18 +132,15 @@ TEST_CASE("waiting costs nothing: it sleeps in one call of the system") {
     const Census census;
     leash::Popen p(child({"sleep"}), support::silent(census));
     if (p.exit_handle() < 0) return;  // without a handle to sleep on there is a measured fallback
-    rusage before{}, after{};
-    ::getrusage(RUSAGE_THREAD, &before);
+    const support::Effort waiting;
     CHECK_FALSE(p.wait_for(700ms).has_value());
-    ::getrusage(RUSAGE_THREAD, &after);
-    CHECK(after.ru_nvcsw - before.ru_nvcsw <= 8);
+    CHECK(waiting.sleeps() <= 8);
 
     leash::Options options = support::capture(census);
     options.timeout = 500ms;
-    ::getrusage(RUSAGE_THREAD, &before);
+    const support::Effort running;
     CHECK(leash::run(child({"sleep"}), options).timed_out);
-    ::getrusage(RUSAGE_THREAD, &after);
-    CHECK(after.ru_nvcsw - before.ru_nvcsw <= 30);  // start and end included
+    CHECK(running.sleeps() <= 30);  // start and end included
 }
 
 TEST_CASE("an exit handle becomes readable when the leader has ended, and not before") {
@@ -730,4 +729,88 @@ TEST_CASE("what the leader had written is there, also when it has ended long bef
     leash::Popen q(child({"write", "50000"}), waiting(census));
     CHECK(q.wait().success());
     CHECK((q.out().read_all().data == pattern(50'000)));
+}
+
+TEST_CASE("a job that refuses a signal is not waited for") {
+    if (::geteuid() != 0) return;
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        leash::Options options = support::silent(census);
+        options.drain = 50ms;
+        std::optional<leash::Popen> p(std::in_place, child({"sleep"}), options);
+        if (::setresuid(65534, 65534, 65534) != 0) return "";
+        support::Stopwatch watch;
+        HOST_NEEDS(p->stop(10ms).unknown());
+        HOST_NEEDS(watch.elapsed() < 3s);  // it takes 60 ms, and 5 s where it is waited for after the refusal
+        p.reset();
+        HOST_NEEDS(watch.elapsed() < 3s);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a job that ended in time has not timed out, be the first look at it ever so late") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.timeout = 5s;
+    leash::Popen p(child({"exit", "3"}), options);
+    REQUIRE(support::eventually([&] { return support::state_of(p.pid()) == 'Z'; }, 4s));
+    std::this_thread::sleep_for(5s);  // past the deadline
+    CHECK(p.wait().code() == 3);
+    CHECK_FALSE(p.timed_out());
+}
+
+TEST_CASE("an exit handle stays the same after the end, and readable") {
+    const Census census;
+    leash::Popen p(child({"exit", "3"}), support::silent(census));
+    const int handle = p.exit_handle();
+    CHECK(p.wait().code() == 3);
+    CHECK(p.exit_handle() == handle);
+}
+
+TEST_CASE("zombies of the group that their new parent does not reap hold no call up") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        // The parent of the host: orphans come to it, and it does not care.
+        HOST_NEEDS(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+        return support::in_host([&]() -> std::string {
+            leash::Options options = support::silent(census);
+            options.in = leash::piped;
+            options.drain = 100s;
+            leash::Popen p(leash::shell("sleep 300 & read x; exit 3"), options);
+            HOST_NEEDS(census.reaches(2));
+            p.in().close();
+            const support::Stopwatch watch;
+            HOST_NEEDS(p.wait().code() == 3);
+            HOST_NEEDS(watch.elapsed() < 20s);
+            HOST_NEEDS(!p.survivors());
+            return "";
+        });
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a job that had no pidfd for want of descriptors gets one when there are some") {
+    const Census census;
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    leash::Options options;
+    options.env = census.env();
+    options.in = leash::fd(null);
+    options.out = leash::fd(null);
+    options.err = leash::fd(null);
+    const int handle = static_cast<int>(::syscall(434, ::getpid(), 0));
+    if (handle < 0) return;  // none here
+    ::close(handle);
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none_left = before;
+    none_left.rlim_cur = static_cast<rlim_t>(null) + 1;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+    auto started = leash::Popen::try_spawn(child({"sleep"}), options);
+    const int at_first = started ? started->exit_handle() : 0;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    REQUIRE(started);
+    CHECK(at_first == -1);
+    CHECK(started->exit_handle() >= 0);
+    ::close(null);
 }

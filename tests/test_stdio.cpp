@@ -15,6 +15,7 @@ using support::NothingLeft;
 using support::pattern;
 using support::read_file;
 using support::TemporaryDirectory;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -497,4 +498,25 @@ TEST_CASE("a sink is not called any more once its handle is being destroyed") {
         forbidden = true;
     }
     CHECK_FALSE(called);
+}
+
+TEST_CASE("an escapee that floods a slow sink holds no call beyond its bound") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.drain = 100ms;
+    const support::Stopwatch watch;
+    bool floods = false;
+    options.out = leash::sink([&](std::string_view) {
+        floods = true;
+        std::this_thread::sleep_for(3ms);  // meanwhile there is more
+        if (watch.elapsed() > 20s) throw std::runtime_error("for ever");
+    });
+    leash::Popen job(leash::shell("setsid \"$1\" flood & read x; exit 3", {support::helper()}), options);
+    while (!floods && watch.elapsed() < 20s) CHECK_FALSE(job.wait_for(5ms));
+    job.in().close();
+    const leash::Captured captured = job.communicate();
+    CHECK(captured.status == leash::ExitStatus::from_code(3));
+    CHECK(captured.held);
+    CHECK(watch.elapsed() < 15s);
 }

@@ -512,3 +512,19 @@ TEST_CASE("max_output holds for communicate(), however much was read before") {
         if (keep == leash::Keep::tail) CHECK((captured.out == pattern(50'000).substr(49'900)));
     }
 }
+
+TEST_CASE("what waits in a pipe that was made larger is returned whole, though an escapee holds it") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.drain = 100ms;
+    const char* const script =
+        "exec 4>&1; x=$(setsid \"$0\" -c 'echo up; exec sleep 30 >&4 4>&-' </dev/null 2>/dev/null &); "
+        "\"$1\" write 500000; exit 3";
+    leash::Popen job(leash::args({"/bin/dash", "-c", script, "/bin/dash", support::helper()}), options);
+    if (::fcntl(job.out().handle(), F_SETPIPE_SZ, 1 << 20) < 0) return;  // past the user's quota
+    CHECK(job.wait().code() == 3);
+    std::this_thread::sleep_for(200ms);  // past the drain
+    const leash::Captured late = job.communicate();
+    CHECK(late.held);
+    CHECK((late.out == pattern(500'000)));
+}

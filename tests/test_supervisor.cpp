@@ -72,32 +72,10 @@ bool soon_pending(int fd, int count) {
     });
 }
 
-/// What this thread does: the processor time that it uses, and how often it goes to sleep.
-class Effort {
-  public:
-    std::chrono::milliseconds time() const {
-        const rusage now = look();
-        return std::chrono::duration_cast<std::chrono::milliseconds>(total(now) - total(before_));
-    }
-    long sleeps() const { return look().ru_nvcsw - before_.ru_nvcsw; }
-
-  private:
-    static rusage look() {
-        rusage usage{};
-        ::getrusage(RUSAGE_THREAD, &usage);
-        return usage;
-    }
-    static std::chrono::microseconds total(const rusage& usage) {
-        return std::chrono::seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-               std::chrono::microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    }
-    rusage before_ = look();
-};
-
 /// Nothing happens for so long, and the thread sleeps meanwhile: a wait that looks each 10 ms would wake up a hundred
 /// times a second.
 void check_quiet(Supervisor& jobs, std::chrono::milliseconds time) {
-    const Effort effort;
+    const support::Effort effort;
     const support::Stopwatch watch;
     while (watch.elapsed() < time) {
         if (const auto event = jobs.next(time - watch.elapsed())) CHECK(static_cast<int>(event->kind) == -1);
@@ -951,7 +929,7 @@ TEST_CASE("next() with zero or less never waits, and with a time it is on time")
     leash::Options options = support::capture(census);
     options.timeout = 1h;
     for (int i = 0; i < 10; ++i) REQUIRE(jobs.add(leash::Popen(child({"sleep"}), options)));
-    const Effort effort;
+    const support::Effort effort;
     support::Stopwatch watch;
     for (int i = 0; i < 200; ++i) {
         CHECK_FALSE(jobs.next(0s));
@@ -1223,6 +1201,55 @@ TEST_CASE("jobs that come and go leave no memory behind, be their deadlines ever
     come_and_go(100'000);
     if (!keeps_the_freed) CHECK((resident_pages() - before) * ::sysconf(_SC_PAGESIZE) < 1'500'000);
     CHECK(jobs.time_left().is_none());
+}
+
+TEST_CASE("a number of a job that was removed means no job, also where another one has its place") {
+    const Census census;
+    leash::Supervisor jobs;
+    const auto first = jobs.add(leash::Popen(child({"sleep"}), support::silent(census)));
+    REQUIRE(first);
+    leash::Popen removed = jobs.remove(*first);
+    const auto second = jobs.add(leash::Popen(child({"sleep"}), support::silent(census)));
+    REQUIRE(second);
+    CHECK_FALSE(jobs.contains(*first));
+    CHECK(jobs.remove(*first).pid() == -1);
+    CHECK(jobs.contains(*second));
+    CHECK(jobs.job(*second).pid() > 0);
+}
+
+TEST_CASE("a token that two jobs share still ends the one when the other was removed") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.cancel = leash::Cancel();
+    leash::Supervisor jobs;
+    const auto first = jobs.add(leash::Popen(child({"sleep"}), options));
+    const auto second = jobs.add(leash::Popen(child({"sleep"}), options));
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK_FALSE(jobs.next(50ms));  // by now both are merely watched
+    const leash::Popen removed = jobs.remove(*first);
+    options.cancel->fire();
+    const auto event = jobs.next(20s);
+    REQUIRE(event);
+    CHECK(event->kind == leash::Supervisor::Event::ending);
+    CHECK(event->id == *second);
+}
+
+TEST_CASE("cancel() of a job that is being ended already tells nothing twice") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.grace = 200ms;
+    leash::Supervisor jobs;
+    const auto id = jobs.add(leash::Popen(leash::shell("trap '' TERM; while :; do sleep 0.01; done"), options));
+    REQUIRE(id);
+    jobs.cancel();
+    auto event = jobs.next(20s);
+    REQUIRE(event);
+    CHECK(event->kind == leash::Supervisor::Event::ending);
+    jobs.cancel();
+    event = jobs.next(20s);
+    REQUIRE(event);
+    CHECK(event->kind == leash::Supervisor::Event::ended);
 }
 
 TEST_SUITE_BEGIN("threads of Supervisors");

@@ -409,4 +409,22 @@ TEST_CASE("output in any thread keeps a job from being idle") {
     CHECK_FALSE(p.idle());
 }
 
+TEST_CASE("who waits beside a slow sink does not burn a core") {
+    const Census census;
+    std::atomic<bool> entered{false}, released{false};
+    leash::Options options = support::silent(census);
+    options.out = leash::sink([&](std::string_view) {
+        entered = true;
+        while (!released) std::this_thread::sleep_for(1ms);
+    });
+    leash::Popen p(child({"write", "1000"}), options);
+    std::thread first([&] { static_cast<void>(p.wait()); });
+    CHECK(support::eventually([&] { return entered.load(); }));
+    const support::Effort effort;
+    CHECK_FALSE(p.wait_for(500ms).has_value());
+    CHECK(effort.time() < 100ms);
+    released = true;
+    first.join();
+}
+
 TEST_SUITE_END();
