@@ -307,6 +307,7 @@ TEST_CASE("while the leader is an unreaped zombie its number is pinned, and its 
     CHECK(nothing_left.holds());
 }
 
+#ifndef LEASH_FORCE_ENUMERATED_CLOSE  // a list cannot name what the host has open above its lowered limit
 TEST_CASE("a handle that had no pidfd at its start gets none later that is a stranger's") {
     const NothingLeft nothing_left;
     const Census census;
@@ -341,3 +342,4 @@ TEST_CASE("a handle that had no pidfd at its start gets none later that is a str
     if (!tried) MESSAGE(std::string(not_here));
     CHECK(nothing_left.holds());
 }
+#endif

@@ -258,7 +258,7 @@ TEST_CASE("it gets on with the other ways to read") {
     has_come(q, "0123456789abcdef");
     CHECK(q.out().expect("abc", 20s).before == "0123456789");
     captured = q.communicate("", 0s);
-    captured = q.communicate("", 20s);
+    if (!captured.status) captured = q.communicate("", 20s);  // the one that finds the end hands over
     CHECK(captured.out == "def");
 }
 

@@ -790,6 +790,7 @@ TEST_CASE("zombies of the group that their new parent does not reap hold no call
     CHECK(wrong == "");
 }
 
+#ifndef LEASH_FORCE_ENUMERATED_CLOSE  // a list cannot name what the host has open above its lowered limit
 TEST_CASE("a job that had no pidfd for want of descriptors gets one when there are some") {
     const Census census;
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -814,3 +815,4 @@ TEST_CASE("a job that had no pidfd for want of descriptors gets one when there a
     CHECK(started->exit_handle() >= 0);
     ::close(null);
 }
+#endif
