@@ -79,7 +79,7 @@ def machine():
         "virtual": "hypervisor" in cpuinfo.get("flags", ""),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         "libc": " ".join(platform.libc_ver()),
         "compiler": output_of(CXX, "--version").split("\n")[0],
@@ -115,6 +115,47 @@ def field(name):
     return lambda row: figure(row[name]) if name in row else "–"
 
 
+def rows_of(results, columns):
+    """A table. columns: heading, measurement, cell."""
+    columns = [one for one in columns if one[1] in results]
+    lines = ["| | " + " | ".join(heading for heading, _, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for key in ("std", *LIBRARIES):
+        rows = [results[name]["rows"].get(key) for _, name, _ in columns]
+        if any(rows):
+            cells = [cell(row) if row else "–" for row, (_, _, cell) in zip(rows, columns)]
+            name = "**leash**" if key == "leash" else NAMES.get(key, "four std headers")
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def with_figures(readme, report):
+    """The README with the figures of this report between its two marks."""
+    results = report["results"]
+    begin, end = "<!-- figures of bench/results/latest.json: begin -->\n", "<!-- figures: end -->"
+    head, rest = readme.split(begin)
+    _, tail = rest.split(end)
+    lines = [f"Measured on {describe(report['machine'])}; {report['machine']['date']}.", ""]
+    lines += rows_of(results, [
+        ("spawn + wait, ÷ floor", "spawn", ratio),
+        ("with a 1 GiB heap", "spawn, heap 1024 MiB", ratio),
+        ("10 bytes captured, ÷ floor", "capture", ratio),
+        ("1 GiB captured, GiB/s", "big capture", value),
+        ("`sleep & sleep`, deadline of 100 ms: returns after, ms", "deadline, tree", value),
+        ("left alive", "deadline, tree", field("alive")),
+        ("5 000 children, children/s", "many", value),
+        ("of 101 descriptors the child sees", "descriptors", value),
+    ])
+    lines += ["", "And what a file costs that runs a command and captures its output:", ""]
+    lines += rows_of(results, [
+        ("syntax only, CPU s", "include, syntax", value),
+        ("÷ four std headers", "include, syntax", ratio),
+        ("-O2, CPU s", "include, -O2", value),
+        ("÷ four std headers", "include, -O2", ratio),
+        ("preprocessed lines", "include, lines", value),
+    ])
+    return head + begin + "\n" + "\n".join(lines) + "\n\n" + end + tail
+
+
 def markdown(report):
     results, versions, about = report["results"], report["versions"], report["machine"]
     out = [f"Measured on {describe(about)}; {about['date']}, commit {about['commit']}."]
@@ -125,17 +166,7 @@ def markdown(report):
     out.append("Medians; in brackets the quartiles of the ratios of paired rounds.")
 
     def table(title, columns, note=""):
-        """columns: heading, measurement, cell."""
-        columns = [one for one in columns if one[1] in results]
-        out.extend(["", f"## {title}", ""] + ([note, ""] if note else []))
-        out.append("| | " + " | ".join(heading for heading, _, _ in columns) + " |")
-        out.append("|---" * (len(columns) + 1) + "|")
-        for key in ("std", *LIBRARIES):
-            rows = [results[name]["rows"].get(key) for _, name, _ in columns]
-            if any(rows):
-                cells = [cell(row) if row else "–" for row, (_, _, cell) in zip(rows, columns)]
-                name = "**leash**" if key == "leash" else NAMES.get(key, "four std headers")
-                out.append(f"| {name} | {' | '.join(cells)} |")
+        out.extend(["", f"## {title}", ""] + ([note, ""] if note else []) + rows_of(results, columns))
 
     def more(name, what):
         return results.get(name, {}).get(what, "–")

@@ -222,7 +222,13 @@ Outcome pipeline(const Census& census) {
     static_cast<void>(!::write(keyboard, "typed\n", 6));
     leash::Options options = in_foreground(census);
     options.out = leash::piped;
-    auto result = leash::try_run(dash("read x; echo \"$x\"") | leash::args({helper(), "cat"}), options);
+    // It reads when the other one is there: where a fault leaves them in the background, it is stopped then, and with it
+    // a process that has not come to its exec yet, for which posix_spawn would wait.
+    const TemporaryDirectory directory;
+    const std::string second = directory / "second";
+    auto result = leash::try_run(dash("until [ -e '" + second + "' ]; do sleep 0.01; done; read x; echo \"$x\"") |
+                                     dash(": >'" + second + "'; exec '" + helper() + "' cat"),
+                                 options);
     if (result) {
         expect(outcome, result->ok() && result->out == "typed\n", "output");
         outcome.survivors = result->survivors;
@@ -268,6 +274,27 @@ TEST_CASE("every system call may fail once for a job in the foreground of the ho
     const std::string wrong = as_host_at_terminal([]() -> std::string {
         const Tried tried = try_all(at_the_hosts, {}, false);
         return tried.wrong + unseen(tried, {"tcgetpgrp", "tcsetpgrp", "tcgetattr", "tcsetattr", "stop_own_group"});
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a pipeline has the terminal before its second stage is started") {
+    const std::string wrong = as_host_at_terminal([]() -> std::string {
+        const Census census;
+        std::vector<std::string> order;
+        Fault recorder;
+        recorder.order = &order;
+        {
+            const Armed armed(recorder);
+            HOST_NEEDS(pipeline(census).wrong == "");
+        }
+        int started = 0;
+        for (const std::string& call : order) {
+            if (call == "posix_spawn") ++started;
+            if (call == "tcsetpgrp" || call == "spawn_actions_tcsetpgrp") break;
+        }
+        HOST_NEEDS(started < 2);
+        return "";
     });
     CHECK(wrong == "");
 }

@@ -3724,6 +3724,9 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             return error;
         }
         started.pids.push_back(*pid);
+        // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
+        // the next one short of its exec, and posix_spawn waits for that.
+        if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
         previous = std::move(next.read);
     }
     return {};
@@ -4126,10 +4129,8 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        if (!sys::has_tcsetpgrp_action && foreground_.is_lent() && job.pid() > 0) {
-            foreground_.lend(job.pid());
-            job.send(SIGCONT);  // it may have been stopped for reading too early
-        }
+        // Where the host lent it just after the start, the child may have been stopped for reading too early.
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) job.send(SIGCONT);
     }
 
     os::Job job;

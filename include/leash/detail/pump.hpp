@@ -405,10 +405,8 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        if (!sys::has_tcsetpgrp_action && foreground_.is_lent() && job.pid() > 0) {
-            foreground_.lend(job.pid());
-            job.send(SIGCONT);  // it may have been stopped for reading too early
-        }
+        // Where the host lent it just after the start, the child may have been stopped for reading too early.
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) job.send(SIGCONT);
     }
 
     os::Job job;

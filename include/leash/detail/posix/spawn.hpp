@@ -444,6 +444,9 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             return error;
         }
         started.pids.push_back(*pid);
+        // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
+        // the next one short of its exec, and posix_spawn waits for that.
+        if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
         previous = std::move(next.read);
     }
     return {};
