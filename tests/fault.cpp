@@ -23,6 +23,7 @@ int leash_fault(const char* call) noexcept {
     }
     if (fault->call == nullptr || std::strcmp(call, fault->call) != 0 || --fault->nth != 0) return 0;
     fault->fired = true;
+    if (fault->before) fault->before();
     return fault->error;
 }
 
@@ -398,4 +399,27 @@ TEST_CASE(
         CHECK(p.terminate().error().code == std::errc::no_such_process);
     }
     CHECK(census.alive().size() == 1);  // it has the number, as a stranger could
+}
+
+TEST_CASE("a leader that leaves its group at the very moment of a signal gets it all the same") {
+    const Census census;
+    leash::Options options = marked(census);
+    options.in = leash::piped;
+    options.out = leash::piped;
+    leash::Popen p({helper(), "change-group", "told"}, options);
+    REQUIRE(p.out().read_until("waits\n", 20s).complete);
+    const int tell = p.in().handle();
+    Fault fault;
+    fault.call = "signal_through";  // to the group, which it was seen in
+    fault.nth = 1;
+    fault.before = [&] {
+        CHECK(::write(tell, "\n", 1) == 1);
+        CHECK(eventually([&] { return ::getpgid(p.pid()) != p.pid(); }));
+    };
+    {
+        const Armed armed(fault);
+        CHECK(p.kill());
+    }
+    if (!fault.fired) MESSAGE("no signal through a pidfd here: nothing tried");
+    CHECK(p.wait_for(20s) == leash::ExitStatus::from_signal(SIGKILL));
 }

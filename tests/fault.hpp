@@ -4,6 +4,7 @@
 #include "support.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct Fault {
     int nth = 0;  // counts down
     int error = 0;
     bool fired = false;
+    std::function<void()> before = {};           // done just before that call
     bool no_pidfd = false;                       // besides, as on an old kernel
     std::map<std::string, int>* seen = nullptr;  // or all are counted and none fails,
     std::vector<std::string>* order = nullptr;   // or told in their order

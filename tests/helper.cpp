@@ -453,7 +453,12 @@ int listen_on(const Arguments& all) {  // a port of 127.0.0.1, 0: any; says it, 
     say(std::to_string(ntohs(address.sin_port)) + "\n");
     for_ever();
 }
-int change_group(const Arguments&) {  // moves itself, the leader, into the group of a child; says "ready"
+int change_group(const Arguments& all) {  // moves itself, the leader, into the group of a child; says "ready"
+    char line;
+    if (argument(all, 1) == "told") {  // once there is a byte to read; says "waits" before
+        say("waits\n");
+        if (::read(0, &line, 1) != 1) ::_exit(98);
+    }
     const pid_t child = ::fork();
     if (child < 0) ::_exit(98);
     if (child == 0) for_ever();

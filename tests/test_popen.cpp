@@ -197,6 +197,7 @@ TEST_CASE("any signal can be sent, and nothing but a signal") {
         REQUIRE_FALSE(sent.has_value());
         CHECK(sent.error().code == std::errc::invalid_argument);
         CHECK(sent.error().step == Step::signal);
+        CHECK(sent.error().subject == "signal " + std::to_string(nonsense) + " to pid " + std::to_string(p.pid()));
     }
     CHECK_FALSE(p.poll().has_value());
 }
@@ -443,6 +444,7 @@ TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the 
         CHECK(p.wait_for(1h).has_value());
         CHECK(p.wait_until(std::chrono::steady_clock::now()).has_value());
         CHECK(p.kill().error().code == std::errc::no_such_process);
+        CHECK(std::string(p.kill().error().hint) == "an empty handle: moved from, or detached");
         CHECK(p.terminate().error().code == std::errc::no_such_process);
         CHECK_FALSE(p.send_signal(SIGKILL).has_value());
         CHECK(p.stop().unknown());

@@ -53,6 +53,18 @@ TEST_CASE("a program is looked up in the PATH that the child has, in its order")
     CHECK(std::string(error.hint) == "not found in the child's PATH");
 }
 
+TEST_CASE("a refusal tells what is likely to be meant") {
+    CHECK(std::string(refusal({"ls -l"}).hint) ==
+          "not found in the child's PATH; each argument is an element of its own in the list");
+    leash::Options options;
+    options.cwd = "/etc";
+    const leash::Error relative = refusal({"./passwd"}, options);
+    CHECK(relative.code == std::errc::no_such_file_or_directory);
+    CHECK(std::string(relative.hint) == "a relative path counts from the host's directory, not from cwd");
+    CHECK(std::string(refusal({"/nowhere/passwd"}, options).hint) == "");
+    CHECK(std::string(refusal({"./passwd"}).hint) == "");
+}
+
 TEST_CASE("a program is not looked up in the host's PATH where the child has another") {
     leash::Options options;
     options.env.set("PATH", "/nowhere");

@@ -14,7 +14,7 @@ namespace LEASH_NAMESPACE {
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
-    /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
+    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
     /// Copied, never moved: no token is without its state.

@@ -63,6 +63,12 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
+    /// A vector goes through args().
+    template <class T>
+    Command(const std::vector<T>&) {
+        static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
+    }
+
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }

@@ -11,7 +11,8 @@ namespace LEASH_NAMESPACE {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
-/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them.
+/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them;
+/// `executable`, `tty` and Group::session are refused.
 /// A host that ignores SIGCHLD, or reaps every child, may take the first stage away before the next one has joined its
 /// group: that stage then cannot start (Step::spawn, EPERM).
 class Pipeline {

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -55,7 +56,8 @@ struct Captured : Streams {
 /// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise.
 /// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
-/// destroying belong to one thread at a time. Nothing here throws but the constructor (and memory running out).
+/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
+/// where a sink of yours does, or memory runs out.
 class Popen {
   public:
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
@@ -143,9 +145,11 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal,
-                                  detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
-                                  error == ESRCH   ? "the job has ended; nothing was signalled"
+        const std::string_view name = signal_name(number);
+        const std::string more = name == "signal" ? " " + std::to_string(number) : "";
+        return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
+                                  !pump_           ? "an empty handle: moved from, or detached"
+                                  : error == ESRCH ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");
     }

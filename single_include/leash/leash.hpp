@@ -101,8 +101,8 @@
 //     assert(leash::run({"sleep", "60"}, {.cancel = cancel}).cancelled);
 //
 // SURROUNDINGS. The child has the host's directory and environment, and of its descriptors 0, 1, 2 and those that are
-// listed; nothing else. An own group cannot read the terminal: Options::interactive() is for tools that shall, and does
-// what a shell does about Ctrl-C and Ctrl-Z.
+// listed; nothing else. A group of its own cannot read the terminal: Options::interactive() is for tools that are to read
+// it, and does what a shell does about Ctrl-C and Ctrl-Z.
 //
 //     assert(leash::check_output({"pwd"}, {.cwd = "/"}) == "/\n");
 //     assert(leash::check_output({"env"}, {.env = leash::Env::empty().set("A", "1")}) == "A=1\n");
@@ -717,6 +717,12 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
+    /// A vector goes through args().
+    template <class T>
+    Command(const std::vector<T>&) {
+        static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
+    }
+
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
@@ -786,7 +792,8 @@ namespace LEASH_NAMESPACE {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
-/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them.
+/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them;
+/// `executable`, `tty` and Group::session are refused.
 /// A host that ignores SIGCHLD, or reaps every child, may take the first stage away before the next one has joined its
 /// group: that stage then cannot start (Step::spawn, EPERM).
 class Pipeline {
@@ -2073,7 +2080,7 @@ inline void sleep_until(Deadline deadline) noexcept { sys::poll(nullptr, 0, dead
 namespace LEASH_NAMESPACE::detail::os {
 
 /// Raised once and for all. raise() only stores to atomics and writes to a pipe: it may be called from a signal
-/// handler. The pipe is made when first somebody waits.
+/// handler. The pipe is made when somebody first waits.
 class Event {
   public:
     void raise() noexcept {
@@ -2134,7 +2141,7 @@ namespace LEASH_NAMESPACE {
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
-    /// A new token. Costs one small allocation; its pipe is made when first a job waits with it.
+    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
     Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
     /// Copied, never moved: no token is without its state.
@@ -2707,20 +2714,30 @@ class Job {
         if (over_) return ESRCH;
         bool ended = true, sent = false, present = false;
         int error = ESRCH;
-        for (Process& process : processes_) {
-            look_again(process);
-            present |= !process.gone;
-            if (process.seen) continue;
-            ended = false;
-            // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (has_group_ && sys::getpgid(process.pid) == pid()) continue;
+        const auto send_alone = [&](Process& process) {
             const int result = send_to_one(process, number);
             if (result == 0) sent = true;
             else error = result;
+            process.told = true;
+        };
+        for (Process& process : processes_) {
+            look_again(process);
+            present |= !process.gone;
+            process.told = process.seen;
+            if (process.seen) continue;
+            ended = false;
+            // One may have moved to another group, as an interactive shell does; it is still ours.
+            if (!is_in_group(process)) send_alone(process);
         }
         if (!present) return ESRCH;
         if (!has_group_) return ended || sent ? 0 : error;
         const int group = send_to_group(number, is_pinned());
+        // And it may have moved just before that.
+        for (Process& process : processes_) {
+            if (process.told || is_in_group(process)) continue;
+            look_again(process);
+            if (!process.seen) send_alone(process);
+        }
         // Darwin says EPERM of a group of which only zombies are left.
         return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
     }
@@ -2760,6 +2777,7 @@ class Job {
         bool seen = false;    // to have ended
         bool gone = false;    // reaped by somebody else, or by the kernel
         bool reaped = false;  // by us
+        bool told = false;    // by send(), alone; or there is nobody to tell
         ExitWatch watch;
         Ended ended;
     };
@@ -2792,6 +2810,8 @@ class Job {
         }
         return all ? signal : 0;
     }
+
+    bool is_in_group(const Process& process) const noexcept { return has_group_ && sys::getpgid(process.pid) == pid(); }
 
     /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
     /// or another one that is in that group.
@@ -2973,8 +2993,11 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
         if (colon == std::string_view::npos) break;
         search.remove_prefix(colon + 1);
     }
+    const bool is_line = name.find(' ') != std::string::npos;
     return make_error(reason, Step::program, name,
-                      reason == EACCES ? "found in PATH, but not executable" : "not found in the child's PATH");
+                      reason == EACCES ? "found in PATH, but not executable"
+                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
+                                : "not found in the child's PATH");
 }
 
 /// What a program is looked up in where the child has no PATH.
@@ -3188,7 +3211,13 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
     const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
     auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path());
     if (found && !options.cwd.empty()) found = os::absolute(*std::move(found));
-    if (!found) return found.error();
+    if (!found) {
+        Error error = std::move(found).error();
+        const bool is_relative = name.front() != '/' && name.find('/') != std::string::npos;
+        if (is_relative && !options.cwd.empty() && error.code == std::errc::no_such_file_or_directory)
+            error.hint = "a relative path counts from the host's directory, not from cwd";
+        return error;
+    }
     stage.program = *std::move(found);
     return stage;
 }
@@ -4878,6 +4907,7 @@ class Writer {
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -4915,7 +4945,8 @@ struct Captured : Streams {
 /// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise.
 /// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
-/// destroying belong to one thread at a time. Nothing here throws but the constructor (and memory running out).
+/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
+/// where a sink of yours does, or memory runs out.
 class Popen {
   public:
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
@@ -5003,9 +5034,11 @@ class Popen {
     Expected<void> send_signal(int number) {
         const int error = pump_ ? pump_->job.send(number) : ESRCH;
         if (error == 0) return {};
-        return detail::make_error(error, Step::signal,
-                                  detail::concat({signal_name(number), " to pid ", std::to_string(pid())}),
-                                  error == ESRCH   ? "the job has ended; nothing was signalled"
+        const std::string_view name = signal_name(number);
+        const std::string more = name == "signal" ? " " + std::to_string(number) : "";
+        return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
+                                  !pump_           ? "an empty handle: moved from, or detached"
+                                  : error == ESRCH ? "the job has ended; nothing was signalled"
                                   : error == EPERM ? "it runs as another user"
                                                    : "");
     }

@@ -151,20 +151,30 @@ class Job {
         if (over_) return ESRCH;
         bool ended = true, sent = false, present = false;
         int error = ESRCH;
-        for (Process& process : processes_) {
-            look_again(process);
-            present |= !process.gone;
-            if (process.seen) continue;
-            ended = false;
-            // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (has_group_ && sys::getpgid(process.pid) == pid()) continue;
+        const auto send_alone = [&](Process& process) {
             const int result = send_to_one(process, number);
             if (result == 0) sent = true;
             else error = result;
+            process.told = true;
+        };
+        for (Process& process : processes_) {
+            look_again(process);
+            present |= !process.gone;
+            process.told = process.seen;
+            if (process.seen) continue;
+            ended = false;
+            // One may have moved to another group, as an interactive shell does; it is still ours.
+            if (!is_in_group(process)) send_alone(process);
         }
         if (!present) return ESRCH;
         if (!has_group_) return ended || sent ? 0 : error;
         const int group = send_to_group(number, is_pinned());
+        // And it may have moved just before that.
+        for (Process& process : processes_) {
+            if (process.told || is_in_group(process)) continue;
+            look_again(process);
+            if (!process.seen) send_alone(process);
+        }
         // Darwin says EPERM of a group of which only zombies are left.
         return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
     }
@@ -204,6 +214,7 @@ class Job {
         bool seen = false;    // to have ended
         bool gone = false;    // reaped by somebody else, or by the kernel
         bool reaped = false;  // by us
+        bool told = false;    // by send(), alone; or there is nobody to tell
         ExitWatch watch;
         Ended ended;
     };
@@ -236,6 +247,8 @@ class Job {
         }
         return all ? signal : 0;
     }
+
+    bool is_in_group(const Process& process) const noexcept { return has_group_ && sys::getpgid(process.pid) == pid(); }
 
     /// Is the group's number surely still the group's? As long as the process whose number it is has not been reaped,
     /// or another one that is in that group.
