@@ -298,3 +298,33 @@ TEST_CASE("a pipeline has the terminal before its second stage is started") {
     });
     CHECK(wrong == "");
 }
+
+TEST_CASE("a Ctrl-Z between the start of the job and its handle is followed") {
+    const std::string wrong = as_host_at_terminal([]() -> std::string {
+        const Census census;
+        leash::Options options = in_foreground(census);
+        options.out = leash::piped;
+        std::vector<std::string> order;
+        bool was_stopped = false;
+        Fault ctrl_z;
+        ctrl_z.call = "open_exit";  // the first thing that the handle does
+        ctrl_z.nth = 1;
+        ctrl_z.before = [&] {
+            const pid_t group = ::tcgetpgrp(0);
+            siginfo_t stopped{};
+            was_stopped = group != ::getpgrp() && ::write(keyboard, "\32", 1) == 1 &&
+                          ::waitid(P_PGID, static_cast<id_t>(group), &stopped, WSTOPPED | WNOWAIT) == 0;
+            ctrl_z.order = &order;
+        };
+        const Armed armed(ctrl_z);
+        leash::Popen job({helper(), "ping-pong"}, options);
+        HOST_NEEDS(was_stopped);
+        job.poll();
+        HOST_NEEDS(std::count(order.begin(), order.end(), "stop_own_group") == 1);
+        // The host cannot be stopped here, and lets it go on.
+        HOST_NEEDS(::write(keyboard, "one\n", 4) == 4);
+        HOST_NEEDS(job.out().read_until("got one\n", 20s).complete);
+        return "";
+    });
+    CHECK(wrong == "");
+}

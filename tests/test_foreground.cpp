@@ -662,16 +662,36 @@ TEST_CASE("a pipeline has stopped when all of it has: one stage that is stopped 
 
 TEST_CASE("a pipeline of which one stage was stopped for using the terminal has stopped") {
     with_each_shell([](Session& session) {
-        session.starts("pipeline \"$HELPER\" ping-pong");
+        const pid_t host = session.starts("pipeline sh -c 'trap \"\" TTIN; exec \"$HELPER\" ping-pong'");
         talks(session, "one");
-        const pid_t first = ::tcgetpgrp(session.job().out().handle());
-        REQUIRE(first > 1);
         for (const char* const word : {"two", "three"}) {
-            CHECK(::kill(first, SIGTTIN) == 0);
+            session.types(ctrl_z);
+            session.sees("Stopped");
+            session.sees(prompt);
+            session.tells("bg");
+            CHECK(is_stopped(host));
+            session.types("\n");
             session.sees("Stopped");
             session.sees(prompt);
             session.types("fg\n");
             talks(session, word);
+        }
+        session.types(ctrl_c);
+        session.sees("host: killed by SIGINT (2), mine, cooked\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a job that was stopped for the terminal, and has it by now, goes on") {
+    with_each_shell([](Session& session) {
+        session.starts("pipeline \"$HELPER\" ping-pong");
+        talks(session, "one");
+        const pid_t first = ::tcgetpgrp(session.job().out().handle());
+        REQUIRE(first > 1);
+        for (const char* const word : {"two", "three", "four"}) {
+            CHECK(::kill(first, SIGTTIN) == 0);
+            session.types(std::string(word) + "\n");
+            CHECK(session.sees("got " + std::string(word) + "\r\n").find("Stopped") == std::string::npos);
         }
         session.types(ctrl_c);
         session.sees("host: killed by SIGINT (2), mine, cooked\r\n");

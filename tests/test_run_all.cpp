@@ -121,17 +121,21 @@ TEST_CASE("the results come in the order of the list, whatever the order of the 
     const NothingLeft before;
     std::vector<leash::Job> jobs;
     leash::Options options = support::capture(census);
-    // Each waits until the next one in the list has written its line.
+    // Each waits until the end of the next one in the list has been told.
     const support::TemporaryDirectory directory;
     constexpr std::size_t count = 6;
     for (std::size_t i = 0; i < count; ++i) {
-        const char* const script =
-            "while [ ! -e \"$1\" ]; do sleep 0.01; done; : > \"$2\"; echo \"$3\"; echo e >&2; exit \"$3\"";
+        const char* const script = "while [ ! -e \"$1\" ]; do sleep 0.01; done; echo \"$2\"; echo e >&2; exit \"$2\"";
         const std::string awaited = i + 1 < count ? directory / std::to_string(i + 1) : directory.path();
-        jobs.push_back({leash::shell(script, {awaited, directory / std::to_string(i), std::to_string(i)}), options});
+        jobs.push_back({leash::shell(script, {awaited, std::to_string(i)}), options});
     }
     Told told;
-    const Results results = leash::run_all(jobs, told.follow(at_most(count)));
+    leash::RunAll how = told.follow(at_most(count));
+    how.on_end = [&](std::size_t index, const Ended&) {
+        told.ends.push_back(index);
+        directory.file(std::to_string(index), "");
+    };
+    const Results results = leash::run_all(jobs, how);
     REQUIRE(results.size() == count);
     for (std::size_t i = 0; i < count; ++i) {
         REQUIRE(results[i]);

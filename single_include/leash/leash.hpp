@@ -2519,7 +2519,8 @@ class Foreground {
     bool is_open() const noexcept { return terminal_.is_open(); }
     int handle() const noexcept { return terminal_.get(); }
 
-    bool is_mine() const noexcept { return is_open() && sys::tcgetpgrp(terminal_.get()) == host_; }
+    bool is_mine() const noexcept { return belongs_to(host_); }
+    bool belongs_to(Pid group) const noexcept { return is_open() && sys::tcgetpgrp(terminal_.get()) == group; }
     bool is_lent() const noexcept { return lent_; }
 
     /// Before a child is started that takes it: from now on it is to be taken back.
@@ -2707,6 +2708,9 @@ class Job {
         return signal;
     }
 
+    /// Does it stop those who use a terminal from the background?
+    static constexpr bool is_for_terminal(int signal) noexcept { return signal == SIGTTIN || signal == SIGTTOU; }
+
     /// A signal to the group, or to the processes alone where the group is the host's. 0, or the errno; ESRCH once
     /// the job has ended.
     int send(int number) noexcept {
@@ -2791,8 +2795,8 @@ class Job {
         process.gone = look == Look::gone;
     }
 
-    /// One that wants the terminal (SIGTTIN, SIGTTOU) counts alone: those which were started after it did not get that
-    /// signal, and would wait for it for ever.
+    /// One that wants the terminal counts alone: those which were started after it did not get that signal, and would
+    /// wait for it for ever.
     int look_for_stop(int how) noexcept {
         if (owner_ != sys::getpid()) return 0;
         int signal = 0;
@@ -2806,7 +2810,7 @@ class Job {
                 continue;
             }
             signal = info.si_status;
-            if (signal == SIGTTIN || signal == SIGTTOU) return signal;
+            if (is_for_terminal(signal)) return signal;
         }
         return all ? signal : 0;
     }
@@ -4158,8 +4162,9 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        // Where the host lent it just after the start, the child may have been stopped for reading too early.
-        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) job.send(SIGCONT);
+        // Where the host lent it just after the start, the child may have been stopped for reading too early. It is not
+        // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost.
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
     }
 
     os::Job job;
@@ -4478,15 +4483,17 @@ class Pump : public Counted {
 
     /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
-    /// on at once.
+    /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
     void follow_stop() {
         const int number = job.take_stop();
         if (number == 0) return;
-        bool stops;
+        bool stops = false;
         {
             os::Lock lock(mutex_);
-            stops = !foreground_.is_mine();
-            foreground_.take_back(true);
+            if (!os::Job::is_for_terminal(number) || !foreground_.belongs_to(job.pid())) {
+                stops = !foreground_.is_mine();
+                foreground_.take_back(true);
+            }
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
         // A host that cannot be stopped would go round and round with a job that stops again and again.

@@ -405,8 +405,9 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
-        // Where the host lent it just after the start, the child may have been stopped for reading too early.
-        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) job.send(SIGCONT);
+        // Where the host lent it just after the start, the child may have been stopped for reading too early. It is not
+        // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost.
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
     }
 
     os::Job job;
@@ -725,15 +726,17 @@ class Pump : public Counted {
 
     /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
-    /// on at once.
+    /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
     void follow_stop() {
         const int number = job.take_stop();
         if (number == 0) return;
-        bool stops;
+        bool stops = false;
         {
             os::Lock lock(mutex_);
-            stops = !foreground_.is_mine();
-            foreground_.take_back(true);
+            if (!os::Job::is_for_terminal(number) || !foreground_.belongs_to(job.pid())) {
+                stops = !foreground_.is_mine();
+                foreground_.take_back(true);
+            }
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
         // A host that cannot be stopped would go round and round with a job that stops again and again.
