@@ -371,6 +371,10 @@ TEST_CASE("a child starts with nothing blocked and nothing ignored, whatever the
             const std::string seen = leash::run(child({"signals"}), options).out;
             if (seen != "blocked\nignored" + kept + "\n") return "the child has: " + seen;
         }
+        // but not against the keys of a terminal of its own
+        leash::Options at_terminal = support::capture(census);
+        at_terminal.err = leash::tty;
+        HOST_NEEDS(leash::run(child({"signals"}), at_terminal).out == "blocked\nignored\n");
         ::signal(SIGCHLD, SIG_IGN);
         HOST_NEEDS(leash::run(child({"signals"}), support::capture(census)).out == "blocked\nignored" + kept + "\n");
         return "";

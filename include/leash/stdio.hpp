@@ -23,9 +23,9 @@ struct Piped {};
 /// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
 /// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
 /// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
-/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are
-/// Options::terminal. A program that asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have
-/// one.
+/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the
+/// start, whatever `nohup` or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that
+/// asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have one.
 struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};

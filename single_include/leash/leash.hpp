@@ -992,9 +992,9 @@ struct Piped {};
 /// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
 /// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
 /// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
-/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). Its size and its echo are
-/// Options::terminal. A program that asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have
-/// one.
+/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the
+/// start, whatever `nohup` or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that
+/// asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have one.
 struct Tty {};
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
@@ -3445,18 +3445,23 @@ class FileActions {
 class Attributes {
   public:
     /// `leader` is the process whose group a further stage joins; 0 for the first.
-    Attributes(Group group, Pid leader) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+    Attributes(Group group, Pid leader, bool at_own_terminal)
+        : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
         sigemptyset(&none);
         ::posix_spawnattr_setsigmask(&attributes_, &none);
-        // Nothing ignored, but for what nohup and a shell's `&` set up on purpose. An ignored SIGPIPE would break
-        // pipelines, an ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them
-        // all also spares glibc half of its sigaction calls in the child.
+        // Nothing ignored, but for what nohup and a shell's `&` set up on purpose, against the keys and the end of the
+        // host's terminal: a child at one of its own has other keys. An ignored SIGPIPE would break pipelines, an
+        // ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them all also spares
+        // glibc half of its sigaction calls in the child.
         sigset_t defaults;
         sigfillset(&defaults);
-        for (const int kept : {SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP}) sigdelset(&defaults, kept);
+        for (const int immutable : {SIGKILL, SIGSTOP}) sigdelset(&defaults, immutable);
+        if (!at_own_terminal) {
+            for (const int kept : {SIGHUP, SIGINT, SIGQUIT}) sigdelset(&defaults, kept);
+        }
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
@@ -3690,7 +3695,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
     if (actions.error() == ENOSYS)
         return make_error(ENOSYS, Step::cwd, plan.cwd, "this system's posix_spawn cannot change the directory");
-    const Attributes attributes(plan.group, leader);
+    const Attributes attributes(plan.group, leader, has_terminal(plan.in, plan.out, plan.err));
     if (attributes.error() == ENOSYS)
         return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
     if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
