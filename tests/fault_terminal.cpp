@@ -303,6 +303,7 @@ TEST_CASE("a Ctrl-Z between the start of the job and its handle is followed") {
     const std::string wrong = as_host_at_terminal([]() -> std::string {
         const Census census;
         leash::Options options = in_foreground(census);
+        options.in = leash::piped;  // or it could be stopped for reading the terminal first
         options.out = leash::piped;
         std::vector<std::string> order;
         bool was_stopped = false;
@@ -322,7 +323,7 @@ TEST_CASE("a Ctrl-Z between the start of the job and its handle is followed") {
         job.poll();
         HOST_NEEDS(std::count(order.begin(), order.end(), "stop_own_group") == 1);
         // The host cannot be stopped here, and lets it go on.
-        HOST_NEEDS(::write(keyboard, "one\n", 4) == 4);
+        HOST_NEEDS(job.in().write("one\n", 20s));
         HOST_NEEDS(job.out().read_until("got one\n", 20s).complete);
         return "";
     });

@@ -93,19 +93,22 @@ void try_everything(Report& report, bool statuses = true) {
         leash::Options options;
         options.env = census.env();
         options.out = leash::piped;
-        options.timeout = 200ms;
         options.grace = 100ms;
         options.drain = 5s;
-        const Stopwatch watch;
-        const leash::Result result =
-            leash::run(dash("echo ready; (trap '' TERM; sleep 30; true) & sleep 30 & sleep 30; true"), options);
-        report.expect(watch.elapsed() < slack, "timeout with grandchildren: bound");
-        report.expect(census.is_empty(), "timeout with grandchildren: members gone");
-        report.expect(result.timed_out, "timeout with grandchildren: timed_out");
-        report.expect(!result.survivors, "timeout with grandchildren: survivors");
-        report.expect(statuses ? result.status.signal() == SIGTERM : result.status.unknown(),
-                      "timeout with grandchildren: status");
-        report.expect(result.out == "ready\n", "timeout with grandchildren: output");
+        const bool came = in_time(200ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            const Stopwatch watch;
+            const leash::Result result =
+                leash::run(dash("echo ready; (trap '' TERM; sleep 30; true) & sleep 30 & sleep 30; true"), options);
+            report.expect(watch.elapsed() < timeout + slack, "timeout with grandchildren: bound");
+            report.expect(census.is_empty(), "timeout with grandchildren: members gone");
+            report.expect(result.timed_out, "timeout with grandchildren: timed_out");
+            report.expect(!result.survivors, "timeout with grandchildren: survivors");
+            report.expect(statuses ? result.status.signal() == SIGTERM : result.status.unknown(),
+                          "timeout with grandchildren: status");
+            return result.out == "ready\n";
+        });
+        report.expect(came, "timeout with grandchildren: output");
     }
     report.expect(nothing_left.holds(), "timeout with grandchildren: nothing left");
     {
@@ -114,6 +117,7 @@ void try_everything(Report& report, bool statuses = true) {
         options.env = census.env();
         options.in = leash::piped;
         options.out = leash::piped;
+        options.drain = 5s;
         leash::Popen job(dash("sleep 30 & echo ready; read x; exit 4"), options);
         report.expect(job.out().read_until("ready\n", 20s).complete, "wait_for: ready");
         Stopwatch watch;
@@ -138,6 +142,7 @@ void try_everything(Report& report, bool statuses = true) {
         leash::Options options;
         options.env = census.env();
         options.out = leash::piped;
+        options.drain = 5s;
         leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
         report.expect(job.out().read_until("ready\n", 20s).complete, "stop: ready");
         const Stopwatch watch;
@@ -153,6 +158,7 @@ void try_everything(Report& report, bool statuses = true) {
             leash::Options options;
             options.env = census.env();
             options.out = leash::piped;
+            options.drain = 5s;
             leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
             report.expect(job.out().read_until("ready\n", 20s).complete, "destructor: ready");
         }
@@ -169,6 +175,7 @@ void try_everything(Report& report, bool statuses = true) {
             std::this_thread::sleep_for(50ms);
             cancel.fire();
         });
+        options.drain = 5s;
         const Stopwatch watch;
         const leash::Result result = leash::run(dash("sleep 30 & sleep 30; true"), options);
         canceller.join();
@@ -321,20 +328,25 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
             inner.expect(job.stop(50ms).unknown() && job.survivors(), "a leader beside a member of ours: the truth");
             inner.expect(both.elapsed() < 3s, "a leader beside a member of ours: not waited for in vain");  // for 5 s
         }
-        options.timeout = 200ms;
         options.grace = 50ms;
         options.drain = 100ms;
-        Stopwatch watch;
-        const leash::Result leader = leash::run({path, "become-root"}, options);
-        inner.expect(watch.elapsed() < slack, "a leader: bound");
-        inner.expect(leader.timed_out && leader.survivors && leader.status.unknown(), "a leader: the truth");
+        const bool became_root = in_time(200ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            const Stopwatch watch;
+            const leash::Result leader = leash::run({path, "become-root"}, options);
+            inner.expect(watch.elapsed() < timeout + slack, "a leader: bound");
+            if (leader.out != "root\n") return false;
+            inner.expect(leader.timed_out && leader.survivors && leader.status.unknown(), "a leader: the truth");
+            return true;
+        });
+        inner.expect(became_root, "a leader: ready");
 
         options.timeout = leash::Timeout::none();
         options.in = leash::piped;
         leash::Popen job(dash("'" + std::string(path) + "' become-root & read x; exit 3"), options);
         inner.expect(job.out().read_until("\n", 20s).data == "root\n", "a member: ready");
         job.in().close();
-        watch = Stopwatch();
+        const Stopwatch watch;
         inner.expect(job.wait().code() == 3, "a member: status");
         inner.expect(watch.elapsed() < slack, "a member: bound");
         inner.expect(job.survivors(), "a member: survivors");
@@ -375,6 +387,7 @@ TEST_CASE("a host that reaps whatever ends, or ignores SIGCHLD from some moment 
                       leash::Options options;
                       options.env = census.env();
                       options.in = leash::piped;
+                      options.drain = 5s;
                       if (kind == 1) options.timeout = 100s;
                       leash::Popen job(dash("sleep 300 & read x; exit 3"), options);
                       report.expect(census.reaches(2), "ready");  // and nobody has waited for it yet

@@ -52,6 +52,16 @@ bool eventually(Condition condition, std::chrono::milliseconds most = 20s) {
     return true;
 }
 
+/// For a deadline that must not find its job before that has got somewhere: a longer one where it did. `attempt` takes
+/// the timeout and says whether it was long enough.
+template <class Attempt>
+bool in_time(std::chrono::milliseconds timeout, Attempt attempt) {
+    for (; !attempt(timeout); timeout *= 4) {
+        if (timeout > 20s) return false;
+    }
+    return true;
+}
+
 /// How long something took.
 class Stopwatch {
   public:

@@ -300,13 +300,15 @@ TEST_CASE("err has expect() too, also that of one stage") {
 TEST_CASE("the job's own deadline ends the wait: then the stream is at its end") {
     const Census census;
     leash::Options options = talking(census);
-    options.timeout = 100ms;
-    leash::Popen p(child({"print-and-wait", "some"}), options);
-    const leash::Match match = p.out().expect("more");
-    CHECK(match.eof);
-    CHECK_FALSE(match.timed_out);
-    CHECK(match.before == "some");
-    CHECK(p.timed_out());
+    CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
+        options.timeout = timeout;
+        leash::Popen p(child({"print-and-wait", "some"}), options);
+        const leash::Match match = p.out().expect("more");
+        CHECK(match.eof);
+        CHECK_FALSE(match.timed_out);
+        CHECK(p.timed_out());
+        return match.before == "some";
+    }));
 }
 
 TEST_CASE("a conversation of many turns, on pipes and at a terminal") {

@@ -335,6 +335,7 @@ TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as
     options.drain = 20s;  // used up only by what is not noticed
     Supervisor jobs;
     const Id id = jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)).value();
+    REQUIRE(support::eventually([&] { return support::state_of(jobs.job(id).pid()) == 'Z'; }));
     while (const auto event = jobs.next(500ms))
         CHECK(event->kind == Event::output);  // the leader's end is seen, and held up
     REQUIRE(support::state_of(jobs.job(id).pid()) == '\0');
@@ -414,19 +415,23 @@ TEST_CASE("a deadline is kept also of a job that talks all the time, or that nob
     const Census census;
     Supervisor jobs;
     leash::Options options = support::capture(census);
-    options.timeout = 100ms;
     options.max_output = 1000;
-    const Id talks = jobs.add(leash::Popen(child({"flood"}), options)).value();
-    const long pages = resident_pages();
-    const support::Stopwatch watch;
-    const auto events = events_until_ended(jobs, 1);
-    CHECK(watch.elapsed() < 10s);
-    CHECK(told(events, talks).find("ending") != std::string::npos);
-    CHECK((resident_pages() - pages) * ::sysconf(_SC_PAGESIZE) < 4'000'000);  // no more is kept than max_output says
-    const leash::Captured captured = jobs.remove(talks).communicate();
-    CHECK(captured.timed_out);
-    CHECK((captured.out == pattern(1000)));
-    CHECK(captured.out_truncated);
+    CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
+        options.timeout = timeout;
+        const Id talks = jobs.add(leash::Popen(child({"flood"}), options)).value();
+        const long pages = resident_pages();
+        const support::Stopwatch watch;
+        const auto events = events_until_ended(jobs, 1);
+        CHECK(watch.elapsed() < timeout + 10s);
+        CHECK(told(events, talks).find("ending") != std::string::npos);
+        CHECK((resident_pages() - pages) * ::sysconf(_SC_PAGESIZE) < 4'000'000);  // no more than max_output is kept
+        const leash::Captured captured = jobs.remove(talks).communicate();
+        CHECK(captured.timed_out);
+        if (captured.out.empty()) return false;
+        CHECK((captured.out == pattern(1000)));
+        CHECK(captured.out_truncated);
+        return true;
+    }));
 }
 
 TEST_CASE("the idle timeout counts from what a job said last") {
@@ -434,12 +439,14 @@ TEST_CASE("the idle timeout counts from what a job said last") {
     Supervisor jobs;
     leash::Options options = support::capture(census);
     options.in = leash::piped;
-    options.idle_timeout = 400ms;
+    options.idle_timeout = 2s;
     const Id silent = jobs.add(leash::Popen(child({"sleep"}), options)).value();
     const Id talks = jobs.add(leash::Popen(child({"ping-pong"}), options)).value();
     std::vector<Event> events;
     const support::Stopwatch watch;
-    while (watch.elapsed() < 1s) {  // longer than the timeout, in steps that are shorter
+    // longer than the timeout, in steps that are shorter
+    while (watch.elapsed() < 2500ms ||
+           (told(events, silent).find("ended") == std::string::npos && watch.elapsed() < 30s)) {
         CHECK(jobs.job(talks).in().write("x\n", 20s));
         if (const auto event = jobs.next(50ms)) events.push_back(*event);
     }
@@ -457,27 +464,28 @@ TEST_CASE("the grace is kept, and no more") {
     const Census census;
     Supervisor jobs;
     leash::Options options = support::capture(census);
-    options.timeout = 400ms;
+    // Its end begins when it is ready for it.
+    const auto ended = [&](const leash::Command& command) {
+        const Id id = jobs.add(leash::Popen(command, options)).value();
+        CHECK(hear(jobs, id, "ready\n") == "ready\n");
+        jobs.cancel();
+        CHECK(told(events_until_ended(jobs, 1), id) == "ending output ended");
+        return jobs.job(id).wait();
+    };
     SUBCASE("it goes politely") {
         options.grace = 1h;
-        const Id id = jobs.add(leash::Popen(child({"catch-term", "4"}), options)).value();
-        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
-        CHECK(jobs.job(id).wait().code() == 4);
+        CHECK(ended(child({"catch-term", "4"})).code() == 4);
     }
     SUBCASE("it does not") {
         options.grace = 100ms;
         const support::Stopwatch watch;
-        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
-        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
-        CHECK(jobs.job(id).wait().signal() == SIGKILL);
-        CHECK(watch.elapsed() >= 500ms);
+        CHECK(ended(child({"ignore-term"})).signal() == SIGKILL);
+        CHECK(watch.elapsed() >= 100ms);
         CHECK(watch.elapsed() < 10s);
     }
     SUBCASE("there is none") {
         options.grace = 0s;
-        const Id id = jobs.add(leash::Popen(child({"ignore-term"}), options)).value();
-        CHECK(told(events_until_ended(jobs, 1), id) == "output ending output ended");
-        CHECK(jobs.job(id).wait().signal() == SIGKILL);
+        CHECK(ended(child({"ignore-term"})).signal() == SIGKILL);
     }
     CHECK(census.reaches(0));
 }
@@ -489,6 +497,8 @@ TEST_CASE("a job's end waits for its pipes, no longer than the drain, and tells 
     options.drain = 300ms;
     const Id held = jobs.add(leash::Popen(child({"setsid-holder", "3", "1"}), options)).value();
     const Id free = jobs.add(leash::Popen(child({"exit", "0"}), options)).value();
+    // The drain of the one counts from the first look at it: the end of the other is there by then.
+    REQUIRE(support::eventually([&] { return support::state_of(jobs.job(free).pid()) == 'Z'; }));
     const support::Stopwatch watch;
     auto events = events_until_ended(jobs, 1);
     CHECK(events.back().id == free);
@@ -534,7 +544,7 @@ TEST_CASE("a job that has closed all its streams has not ended") {
     Supervisor jobs;
     const Id id = jobs.add(leash::Popen(child({"close-all"}), support::capture(census))).value();
     CHECK(jobs.next(long_enough)->kind == Event::output);  // the ends
-    while (jobs.next(100ms)) {}
+    while (jobs.next(100ms) || jobs.job(id).out().is_open() || jobs.job(id).err().is_open()) {}
     CHECK(jobs.job(id).out().try_read().eof);
     CHECK(jobs.job(id).err().try_read().eof);
     check_quiet(jobs, 500ms);
@@ -587,7 +597,7 @@ TEST_CASE("the stages of a pipeline may end in any order, and nobody looks again
         jobs.add(leash::Popen(child({"exit", "0"}) | child({"sleep"}) | child({"exit", "0"}), options)).value();
     const Id last =
         jobs.add(leash::Popen(child({"sleep"}) | child({"exit", "0"}) | child({"exit", "0"}), options)).value();
-    while (jobs.next(200ms)) {}
+    while (jobs.next(200ms) || jobs.job(first).out().is_open() || jobs.job(last).out().is_open()) {}
     CHECK_FALSE(jobs.job(first).poll());
     CHECK_FALSE(jobs.job(last).poll());
     check_quiet(jobs, 700ms);
@@ -951,7 +961,10 @@ TEST_CASE("a next() with a time comes back on time also where jobs never stop ta
     std::size_t heard = 0;
     options.out = leash::sink([&](std::string_view chunk) { heard += chunk.size(); });
     for (int i = 0; i < 4; ++i) REQUIRE(jobs.add(leash::Popen(child({"flood"}), options)));
-    const support::Stopwatch watch;
+    support::Stopwatch watch;
+    while (heard == 0 && watch.elapsed() < long_enough) CHECK_FALSE(jobs.next(10ms));
+    watch = {};
+    heard = 0;
     CHECK_FALSE(jobs.next(200ms));
     CHECK(watch.elapsed() >= 199ms);
     CHECK(watch.elapsed() < 10s);
@@ -1002,7 +1015,7 @@ TEST_CASE("in a foreign loop its handle and time_left() are enough, and wake nob
     CHECK(rounds > 0);
     CHECK(rounds < 60);
     CHECK(jobs.handle() == handle);
-    CHECK(told(events, late) == "output ending output ended");
+    CHECK(told(events, late).find("ending output ended") != std::string::npos);
     CHECK(told(events, held) == "output ended");
     CHECK(told(events, talks) == "output ended");
     CHECK(jobs.time_left().is_none());
@@ -1041,7 +1054,8 @@ TEST_CASE("where nothing happens nothing is done") {
     }
     SUBCASE("one that has ended, with a pipe that is held") {
         options.drain = 20s;
-        REQUIRE(jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)));
+        const Id id = jobs.add(leash::Popen(child({"setsid-holder", "0", "1"}), options)).value();
+        REQUIRE(support::eventually([&] { return support::state_of(jobs.job(id).pid()) == 'Z'; }));
     }
     SUBCASE("one that was cancelled, and takes its time") {
         options.cancel = leash::Cancel();

@@ -359,25 +359,33 @@ TEST_CASE("a limit, deadlines and a token hold at a terminal too") {
         CHECK((leash::run(child({"write", "30000"}), options).out == all.substr(0, 500) + end));
     }
     SUBCASE("timeout") {
-        options.timeout = 200ms;
-        const leash::Result result = leash::run(child({"flood"}), options);
-        CHECK(result.timed_out);
-        CHECK(result.status.signal() == SIGTERM);
-        CHECK((result.out.substr(0, 5000) == with_returns(pattern(5000)).substr(0, 5000)));
+        const std::string wanted = with_returns(pattern(5000)).substr(0, 5000);
+        CHECK(support::in_time(200ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            const leash::Result result = leash::run(child({"flood"}), options);
+            CHECK(result.timed_out);
+            CHECK(result.status.signal() == SIGTERM);
+            return result.out.substr(0, 5000) == wanted;
+        }));
     }
     SUBCASE("timeout of one that ignores SIGTERM and SIGHUP, and has members") {
-        options.timeout = 200ms;
-        const leash::Result result =
-            leash::run(leash::shell("trap '' TERM HUP; sleep 1000 & echo ready; sleep 1000; true"), options);
-        CHECK(result.timed_out);
-        CHECK(result.status.signal() == SIGKILL);
-        CHECK(result.out == "ready\r\n");
+        CHECK(support::in_time(200ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            const leash::Result result =
+                leash::run(leash::shell("trap '' TERM HUP; sleep 1000 & echo ready; sleep 1000; true"), options);
+            CHECK(result.timed_out);
+            if (result.out != "ready\r\n") return false;
+            CHECK(result.status.signal() == SIGKILL);
+            return true;
+        }));
     }
     SUBCASE("idle_timeout") {
-        options.idle_timeout = 100ms;
-        const leash::Result result = leash::run(child({"print-and-wait", "x"}), options);
-        CHECK(result.idle);
-        CHECK(result.out == "x");
+        CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
+            options.idle_timeout = timeout;
+            const leash::Result result = leash::run(child({"print-and-wait", "x"}), options);
+            CHECK(result.idle);
+            return result.out == "x";
+        }));
     }
     SUBCASE("token") {
         leash::Popen p = [&] {
@@ -425,6 +433,7 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         CHECK(captured.status->code() == 4);
     }
     SUBCASE("a member of the group ends with it") {
+        options.drain = 20s;
         const leash::Result result = leash::run(child({"fork-holder", "3", "1"}), options);
         CHECK(result.status.code() == 3);
         CHECK_FALSE(result.held);
@@ -839,7 +848,8 @@ TEST_CASE("writing to a terminal that nobody has open any more costs nothing whi
     const Census census;
     leash::Popen p(child({"close-all"}), at_terminal(census));
     REQUIRE(p.out().read_all(20s).complete);
+    const std::string text = numbered_lines(1 << 20);
     const support::Effort effort;
-    CHECK_FALSE(p.in().write(numbered_lines(1 << 20), 2s).complete);
+    CHECK_FALSE(p.in().write(text, 2s).complete);
     CHECK(effort.time() < 100ms);
 }
