@@ -329,3 +329,31 @@ TEST_CASE("a Ctrl-Z between the start of the job and its handle is followed") {
     });
     CHECK(wrong == "");
 }
+
+TEST_CASE("a job that read the terminal before it was lent it goes on, also where nobody waits for it") {
+    const std::string wrong = as_host_at_terminal([]() -> std::string {
+        const Census census;
+        leash::Options options = in_foreground(census);
+        options.out = leash::piped;
+        // Only where the host lends it: elsewhere the child has it from its start.
+        Fault early;
+        early.call = "tcsetpgrp";
+        early.nth = 1;
+        bool was_stopped = leash::detail::sys::has_tcsetpgrp_action;
+        early.before = [&] {
+            siginfo_t stopped{};
+            was_stopped = ::waitid(P_ALL, 0, &stopped, WSTOPPED | WNOWAIT) == 0;
+        };
+        std::optional<leash::Popen> job;
+        {
+            const Armed armed(early);
+            job.emplace(leash::Command{helper(), "ping-pong"}, options);
+        }
+        HOST_NEEDS(was_stopped);
+        HOST_NEEDS(eventually([&] { return state_of(job->pid()) == 'S'; }));
+        HOST_NEEDS(::write(keyboard, "one\n", 4) == 4);
+        HOST_NEEDS(job->out().read_until("got one\n", 20s).complete);
+        return "";
+    });
+    CHECK(wrong == "");
+}

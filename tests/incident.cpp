@@ -114,10 +114,10 @@ struct Trial {
         options.out = leash::piped;
         options.err = leash::piped;
         options.env = census.env();
-        // Each is used up only where it must be; otherwise it is there for a loaded machine, on which even SIGKILL takes
-        // its time.
+        // Where they must be used up they are short, though long enough for SIGKILL on a loaded machine. Where they must
+        // not be, using them up would be beyond the bound.
         options.grace = shape.end.needs_kill ? 100ms : 20s;
-        options.drain = !shape.held ? 5s : shape.by_itself ? 100ms : 500ms;
+        options.drain = !shape.held ? 20s : shape.by_itself ? 100ms : 500ms;
         options.max_output = 64 * 1024;
     }
 
@@ -127,7 +127,11 @@ struct Trial {
     void give_deadline() { options.timeout = shape.by_itself ? 60s : 100ms; }
     /// How long a call may take which ends the job.
     std::chrono::nanoseconds bound() const {
-        return (shape.by_itself ? 0ms : 100ms) + options.grace.length() + options.drain.length() + slack;
+        std::chrono::nanoseconds most = slack;
+        if (!shape.by_itself) most += 100ms;
+        if (shape.end.needs_kill) most += options.grace.length();
+        if (shape.held) most += options.drain.length();
+        return most;
     }
 
     bool await_ready(leash::Popen& job) const {

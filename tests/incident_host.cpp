@@ -65,10 +65,15 @@ std::string in_a_fork(Function function) {
 void try_everything(Report& report, bool statuses = true) {
     const auto slack = 10s;
     const NothingLeft nothing_left;
-    {
-        const Census census;
+    const auto marked = [](const Census& census) {
         leash::Options options;
         options.env = census.env();
+        options.drain = 20s;  // nobody uses it up: that would be more than the slack
+        return options;
+    };
+    {
+        const Census census;
+        leash::Options options = marked(census);
         options.out = leash::piped;
         options.err = leash::piped;
         options.in = leash::bytes("input");
@@ -80,8 +85,7 @@ void try_everything(Report& report, bool statuses = true) {
     }
     {
         const Census census;
-        leash::Options options;
-        options.env = census.env();
+        leash::Options options = marked(census);
         options.in = leash::bytes("for a file");
         options.out = leash::piped;
         leash::Popen job(dash("cat"), options);
@@ -90,11 +94,9 @@ void try_everything(Report& report, bool statuses = true) {
     report.expect(nothing_left.holds(), "bytes for a Popen: nothing left");
     {
         const Census census;
-        leash::Options options;
-        options.env = census.env();
+        leash::Options options = marked(census);
         options.out = leash::piped;
         options.grace = 100ms;
-        options.drain = 5s;
         const bool came = in_time(200ms, [&](std::chrono::milliseconds timeout) {
             options.timeout = timeout;
             const Stopwatch watch;
@@ -113,11 +115,9 @@ void try_everything(Report& report, bool statuses = true) {
     report.expect(nothing_left.holds(), "timeout with grandchildren: nothing left");
     {
         const Census census;
-        leash::Options options;
-        options.env = census.env();
+        leash::Options options = marked(census);
         options.in = leash::piped;
         options.out = leash::piped;
-        options.drain = 5s;
         leash::Popen job(dash("sleep 30 & echo ready; read x; exit 4"), options);
         report.expect(job.out().read_until("ready\n", 20s).complete, "wait_for: ready");
         Stopwatch watch;
@@ -139,10 +139,8 @@ void try_everything(Report& report, bool statuses = true) {
     report.expect(nothing_left.holds(), "wait_for: nothing left");
     {
         const Census census;
-        leash::Options options;
-        options.env = census.env();
+        leash::Options options = marked(census);
         options.out = leash::piped;
-        options.drain = 5s;
         leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
         report.expect(job.out().read_until("ready\n", 20s).complete, "stop: ready");
         const Stopwatch watch;
@@ -155,10 +153,8 @@ void try_everything(Report& report, bool statuses = true) {
     {
         const Census census;
         {
-            leash::Options options;
-            options.env = census.env();
+            leash::Options options = marked(census);
             options.out = leash::piped;
-            options.drain = 5s;
             leash::Popen job(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), options);
             report.expect(job.out().read_until("ready\n", 20s).complete, "destructor: ready");
         }
@@ -167,15 +163,13 @@ void try_everything(Report& report, bool statuses = true) {
     report.expect(nothing_left.holds(), "destructor: nothing left");
     {
         const Census census;
-        leash::Options options;
-        options.env = census.env();
+        leash::Options options = marked(census);
         leash::Cancel cancel;
         options.cancel = cancel;
         std::thread canceller([cancel]() mutable {
             std::this_thread::sleep_for(50ms);
             cancel.fire();
         });
-        options.drain = 5s;
         const Stopwatch watch;
         const leash::Result result = leash::run(dash("sleep 30 & sleep 30; true"), options);
         canceller.join();

@@ -131,8 +131,9 @@ TEST_CASE("the results come in the order of the list, whatever the order of the 
     }
     Told told;
     leash::RunAll how = told.follow(at_most(count));
-    how.on_end = [&](std::size_t index, const Ended&) {
-        told.ends.push_back(index);
+    const auto follow = how.on_end;
+    how.on_end = [&](std::size_t index, const Ended& result) {
+        follow(index, result);
         directory.file(std::to_string(index), "");
     };
     const Results results = leash::run_all(jobs, how);
