@@ -313,7 +313,7 @@ void run_task(const Task& task, const leash::Options& options, const std::string
     if (result->out_truncated) output = std::to_string(result->out.size()) + " bytes kept";
     if (result->timed_out) remarks += "timed out; ";
     if (result->out_truncated) remarks += "truncated; ";
-    if (result->held) remarks += "output held; ";
+    if (!result->held.empty()) remarks += "output held; ";
     if (result->cancelled) remarks += "cancelled; ";
     if (!good) remarks += "NOT AS PROMISED; ";
     if (!remarks.empty()) remarks.resize(remarks.size() - 2);
@@ -350,7 +350,7 @@ void with_leash(const std::string& mark) {
         {"the incident, once more", shell("sleep 20; echo done"),
          [](const Result& r) { return r.timed_out && r.status.signal() == SIGTERM; }},
         {"leaves a server behind", shell("sleep 20 & echo started"),
-         [](const Result& r) { return r.ok() && r.out == "started\n" && !r.held; }},
+         [](const Result& r) { return r.ok() && r.out == "started\n" && r.held.empty(); }},
         {"ignores SIGTERM", shell("trap '' TERM; echo 'try me'; sleep 20; echo done"),
          [](const Result& r) { return r.timed_out && r.status.signal() == SIGKILL; }},
         {"floods us with output",
@@ -360,7 +360,7 @@ void with_leash(const std::string& mark) {
     const bool escapes = !ask(shell("command -v setsid")).empty();
     if (escapes) {
         tasks.push_back({"escapes with setsid", shell("setsid /bin/sh -c 'read end <&3' & echo escaped; wait"),
-                         [](const Result& r) { return r.timed_out && r.held && r.out == "escaped\n"; }, 1});
+                         [](const Result& r) { return r.timed_out && !r.held.empty() && r.out == "escaped\n"; }, 1});
     }
 
     std::printf("  a worker thread runs these: %g s for each, then SIGTERM, %g s later SIGKILL\n\n",

@@ -36,9 +36,9 @@ int main(int argc, char** argv) {
     // The job's own limits are kept by whoever reads: it has been ended when the loop is over.
     const leash::ExitStatus status = follower.wait();
     std::printf("%s: tail %s\n",
-                follower.idle()        ? "silence"
-                : follower.cancelled() ? "interrupted"
-                                       : "no more",
+                follower.ended_by() == leash::EndedBy::idle_timeout ? "silence"
+                : follower.cancelled()                              ? "interrupted"
+                                                                    : "no more",
                 status.describe().c_str());
     return 1;
 }

@@ -34,8 +34,8 @@ Outcome simple_run(const Census& census) {
     auto result = leash::try_run(dash("exit 3"), marked(census));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 3, "status");
-    expect(outcome, !result->timed_out && !result->cancelled && !result->held, "flags");
-    outcome.survivors = result->survivors;
+    expect(outcome, !result->timed_out && !result->cancelled && result->held.empty(), "flags");
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 
@@ -47,7 +47,7 @@ Outcome looked_up(const Census& census) {
     auto result = leash::try_run({"sh", "-c", "pwd"}, std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->ok() && result->out == "/\n", "output");
-    outcome.survivors = result->survivors;
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 
@@ -65,8 +65,8 @@ Outcome both_streams_and_input(const Census& census) {
     outcome.partial = result->unwritten > 0;
     expect(outcome, result->err == "more\n", "error output");
     expect(outcome, result->status.code() == 3, "status");
-    expect(outcome, !result->timed_out && !result->held, "flags");
-    outcome.survivors = result->survivors;
+    expect(outcome, !result->timed_out && result->held.empty(), "flags");
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 
@@ -78,10 +78,10 @@ Outcome timeout_with_members(const Census& census) {
     auto job = leash::Popen::try_spawn(dash("trap '' TERM; sleep 30 & echo ready; sleep 30; true"), std::move(options));
     if (!job) return outcome.error = job.error(), outcome;
     const leash::Captured captured = job->communicate();
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     if (outcome.survivors) return outcome;
-    expect(outcome, captured.timed_out, "timed_out");
-    expect(outcome, !captured.held, "held");
+    expect(outcome, job->timed_out(), "timed_out");
+    expect(outcome, captured.held.empty(), "held");
     expect(outcome, captured.status && captured.status->signaled(), "status");
     expect(outcome, captured.out == "ready\n" || captured.out.empty(), "output");
     return outcome;
@@ -94,8 +94,8 @@ Outcome stragglers(const Census& census) {
     auto result = leash::try_run(dash("sleep 30 & sleep 30 & exit 3"), std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 3, "status");
-    outcome.survivors = result->survivors;
-    if (!outcome.survivors) expect(outcome, !result->held, "held");
+    outcome.survivors = !result->survivors.empty();
+    if (!outcome.survivors) expect(outcome, result->held.empty(), "held");
     return outcome;
 }
 
@@ -115,7 +115,7 @@ Outcome redirects(const Census& census) {
             outcome.error = job.error();
         } else {
             expect(outcome, job->wait().code() == 4, "status");
-            outcome.survivors = job->survivors();
+            outcome.survivors = !job->survivors().empty();
             ended = true;
         }
     }
@@ -140,9 +140,9 @@ Outcome cancelled(const Census& census) {
     });
     const leash::Captured captured = job->communicate();
     canceller.join();
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     if (outcome.survivors) return outcome;
-    expect(outcome, leader > 1 && captured.cancelled && !captured.timed_out, "flags");
+    expect(outcome, leader > 1 && job->cancelled() && !captured.timed_out, "flags");
     expect(outcome, captured.status && captured.status->signaled(), "status");
     return outcome;
 }
@@ -164,7 +164,7 @@ Outcome waits_and_looks(const Census& census) {
         expect(outcome, static_cast<bool>(written.error), "a write that failed says why");
         job->in().close();
         expect(outcome, job->wait().code() == 5, "status after a failed write");
-        outcome.survivors = job->survivors();
+        outcome.survivors = !job->survivors().empty();
         return outcome;
     }
     std::string rest;
@@ -172,7 +172,7 @@ Outcome waits_and_looks(const Census& census) {
     expect(outcome, rest == "got it", "rest");
     expect(outcome, job->wait().code() == 5, "status");
     expect(outcome, job->poll() == leash::ExitStatus::from_code(5), "poll");
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     return outcome;
 }
 
@@ -185,7 +185,7 @@ Outcome stopped(const Census& census) {
     if (!job) return outcome.error = job.error(), outcome;
     const bool ready = job->out().read_until("ready\n", 20s).complete;
     const leash::ExitStatus status = job->stop(1s);
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     if (outcome.survivors) return outcome;
     expect(outcome, ready, "ready");
     expect(outcome, status.signaled(), "status");
@@ -199,8 +199,8 @@ Outcome in_the_hosts_group(const Census& census) {
     options.timeout = 60ms;
     auto result = leash::try_run({helper(), "ignore-term"}, std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
-    outcome.survivors = result->survivors;
-    if (!result->survivors) expect(outcome, result->status.signaled() && result->timed_out, "status");
+    outcome.survivors = !result->survivors.empty();
+    if (result->survivors.empty()) expect(outcome, result->status.signaled() && result->timed_out, "status");
     return outcome;
 }
 
@@ -224,7 +224,7 @@ Outcome sink(const Census& census) {
     if (!job) return outcome.error = job.error(), outcome;
     expect(outcome, job->wait().success(), "status");
     expect(outcome, bytes == 300'000, "all of it");
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     return outcome;
 }
 
@@ -263,7 +263,7 @@ Outcome relative_program(const Census& census) {
     auto result = leash::try_run({"dash", "-c", "exit 6"}, std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 6, "status");
-    outcome.survivors = result->survivors;
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 

@@ -29,8 +29,8 @@ Outcome captured(const Census& census) {
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->ok(), "status");
     expect(outcome, result->out == "one\r\ntwo\r\n", "output");
-    expect(outcome, !result->held, "held");
-    outcome.survivors = result->survivors;
+    expect(outcome, result->held.empty(), "held");
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 
@@ -42,7 +42,7 @@ Outcome only_err(const Census& census) {
     auto result = leash::try_run({helper(), "print-to", "2", "one\n", "1", "two\n"}, std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->ok() && result->err == "one\r\n" && result->out == "two\n", "output");
-    outcome.survivors = result->survivors;
+    outcome.survivors = !result->survivors.empty();
     return outcome;
 }
 
@@ -61,7 +61,7 @@ Outcome conversation(const Census& census) {
         outcome.partial = true;
         expect(outcome, static_cast<bool>(written.error), "a write that failed says why");
     }
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     return outcome;
 }
 
@@ -74,7 +74,7 @@ Outcome question_and_answer(const Census& census) {
     if (!written.complete) return outcome.partial = true, outcome;
     expect(outcome, job->out().expect("it is sesame", 20s).before == "\r\n", "answer");
     expect(outcome, job->wait().success(), "status");
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     return outcome;
 }
 
@@ -85,7 +85,7 @@ Outcome killed_at_terminal(const Census& census) {
     auto job = leash::Popen::try_spawn(dash("trap '' TERM HUP; sleep 30 & echo ready; sleep 30; true"), options);
     if (!job) return outcome.error = job.error(), outcome;
     const leash::ExitStatus status = job->wait();
-    outcome.survivors = job->survivors();
+    outcome.survivors = !job->survivors().empty();
     if (!outcome.survivors) expect(outcome, status.signaled() && job->timed_out(), "status");
     return outcome;
 }
@@ -166,7 +166,7 @@ Outcome reads(const Census& census) {
     auto result = leash::try_run({helper(), "read-and-exit", "6", "7"}, in_foreground(census));
     if (result) {
         expect(outcome, result->status.code() == 7, "status " + result->status.describe());
-        outcome.survivors = result->survivors;
+        outcome.survivors = !result->survivors.empty();
     } else {
         outcome.error = result.error();
     }
@@ -181,7 +181,7 @@ Outcome stops(const Census& census) {  // the host cannot: nobody is there to co
     auto result = leash::try_run(dash(script), in_foreground(census));
     if (result) {
         expect(outcome, result->status.code() == 3, "status");
-        outcome.survivors = result->survivors;
+        outcome.survivors = !result->survivors.empty();
     } else {
         outcome.error = result.error();
     }
@@ -194,7 +194,7 @@ Outcome dies_in_raw_mode(const Census& census) {
     auto result = leash::try_run(dash("stty -icanon; kill -KILL $$"), in_foreground(census));
     if (result) {
         expect(outcome, result->status.signal() == SIGKILL, "status");
-        outcome.survivors = result->survivors;
+        outcome.survivors = !result->survivors.empty();
     } else {
         outcome.error = result.error();
     }
@@ -231,7 +231,7 @@ Outcome pipeline(const Census& census) {
                                  options);
     if (result) {
         expect(outcome, result->ok() && result->out == "typed\n", "output");
-        outcome.survivors = result->survivors;
+        outcome.survivors = !result->survivors.empty();
     } else {
         outcome.error = result.error();
     }

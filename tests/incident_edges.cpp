@@ -123,7 +123,7 @@ TEST_CASE("a server that a command left behind has given its port back when the 
         const leash::Result result = leash::run(dash(server + " & wait; wait; true"), options);
         CHECK(can_bind(port));
         CHECK(result.timed_out);
-        CHECK_FALSE(result.survivors);
+        CHECK(result.survivors.empty());
     }
     SUBCASE("by the leader's end") {
         options.in = leash::piped;
@@ -168,14 +168,14 @@ TEST_CASE("stragglers that are to be left stay where the leader ended by itself,
     SUBCASE("run() of a leader that ends") {
         const leash::Result result = leash::run(dash(std::string(daemon) + "exit 3"), options);
         CHECK(result.status.code() == 3);
-        CHECK_FALSE(result.survivors);
+        CHECK(result.survivors.empty());
         CHECK(census.reaches(1));
     }
     SUBCASE("wait() for a leader that ends, and the handle's end") {
         {
             leash::Popen job(dash(std::string(daemon) + "exit 3"), options);
             CHECK(job.wait().code() == 3);
-            CHECK_FALSE(job.survivors());
+            CHECK(job.survivors().empty());
         }
         CHECK(census.reaches(1));
     }
@@ -323,7 +323,7 @@ TEST_CASE("with an escapee at the pipe the call is bounded, says so, and the job
         CHECK(watch.elapsed() < 100ms + slack);
         CHECK(watch.elapsed() >= 100ms);
         CHECK(result.status.code() == 3);
-        CHECK(result.held);
+        CHECK(!result.held.empty());
         CHECK_FALSE(result.timed_out);
         CHECK(result.out.size() == 3000000);
     }
@@ -335,7 +335,7 @@ TEST_CASE("with an escapee at the pipe the call is bounded, says so, and the job
         const leash::Captured late = job.communicate();
         CHECK(watch.elapsed() < 100ms + slack);
         CHECK(late.out.size() == 60000);
-        CHECK(late.held);
+        CHECK(!late.held.empty());
         CHECK(late.status->code() == 3);
     }
     SUBCASE("read line by line") {
@@ -355,7 +355,7 @@ TEST_CASE("with an escapee at the pipe the call is bounded, says so, and the job
         const leash::Result result = leash::run(dash(script + "3000000; exit 3"), options);
         CHECK(watch.elapsed() < 100ms + slack);
         CHECK(bytes == 3000000);
-        CHECK(result.held);
+        CHECK(!result.held.empty());
     }
     SUBCASE("and after a timeout") {
         options.timeout = 300ms;
@@ -365,7 +365,7 @@ TEST_CASE("with an escapee at the pipe the call is bounded, says so, and the job
         CHECK(watch.elapsed() < 500ms + slack);
         CHECK(result.timed_out);
         escaped = result.out == "ready\n";
-        if (escaped) CHECK(result.held);
+        if (escaped) CHECK(!result.held.empty());
     }
     CHECK(census.alive().size() <= 1);
     if (escaped) CHECK(census.reaches(1));
@@ -387,7 +387,7 @@ TEST_CASE("an escapee that floods the pipe holds no call beyond its bound") {
         const leash::Result result = leash::run(dash(std::string(script) + "exit 3"), options);
         CHECK(watch.elapsed() < 100ms + slack);
         CHECK(result.status.code() == 3);
-        CHECK(result.held);
+        CHECK(!result.held.empty());
         CHECK(result.out.size() == 1000);
         CHECK(result.out_truncated);
     }
@@ -412,7 +412,7 @@ TEST_CASE("an escapee that floods the pipe holds no call beyond its bound") {
         job.wait();
         std::this_thread::sleep_for(150ms);
         const Stopwatch watch;
-        CHECK(job.communicate().held);
+        CHECK(!job.communicate().held.empty());
         CHECK(watch.elapsed() < 100ms + slack);
     }
     CHECK(census.alive().size() <= 1);
@@ -449,7 +449,7 @@ TEST_CASE("the deadline covers a child that never reads its large input") {
         options.in = leash::piped;
         leash::Popen job(dash("sleep 30; true"), options);
         const leash::Captured captured = job.communicate(large);
-        CHECK(captured.timed_out);
+        CHECK(job.timed_out());
         CHECK(captured.unwritten > 0);
         REQUIRE(captured.status);
         CHECK(captured.status->signaled());
@@ -499,7 +499,7 @@ TEST_CASE("a look that does not wait still ends the members: at the next wait() 
         REQUIRE(eventually([&] { return (status = round % 2 == 0 ? job.wait_for(0ms) : job.poll()).has_value(); }));
         CHECK(job.wait() == *status);
         CHECK(census.is_empty());
-        CHECK_FALSE(job.survivors());
+        CHECK(job.survivors().empty());
     }
     CHECK(nothing_left.holds());
 }
@@ -531,7 +531,6 @@ TEST_CASE("a leader that moved to another group is ended all the same") {
     const Census census;
     leash::Options options = captured(census);
     options.drain = 300ms;
-    bool escaped = true;
 
     SUBCASE("by stop()") {
         leash::Popen job({helper(), "change-group"}, options);
@@ -551,14 +550,12 @@ TEST_CASE("a leader that moved to another group is ended all the same") {
         CHECK(watch.elapsed() < slack);
         CHECK(result.timed_out);
         CHECK(result.status.signaled());
-        escaped = result.out == "ready\n";
     }
     SUBCASE("by the destructor") {
         leash::Popen job({helper(), "change-group"}, options);
         REQUIRE(job.out().read_until("ready\n", 20s));
     }
-    CHECK(census.alive().size() <= 1);  // whom it moved to: an escapee
-    if (escaped) CHECK(census.reaches(1));
+    CHECK(census.is_empty());  // whom it moved to is its child, and is found by that
     CHECK(nothing_left.holds());
 }
 
@@ -598,12 +595,12 @@ TEST_CASE("a leader that cannot be reaped yet holds no call beyond its bound, an
             const leash::ExitStatus status = job->stop(50ms);
             CHECK(watch.elapsed() < 150ms + slack);
             CHECK(status.unknown());
-            CHECK(job->survivors());
+            CHECK(!job->survivors().empty());
             let_go();
             CHECK(eventually([&] { return state_of(leader) == 'Z' || state_of(leader) == '\0'; }));
             // given up, and yet: once it has ended, its end is told
             CHECK(eventually([&] { return job->wait().signaled(); }));
-            CHECK_FALSE(job->survivors());
+            CHECK(job->survivors().empty());
             job.reset();
         }
         SUBCASE("and the tracer lets go while it is waited for") {
@@ -718,7 +715,7 @@ TEST_CASE("a short job's end of output never waits for a long one that was start
             const leash::Result result = leash::run({"cat"}, options);
             CHECK(result.ok());
             CHECK(result.out == "to the end");
-            CHECK_FALSE(result.held);
+            CHECK(result.held.empty());
         }
         stop = true;
         for (std::thread& thread : threads) thread.join();

@@ -80,7 +80,7 @@ void try_everything(Report& report, bool statuses = true) {
         const leash::Result result = leash::run(dash("cat; echo more >&2; exit 3"), options);
         report.expect(result.out == "input" && result.err == "more\n", "run: output");
         report.expect(statuses ? result.status.code() == 3 : result.status.unknown(), "run: status");
-        report.expect(!result.timed_out && !result.held && !result.survivors, "run: flags");
+        report.expect(!result.timed_out && result.held.empty() && result.survivors.empty(), "run: flags");
         report.expect(nothing_left.holds(), "run: nothing left");
     }
     {
@@ -105,7 +105,7 @@ void try_everything(Report& report, bool statuses = true) {
             report.expect(watch.elapsed() < timeout + slack, "timeout with grandchildren: bound");
             report.expect(census.is_empty(), "timeout with grandchildren: members gone");
             report.expect(result.timed_out, "timeout with grandchildren: timed_out");
-            report.expect(!result.survivors, "timeout with grandchildren: survivors");
+            report.expect(result.survivors.empty(), "timeout with grandchildren: survivors");
             report.expect(statuses ? result.status.signal() == SIGTERM : result.status.unknown(),
                           "timeout with grandchildren: status");
             return result.out == "ready\n";
@@ -134,7 +134,7 @@ void try_everything(Report& report, bool statuses = true) {
         report.expect(watch.elapsed() < slack, "wait_for: wakes");
         report.expect(status && (statuses ? status->code() == 4 : status->unknown()), "wait_for: status");
         report.expect(census.is_empty(), "wait_for: members gone");
-        report.expect(!job.survivors(), "wait_for: survivors");
+        report.expect(job.survivors().empty(), "wait_for: survivors");
     }
     report.expect(nothing_left.holds(), "wait_for: nothing left");
     {
@@ -255,14 +255,14 @@ TEST_CASE("a host that adopts orphans is not held up by the zombies that it has 
               const leash::Result result = leash::run(dash("sleep 30 & sleep 30 & exit 3"), options);
               report.expect(watch.elapsed() < 20s, "bound");
               report.expect(result.status.code() == 3, "status");
-              report.expect(!result.survivors && !result.held, "flags");
+              report.expect(result.survivors.empty() && result.held.empty(), "flags");
               report.expect(census.is_empty(), "members gone");
 
               options.timeout = 100ms;
               const leash::Result late = leash::run(dash("sleep 30 & sleep 30; true"), options);
               report.expect(watch.elapsed() < 20s, "timeout: bound");
               report.expect(late.timed_out && late.status.signal() == SIGTERM, "timeout: status");
-              report.expect(!late.survivors && !late.held, "timeout: flags");
+              report.expect(late.survivors.empty() && late.held.empty(), "timeout: flags");
               report.expect(census.is_empty(), "timeout: members gone");
               // what the group was made of fell to this process when its leader ended, and is nobody else's to reap
               report.expect(eventually([] { return !has_children(); }), "no zombie");
@@ -294,11 +294,12 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
                 piped.in = leash::piped;
                 leash::Popen job({path, "become-root", "9"}, piped);
                 if (job.out().read_until("\n", 20s).data != "root\n") return inner.expect(false, "skip");
-                inner.expect(job.stop(50ms).unknown() && job.survivors(), "given up: the truth of that moment");
+                inner.expect(job.stop(50ms).unknown() && !job.survivors().empty(),
+                             "given up: the truth of that moment");
                 inner.expect(job.wait().unknown(), "given up: not waited for again");
                 job.in().close();
                 inner.expect(eventually([&] { return job.wait().code() == 9; }), "given up, then ended: status");
-                inner.expect(!job.survivors(), "given up, then ended: no survivor");
+                inner.expect(job.survivors().empty(), "given up, then ended: no survivor");
                 inner.expect(!has_children(), "given up, then ended: no zombie");
             }
             inner.expect(nothing_left.holds(), "given up, then ended: nothing left");
@@ -312,14 +313,15 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
             inner.expect(sent.error().step == leash::Step::signal, "and that it is about a signal");
             const Stopwatch watch;
             inner.expect(first.stop(50ms).unknown(), "stop(): status");
-            inner.expect(first.survivors(), "stop(): survivors");
+            inner.expect(!first.survivors().empty(), "stop(): survivors");
             inner.expect(watch.elapsed() < slack, "stop(): bound");
         }
         {
             leash::Popen job(dash("sleep 300 & exec '" + std::string(path) + "' become-root"), options);
             inner.expect(job.out().read_until("\n", 20s).data == "root\n", "a leader beside a member of ours: ready");
             const Stopwatch both;
-            inner.expect(job.stop(50ms).unknown() && job.survivors(), "a leader beside a member of ours: the truth");
+            inner.expect(job.stop(50ms).unknown() && !job.survivors().empty(),
+                         "a leader beside a member of ours: the truth");
             inner.expect(both.elapsed() < 3s, "a leader beside a member of ours: not waited for in vain");  // for 5 s
         }
         options.grace = 50ms;
@@ -330,7 +332,8 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
             const leash::Result leader = leash::run({path, "become-root"}, options);
             inner.expect(watch.elapsed() < timeout + slack, "a leader: bound");
             if (leader.out != "root\n") return false;
-            inner.expect(leader.timed_out && leader.survivors && leader.status.unknown(), "a leader: the truth");
+            inner.expect(leader.timed_out && !leader.survivors.empty() && leader.status.unknown(),
+                         "a leader: the truth");
             return true;
         });
         inner.expect(became_root, "a leader: ready");
@@ -343,7 +346,7 @@ TEST_CASE("what runs as another user cannot be killed: the bound holds, and the 
         const Stopwatch watch;
         inner.expect(job.wait().code() == 3, "a member: status");
         inner.expect(watch.elapsed() < slack, "a member: bound");
-        inner.expect(job.survivors(), "a member: survivors");
+        inner.expect(!job.survivors().empty(), "a member: survivors");
     });
     ::unlink(path);
     if (report == "skip\n") MESSAGE("no set-uid program can be had here: skipped");
@@ -408,7 +411,7 @@ TEST_CASE("a host that reaps whatever ends, or ignores SIGCHLD from some moment 
                       report.expect(watch.elapsed() < 20s, "bound");
                       report.expect(status.unknown() || status.code() == 3, "status");
                       report.expect(eventually([&] { return census.is_empty(); }), "no straggler");
-                      report.expect(!job.survivors(), "survivors");
+                      report.expect(job.survivors().empty(), "survivors");
                   }
               }) == "");
     }

@@ -93,7 +93,7 @@ TEST_CASE("the defaults are those that are documented") {
     CHECK(options.stragglers == leash::Stragglers::kill);
     CHECK(options.timeout.is_none());
     CHECK(options.grace.length() == 1s);
-    CHECK(options.drain.length() == 200ms);
+    CHECK(options.drain.length() == 2s);
     CHECK(options.max_output == SIZE_MAX);
     CHECK_FALSE(options.cancel.has_value());
 }
@@ -569,25 +569,25 @@ TEST_CASE("a job without output for the idle timeout is ended, and one that says
     options.idle_timeout = 50ms;
     leash::Result result = leash::run(child({"sleep"}), options);
     CHECK(result.timed_out);
-    CHECK(result.idle);
+    CHECK(result.ended_by == leash::EndedBy::idle_timeout);
     CHECK_FALSE(result.ok());
     CHECK(result.status.signal() == SIGTERM);
     options.idle_timeout = 60s;
     result = leash::run(child({"print-slowly", "a", "b", "c"}), options);
     CHECK(result.ok());
-    CHECK_FALSE(result.idle);
+    CHECK(result.ended_by != leash::EndedBy::idle_timeout);
     options.idle_timeout = leash::Timeout::none();
     options.timeout = 50ms;
     result = leash::run(child({"sleep"}), options);
     CHECK(result.timed_out);
-    CHECK_FALSE(result.idle);
+    CHECK(result.ended_by != leash::EndedBy::idle_timeout);
 
     options.timeout = leash::Timeout::none();
     options.idle_timeout = 50ms;
     leash::Popen p(child({"sleep"}), options);
     CHECK(p.out().read().eof);
     CHECK(p.wait().signal() == SIGTERM);
-    CHECK(p.idle());
+    CHECK(p.ended_by() == leash::EndedBy::idle_timeout);
     CHECK(p.timed_out());
 }
 

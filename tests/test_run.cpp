@@ -22,10 +22,10 @@ TEST_CASE("run gives the status, the output and the use, and leaves nothing") {
     CHECK(result.err == "err");
     CHECK_FALSE(result.timed_out);
     CHECK_FALSE(result.cancelled);
-    CHECK_FALSE(result.survivors);
+    CHECK(result.survivors.empty());
     CHECK_FALSE(result.out_truncated);
     CHECK_FALSE(result.err_truncated);
-    CHECK_FALSE(result.held);
+    CHECK(result.held.empty());
     CHECK(result.unwritten == 0);
     CHECK(result.usage.peak_memory > 0);
     CHECK(census.is_empty());

@@ -538,7 +538,7 @@ TEST_CASE("each has its own deadlines, from its own start") {
     for (std::size_t i = 0; i < 4; ++i) {
         CAPTURE(i);
         CHECK(results[i].value().timed_out);
-        CHECK(results[i]->idle == (i == 2));
+        CHECK((results[i]->ended_by == leash::EndedBy::idle_timeout) == (i == 2));
         const bool ignores = results[i]->out == "ready\n";
         CHECK(results[i]->status.signal() == (ignores ? SIGKILL : SIGTERM));
         CHECK_FALSE(results[i]->cancelled);
@@ -612,10 +612,10 @@ TEST_CASE("an escapee that holds a pipe holds up its own job for the drain, and 
             CHECK(support::eventually([&] { return !support::is_alive(pids[i]); }));
     };
     const Results results = leash::run_all(jobs, how);
-    CHECK(results[3].value().held);
+    CHECK(!results[3].value().held.empty());
     CHECK(results[3]->status.code() == 3);
     CHECK(support::words(results[3]->out).size() == 1);  // its number
-    for (std::size_t i = 0; i < 3; ++i) CHECK((results[i]->ok() && !results[i]->held && results[i]->out == "x"));
+    for (std::size_t i = 0; i < 3; ++i) CHECK((results[i]->ok() && results[i]->held.empty() && results[i]->out == "x"));
     CHECK(told.ends.back() == 3);
     CHECK(census.reaches(1));
     CHECK(before.holds());
@@ -633,8 +633,8 @@ TEST_CASE("what a job leaves in its group ends with it, or stays where it is mea
     CHECK(watch.elapsed() < 15s);
     for (const Ended& result : results) {
         CHECK(result.value().status.code() == 3);
-        CHECK_FALSE(result->held);
-        CHECK_FALSE(result->survivors);
+        CHECK(result->held.empty());
+        CHECK(result->survivors.empty());
     }
     CHECK(census.reaches(1));
 }

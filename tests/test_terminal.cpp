@@ -266,7 +266,7 @@ TEST_CASE("run() captures a terminal's output as a terminal puts it: lines end w
     CHECK(result.ok());
     CHECK(result.out == "one\r\ntwo\r\n");  // one terminal: in order, and err has nothing
     CHECK(result.err.empty());
-    CHECK_FALSE(result.held);
+    CHECK(result.held.empty());
     CHECK(before.holds());
 }
 
@@ -331,7 +331,7 @@ TEST_CASE("nothing is lost of what is written just before the end") {
         leash::Options options = output_at_terminal(census);
         const leash::Result result = leash::run(child({"write", std::to_string(size)}), options);
         REQUIRE((result.out == with_returns(pattern(size))));
-        REQUIRE_FALSE(result.held);
+        REQUIRE_FALSE(!result.held.empty());
     }
     for (int round = 0; round < 50; ++round) {  // the reader comes when all is over
         leash::Popen p(child({"write", "3000"}), output_at_terminal(census));
@@ -383,7 +383,7 @@ TEST_CASE("a limit, deadlines and a token hold at a terminal too") {
         CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
             options.idle_timeout = timeout;
             const leash::Result result = leash::run(child({"print-and-wait", "x"}), options);
-            CHECK(result.idle);
+            CHECK(result.ended_by == leash::EndedBy::idle_timeout);
             return result.out == "x";
         }));
     }
@@ -394,7 +394,8 @@ TEST_CASE("a limit, deadlines and a token hold at a terminal too") {
         }();
         CHECK(p.out().expect("x", 20s));
         std::exchange(options.cancel, std::nullopt)->fire();
-        CHECK(p.communicate().cancelled);
+        CHECK(p.communicate().status.has_value());
+        CHECK(p.cancelled());
     }
     CHECK(census.reaches(0));
     CHECK(before.holds());
@@ -409,7 +410,7 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
     SUBCASE("it is cut off, and nothing is lost of what had been written") {
         const leash::Result result = leash::run(child({"setsid-holder", "3", "1"}), options);
         CHECK(result.status.code() == 3);
-        CHECK(result.held);
+        CHECK(!result.held.empty());
         CHECK(std::atoi(result.out.c_str()) > 1);
     }
     SUBCASE("the same for a reader who comes later") {
@@ -428,7 +429,7 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         REQUIRE(p.out().expect("abc", 20s));
         REQUIRE(p.in().write("\n", 20s));
         const leash::Captured captured = p.communicate();
-        CHECK(captured.held);
+        CHECK(!captured.held.empty());
         REQUIRE(captured.status);
         CHECK(captured.status->code() == 4);
     }
@@ -436,7 +437,7 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         options.drain = 20s;
         const leash::Result result = leash::run(child({"fork-holder", "3", "1"}), options);
         CHECK(result.status.code() == 3);
-        CHECK_FALSE(result.held);
+        CHECK(result.held.empty());
     }
     SUBCASE("a background job of an interactive shell is in another group: it is cut off too") {
         options.in = leash::tty;
@@ -444,7 +445,7 @@ TEST_CASE("one that left the session and still has the terminal open does not ho
         leash::Popen p(leash::args({"sh", "-i"}), options);
         REQUIRE(p.in().write("sleep 1000 & exit 5\n", 20s));
         const leash::Captured captured = p.communicate();
-        CHECK(captured.held);
+        CHECK(!captured.held.empty());
         REQUIRE(captured.status);
         CHECK(captured.status->code() == 5);
     }

@@ -139,10 +139,13 @@ struct Terminal {
     bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
-/// What becomes of what the group still runs when its leader has ended.
+/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
+/// whole, in any case.)
 enum class Stragglers {
-    kill,  ///< SIGKILL: the job is over. The default.
-    leave  ///< They stay, where the leader ended by itself: for one that starts a daemon. Nobody watches them any more.
+    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
+    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
+    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout: what a shell's
+          ///< `$(…)`, pclose() and make mean by the end of a command.
 };
 
 /// Which part of a longer output Options::max_output keeps.
@@ -188,21 +191,25 @@ struct Options {
     /// it would stop the job (SIGTTIN). See interactive().
     Group group = Group::own;
 
-    /// Stragglers::kill by default; with Group::inherited nothing can be done about them.
+    /// Stragglers::kill by default; with Group::inherited they stay.
     Stragglers stragglers = Stragglers::kill;
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job: SIGTERM to the group, `grace`, SIGKILL. It returns within
+    /// the call that waits, reads or polls ends the job: SIGTERM to all of it, `grace`, SIGKILL. It returns within
     /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel; 1 s by default; zero kills at once. Finite.
+    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone; it is over as soon as
+    /// nobody is left. 1 s by default; zero kills at once. Finite.
     Timeout grace = std::chrono::seconds(1);
 
-    /// How long to go on once the leader has ended (where it had to be killed: from then on), for the pipes to reach
-    /// their end and the killed group to vanish. 200 ms by default; it is used up only if something holds on. Finite.
-    Timeout drain = std::chrono::milliseconds(200);
+    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
+    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
+    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
+    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
+    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
+    Timeout drain = std::chrono::seconds(2);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
     /// child never blocks; the result says so. No limit by default. See `keep`.
@@ -216,7 +223,7 @@ struct Options {
 
     /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
     /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out and idle.
+    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
     /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.

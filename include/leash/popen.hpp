@@ -37,18 +37,17 @@ struct Streams {
     bool err_truncated = false;     ///< likewise
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
     std::size_t err_dropped = 0;    ///< likewise
-    /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
-    /// wrote afterwards is not here. What the job itself had written is.
-    bool held = false;
+    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
+    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
+    /// they are: an entry without a number stands for those.
+    std::vector<Process> held;
     std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
 };
 
 /// What Popen::communicate() gives.
 struct Captured : Streams {
     std::optional<ExitStatus> status;  ///< nullopt while the job runs on
-    bool timed_out = false;            ///< the time of this call was up, or that of the job, which was ended then
-    bool idle = false;                 ///< it was Options::idle_timeout that ended the job
-    bool cancelled = false;            ///< the job was ended by its Cancel token
+    bool timed_out = false;            ///< the time of this call was up first: the job runs on
 };
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
@@ -123,27 +122,27 @@ class Popen {
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
 
     /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
-    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now(), false); }
+    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
 
     /// Waits until it has ended.
-    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never(), true).value_or(ExitStatus()); }
+    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout) {
-        return wait_until_deadline(detail::Deadline::after(timeout), true);
+        return wait_until_deadline(detail::Deadline::after(timeout));
     }
 
     /// Waits until a point of any clock; nullopt where it still runs.
     template <class Clock, class Duration>
     std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
-        return wait_until_deadline(detail::Deadline::at(point), true);
+        return wait_until_deadline(detail::Deadline::at(point));
     }
 
     // ---- signals, to the whole group (with Group::inherited to the leader alone)
 
     /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
     Expected<void> send_signal(int number) {
-        const int error = pump_ ? pump_->job.send(number) : ESRCH;
+        const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
         if (error == 0) return {};
         const std::string_view name = signal_name(number);
         const std::string more = name == "signal" ? " " + std::to_string(number) : "";
@@ -169,7 +168,7 @@ class Popen {
     /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
-        pump_->begin_stop(grace);
+        pump_->begin_end(EndedBy::stop, grace);
         return wait();
     }
 
@@ -193,7 +192,8 @@ class Popen {
     Captured communicate(std::string input = {}, Timeout timeout = {}) {
         Captured result;
         if (!pump_) return result;
-        detail::Pump& pump = *pump_;
+        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+        detail::Pump& pump = *kept;
         const detail::Deadline limit = detail::Deadline::after(timeout);
         if (pump.in.is_open()) {
             if (!input.empty()) pump.in.add(std::move(input));
@@ -209,13 +209,12 @@ class Popen {
         result.out_dropped = pump.out.dropped(limit_);
         for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
         if (ended) {
-            pump.settle();
             result.status = pump.job.ended().status;
+            result.held = pump.holders();
             pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
             for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
             result.out = pump.out.take_captured();
             for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
-            result.held = pump.held();
         } else {
             result.out = pump.out.captured(limit_);
             for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
@@ -225,9 +224,7 @@ class Popen {
         result.out_truncated = result.out_dropped > 0;
         result.err_truncated = result.err_dropped > 0;
         result.unwritten += pump.in.unwritten();
-        result.timed_out = !ended || pump.timed_out();
-        result.idle = pump.idle();
-        result.cancelled = pump.cancelled();
+        result.timed_out = !ended;
         return result;
     }
 
@@ -240,20 +237,32 @@ class Popen {
     }
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Of a pipeline it is that of one stage
-    /// which still runs: where poll() then says that others do, ask again.
-    int exit_handle() noexcept { return pump_ ? pump_->job.exit_handle() : -1; }
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Where poll() gives nothing then, somebody
+    /// else is still there (another stage of a pipeline, one that the leader has left behind): ask again, it is that one's
+    /// now. See time_left().
+    int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
+
+    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late.
+    Timeout time_left() const {
+        const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
+        return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+    }
 
     // ---- what became of it
 
-    /// The job's own deadline had passed, or its idle timeout, and it was ended.
-    bool timed_out() const noexcept { return pump_ && pump_->timed_out(); }
-    /// It was the idle timeout.
-    bool idle() const noexcept { return pump_ && pump_->idle(); }
-    /// Its Cancel token was fired, and it was ended.
-    bool cancelled() const noexcept { return pump_ && pump_->cancelled(); }
-    /// Something of the job was still alive at the end of the bound: it runs as another user, or hangs in the kernel.
-    bool survivors() const noexcept { return pump_ && pump_->survivors(); }
+    /// Why it was ended; EndedBy::itself as long as it was not.
+    EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
+    /// The job's own deadline had passed, or its idle timeout.
+    bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
+    /// Its Cancel token was fired.
+    bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
+    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped; 0 otherwise.
+    int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
+    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
+    std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
+    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
+    std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
     /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown until the job has ended.
     std::vector<ExitStatus> statuses() const {
         std::vector<ExitStatus> all;
@@ -293,11 +302,11 @@ class Popen {
         return popen;
     }
 
-    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit, bool settle) {
+    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit) {
         if (!pump_) return ExitStatus();
-        if (!pump_->drive({}, limit, [&] { return pump_->is_complete(); })) return std::nullopt;
-        if (settle) pump_->settle();
-        return pump_->job.ended().status;
+        const detail::Shared<detail::Pump> pump = pump_;  // a sink may destroy this handle
+        if (!pump->drive({}, limit, [&] { return pump->is_complete(); })) return std::nullopt;
+        return pump->job.ended().status;
     }
 
     void end() noexcept {
@@ -306,9 +315,8 @@ class Popen {
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
         pump.close_streams();
-        pump.begin_kill();
+        pump.begin_kill(true);
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
-        pump.settle();
         pump_ = {};
     }
 

@@ -21,15 +21,20 @@ namespace LEASH_NAMESPACE {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
-    ExitStatus status;       ///< how the leader ended
-    bool timed_out = false;  ///< Options::timeout or idle_timeout had passed, and the job was ended
-    bool idle = false;       ///< it was the idle_timeout
-    bool cancelled = false;  ///< Options::cancel was fired, and the job was ended, or not even started
-    bool survivors = false;  ///< something of the job was still alive when the call had to return
-    Usage usage;             ///< what the leader used
+    ExitStatus status;                     ///< how the leader ended
+    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
+    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
+    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
+    std::vector<Process> stragglers = {};  ///< who the leader left behind, and was killed at the end of the drain
+    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
+    Usage usage;                           ///< what the leader used
 
     /// It exited with 0, in time and uncancelled.
-    bool ok() const noexcept { return status.success() && !timed_out && !cancelled; }
+    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
+
+    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
+    /// of what the job said.
+    std::string describe() const;
 };
 
 /// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
@@ -53,14 +58,53 @@ struct PipelineResult : Result {
 
 namespace detail {
 
+/// "; still alive: 12 sleep 60 (another user's), 13 sh"
+inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
+    std::string text;
+    for (const Process& one : processes) {
+        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",
+                        one.pid > 0 ? std::to_string(one.pid) : "", one.command.empty() ? "" : " ", one.command,
+                        one.why.empty() ? "" : " (", one.why, one.why.empty() ? "" : ")"});
+    }
+    return text;
+}
+
+inline const char* describe(EndedBy why) noexcept {
+    switch (why) {
+        case EndedBy::itself: return "";
+        case EndedBy::timeout: return ", timed out";
+        case EndedBy::idle_timeout: return ", timed out without output";
+        case EndedBy::cancel: return ", cancelled";
+        case EndedBy::stop: return ", stopped";
+        case EndedBy::kill: return ", killed on request";
+        case EndedBy::terminal_stop:
+            return ", ended because it used the host's terminal, which had stopped it: Options::interactive() lends it "
+                   "the terminal, Group::session keeps it away from it";
+        case EndedBy::memory: return ", out of memory";
+    }
+    return "";
+}
+
+}  // namespace detail
+
+inline std::string Result::describe() const {
+    return detail::concat({status.describe(), detail::describe(ended_by), out_truncated ? ", out cut off" : "",
+                           err_truncated ? ", err cut off" : "",
+                           detail::describe("left behind and killed: ", stragglers),
+                           detail::describe("still alive: ", survivors), detail::describe("held: ", held)});
+}
+
+namespace detail {
+
 /// The result of a job that has ended, and what its last communicate() gave.
 template <class ResultOf>
 ResultOf make_result(const Popen& job, Captured captured) {
     ResultOf result;
     result.status = captured.status.value_or(ExitStatus());
-    result.timed_out = captured.timed_out;
-    result.idle = captured.idle;
-    result.cancelled = captured.cancelled;
+    result.ended_by = job.ended_by();
+    result.timed_out = job.timed_out();
+    result.cancelled = job.cancelled();
+    result.stragglers = job.stragglers();
     result.survivors = job.survivors();
     result.usage = job.usage();
     if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
@@ -73,6 +117,7 @@ template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
     if (options.cancel && options.cancel->fired()) {
         ResultOf result;
+        result.ended_by = EndedBy::cancel;
         result.cancelled = true;
         return result;
     }
@@ -154,9 +199,7 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
         if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", name, "\" ", result.status.describe(),
-                               result.timed_out ? ", timed out" : "", result.cancelled ? ", cancelled" : "",
-                               tail.empty() ? "" : ": ", tail});
+        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", tail});
     }
     Result result_;
 };

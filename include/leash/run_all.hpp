@@ -64,6 +64,7 @@ struct AllRunner {
         results.reserve(jobs.size());
         for (std::size_t i = 0; i < jobs.size(); ++i) {
             Result not_started;
+            not_started.ended_by = EndedBy::cancel;
             not_started.cancelled = true;
             results.push_back(std::move(not_started));
         }
@@ -128,6 +129,8 @@ struct AllRunner {
     void end_waiting() {
         waiting->stop(jobs[next].options.grace);
         Result result = make_result<Result>(*waiting, waiting->communicate());
+        result.ended_by = EndedBy::cancel;
+        result.timed_out = false;
         result.cancelled = true;
         results[next] = std::move(result);
         waiting.reset();

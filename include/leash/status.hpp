@@ -106,6 +106,25 @@ class ExitStatus {
     bool core_ = false;
 };
 
+/// Why a job has come to its end.
+enum class EndedBy {
+    itself,         ///< nobody else: how, its status tells
+    timeout,        ///< Options::timeout had passed
+    idle_timeout,   ///< Options::idle_timeout had passed without output
+    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() called
+    stop,           ///< Popen::stop() was called
+    kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
+    terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
+    memory          ///< its control group ran out of memory; not told so far
+};
+
+/// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
+struct Process {
+    int pid;              ///< its number
+    std::string command;  ///< its command line, the first 200 bytes of it; empty where that could not be read
+    std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+};
+
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
 /// All zero while the status is unknown.
 struct Usage {

@@ -65,7 +65,7 @@ class Supervisor {
     /// SIGKILL to all, and then each is waited for: see ~Popen().
     ~Supervisor() {
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill();
+            if (member) member->pump->begin_kill(true);
         }
     }
 
@@ -178,6 +178,7 @@ class Supervisor {
         detail::os::Backoff backoff;
         int exit = -1, cancel = -1;  // handles that are watched
         bool blind = false;          // one that should be is not
+        bool exit_tells = true;      // the first of them is of use
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
         bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
@@ -243,13 +244,13 @@ class Supervisor {
         if (fd >= 0 && --cancels_[static_cast<std::size_t>(fd)] == 0) poller_.remove(fd);
     }
 
-    /// Of a pipeline it is another stage's handle each time.
+    /// It is another handle each time that one process has ended and another one is still there.
     void watch_exit(Member& member) {
         const int fd = member.pump->job.exit_handle();
         const std::uint64_t token = member.id << token_bits | exit_token;
-        if (fd >= 0 && fd == member.exit) return poller_.rearm(fd, token);
-        if (member.exit >= 0) poller_.remove(member.exit);
-        member.exit = fd >= 0 && poller_.add(fd, token) ? fd : -1;
+        if (member.exit >= 0 && member.exit != fd) poller_.remove(member.exit);
+        member.exit = fd >= 0 && (poller_.add(fd, token) || errno == EEXIST) ? fd : -1;
+        if (member.exit >= 0) poller_.rearm(fd, token);
     }
 
     void unwatch(Member& member) noexcept {
@@ -267,7 +268,7 @@ class Supervisor {
         const auto again = [&](const detail::Incoming& stream) {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
-        if (which == exit_token && !pump.is_over()) watch_exit(member);
+        if (which == exit_token && member.exit_tells) watch_exit(member);
         if (which == out_token) again(pump.out);
         for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
     }
@@ -380,13 +381,15 @@ class Supervisor {
         detail::Pump::Want want;
         want.out = want.err = true;
         want.keep = member.job.limit_;
-        member.pump->step(want, member.start, ready, found.step);
+        member.pump->step(want, member.start, ready, table_, found.step);
         found.is_whole = true;
         if (found.step.draining != member.is_draining) {
             member.is_draining = found.step.draining;
             if (member.is_draining) draining_.push_back(member.id);
             else erase(draining_, member.id);
         }
+        member.exit_tells = found.step.by_exit;
+        if (found.step.by_rest) watch_exit(member);
         if (found.step.ended) timers_.remove(member);
         else wake(member, when_again(member, found.step));
     }
@@ -394,7 +397,7 @@ class Supervisor {
     /// The next look at it, should no handle tell before.
     static detail::Deadline when_again(Member& member, const detail::Pump::Step& found) noexcept {
         const bool passed = found.next.passed();
-        if (!found.blind && !member.blind && member.exit >= 0 && !passed) return found.next;
+        if (!found.blind && !member.blind && (member.exit >= 0 || found.draining) && !passed) return found.next;
         const detail::Deadline soon = member.backoff.next();
         return passed ? soon : sooner(found.next, soon);
     }
@@ -436,6 +439,7 @@ class Supervisor {
     }
 
     detail::os::Poller poller_;
+    detail::os::ProcessTable table_;               // for all jobs
     std::vector<detail::Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it

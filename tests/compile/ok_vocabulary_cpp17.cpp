@@ -18,7 +18,8 @@ void argv() {
     leash::Result r = leash::run({"git", "log", "-1"}, options);
     if (r.ok()) use(r.out);
     else log(r.status.describe(), r.timed_out, r.err);
-    static_cast<void>(r.cancelled || r.survivors || r.held || r.out_truncated || r.err_truncated || r.unwritten != 0);
+    static_cast<void>(r.cancelled || !r.survivors.empty() || !r.held.empty() || r.out_truncated || r.err_truncated ||
+                      r.unwritten != 0);
     static_cast<void>(r.usage.user + r.usage.system);
     static_cast<void>(r.usage.peak_memory);
 }
@@ -53,7 +54,7 @@ void popen(std::chrono::steady_clock::time_point steady, std::chrono::system_clo
     leash::Captured c = p.communicate("input", 5s);
     use(c.out);
     use(c.err);
-    static_cast<void>(c.timed_out || c.cancelled || c.held);
+    static_cast<void>(c.timed_out || c.cancelled || !c.held.empty());
     polled = c.status;
     c = p.communicate();
 
@@ -73,7 +74,7 @@ void popen(std::chrono::steady_clock::time_point steady, std::chrono::system_clo
 
     leash::Popen other(std::move(p));
     p = std::move(other);
-    static_cast<void>(p.timed_out() || p.cancelled() || p.survivors());
+    static_cast<void>(p.timed_out() || p.cancelled() || !p.survivors().empty());
     const leash::Usage usage = p.usage();
     static_cast<void>(usage);
     static_cast<void>(p.exit_handle());

@@ -100,8 +100,8 @@ class Job {
         if (!started(result)) return;
         if (sunk) options_.max_output = SIZE_MAX, result->out = std::move(sink);
         check(result->status, *result, result->timed_out, result->cancelled);
-        TORTURE_NEEDS(!result->idle || !options_.idle_timeout.is_none());
-        tally_.survivors += result->survivors ? 1 : 0;
+        TORTURE_NEEDS(result->ended_by != leash::EndedBy::idle_timeout || !options_.idle_timeout.is_none());
+        tally_.survivors += !result->survivors.empty() ? 1 : 0;
     }
 
     void pipeline() {
@@ -133,8 +133,8 @@ class Job {
             child_ = stages[i];
             check_status(result->statuses[i], true);
         }
-        count(result->timed_out, result->cancelled, result->held);
-        tally_.survivors += result->survivors ? 1 : 0;
+        count(result->timed_out, result->cancelled, !result->held.empty());
+        tally_.survivors += !result->survivors.empty() ? 1 : 0;
     }
 
     /// communicate() in pieces, until it has ended or there is no patience left.
@@ -159,7 +159,7 @@ class Job {
             if (options_.keep == leash::Keep::head) TORTURE_NEEDS(captured.out.compare(0, out.size(), out) == 0);
             out = captured.out;
             if (captured.status) {
-                check(*captured.status, captured, captured.timed_out, captured.cancelled);
+                check(*captured.status, captured, job->timed_out(), job->cancelled());
                 return;
             }
         }
@@ -260,7 +260,7 @@ class Job {
         if (dice_.chance(50)) child_.command = leash::shell("cat; \"$1\" fds", {support::helper()});
         auto result = leash::try_run(child_.command, options_);
         TORTURE_NEEDS(result.has_value());
-        count(result->timed_out, result->cancelled, result->held);
+        count(result->timed_out, result->cancelled, !result->held.empty());
         TORTURE_NEEDS(result->ok() || result->timed_out);
         if (!result->ok() || result->out_truncated) return;
         std::string numbers;
@@ -338,7 +338,7 @@ class Job {
             leash::Popen job = jobs.remove(event->id);
             const leash::Captured captured = job.communicate();
             TORTURE_NEEDS(captured.status.has_value());
-            check(*captured.status, captured, captured.timed_out, captured.cancelled);
+            check(*captured.status, captured, job.timed_out(), job.cancelled());
         }
         TORTURE_NEEDS(leaves || jobs.empty());
     }
@@ -355,7 +355,7 @@ class Job {
         if (!started(result)) return;
         if (child_.ends && !child_.is_shell) {
             const leash::Captured captured = result->communicate({}, 20s);
-            TORTURE_NEEDS(child_.name != "isatty" || captured.timed_out || captured.out == "terminal\r\n");
+            TORTURE_NEEDS(child_.name != "isatty" || job.timed_out() || captured.out == "terminal\r\n");
         } else if (dice_.chance(50)) {
             static_cast<void>(result->out().read(100, dice_.milliseconds(0, 20)).complete);
         }
@@ -484,7 +484,7 @@ class Job {
         } else if (child_.out && options_.keep == leash::Keep::head) {
             TORTURE_NEEDS(child_.out->compare(0, streams.out.size(), streams.out) == 0);
         }
-        count(timed_out, cancelled, streams.held);
+        count(timed_out, cancelled, !streams.held.empty());
     }
 
     /// All that it says; nullptr where that is not known.

@@ -20,6 +20,7 @@
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/spawn.hpp>
 #include <leash/detail/posix/terminal.hpp>
+#include <leash/detail/posix/tree.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/options.hpp>
@@ -67,6 +68,10 @@ class Incoming {
     bool is_open() const noexcept { return handle() >= 0; }
     int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
     bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
+    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
+    /// Is it this thread that is at it, and so in its sink?
+    bool is_mine() const noexcept { return turnstile_.is_mine(); }
     int error() const noexcept { return error_; }
 
     /// What has been read and not been taken.
@@ -140,6 +145,12 @@ class Incoming {
     /// another thread is at it.
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (stream && !function && sink_->turnstile.is_mine()) {
+            // Its function has started a job that says something to that same function: it would wait for itself.
+            error_ = EDEADLK;
+            shut();
+            return Pulled::something;
+        }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
         bool something = false;
@@ -153,21 +164,30 @@ class Incoming {
     }
 
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
-    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
-    void expire(Limit keep) {
+    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed, and
+    /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
+    /// not had by now, it never gets.
+    template <class Note>
+    bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function || !is_open()) return;
+        if (!stream || !is_open()) {
+            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
+            return false;
+        }
+        if (!function && !in_any_case) return false;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
-        for (bool last = left == 0;; last = left == 0) {
+        for (bool last = left == 0; function; last = left == 0) {
             const std::size_t count = read_once(keep);
-            if (!is_open()) return;  // its end came after all: for that, one read more than there are bytes
+            if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
+        note(fd_.get());
         held_.store(true, std::memory_order_relaxed);
         shut();
         fd_.close();
+        return true;
     }
 
     void close() noexcept {
@@ -269,7 +289,7 @@ class Incoming {
     std::size_t shown_ = 0;
     std::string tail_;  // of what the head had no room for
     std::size_t dropped_ = 0;
-    std::atomic<bool> held_{false};
+    std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
 };
 
@@ -384,11 +404,14 @@ class Pump : public Counted {
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
-        : job(options.group, options.stragglers),
+        : job(options.group),
           in(options.in),
           out(options.out),
           err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
+          stragglers_kept_(options.group == Group::inherited ? Stragglers::leave : options.stragglers),
+          has_terminal_(has_terminal(options.in, options.out, options.err)),
+          may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),
@@ -405,6 +428,7 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
+        if (may_stop_) next_stop_look_ = Deadline::after(first_stop_look);
         // Where the host lent it just after the start, the child may have been stopped for reading too early. It is not
         // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost.
         if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
@@ -418,11 +442,6 @@ class Pump : public Counted {
     /// With per_stage, that stage's; otherwise that of all.
     Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
-    }
-    bool held() const noexcept {
-        bool any = out.held() || err.held();
-        for (const Incoming& stream : later_errs_) any |= stream.held();
-        return any;
     }
     void close_streams() noexcept {
         in.close();
@@ -442,29 +461,21 @@ class Pump : public Counted {
         }
     }
 
-    /// It has ended, or has been given up: nothing more is to be waited for.
+    /// It is over, or has been given up: nothing more is to be waited for but its streams.
     bool is_over() noexcept {
         os::Lock lock(mutex_);
         return phase_ >= Phase::given_up;
     }
-    bool timed_out() noexcept {
+    EndedBy ended_by() noexcept {
         os::Lock lock(mutex_);
-        return timed_out_;
+        return ended_by_;
     }
-    bool idle() noexcept {
-        os::Lock lock(mutex_);
-        return idle_;
-    }
-    bool cancelled() noexcept {
-        os::Lock lock(mutex_);
-        return cancelled_;
-    }
-    bool survivors() noexcept {
-        os::Lock lock(mutex_);
-        return survivors_;
-    }
+    // Who is told of in the result.
+    std::vector<Process> stragglers() { return list(stragglers_); }
+    std::vector<Process> survivors() { return list(survivors_); }
+    std::vector<Process> holders() { return list(holders_); }
 
-    /// The leader has ended and every sink has had all its output.
+    /// The job is over, and every sink has had all its output.
     bool is_complete() noexcept { return is_over() && !any_moving({}); }
 
     /// Every stream of output has come to its end.
@@ -474,27 +485,36 @@ class Pump : public Counted {
         return !any_moving(all);
     }
 
+    /// Is this thread in a sink of the job's? Then it is what everything here would wait for.
+    bool is_in_sink() const noexcept {
+        bool any = out.is_mine() || err.is_mine();
+        for (const Incoming& stream : later_errs_) any |= stream.is_mine();
+        return any;
+    }
+
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
-    /// to grace + drain longer than its limit.
+    /// to grace + drain longer than its limit. False at once out of a sink of the job's.
     bool drive(const Want& want, Deadline limit, Condition done) {
+        if (is_in_sink()) return false;
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
+        os::ProcessTable table;
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
-        Unwinding unwinding(*this);
+        Driving driving(*this);
         for (;;) {
             each_moving(want, [&](Incoming& stream) {
                 if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
             });
-            if (advance(want, start)) ends_it = true;
+            if (advance(want, start, table)) ends_it = true;
             if (foreground_.is_open()) follow_stop();
-            if (done()) return unwinding.no_more(), true;
-            if (last && !ends_it) return unwinding.no_more(), false;
+            if (done()) return driving.is_orderly(), true;
+            if (last && !ends_it) return driving.is_orderly(), false;
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             set.clear();
@@ -508,17 +528,20 @@ class Pump : public Counted {
             if (next.by_cancel) blind |= !set.readable(cancel_->handle());
             if (next.by_exit && !last) {
                 // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
-                if (set.empty() && until.is_never() && !blind && !(foreground_.is_open() && running > 1)) {
-                    job.wait_for_exit(foreground_.is_open());
-                    unclear = !job.finish() && job.running() == running;
+                const bool or_stop = foreground_.is_open() || next.may_stop;
+                if (set.empty() && running > 0 && until.is_never() && !blind && !(or_stop && running > 1)) {
+                    job.wait_for_exit(or_stop);
+                    unclear = !job.has_ended() && job.running() == running;
+                    if (unclear && next.may_stop) look_for_stop_now();
                     continue;
                 }
                 if (!unclear) blind |= !job.watch(set);
                 // No handle tells of a stop.
                 if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
+                if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
-            if (!next.by_exit && next.at.passed()) until = backoff.next();
+            if (next.is_late) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
@@ -532,7 +555,8 @@ class Pump : public Counted {
                 if (pulled == Incoming::Pulled::something) note_output();
                 moved = true;
             });
-            unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
+            unclear = running > 0 && next.by_exit && !moved && set.any_ready() && !job.has_ended() &&
+                      job.running() == running;
         }
     }
 
@@ -540,16 +564,18 @@ class Pump : public Counted {
     struct Step {
         bool output = false;    // something came, be it the end of a stream
         bool ending = false;    // this call found that the job must end
-        bool ended = false;     // it has, and its streams too: nothing more will come
-        bool draining = false;  // it has, but a stream has not yet
+        bool ended = false;     // it is over, and its streams too: nothing more will come
+        bool draining = false;  // it is over, but a stream is not
+        bool by_exit = false;   // its exit handle tells when to look
+        bool by_rest = false;   // that is another one now, of somebody who was left behind
         bool blind = false;     // something may happen that no handle tells: look again soon
         Deadline next;          // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,
-    /// keeps the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in
-    /// `found`.
-    void step(const Want& want, Deadline start, unsigned ready, Step& found) {
+    /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
+    /// found before a sink threw is in `found`.
+    void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -559,105 +585,114 @@ class Pump : public Counted {
             note_output();
             found.output |= stream.is_piped();
         });
-        found.ending = advance(want, start);
+        found.ending = advance(want, start, table);
         if (foreground_.is_open()) follow_stop();
         const Next next = next_change(want, start);
-        found.next = next.at;
-        if (next.by_exit) {
-            found.blind |= foreground_.is_open();
-        } else if (any_moving(want)) {
-            found.draining = true;
-            found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
-        } else {
-            found.ended = is_settled();
-            found.blind |= !found.ended;
-        }
+        found.next = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const bool over = is_over(), moving = any_moving(want);
+        found.ended = over && !moving;
+        found.draining = over && moving;
+        found.by_exit = next.by_exit && (!next.has_ended || next.by_rest);
+        found.by_rest = next.by_rest;
+        found.blind |= foreground_.is_open() || next.is_late;
     }
     static constexpr unsigned out_ready = 1, err_ready = 2;
+
+    /// When somebody has to look again, should nothing else tell before. Never for one that no clock concerns.
+    Deadline next_look() {
+        const Next next = next_change({}, Deadline::never());
+        return next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+    }
+
+    /// Readable when there is somebody less to wait for.
+    int exit_handle() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (has_ended_ && phase_ < Phase::given_up && !is_rest_watched_) {
+            rest_looks_ = looks_from_afar;
+            rest_look_ = Deadline::now();
+            see(table);
+        }
+        return job.exit_handle();
+    }
 
     /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
     bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
-    /// As if its token had been fired; false where there is nothing to end any more, or it was cancelled before.
-    bool cancel() {
+    /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
+    /// then. False where nothing is to be ended any more.
+    bool begin_end(EndedBy why, Timeout grace) {
         os::Lock lock(mutex_);
-        if (phase_ > Phase::terminating || has_ended() || cancelled_) return false;
-        cancelled_ = true;
-        terminate(grace_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ >= Phase::given_up && !is_drained()) return cut(why), true;
+        if (phase_ > Phase::terminating) return false;
+        terminate(why, grace, table);
         return true;
     }
-
-    /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
-    void begin_stop(Timeout grace) {
-        os::Lock lock(mutex_);
-        if (!has_ended()) terminate(grace);
-    }
-
-    /// SIGKILL at once.
-    void begin_kill() {
-        os::Lock lock(mutex_);
-        if (!has_ended()) kill();
-    }
-
-    /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
-    void settle() {
-        const sys::NoCancellation guard;
-        os::Backoff backoff;
-        while (!is_settled()) os::sleep_until(backoff.next());
-    }
-
-    /// The same, asked once.
-    bool is_settled() {
-        bool late, asked_often;
+    /// As if its token had been fired.
+    bool cancel() {
         {
             os::Lock lock(mutex_);
-            if (settled_ || phase_ != Phase::over) return true;
-            late = phase_end_.passed();
-            asked_often = ++settle_rounds_ > 3;
+            if (cancel_seen_) return false;
+            cancel_seen_ = true;
         }
-        bool alive = false;
-        if (!job.group_vanished()) {
-            // Mostly they are gone within a millisecond. If not, a look at them tells zombies, which wait for their
-            // new parent and hold nothing, from those that still run.
-            if (!late && !asked_often) return false;
-            alive = job.group_is_alive();
-            if (!late && alive) return false;
-        }
+        return begin_end(EndedBy::cancel, grace_);
+    }
+
+    /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
+    int begin_kill(bool in_any_case) {
         os::Lock lock(mutex_);
-        settled_ = true;
-        if (alive) survivors_ = true;
-        return true;
+        os::ProcessTable table;
+        see(table);
+        if (phase_ == Phase::over) return ESRCH;
+        if (!in_any_case && job.is_out_of_reach()) return EPERM;
+        return kill(table, EndedBy::kill);
     }
 
   private:
-    /// running → terminating → killing → over, or given_up: it was killed, or could not be, and still is not gone.
-    enum class Phase { running, terminating, killing, given_up, over };
+    /// running → over, by itself: draining → over, or draining → killing → over, where somebody does not come to an end.
+    /// By force: → terminating → killing → over, from either. given_up: killed, or not to be killed, and not gone yet.
+    enum class Phase { running, draining, terminating, killing, given_up, over };
 
     /// How long a killed process may take to be gone before it is given up. Only the kernel's own work is waited for
     /// here: tearing down tens of gigabytes takes it a second.
     static constexpr std::chrono::seconds longest_death{5};
+    /// How long to go on after a forced end, or a KILL to what was left: only one that is out of reach can still write.
+    static constexpr std::chrono::milliseconds aftermath{200};
+    /// How often to ask the group whether it is empty before all processes are looked at: mostly it is in a moment.
+    static constexpr unsigned looks_from_afar = 5;
+    /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
+    static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
 
     /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
-    /// job be on its way to its end, nobody else would know: it is killed, so that all who wait see it end.
-    class Unwinding {
+    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
+    /// that all who wait see it end.
+    class Driving {
       public:
-        explicit Unwinding(Pump& pump) noexcept : pump_(&pump) {}
-        Unwinding(const Unwinding&) = delete;
-        Unwinding& operator=(const Unwinding&) = delete;
-        ~Unwinding() {
-            if (pump_ == nullptr) return;
-            os::Lock lock(pump_->mutex_);
-            if (pump_->phase_ == Phase::terminating && !pump_->has_ended()) pump_->kill();
+        explicit Driving(Pump& pump) noexcept : pump_(pump) {
+            os::Lock lock(pump_.mutex_);
+            ++pump_.drivers_;
         }
-        void no_more() noexcept { pump_ = nullptr; }
+        Driving(const Driving&) = delete;
+        Driving& operator=(const Driving&) = delete;
+        ~Driving() {
+            os::Lock lock(pump_.mutex_);
+            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
+            os::ProcessTable table;
+            pump_.kill(table, pump_.ended_by_);
+        }
+        void is_orderly() noexcept { is_orderly_ = true; }
 
       private:
-        Pump* pump_;
+        Pump& pump_;
+        bool is_orderly_ = false;
     };
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
-        return stream.is_open() && (wanted || stream.has_sink());
+        return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
@@ -673,54 +708,88 @@ class Pump : public Counted {
         return any;
     }
 
+    /// Is there anything that the call waits for besides the end?
+    bool is_moving(const Want& want) const noexcept {
+        return any_moving(want) || (want.in && in.is_open() && !in.is_idle());
+    }
+
+    std::vector<Process> list(const os::Notes<os::Named>& names) {
+        os::Lock lock(mutex_);
+        std::vector<Process> all;
+        all.reserve(names.size());
+        for (const os::Named& one : names) all.push_back({one.pid, printable(one.command), one.why});
+        return all;
+    }
+
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline start) {
-        bool begun = false, drained = false;
+    bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
+        bool begun = false, is_late, is_forced;
         {
             os::Lock lock(mutex_);
             // First: what has ended by itself is not ended for being late. Whoever waits late finds the truth.
-            if (phase_ != Phase::over && has_ended()) return false;
-            if (phase_ == Phase::running || phase_ == Phase::terminating) {
-                const bool is_idle = phase_ == Phase::running && idle_end(want, start).passed();
-                if (!timed_out_ && (is_idle || deadline_.passed())) {
-                    begun = timed_out_ = true;
-                    idle_ = is_idle;
-                }
-                if (!cancelled_ && cancel_ && cancel_->fired()) begun = cancelled_ = true;
-                if (begun) terminate(grace_);
+            see(table);
+            const EndedBy why = reason(want, start);
+            if (why != EndedBy::itself) {
+                begun = phase_ <= Phase::terminating;
+                if (begun) terminate(why, grace_, table);
+                else cut(why);
             }
-            if (phase_ != Phase::running && phase_end_.passed()) {
-                switch (phase_) {
-                    case Phase::running: break;
-                    case Phase::terminating: kill(); break;
-                    case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
-                        phase_ = Phase::given_up;
-                        survivors_ = true;
-                        break;
-                    case Phase::given_up:
-                    case Phase::over: drained = true; break;
-                }
-            }
+            if (phase_end_.passed()) time_is_up(table);
+            is_late = streams_end_.passed();
+            is_forced = ended_by_ != EndedBy::itself || cut_by_ != EndedBy::itself;
         }
-        if (drained) {
-            if (want.in) in.close();
-            each_moving(want, [&](Incoming& stream) { stream.expire(want.keep); });
-        }
+        if (is_late) expire(want, is_forced, table);
         return begun;
+    }
+
+    void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
+        if (want.in) in.close();
+        os::Notes<os::Named> found;
+        bool any_held = false;
+        each_moving(want, [&](Incoming& stream) {
+            const char* const name = &stream == &out ? "holds out" : "holds err";
+            const auto note = [&](int handle) {
+                const std::size_t before = found.size();
+                os::name_holders(handle, name, table, found);
+                if (found.size() == before) found.add({-1, name, {}});
+            };
+            any_held |= stream.expire(want.keep, is_forced, note);
+        });
+        if (!any_held) return;
+        os::Lock lock(mutex_);
+        for (const os::Named& one : found) holders_.add(one);
+        if (cut_by_ != EndedBy::itself) end_by(cut_by_);
     }
 
     /// When the phase changes next by itself, and what else may change it.
     struct Next {
         Deadline at;
-        bool by_exit = false, by_cancel = false;
+        Deadline stop_look;
+        bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
+        bool may_stop = false;
+        bool is_late = false;  // what there is to be closed is in another thread's hands
     };
     Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
-        next.at = phase_ == Phase::running ? idle_end(want, start) : phase_end_;
-        if (phase_ <= Phase::terminating && !timed_out_) next.at = sooner(next.at, deadline_);
-        next.by_cancel = phase_ <= Phase::terminating && cancel_.has_value() && !cancelled_;
-        next.by_exit = phase_ < Phase::given_up;
+        const bool moving = is_moving(want);
+        if (phase_ < Phase::given_up) {
+            next.at = phase_end_;
+            next.by_exit = true;
+            next.has_ended = has_ended_;
+            next.by_rest = is_rest_watched_;
+            if (has_ended_ && !is_rest_watched_) next.at = sooner(next.at, rest_look_);
+            if (phase_ == Phase::killing && !has_ended_) next.at = sooner(next.at, rest_look_);
+        }
+        if (phase_ <= Phase::terminating || (phase_ >= Phase::given_up && moving)) {
+            if (!deadline_seen_) next.at = sooner(next.at, deadline_);
+            next.at = sooner(next.at, idle_end(want, start));
+            next.by_cancel = cancel_.has_value() && !cancel_seen_;
+        }
+        if (moving) next.at = sooner(next.at, streams_end_);
+        next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
+        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
+        next.stop_look = next_stop_look_;
         return next;
     }
 
@@ -747,7 +816,9 @@ class Pump : public Counted {
     /// The job goes on: in the foreground, if that is the host's.
     void resume() {
         os::Lock lock(mutex_);
-        if (has_ended()) return;
+        os::ProcessTable table;
+        see(table);
+        if (has_ended_) return;
         if (foreground_.is_mine()) foreground_.lend(job.pid());
         job.send(SIGCONT);
     }
@@ -756,6 +827,11 @@ class Pump : public Counted {
         if (idle_timeout_.is_none()) return;
         os::Lock lock(mutex_);
         last_output_ = Deadline::now();
+    }
+
+    void look_for_stop_now() noexcept {
+        os::Lock lock(mutex_);
+        next_stop_look_ = Deadline::now();
     }
 
     // These hold the lock.
@@ -767,61 +843,182 @@ class Pump : public Counted {
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
 
-    bool has_ended() {
-        if (phase_ == Phase::over) return true;
-        if (!job.finish()) return false;
-        foreground_.take_back(!job.ended().status.exited());
-        if (phase_ == Phase::given_up) survivors_ = false;
-        // Ended by force, it has the drain from the SIGKILL on, and not anew: the bound is one.
-        const Deadline drained = Deadline::after(drain_);
-        phase_end_ = phase_ >= Phase::killing ? sooner(drained, killed_at_.plus(drain_)) : drained;
-        phase_ = Phase::over;
+    /// What ends the job now; `itself` where nothing does. Each is told once.
+    EndedBy reason(const Want& want, Deadline start) {
+        if (phase_ == Phase::killing || (phase_ >= Phase::given_up && !is_moving(want))) return EndedBy::itself;
+        if (cancel_ && !cancel_seen_ && cancel_->fired()) {
+            cancel_seen_ = true;
+            return EndedBy::cancel;
+        }
+        if (!deadline_seen_ && deadline_.passed()) {
+            deadline_seen_ = true;
+            return EndedBy::timeout;
+        }
+        if (phase_ != Phase::terminating && idle_end(want, start).passed()) return EndedBy::idle_timeout;
+        return phase_ == Phase::running && may_stop_ && has_stopped() ? EndedBy::terminal_stop : EndedBy::itself;
+    }
+
+    /// For good: the terminal that the host and the job share has stopped the job for using it.
+    bool has_stopped() {
+        if (!next_stop_look_.passed()) return false;
+        if (stop_pause_.length() == std::chrono::nanoseconds::zero()) {
+            // Without a terminal that controls the host there is none that could stop the job.
+            if (!os::Fd::open("/dev/tty", O_RDWR | O_NOCTTY).is_open() && !os::is_shortage(errno)) {
+                may_stop_ = false;
+                return false;
+            }
+            stop_pause_ = first_stop_look;
+        }
+        const auto twice = stop_pause_.length() * 2;
+        stop_pause_ = twice < longest_stop_look ? twice : longest_stop_look;
+        next_stop_look_ = Deadline::after(stop_pause_);
+        return os::Job::is_for_terminal(job.stopped_by());
+    }
+
+    /// The first reason counts.
+    void end_by(EndedBy why) noexcept {
+        if (ended_by_ == EndedBy::itself) ended_by_ = why;
+    }
+    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself; }
+
+    Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
+
+    /// Looks whether it has ended, and who is left.
+    void see(os::ProcessTable& table) {
+        if (phase_ == Phase::over) return;
+        if (!has_ended_) {
+            has_ended_ = job.has_ended();
+            if (!has_ended_ && phase_ == Phase::killing && rest_look_.passed()) {
+                job.kill(table);  // one may have slipped from group to group, or have been stopped on the way
+                rest_look_ = rest_pause_.next();
+            }
+            if (!has_ended_) return;
+            foreground_.take_back(!job.ended().status.exited());
+            rest_look_ = rest_since_ = Deadline::now();
+            rest_pause_ = {};
+            if (phase_ == Phase::running) {
+                // One whose deadline had passed by then was not late itself, and nor is what it left.
+                deadline_seen_ |= deadline_.passed();
+                phase_ = Phase::draining;
+                const bool waits = stragglers_kept_ == Stragglers::wait;
+                streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
+                phase_end_ = streams_end_;
+            } else if (phase_ >= Phase::killing) {
+                phase_end_ = streams_end_ = Deadline::after(after_force());
+            }
+        }
+        const bool leaves = phase_ == Phase::draining && stragglers_kept_ == Stragglers::leave;
+        if (leaves || is_alone(table)) finish();
+    }
+
+    /// Is nobody left?
+    bool is_alone(os::ProcessTable& table) {
+        if (!is_rest_watched_ && !rest_look_.passed()) return false;
+        const os::Job::Rest rest = job.look_for_rest(++rest_looks_ > looks_from_afar, table, rest_since_);
+        // Who was there at that time has to be looked for anew; one who was not cannot have come since.
+        if (!table.read_at().is_never() && earlier(rest_since_, table.read_at())) rest_since_ = table.read_at();
+        is_rest_watched_ = rest == os::Job::Rest::watched;
+        rest_look_ = rest_pause_.next();
+        if (rest != os::Job::Rest::unknown || !is_drained()) return rest == os::Job::Rest::nobody;
+        // Nobody says anything any more, and that is all that can be told here.
+        job.kill(table);
         return true;
     }
 
-    /// Also where it is on its way already: the shorter grace counts.
-    void terminate(Timeout grace) {
-        if (phase_ > Phase::terminating) return;
-        const Deadline end = Deadline::after(grace);
-        if (phase_ == Phase::terminating) {
-            phase_end_ = sooner(phase_end_, end);
-            return;
-        }
-        job.spare_nobody();
-        job.send(SIGTERM);
-        job.send(SIGCONT);  // to a stopped process a TERM would only be pending
-        phase_ = Phase::terminating;
-        phase_end_ = end;
+    void finish() {
+        if (!job.close()) return;
+        if (phase_ == Phase::given_up) survivors_.cut(0);
+        if (is_forced()) streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
+        phase_ = Phase::over;
+        phase_end_ = Deadline::never();
     }
 
-    void kill() {
-        job.spare_nobody();
+    /// The phase has lasted as long as it may.
+    void time_is_up(os::ProcessTable& table) {
+        switch (phase_) {
+            case Phase::draining:
+                job.name_rest(table, stragglers_);
+                kill(table, EndedBy::itself);
+                break;
+            case Phase::terminating: kill(table, ended_by_); break;
+            case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
+                job.name_rest(table, survivors_);
+                streams_end_ = Deadline::now();
+                if (has_ended_) return finish();
+                phase_ = Phase::given_up;
+                phase_end_ = Deadline::never();
+                break;
+            case Phase::running:
+            case Phase::given_up:
+            case Phase::over: break;
+        }
+    }
+
+    /// Nothing more is waited for but a stream that somebody out of reach holds: not any more.
+    void cut(EndedBy why) noexcept {
+        cut_by_ = why;
+        streams_end_ = Deadline::now();
+    }
+
+    /// Also where it is on its way already: the shorter grace counts, and the reason for it.
+    void terminate(EndedBy why, Timeout grace, os::ProcessTable& table) {
+        const Deadline end = Deadline::after(grace);
+        if (phase_ == Phase::terminating && !earlier(end, phase_end_)) return;
+        ended_by_ = why;
+        phase_end_ = end;
+        if (phase_ == Phase::terminating) return;
+        job.terminate(has_terminal_, table);
+        streams_end_ = Deadline::never();  // they too have the grace
+        phase_ = Phase::terminating;
+        rest_pause_ = {};
+    }
+
+    /// 0, or the errno.
+    int kill(os::ProcessTable& table, EndedBy why) {
+        const int error = job.kill(table);
+        if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.
-        const bool refused = job.send(SIGKILL) == EPERM || job.is_out_of_reach();
-        if (phase_ >= Phase::killing) return;
+        const bool refused = error == EPERM || job.is_out_of_reach();
+        end_by(why);
         phase_ = Phase::killing;
-        killed_at_ = Deadline::now();
-        phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
+        rest_pause_ = {};
+        rest_look_ = rest_pause_.next();
+        if (has_ended_) phase_end_ = streams_end_ = Deadline::after(after_force());
+        else phase_end_ = refused ? Deadline::now() : Deadline::after(longest_death);
+        return error;
     }
 
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
+    const Stragglers stragglers_kept_;
+    const bool has_terminal_;  // of its own
+    bool may_stop_;            // at the host's terminal
     const Deadline deadline_;
     const Timeout idle_timeout_, grace_, drain_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
-    Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
-    Deadline killed_at_;
+    Deadline phase_end_;    // of the drain, of the grace, of the wait after SIGKILL
+    Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
-    bool timed_out_ = false;
-    bool idle_ = false;
-    bool cancelled_ = false;
-    bool survivors_ = false;
-    bool settled_ = false;
-    unsigned settle_rounds_ = 0;
+    EndedBy ended_by_ = EndedBy::itself;
+    EndedBy cut_by_ = EndedBy::itself;  // likewise, where only a stream was left, and only if it was cut off
+    bool has_ended_ = false;            // what was started has
+    bool deadline_seen_ = false, cancel_seen_ = false;
+    unsigned drivers_ = 0;
+
+    Deadline rest_look_;   // when to ask next who is left
+    Deadline rest_since_;  // what was seen before is of no use
+    os::Backoff rest_pause_;
+    unsigned rest_looks_ = 0;
+    bool is_rest_watched_ = false;  // instead of asking
+
+    Deadline next_stop_look_;
+    Timeout stop_pause_ = std::chrono::nanoseconds(0);
+
+    os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
 
 }  // namespace leash::detail
