@@ -392,6 +392,136 @@ TEST_CASE("a thread that is cancelled while it waits for a job does not take the
     CHECK(wrong == "");
 }
 
+TEST_CASE("a cancellation that is pending is carried out in no call of leash's, but in the host's next one") {
+    struct Things {
+        std::optional<leash::Popen> job;
+        std::optional<leash::Supervisor> jobs;
+        std::optional<leash::Cancel> cancel;
+        leash::Options options;
+        leash::Supervisor::Id id = 0;
+        void (*call)(Things&) = nullptr;
+        bool has_returned = false;
+    };
+    struct Call {
+        const char* name;
+        void (*make)(Things&);
+    };
+    const Call calls[] = {
+        {"Writer::write", [](Things& my) { static_cast<void>(my.job->in().write("x\n")); }},
+        {"Writer::write to one who reads no more",
+         [](Things& my) {
+             leash::Popen deaf(child({"close-input"}), my.options);
+             static_cast<void>(deaf.out().read_until("closed\n"));
+             static_cast<void>(deaf.in().write("x"));
+             deaf.kill();
+         }},
+        {"Writer::close", [](Things& my) { my.job->in().close(); }},
+        {"Reader::read", [](Things& my) { static_cast<void>(my.job->out().read(1, 1ms)); }},
+        {"Reader::close", [](Things& my) { my.job->out().close(); }},
+        {"Popen::poll", [](Things& my) { static_cast<void>(my.job->poll()); }},
+        {"Popen::wait_for", [](Things& my) { static_cast<void>(my.job->wait_for(1ms)); }},
+        {"Popen::communicate", [](Things& my) { static_cast<void>(my.job->communicate("x")); }},
+        {"Popen::communicate without anything", [](Things& my) { static_cast<void>(my.job->communicate("")); }},
+        {"Popen::terminate", [](Things& my) { static_cast<void>(my.job->terminate()); }},
+        {"Popen::stop", [](Things& my) { static_cast<void>(my.job->stop(1s)); }},
+        {"Popen::detach",
+         [](Things& my) {
+             const pid_t pid = my.job->pid();
+             my.job->kill();
+             my.job->detach();
+             int before = 0;
+             ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+             ::waitpid(pid, nullptr, 0);
+             ::pthread_setcancelstate(before, &before);
+         }},
+        {"~Popen", [](Things& my) { my.job.reset(); }},
+        {"run",
+         [](Things& my) {
+             my.options.in = leash::bytes("x");
+             static_cast<void>(leash::run(child({"cat"}), my.options));
+         }},
+        {"try_spawn",
+         [](Things& my) {
+             my.options.in = leash::bytes("x");
+             my.options.out = leash::file("/dev/null");
+             my.options.cwd = "/";
+             static_cast<void>(leash::Popen::try_spawn({"cat"}, my.options));
+         }},
+        {"try_spawn at a terminal",
+         [](Things& my) {
+             my.options.in = leash::tty;
+             my.options.out = leash::tty;
+             static_cast<void>(leash::Popen::try_spawn({"cat"}, my.options));
+         }},
+        {"try_spawn of what is not there",
+         [](Things& my) {
+             static_cast<void>(leash::Popen::try_spawn({"/no/such/program"}, my.options));
+             static_cast<void>(leash::Popen::try_spawn({"no-such-program"}, my.options));
+         }},
+        {"a pipeline",
+         [](Things& my) {
+             my.options.in = leash::bytes("x");
+             static_cast<void>(leash::run(child({"cat"}) | child({"cat"}), my.options));
+         }},
+        {"Cancel::handle, fire, ~Cancel",
+         [](Things&) {
+             leash::Cancel token;
+             static_cast<void>(token.handle());
+             token.fire();
+         }},
+        {"~Cancel", [](Things& my) { my.cancel.reset(); }},
+        {"Supervisor::add, next, remove",
+         [](Things& my) {
+             static_cast<void>(my.jobs->add(leash::Popen(child({"cat"}), my.options)));
+             static_cast<void>(my.jobs->next(1ms));
+             static_cast<void>(my.jobs->remove(my.id));
+         }},
+        {"~Supervisor", [](Things& my) { my.jobs.reset(); }},
+        {"run_all",
+         [](Things& my) {
+             std::vector<leash::Job> list;
+             for (int i = 0; i < 3; ++i) list.push_back({child({"exit", "0"}), my.options});
+             static_cast<void>(leash::run_all(std::move(list)));
+         }},
+    };
+    const Census census;
+    for (const Call& call : calls) {
+        INFO(std::string(call.name));
+        const std::string wrong = support::in_host([&]() -> std::string {
+            const NothingLeft before;
+            {
+                Things my;
+                my.options = support::capture(census);
+                my.options.in = leash::piped;
+                my.job.emplace(child({"cat"}), my.options);
+                my.cancel.emplace();
+                HOST_NEEDS(my.cancel->handle() >= 0);
+                my.jobs.emplace();
+                my.id = my.jobs->add(leash::Popen(child({"cat"}), my.options)).value();
+                my.call = call.make;
+                const auto run = [](void* given) -> void* {
+                    Things& all = *static_cast<Things*>(given);
+                    ::pthread_cancel(::pthread_self());
+                    all.call(all);
+                    all.has_returned = true;
+                    ::pthread_testcancel();
+                    return nullptr;
+                };
+                pthread_t thread;
+                void* result = nullptr;
+                HOST_NEEDS(::pthread_create(&thread, nullptr, run, &my) == 0);
+                HOST_NEEDS(::pthread_join(thread, &result) == 0);
+                HOST_NEEDS(my.has_returned);
+                HOST_NEEDS(result == PTHREAD_CANCELED);
+            }
+            HOST_NEEDS(before.holds());
+            return "";
+        });
+        CHECK(wrong == "");
+    }
+    CHECK(census.reaches(0));
+}
+
 TEST_CASE("an exception of the host's on the way ends its jobs") {
     const Census census;
     const NothingLeft before;

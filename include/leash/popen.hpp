@@ -286,7 +286,6 @@ class Popen {
     };
 
     static Expected<Popen> start(std::vector<Command> commands, Options options) {
-        const detail::sys::NoCancellation guard;
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
@@ -311,7 +310,6 @@ class Popen {
 
     void end() noexcept {
         if (!pump_) return;
-        const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
         pump.close_streams();
