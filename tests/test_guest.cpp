@@ -165,6 +165,48 @@ TEST_CASE("a SIGPIPE that the host has pending or blocked itself stays the host'
     CHECK(wrong == "");
 }
 
+TEST_CASE("input past the host's RLIMIT_FSIZE is an error, and no SIGXFSZ") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        rlimit most{1 << 20, 1 << 20};
+        HOST_NEEDS(::setrlimit(RLIMIT_FSIZE, &most) == 0);
+        leash::Options options = support::capture(census);
+        options.in = leash::bytes(std::string(8 << 20, 'x'));
+        const NothingLeft before;
+        sigset_t pending;
+        for (const bool is_ignored : {false, true}) {
+            ::signal(SIGXFSZ, is_ignored ? SIG_IGN : SIG_DFL);
+            const auto refused = leash::Popen::try_spawn(child({"cat"}), options);
+            HOST_NEEDS(!refused);
+            HOST_NEEDS(refused.error().code == std::errc::file_too_large);
+            HOST_NEEDS(refused.error().step == leash::Step::redirect);
+            HOST_NEEDS(refused.error().subject == "in");
+            std::vector<leash::Job> jobs;
+            jobs.push_back({child({"cat"}), options});
+            jobs.push_back({child({"exit", "0"}), support::silent(census)});
+            const auto results = leash::run_all(std::move(jobs));
+            HOST_NEEDS(!results[0]);
+            HOST_NEEDS(results[0].error().code == std::errc::file_too_large);
+            HOST_NEEDS(results[1] && results[1]->ok());
+            ::sigpending(&pending);
+            HOST_NEEDS(::sigismember(&pending, SIGXFSZ) == 0);
+        }
+        HOST_NEEDS(leash::run(child({"cat"}), options).out.size() == 8 << 20);  // through a pipe
+        HOST_NEEDS(before.holds());
+        ::signal(SIGXFSZ, SIG_DFL);
+        sigset_t blocked;
+        ::sigemptyset(&blocked);
+        ::sigaddset(&blocked, SIGXFSZ);
+        ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+        ::raise(SIGXFSZ);  // the host's own, which it keeps
+        HOST_NEEDS(!leash::Popen::try_spawn(child({"cat"}), options));
+        ::sigpending(&pending);
+        HOST_NEEDS(::sigismember(&pending, SIGXFSZ) == 1);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
 TEST_CASE("a host that ignores SIGCHLD gets unknown, never a guess, and nothing hangs or stays") {
     const Census census;
     const std::string wrong = support::in_host([&]() -> std::string {
