@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -296,6 +298,66 @@ TEST_CASE("a descriptor above a limit that was lowered later neither leaks nor h
     });
     CHECK(wrong == "");
 }
+
+#if defined(__linux__)
+TEST_CASE("a host whose main thread has ended passes on nothing") {
+    const Census census;
+    const leash::Options options = support::capture(census);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        int ends[2];
+        HOST_NEEDS(::pipe2(ends, O_CLOEXEC) == 0);
+        HOST_NEEDS(::fcntl(0, F_DUPFD, 600) >= 600);  // not close-on-exec
+        const pid_t host = ::fork();
+        HOST_NEEDS(host >= 0);
+        if (host == 0) {
+            ::alarm(100);
+            std::thread([&] {
+                std::string seen = "the main thread is still there";
+                if (support::eventually([] { return support::state_of(::getpid()) == 'Z'; })) {
+                    seen.clear();
+                    for (const int fd : open_in_child(options)) seen += std::to_string(fd) + " ";
+                }
+                static_cast<void>(!::write(ends[1], seen.data(), seen.size()));
+                ::_exit(0);
+            }).detach();
+            ::syscall(SYS_exit, 0);  // of this thread, as pthread_exit() does it in the end
+        }
+        ::close(ends[1]);
+        char seen[200] = {};
+        const ssize_t size = ::read(ends[0], seen, sizeof seen - 1);
+        ::waitpid(host, nullptr, 0);
+        HOST_NEEDS(size > 0);
+        return std::string(seen) == "0 1 2 " ? "" : seen;
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a host without /proc passes on nothing, be its number high") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        rlimit limit{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        const std::string low = "600", high = limit.rlim_cur > 5000 ? "5000" : "700";
+        for (const std::string& number : {low, high}) {
+            const int fd = std::stoi(number);
+            HOST_NEEDS(::fcntl(0, F_DUPFD, fd) == fd);  // not close-on-exec
+        }
+        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+            ::mount("none", "/proc", "tmpfs", 0, nullptr) != 0)
+            return "no mount";
+        leash::Options options;  // not of the census, which needs /proc
+        options.out = leash::piped;
+        options.timeout = std::chrono::seconds(60);
+        const leash::Result result = leash::run(child({"inodes", "1", low, high}), options);
+        HOST_NEEDS(result.out == "closed closed ");
+        return "";
+    });
+    if (wrong == "no mount") MESSAGE("this user may not mount: nothing tried");
+    else CHECK(wrong == "");
+}
+#endif
 
 TEST_CASE("the highest limit of descriptors that there can be makes no start slow") {
     const Census census;
