@@ -58,7 +58,7 @@ inline const Call calls[] = {
     {"epoll_control", {ENOMEM, ENOSPC, EPERM}},  // ENOSPC: the user's limit; EPERM: a handle that cannot be watched
     {"epoll_wait", {EINTR}},
     {"stat", {ENOMEM, EACCES, EIO, ENOENT}},
-    {"access", {ENOMEM, EACCES, EIO}},
+    {"access", {ENOMEM, EACCES, EIO, EPERM}},  // EPERM: of a filter
     {"getcwd", {ENOMEM, EACCES, ERANGE}},
     {"tcgetpgrp", {ENOTTY, EIO}},
     {"tcsetpgrp", {ENOTTY, EIO, EPERM}},  // ENOTTY and EIO: the terminal has hung up
@@ -76,6 +76,7 @@ inline const Call calls[] = {
     {"spawn_actions_closefrom", {ENOMEM}},
     {"spawn_actions_tcsetpgrp", {ENOMEM}},
     {"spawn_attributes_init", {ENOMEM}},
+    {"close_range", {ENOSYS}},
     {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
     {"waitid", {EINTR}},
     {"reap", {EINTR}},
@@ -102,10 +103,12 @@ inline const std::vector<int>* errors_of(const std::string& name) {
 inline bool is_harmless(const Fault& fault) {
     const std::string name = fault.call == nullptr ? "" : fault.call;
     if (name == "posix_spawn") return fault.error == ETXTBSY;
-    if (name == "open_terminal") return false;  // EAGAIN: the system has no terminal left
+    if (name == "memfd_create") return fault.error == EPERM;  // then it is a file of /tmp
+    if (name == "access") return fault.error != EACCES;       // anything but a no: it is tried
+    if (name == "open_terminal") return false;                // EAGAIN: the system has no terminal left
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one :
-         {"", "close", "poll", "tcgetpgrp", "opendir", "open_exit", "signal_through", "signals_by_flags", "getpgid"}) {
+    for (const char* const one : {"", "close", "close_range", "poll", "tcgetpgrp", "opendir", "open_exit",
+                                  "signal_through", "signals_by_flags", "getpgid"}) {
         if (name == one) return true;
     }
     return false;

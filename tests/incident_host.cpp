@@ -1,20 +1,11 @@
 // Hosts that make it hard: a kernel or a sandbox that lacks what is used at best, no descriptor left, SIGCHLD ignored,
 // a host that adopts orphans. Each is tried in a forked process, which tells what went wrong there.
-#include "support.hpp"
+#include "sandbox.hpp"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 
-#include <cstddef>
-
-#if defined(__linux__)
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#endif
 #include <sys/resource.h>
 
 using namespace support;
@@ -185,27 +176,6 @@ void try_everything(Report& report, bool statuses = true) {
     report.expect(nothing_left.holds(), "a missing program: nothing left");
 }
 
-#if defined(__linux__)
-/// From now on, and for all children, one system call answers with an error. False where that is not permitted.
-bool forbid(long call, int error) {
-    const auto number = static_cast<unsigned>(call);
-    const auto answer = static_cast<unsigned>(SECCOMP_RET_ERRNO) | static_cast<unsigned>(error);
-    sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, answer),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    sock_fprog program{};
-    program.len = sizeof filter / sizeof filter[0];
-    program.filter = filter;
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-// One number on every architecture.
-constexpr long pidfd_send_signal_call = 424, pidfd_open_call = 434, close_range_call = 436;
-#endif
-
 }  // namespace
 
 TEST_CASE("a host as it should be holds all of this, so that what follows means something") {
@@ -227,14 +197,18 @@ TEST_CASE("where the kernel or a sandbox refuses a system call, its fallback kee
         {"no pidfd_send_signal", {pidfd_send_signal_call}, ENOSYS},
         {"pidfd_send_signal is not permitted", {pidfd_send_signal_call}, EPERM},
         {"no close_range: libc has a way of its own", {close_range_call}, ENOSYS},
+        {"close_range is not permitted", {close_range_call}, EPERM},
         {"no memfd", {SYS_memfd_create}, ENOSYS},
+        {"memfd is not permitted", {SYS_memfd_create}, EPERM},
+        {"faccessat2 is not permitted", {faccessat2_call}, EPERM},
+        {"no access() at all", {faccessat2_call, SYS_faccessat}, EPERM},
         {"none of them", {pidfd_open_call, pidfd_send_signal_call, close_range_call, SYS_memfd_create}, ENOSYS},
     };
     for (const Refusal& refusal : refusals) {
         CAPTURE(std::string(refusal.what));
         bool permitted = true;
         const std::string report = in_a_fork([&](Report& inner) {
-            for (const long call : refusal.calls) permitted = permitted && forbid(call, refusal.error);
+            for (const long call : refusal.calls) permitted = permitted && support::refuse(call, refusal.error);
             if (permitted) try_everything(inner);
             else inner.expect(false, "not permitted");
         });

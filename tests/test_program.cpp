@@ -1,7 +1,7 @@
 // tests/test_program.cpp - which file is executed, and what is said where none can be.
 #include <doctest/doctest.h>
 
-#include "support.hpp"
+#include "sandbox.hpp"
 
 #include <atomic>
 
@@ -309,6 +309,59 @@ TEST_CASE("an interpreter that ends in a carriage return is called so") {
     CHECK(error.subject == "/bin/sh\r");
     CHECK(error.message().find("carriage return") != std::string::npos);
 }
+
+#if defined(__linux__)
+TEST_CASE("what a filter says is not taken for what the file system says") {
+    const TemporaryDirectory directory;
+    directory.directory("first");
+    directory.directory("second");
+    directory.file("first/tool", says("forbidden"), 0644);
+    directory.file("second/tool", says("taken"), 0755);
+    const std::string path = directory / "first" + ":" + (directory / "second") + ":/bin:/usr/bin";
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (!support::refuse(support::faccessat2_call, EPERM)) return "not permitted";
+        const std::string of_path = looked_up("tool", path, "/");
+        HOST_NEEDS(of_path == "taken");
+        HOST_NEEDS(looked_up(directory / "second/tool", path) == "taken");
+        const auto forbidden = leash::try_run(leash::args({directory / "first/tool"}));
+        HOST_NEEDS(!forbidden);
+        HOST_NEEDS(forbidden.error().step == Step::program);
+        HOST_NEEDS(forbidden.error().code == std::errc::permission_denied);
+        const auto missing = leash::try_run({"no-such-program"});
+        HOST_NEEDS(!missing && missing.error().code == std::errc::no_such_file_or_directory);
+        return "";
+    });
+    if (wrong == "not permitted") MESSAGE("no filter can be had here: nothing tried");
+    else CHECK(wrong == "");
+}
+
+TEST_CASE("a filter that lets no process be made is told as that, not as the program's fault") {
+    for (const int refusal : {EPERM, EACCES}) {
+        const std::string wrong = support::in_host([&]() -> std::string {
+            HOST_NEEDS(leash::run({"true"}).ok());
+            for (const long call : {support::clone3_call, long{SYS_clone}}) {
+                if (!support::refuse(call, refusal)) return "not permitted";
+            }
+            const auto refused = leash::try_run({"true"});
+            HOST_NEEDS(!refused);
+            HOST_NEEDS(refused.error().step == Step::spawn);
+            HOST_NEEDS(refused.error().code.value() == refusal);
+            HOST_NEEDS(refused.error().message().find("filter") != std::string::npos);
+            return "";
+        });
+        if (wrong == "not permitted") MESSAGE("no filter can be had here: nothing tried");
+        else CHECK(wrong == "");
+    }
+    // Where only clone3 is refused, it is up to the libc.
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (!support::refuse(support::clone3_call, EPERM)) return "not permitted";
+        const auto started = leash::try_run({"true"});
+        HOST_NEEDS(started || started.error().step == Step::spawn);
+        return "";
+    });
+    if (wrong != "not permitted") CHECK(wrong == "");
+}
+#endif
 
 TEST_CASE("a program that somebody is about to finish writing is waited for a little, and then named") {
     const TemporaryDirectory directory;

@@ -1,12 +1,10 @@
 // tests/test_spawn.cpp - what a child starts with: its descriptors, its signals, and nothing else of the host's.
 #include <doctest/doctest.h>
 
-#include "support.hpp"
+#include "sandbox.hpp"
 
 #include <algorithm>
 
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -332,30 +330,38 @@ TEST_CASE("a host whose main thread has ended passes on nothing") {
     CHECK(wrong == "");
 }
 
-TEST_CASE("a host without /proc passes on nothing, be its number high") {
-    const Census census;
-    const std::string wrong = support::in_host([&]() -> std::string {
-        rlimit limit{};
-        ::getrlimit(RLIMIT_NOFILE, &limit);
-        limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-        const std::string low = "600", high = limit.rlim_cur > 5000 ? "5000" : "700";
-        for (const std::string& number : {low, high}) {
-            const int fd = std::stoi(number);
-            HOST_NEEDS(::fcntl(0, F_DUPFD, fd) == fd);  // not close-on-exec
-        }
-        if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-            ::mount("none", "/proc", "tmpfs", 0, nullptr) != 0)
-            return "no mount";
-        leash::Options options;  // not of the census, which needs /proc
-        options.out = leash::piped;
-        options.timeout = std::chrono::seconds(60);
-        const leash::Result result = leash::run(child({"inodes", "1", low, high}), options);
-        HOST_NEEDS(result.out == "closed closed ");
-        return "";
-    });
-    if (wrong == "no mount") MESSAGE("this user may not mount: nothing tried");
-    else CHECK(wrong == "");
+TEST_CASE("a host without /proc passes on nothing, be its number high, also where a filter refuses close_range") {
+    for (const int refusal : {0, ENOSYS, EPERM}) {
+        CAPTURE(refusal);
+        const std::string wrong = support::in_host([&]() -> std::string {
+            rlimit limit{};
+            ::getrlimit(RLIMIT_NOFILE, &limit);
+            limit.rlim_cur = limit.rlim_max < 8192 ? limit.rlim_max : 8192;
+            ::setrlimit(RLIMIT_NOFILE, &limit);
+            const std::string low = "600", high = limit.rlim_cur > 5000 ? "5000" : "700";
+            for (const std::string& number : {low, high}) {
+                const int fd = std::stoi(number);
+                HOST_NEEDS(::fcntl(0, F_DUPFD, fd) == fd);  // not close-on-exec
+            }
+            if (!support::hide_proc()) return "not permitted";
+            if (refusal != 0 && !support::refuse(support::close_range_call, refusal)) return "not permitted";
+            leash::Options options;  // not of a census, which needs /proc
+            options.out = leash::piped;
+            options.timeout = std::chrono::seconds(60);
+            const leash::Command look = child({"inodes", "1", low, "20", high});
+            HOST_NEEDS(leash::run(look, options).out == "closed closed closed ");
+            options.pass_fds = {{0, 20}};
+            HOST_NEEDS(leash::run(look, options).out == "closed " + inode_of(0) + " closed ");
+            const leash::Result both = leash::run(look | child({"cat"}), options);
+            HOST_NEEDS(both.ok() && both.out == "closed " + inode_of(0) + " closed ");
+            // and a start that fails for another reason still tells that one
+            const auto refused = leash::try_run({"/bin/sh/x"}, options);
+            HOST_NEEDS(!refused && refused.error().code == std::errc::not_a_directory);
+            return "";
+        });
+        if (wrong == "not permitted") MESSAGE("mounts or filters are not permitted here: nothing tried");
+        else CHECK(wrong == "");
+    }
 }
 #endif
 
