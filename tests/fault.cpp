@@ -348,6 +348,47 @@ TEST_CASE("a stage that cannot join the group is told as that, also in the foreg
     }
 }
 
+TEST_CASE("a process limit that is reached is told as EAGAIN, also by a libc that says EPERM") {
+    for (const int truth : {EAGAIN, ENOMEM, 0}) {
+        CAPTURE(truth);
+        const Census census;
+        Fault fault;
+        fault.call = "posix_spawn";
+        fault.nth = 1;
+        fault.error = EPERM;
+        fault.before = [&] { errno = truth; };
+        const Armed armed(fault);
+        const auto started = leash::Popen::try_spawn(dash("true"), marked(census));
+        REQUIRE(!started);
+        CHECK(started.error().code.value() == (truth != 0 ? truth : EPERM));
+        if (truth != 0) CHECK(started.error().step == leash::Step::spawn);
+    }
+}
+
+TEST_CASE("run_all() starts what met the limit of processes when another job has ended") {
+    const Census census;
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    std::vector<leash::Job> jobs;
+    for (int i = 0; i < 4; ++i) jobs.push_back({dash("exit 0"), marked(census)});
+    jobs[0].command = dash("read x <&5; exit 0");  // runs until the third meets the limit
+    jobs[0].options.pass_fds = {{ends[0], 5}};
+    leash::RunAll how;
+    how.at_most = 4;
+    Fault fault;
+    fault.call = "posix_spawn";
+    fault.nth = 3;
+    fault.error = EPERM;
+    fault.before = [&] {
+        ::close(ends[1]);
+        errno = EAGAIN;
+    };
+    const Armed armed(fault);
+    for (const auto& result : leash::run_all(std::move(jobs), how)) CHECK((result && result->ok()));
+    CHECK(fault.fired);
+    ::close(ends[0]);
+}
+
 TEST_CASE("a close that was interrupted is not repeated: the number may be somebody else's by then") {
     for (const int error : {EINTR, EIO}) {
         const Census census;
