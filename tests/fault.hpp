@@ -82,6 +82,7 @@ inline const Call calls[] = {
     {"reap", {EINTR}},
     {"kill", {EPERM}},
     {"getpgid", {EPERM}},
+    {"setpgid", {EACCES, EPERM, ESRCH}},
     {"open_exit", {ENOSYS, EPERM, EINVAL, EMFILE, ENFILE, ENOMEM}},
     {"signal_through", {ENOSYS, EPERM, EINVAL}},
     {"signals_by_flags", {ENOSYS}},
@@ -108,7 +109,7 @@ inline bool is_harmless(const Fault& fault) {
     if (name == "open_terminal") return false;                // EAGAIN: the system has no terminal left
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
     for (const char* const one : {"", "close", "close_range", "poll", "tcgetpgrp", "opendir", "open_exit",
-                                  "signal_through", "signals_by_flags", "getpgid"}) {
+                                  "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
         if (name == one) return true;
     }
     return false;
