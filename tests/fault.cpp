@@ -432,19 +432,51 @@ TEST_CASE("a close that was interrupted is not repeated: the number may be someb
     }
 }
 
-TEST_CASE("a status that somebody takes between the look and the reaping is unknown") {
-    const Census census;
-    leash::Popen p(dash("exit 3"), marked(census));
-    Fault fault;
-    fault.call = "reap";
-    fault.nth = 1;
-    fault.error = ECHILD;
-    {
-        const Armed armed(fault);
-        CHECK(p.wait().unknown());
+TEST_CASE("of a status that somebody takes between the look and the reaping the truth is told or nothing") {
+    for (const bool no_pidfd : {false, true}) {
+        const Census census;
+        Fault fault;
+        fault.call = "reap";
+        fault.nth = 1;
+        fault.error = ECHILD;
+        fault.no_pidfd = no_pidfd;
+        leash::ExitStatus status;
+        {
+            const Armed armed(fault);
+            leash::Popen p(dash("exit 3"), marked(census));
+            fault.before = [&] { CHECK(::waitpid(p.pid(), nullptr, 0) == p.pid()); };
+            status = p.wait();
+            CHECK(p.wait() == status);
+        }
+        CHECK(fault.fired);
+        if (no_pidfd) CHECK(status.unknown());
+        else CHECK(is_told(status, leash::ExitStatus::from_code(3)));
     }
-    CHECK(fault.fired);
-    CHECK(p.wait().unknown());
+}
+
+TEST_CASE(
+    "a status that the kernel cannot tell is unknown; one that it does not tell yet is waited for, but not for ever") {
+    enum { cannot, not_yet, never };
+    for (const int kind : {cannot, not_yet, never}) {
+        CAPTURE(kind);
+        const Census census;
+        leash::Popen p(dash("exit 3"), marked(census));
+        REQUIRE(::waitpid(p.pid(), nullptr, 0) == p.pid());
+        Fault fault;
+        fault.call = "ask_exit";
+        fault.nth = 1;
+        fault.error = kind == cannot ? ENOTTY : -1;
+        if (kind == never) fault.before = [&] { fault.nth = 1; };
+        {
+            const Armed armed(fault);
+            const Stopwatch watch;
+            if (kind == not_yet) CHECK(is_told(p.wait(), leash::ExitStatus::from_code(3)));
+            else CHECK(p.wait().unknown());
+            CHECK(watch.elapsed() < 20s);
+        }
+        CHECK(fault.fired);
+        if (kind != not_yet) CHECK(p.wait().unknown());
+    }
 }
 
 TEST_CASE(

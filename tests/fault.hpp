@@ -80,6 +80,7 @@ inline const Call calls[] = {
     {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
     {"waitid", {EINTR}},
     {"reap", {EINTR}},
+    {"ask_exit", {ENOTTY}},
     {"kill", {EPERM}},
     {"getpgid", {EPERM}},
     {"setpgid", {EACCES, EPERM, ESRCH}},

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -136,6 +137,27 @@ class Effort {
     }
     rusage before_ = look();
 };
+
+/// Does the kernel keep the status of a child that somebody else has reaped (PIDFD_INFO_EXIT, Linux 6.15)?
+inline bool kernel_keeps_statuses() {
+    static const bool keeps = [] {
+        const pid_t child = ::fork();
+        if (child == 0) ::_exit(42);
+        constexpr long pidfd_open = 434, get_info = 0xC040FF0B;
+        const int handle = static_cast<int>(::syscall(pidfd_open, child, 0));
+        while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
+        std::uint32_t info[16] = {1U << 3};
+        const bool answers = handle >= 0 && ::syscall(SYS_ioctl, handle, get_info, info) == 0;
+        ::close(handle);
+        return answers && (info[0] & (1U << 3)) != 0 && info[15] == 42U << 8;
+    }();
+    return keeps;
+}
+
+/// Is a status that somebody else has taken told as it should be? The truth where the kernel keeps it, else unknown.
+inline bool is_told(leash::ExitStatus status, leash::ExitStatus truth) {
+    return kernel_keeps_statuses() ? status == truth : status.unknown();
+}
 
 /// Neither gone nor a zombie: a container's pid 1 may reap orphans late.
 inline bool is_alive(pid_t pid) {

@@ -51,8 +51,8 @@ inline const char* signal_name(int number) noexcept {
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
 /// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
-/// or ignores SIGCHLD, or the process could not be seen to end within the bound of the call (it runs as another
-/// user, or hangs in the kernel).
+/// or ignores SIGCHLD (Linux 6.15 tells it all the same), or the process could not be seen to end within the bound of
+/// the call (it runs as another user, or hangs in the kernel).
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
@@ -126,7 +126,7 @@ struct Process {
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// All zero while the status is unknown.
+/// All zero while the status is unknown, and where others than leash reaped it.
 struct Usage {
     std::chrono::microseconds user{0};    ///< processor time in its own code
     std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
