@@ -413,6 +413,20 @@ TEST_CASE("a write with no time at all gives what the pipe takes") {
     CHECK(written.count > 0);
 }
 
+TEST_CASE("of one who reads as fast as we write, a look at the deadline comes between two megabytes") {
+    const std::string data(std::size_t{16} << 20, 'x');
+    const leash::Input piped(leash::piped);
+    leash::detail::Outgoing to(piped);
+    to.begin(leash::detail::os::Fd::open("/dev/null", O_WRONLY));  // nobody reads faster
+    to.lend(data);
+    to.push();
+    CHECK(to.unwritten() > 0);
+    CHECK(to.unwritten() < data.size());
+    for (int round = 0; round < 100 && !to.is_idle(); ++round) to.push();
+    CHECK(to.is_idle());
+    CHECK(to.error() == 0);
+}
+
 TEST_CASE("a write to a child that reads no more is EPIPE, and no signal") {
     const Census census;
     leash::Popen p(child({"close-input"}), piped(census));

@@ -334,10 +334,12 @@ class Outgoing {
     }
     void close() noexcept { fd_.close(); }
 
-    /// Writes what the pipe takes.
+    /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
+    /// whoever keeps a deadline looks at it in between.
     void push() noexcept {
-        while (!todo_.empty() && fd_.is_open()) {
-            const ssize_t n = os::write_some(fd_, todo_);
+        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
+            const std::string_view piece = todo_.substr(0, largest);
+            const ssize_t n = os::write_some(fd_, piece);
             if (n < 0) {
                 // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
                 const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
@@ -348,7 +350,7 @@ class Outgoing {
             }
             const std::size_t count = static_cast<std::size_t>(n);
             is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
-            if (count < todo_.size() && !grown_) {
+            if (count < piece.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
@@ -358,6 +360,8 @@ class Outgoing {
     }
 
   private:
+    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
     void end() noexcept {
