@@ -336,7 +336,7 @@ TEST_CASE("communicate() with per_stage goes on after a timeout, and loses nothi
     CHECK(p.communicate().errs == wanted);
 }
 
-TEST_CASE("more stages than one poll() can hold, each with an err of its own") {
+TEST_CASE("forty stages, each with an err of its own") {
     const Census census;
     const NothingLeft before;
     leash::Options options = support::capture(census);
@@ -453,7 +453,7 @@ TEST_CASE("check_output tells of the last stage that failed: its name, its statu
     CHECK(std::string(failed->what()).find("cancelled") != std::string::npos);
 }
 
-TEST_CASE("output of a stage for whose handle no poll() has room is seen at once") {
+TEST_CASE("output of the last of many stages is seen at once") {
     const Census census;
     leash::Options options = support::capture(census);
     options.in = leash::piped;
@@ -466,4 +466,37 @@ TEST_CASE("output of a stage for whose handle no poll() has room is seen at once
     const support::Stopwatch watch;
     CHECK(job.err(39).read_until("ready\n", 60s).complete);
     CHECK(watch.elapsed() < 30s);
+}
+
+TEST_CASE("nobody looks again and again at a pipeline of a hundred stages") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    SUBCASE("with one err for all") {}
+    SUBCASE("with an err for each") { options.err = leash::per_stage; }
+    leash::Pipeline pipeline = child({"cat"}) | child({"cat"});
+    for (int i = 2; i < 100; ++i) pipeline.append(child({"cat"}));
+    leash::Popen job(pipeline, options);
+    REQUIRE(job.in().write("go\n"));
+    REQUIRE(job.out().read_until("go\n", 60s));  // all are up
+    const support::Effort effort;
+    CHECK_FALSE(job.err().read_until("more\n", 2s));  // waits for them all, the streams and the ends
+    CHECK(effort.sleeps() < 50);
+    CHECK(job.communicate().status);
+}
+
+TEST_CASE("a poll() has room for a thousand stages, and says so where it has none") {
+    leash::detail::os::WaitSet set;
+    int added = 0;
+    while (added < 100'000 && set.readable(100 + added)) ++added;
+    CHECK(added >= 1000 + 3);  // in, out, the cancel token
+    CHECK(added < 100'000);
+    CHECK_FALSE(set.may_be_ready(100));
+    CHECK_FALSE(set.may_be_ready(100 + added - 1));
+    CHECK_FALSE(set.may_be_ready(100));
+    CHECK(set.may_be_ready(100 + added));  // nobody has asked
+    set.clear();
+    CHECK(set.empty());
+    CHECK(set.writable(100));
+    CHECK_FALSE(set.readable(-1));
 }
