@@ -542,3 +542,33 @@ TEST_CASE("what waits in a pipe that was made larger is returned whole, though a
     CHECK(!late.held.empty());
     CHECK((late.out == pattern(500'000)));
 }
+
+TEST_CASE("a pipe that was found full is made larger, but not those of a host that has very many") {
+    const Census census;
+    constexpr int small = 65536;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0 || ::fcntl(ends[0], F_SETPIPE_SZ, 4 * small) < 0) return "";  // by the quota
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        std::vector<leash::Popen> all;
+        for (int i = 0; i < 80; ++i)
+            all.emplace_back(leash::shell("\"$1\" write 200000; echo end; read x", {support::helper()}), options);
+        int grown = 0, highest = 0;
+        for (leash::Popen& one : all) {
+            const int number = one.out().handle();
+            int waiting = 0;
+            HOST_NEEDS(
+                support::eventually([&] { return ::ioctl(number, FIONREAD, &waiting) == 0 && waiting == small; }));
+            HOST_NEEDS(one.out().read_until("end\n", 60s).complete);
+            const int size = ::fcntl(number, F_GETPIPE_SZ);
+            HOST_NEEDS(size == small || size == 4 * small);
+            if (size > small) ++grown, highest = number > highest ? number : highest;
+        }
+        HOST_NEEDS(grown > 0);
+        HOST_NEEDS(grown <= 64);  // of 256 KiB: a quarter of the quota
+        HOST_NEEDS(highest < 64);
+        return "";
+    });
+    CHECK(wrong == "");
+}
