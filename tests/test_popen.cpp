@@ -456,7 +456,7 @@ TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the 
         CHECK_FALSE(p.timed_out());
         CHECK_FALSE(p.cancelled());
         CHECK(p.survivors().empty());
-        CHECK(p.usage().peak_memory == 0);
+        CHECK_FALSE(p.usage().peak_memory);
 
         CHECK_FALSE(q.poll().has_value());
         q.in().close();

@@ -27,7 +27,7 @@ TEST_CASE("run gives the status, the output and the use, and leaves nothing") {
     CHECK_FALSE(result.err_truncated);
     CHECK(result.held.empty());
     CHECK(result.unwritten == 0);
-    CHECK(result.usage.peak_memory > 0);
+    CHECK(result.usage.peak_memory != 0U);
     CHECK(census.is_empty());
     CHECK(before.holds());
 }

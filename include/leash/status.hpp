@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <csignal>
@@ -126,11 +127,14 @@ struct Process {
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// All zero while the status is unknown, and where others than leash reaped it.
+/// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
 struct Usage {
     std::chrono::microseconds user{0};    ///< processor time in its own code
     std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
-    std::uint64_t peak_memory = 0;        ///< the largest resident set of any one of them, in bytes
+    /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
+    /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
+    /// BSDs; not macOS).
+    std::optional<std::uint64_t> peak_memory = std::nullopt;
 };
 
 }  // namespace leash
