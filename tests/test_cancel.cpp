@@ -237,6 +237,51 @@ TEST_CASE("a forked copy of the host that fires its copy of the token ends no jo
     CHECK_FALSE(p.cancelled());
 }
 
+TEST_CASE("a token that was waited with before a fork works on both sides of it, for each alone") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        leash::Cancel ours, theirs;
+        const int handle = ours.handle(), unfired = theirs.handle();
+        HOST_NEEDS(handle >= 0 && unfired >= 0);
+        int go[2];
+        HOST_NEEDS(::pipe2(go, O_CLOEXEC) == 0);
+        const auto copy = [&]() -> std::string {
+            char fired = 0;
+            HOST_NEEDS(::read(go[0], &fired, 1) == 1);
+            // What the original fired is nothing to the copy: it ends nothing, and nobody spins.
+            leash::Popen quiet(child({"print-and-wait", "ready\n"}), cancellable(census, ours));
+            HOST_NEEDS(quiet.out().read_until("ready\n", 60s));
+            const support::Effort effort;
+            HOST_NEEDS(!quiet.wait_for(1s));
+            HOST_NEEDS(effort.time() < 300ms);
+            HOST_NEEDS(!is_readable(ours.handle()));
+            // What it fires itself ends its own.
+            leash::Popen job(child({"print-and-wait", "ready\n"}), cancellable(census, theirs));
+            HOST_NEEDS(job.out().read_until("ready\n", 60s));
+            HOST_NEEDS(!is_readable(theirs.handle()));
+            theirs.fire();
+            HOST_NEEDS(is_readable(theirs.handle()));
+            HOST_NEEDS(job.wait_for(60s) && job.cancelled());
+            return "";
+        };
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            const std::string inner = copy();
+            std::fputs(inner.c_str(), stderr);
+            ::_exit(inner.empty() ? 0 : 1);
+        }
+        ours.fire();
+        HOST_NEEDS(::write(go[1], "x", 1) == 1);
+        int status = -1;
+        HOST_NEEDS(::waitpid(pid, &status, 0) == pid);
+        HOST_NEEDS(status == 0);
+        HOST_NEEDS(ours.handle() == handle && is_readable(handle));
+        HOST_NEEDS(theirs.handle() == unfired && !is_readable(unfired));
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
 TEST_CASE("the token outlives the one who made it, as long as a job has it") {
     const Census census;
     leash::Options options = support::silent(census);

@@ -108,6 +108,16 @@ int host(std::vector<std::string> all) {
         } else if (how == "killed") {
             p->kill();
             p->wait();
+        } else if (how == "copied") {  // by a fork, and the copy's handle dies
+            const pid_t copy = ::fork();
+            if (copy == 0) {
+                { const leash::Popen ends(*std::move(p)); }
+                std::_Exit(0);
+            }
+            ::waitpid(copy, nullptr, 0);
+            report(::tcgetpgrp(0) == p->pid() ? "still lent" : "taken away");
+            p->kill();
+            p->wait();
         } else if (how == "stopped") {
             p->stop(100ms);
         }
@@ -467,6 +477,15 @@ TEST_CASE("the terminal comes back however the job ends") {
             session.sees("host: " + std::string(how) + ", mine, cooked\r\n");
             session.sees(prompt);
         }
+    });
+}
+
+TEST_CASE("a forked copy of the host that drops its handle takes the terminal from nobody") {
+    with_each_shell([](Session& session) {
+        session.starts("copied sh -c 'stty -icanon; exec \"$HELPER\" print-and-wait ready'");
+        session.sees("host: still lent, not mine, raw\r\n");
+        session.sees("host: copied, mine, cooked\r\n");
+        session.sees(prompt);
     });
 }
 

@@ -7,7 +7,8 @@
 
 namespace LEASH_NAMESPACE {
 
-/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good.
+/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
+/// host it is another token from the fork on: neither process ends the other's jobs.
 ///
 ///     leash::Cancel stop;
 ///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
@@ -30,7 +31,8 @@ class Cancel {
     /// Has fire() been called?
     bool fired() const noexcept { return state_->event.raised(); }
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had.
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
+    /// a fork the copy gets another one: it has to ask again.
     int handle() const noexcept { return state_->event.handle(); }
 
   private:

@@ -509,6 +509,7 @@ class Pump : public Counted {
         bool crowded = false;  // another thread is at a sink: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
+        int cancel = -1;
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
         Driving driving(*this);
         for (;;) {
@@ -529,7 +530,8 @@ class Pump : public Counted {
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            if (next.by_cancel) blind |= !set.readable(cancel_->handle());
+            if (next.by_cancel && cancel < 0) cancel = cancel_->handle();
+            if (next.by_cancel) blind |= !set.readable(cancel);
             if (next.by_exit && !last) {
                 // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
                 const bool or_stop = foreground_.is_open() || next.may_stop;
