@@ -1,6 +1,7 @@
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -87,6 +88,7 @@ class Supervisor {
         ++size_;
         ++unended_;
         Member& member = *members_[slot];
+        member.pump->tell_stream_ends(&stream_ended_);
         wake(member, member.start);
         if (!watch(member, cancel)) {
             const int error = errno;
@@ -114,9 +116,9 @@ class Supervisor {
         if (member == nullptr) return Popen();
         unwatch(*member);
         timers_.remove(*member);
-        if (member->is_queued) erase(ready_, id, first_);
-        if (member->is_interrupted) erase(interrupted_, id);
-        if (member->is_draining) erase(draining_, id);
+        ready_.remove(*member);
+        interrupted_.remove(*member);
+        draining_.remove(*member);
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
@@ -157,9 +159,8 @@ class Supervisor {
     /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
     /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
-        bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
-        for (const Id id : draining_) now |= find(id)->pump->is_drained();
-        if (now) return std::chrono::nanoseconds(0);
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_)
+            return std::chrono::nanoseconds(0);
         const detail::Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
@@ -167,9 +168,19 @@ class Supervisor {
   private:
     friend struct detail::AllRunner;
 
+    struct Member;
+
+    /// A member's place in a List.
+    struct Place {
+        Member* before = nullptr;
+        Member* behind = nullptr;
+        bool is_in = false;
+    };
+
     struct Member : detail::Counted, detail::Timed {
         Member(Popen&& popen, Id number, std::uint64_t its_tag)
             : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
+        ~Member() override { pump->tell_stream_ends(nullptr); }
         Popen job;
         const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
@@ -181,8 +192,39 @@ class Supervisor {
         bool exit_tells = true;      // the first of them is of use
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
-        bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
+        Place ready, interrupted, draining;
+    };
+
+    /// Members in the order in which they came, linked by a place that each has for it: to come and to go costs the same
+    /// however many there are, and takes no memory.
+    template <Place Member::*place>
+    class List {
+      public:
+        bool empty() const noexcept { return first_ == nullptr; }
+        Member* first() const noexcept { return first_; }
+        static Member* behind(const Member& member) noexcept { return (member.*place).behind; }
+        /// Nothing where it is in the list already; so with remove().
+        void add(Member& member) noexcept {
+            Place& its = member.*place;
+            if (its.is_in) return;
+            its = {last_, nullptr, true};
+            link(its.before, its.behind, &member, &member);
+        }
+        void remove(Member& member) noexcept {
+            Place& its = member.*place;
+            if (!its.is_in) return;
+            link(its.before, its.behind, its.behind, its.before);
+            its = {};
+        }
+
+      private:
+        void link(Member* before, Member* behind, Member* follows, Member* precedes) noexcept {
+            (before != nullptr ? (before->*place).behind : first_) = follows;
+            (behind != nullptr ? (behind->*place).before : last_) = precedes;
+        }
+        Member* first_ = nullptr;
+        Member* last_ = nullptr;
     };
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
@@ -195,13 +237,7 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
-    static void erase(std::vector<Id>& list, Id id, std::size_t from = 0) noexcept {
-        for (std::size_t i = list.size(); i-- > from;) {
-            if (list[i] == id) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
-        }
-    }
-
-    /// For one more job in each list, so that nothing gets lost for want of memory later on.
+    /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
         if (index >= cancels_.size()) cancels_.resize(index + 1);
@@ -210,7 +246,6 @@ class Supervisor {
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        for (std::vector<Id>* const list : {&ready_, &interrupted_, &draining_}) list->reserve(2 * after);
         members_.resize(after);
         for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
     }
@@ -277,18 +312,16 @@ class Supervisor {
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(detail::Deadline limit) {
-        while (!interrupted_.empty()) {
-            const Id id = interrupted_.back();
-            interrupted_.pop_back();
+        while (Member* const member = interrupted_.first()) {
+            interrupted_.remove(*member);
             limit = detail::Deadline::now();
-            Member* const member = find(id);
-            if (member == nullptr) continue;
-            member->is_interrupted = false;
             step(*member, all_ready);
             for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
         }
-        for (std::size_t i = draining_.size(); i-- > 0;) {
-            Member* const member = find(draining_[i]);
+        // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
+        const bool any_drained = stream_ended_.exchange(false);
+        for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
+            next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = detail::Deadline::now();
             step(*member, 0);
@@ -351,12 +384,12 @@ class Supervisor {
         Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
         Finding(const Finding&) = delete;
         Finding& operator=(const Finding&) = delete;
-        ~Finding() {  // there is room in all lists
+        ~Finding() {
             member_.has_output |= step.output;
             member_.is_ending |= step.ending;
             member_.has_ended |= step.ended;
             if (step.output || step.ending || step.ended) jobs_.queue(member_);
-            if (!is_whole && !std::exchange(member_.is_interrupted, true)) jobs_.interrupted_.push_back(member_.id);
+            if (!is_whole) jobs_.interrupted_.add(member_);
         }
         detail::Pump::Step step;
         bool is_whole = false;
@@ -381,13 +414,12 @@ class Supervisor {
         detail::Pump::Want want;
         want.out = want.err = true;
         want.keep = member.job.limit_;
+        const bool stream_ended = stream_ended_;
         member.pump->step(want, member.start, ready, table_, found.step);
+        stream_ended_ = stream_ended;  // what ended in this step is seen here
         found.is_whole = true;
-        if (found.step.draining != member.is_draining) {
-            member.is_draining = found.step.draining;
-            if (member.is_draining) draining_.push_back(member.id);
-            else erase(draining_, member.id);
-        }
+        if (found.step.draining) draining_.add(member);
+        else draining_.remove(member);
         member.exit_tells = found.step.by_exit;
         if (found.step.by_rest) watch_exit(member);
         if (found.step.ended) timers_.remove(member);
@@ -407,35 +439,23 @@ class Supervisor {
         if (earlier(at, member.due())) timers_.set(member, at);
     }
 
-    void queue(Member& member) {
-        if (member.is_queued) return;
-        member.is_queued = true;
-        ready_.push_back(member.id);
-    }
+    void queue(Member& member) noexcept { ready_.add(member); }
 
     std::optional<Event> take_event() {
-        while (first_ < ready_.size()) {
-            const Id id = ready_[first_++];
-            if (first_ == ready_.size() || first_ > members_.size()) {
-                ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(first_));
-                first_ = 0;
-            }
-            Member* const member = find(id);
-            if (member == nullptr) continue;
-            member->is_queued = false;
-            Event event{Event::ended, id, member->tag};
-            if (std::exchange(member->has_output, false)) {
-                event.kind = Event::output;
-            } else if (std::exchange(member->is_ending, false)) {
-                event.kind = Event::ending;
-            } else {
-                member->told_end = true;
-                --unended_;
-            }
-            if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
-            return event;
+        Member* const member = ready_.first();
+        if (member == nullptr) return std::nullopt;
+        ready_.remove(*member);
+        Event event{Event::ended, member->id, member->tag};
+        if (std::exchange(member->has_output, false)) {
+            event.kind = Event::output;
+        } else if (std::exchange(member->is_ending, false)) {
+            event.kind = Event::ending;
+        } else {
+            member->told_end = true;
+            --unended_;
         }
-        return std::nullopt;
+        if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
+        return event;
     }
 
     detail::os::Poller poller_;
@@ -444,11 +464,11 @@ class Supervisor {
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
     detail::Timers timers_;
-    std::vector<Id> ready_;  // those with events, from first_ on
-    std::size_t first_ = 0;
-    std::vector<Id> interrupted_;  // whose step is to be taken anew
-    std::vector<Id> draining_;     // that have ended, but something holds a stream
-    std::optional<Cancel> token_;  // for all of them
+    List<&Member::ready> ready_;              // those with events
+    List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
+    List<&Member::draining> draining_;        // that have ended, but something holds a stream
+    std::atomic<bool> stream_ended_{false};   // of any job, and no step has seen it
+    std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;  // whose end has not been told

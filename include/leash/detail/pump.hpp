@@ -63,6 +63,9 @@ class Incoming {
         piped_ = fd_.is_open() && !sink_;
     }
 
+    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
+    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
     bool is_open() const noexcept { return handle() >= 0; }
@@ -266,6 +269,7 @@ class Incoming {
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
+        if (told_ != nullptr) *told_ = true;
         if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
         unsaved_ = 0;
@@ -277,6 +281,7 @@ class Incoming {
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;          // one thread at a time
+    std::atomic<bool>* told_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
@@ -446,6 +451,11 @@ class Pump : public Counted {
     /// With per_stage, that stage's; otherwise that of all.
     Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
+    }
+    void tell_stream_ends(std::atomic<bool>* flag) noexcept {
+        out.tell_end(flag);
+        err.tell_end(flag);
+        for (Incoming& stream : later_errs_) stream.tell_end(flag);
     }
     void close_streams() noexcept {
         in.close();
