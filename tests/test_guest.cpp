@@ -378,6 +378,28 @@ TEST_CASE("a forked copy of the host may drop its copy of a handle: the job live
     CHECK(before.holds());
 }
 
+TEST_CASE("a forked copy of the host that waits for a job takes no output from the original") {
+    const Census census;
+    const support::TemporaryDirectory directory;
+    const std::string done = directory / "done";
+    std::string heard;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    options.out = leash::sink([&](std::string_view chunk) { heard += chunk; });
+    leash::Popen p(leash::shell("read x; echo said; echo done > \"$1\"; read y; exit 5", {done}), options);
+    CHECK(support::in_host([&]() -> std::string {
+              HOST_NEEDS(::write(p.in().handle(), "go\n", 3) == 3);
+              HOST_NEEDS(support::eventually([&] { return support::read_file(done) == "done\n"; }));
+              HOST_NEEDS(p.wait_for(60s)->unknown());
+              HOST_NEEDS(heard == "");
+              HOST_NEEDS(p.err().read().eof);
+              return "";
+          }) == "");
+    p.in().close();
+    CHECK(p.wait().code() == 5);
+    CHECK(heard == "said\n");
+}
+
 TEST_CASE("signals of the host's interrupt no call") {
     const Census census;
     struct sigaction action {

@@ -1203,6 +1203,55 @@ TEST_CASE("a forked copy of the host that drops its copy of the set touches none
     delete jobs;
 }
 
+TEST_CASE("a forked copy of the host may go on with its copy of the set, and the original hears all the same") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Cancel cancel;
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        options.cancel = cancel;
+        Supervisor jobs;
+        std::vector<Id> ids;
+        for (int i = 0; i < 3; ++i) {
+            ids.push_back(jobs.add(leash::Popen(child({"wait-then-exit", "5"}), options)).value());
+            CHECK(hear(jobs, ids.back(), "ready\n") == "ready\n");
+        }
+        const int handle = jobs.handle();
+        const std::string wrong = support::in_host([&]() -> std::string {
+            HOST_NEEDS(jobs.handle() == -1 || handle == -1);
+            HOST_NEEDS(jobs.time_left().length() == 0ns);
+            leash::Popen copy = jobs.remove(ids[0]);
+            HOST_NEEDS(copy.wait().unknown());
+            const Id own = jobs.add(leash::Popen(child({"print", "mine"}), options)).value();
+            HOST_NEEDS(jobs.handle() >= 0 || handle == -1);
+            const auto events = events_until_ended(jobs, 3);
+            HOST_NEEDS(told(events, ids[1]) == "ended");
+            HOST_NEEDS(told(events, ids[2]) == "ended");
+            HOST_NEEDS(told(events, own) == "output ended");
+            HOST_NEEDS(!jobs.next(0s));
+            HOST_NEEDS(jobs.job(ids[1]).wait().unknown());
+            HOST_NEEDS(jobs.remove(own).communicate().out == "mine");
+            HOST_NEEDS(jobs.remove(ids[1]).wait().unknown());
+            return "";
+        });
+        CHECK(wrong == "");
+        CHECK(jobs.handle() == handle);
+        CHECK_FALSE(jobs.next(0s));
+        for (const Id id : ids) {
+            CHECK_FALSE(jobs.job(id).poll());
+            CHECK(jobs.job(id).in().write("data\n"));
+            jobs.job(id).in().close();
+        }
+        const auto events = events_until_ended(jobs, 3);
+        for (const Id id : ids) {
+            CHECK(told(events, id).find("ended") != std::string::npos);
+            CHECK(jobs.job(id).wait().code() == 5);
+        }
+    }
+    CHECK(before.holds());
+}
+
 TEST_CASE("jobs that come and go leave no memory behind, be their deadlines ever so far") {
     const Census census;
     leash::Options options = support::silent(census);

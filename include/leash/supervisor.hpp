@@ -41,7 +41,8 @@ struct AllRunner;
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
 /// what it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or
 /// Options::in. When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs
-/// included; a sink must not call it.
+/// included; a sink must not call it. In a forked copy of the host it has other jobs: those that came along have ended,
+/// their statuses unknown, and are nothing to the original's; new ones may be added.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -76,7 +77,7 @@ class Supervisor {
     Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
         constexpr const char* self = "supervisor";
         if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
-        if (!poller_.open()) return detail::os::last_error(Step::stream, self);
+        if (!open()) return detail::os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
         if (free_.empty())
@@ -114,7 +115,7 @@ class Supervisor {
     Popen remove(Id id) {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
-        unwatch(*member);
+        if (!is_copy()) unwatch(*member);
         timers_.remove(*member);
         ready_.remove(*member);
         interrupted_.remove(*member);
@@ -152,14 +153,16 @@ class Supervisor {
     // ---- inside of a foreign event loop
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
-    int handle() const noexcept { return poller_.handle(); }
+    /// is the Supervisor's own. -1 before the first add(), in a forked copy of the host too, and on systems other than
+    /// Linux.
+    int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
     /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
     /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
-        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_)
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
+            (unended_ > 0 && is_copy()))
             return std::chrono::nanoseconds(0);
         const detail::Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
@@ -250,6 +253,26 @@ class Supervisor {
         for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
     }
 
+    // ---- forked copies of the host
+
+    /// Is it somebody else's? Or nobody's yet.
+    bool is_copy() const noexcept { return owner_ != detail::sys::getpid(); }
+
+    /// The copy's handles are left alone: what is done to the epoll there is done to the original's. The streams that
+    /// came along are closed, which the original does not notice, and the jobs are over as soon as somebody looks.
+    void start_anew() {
+        poller_ = {};
+        owner_ = detail::sys::getpid();
+        cancels_.assign(cancels_.size(), 0);
+        token_handle_ = -1;
+        for (const auto& member : members_) {
+            if (!member || member->has_ended) continue;
+            member->exit = member->cancel = -1;
+            member->pump->close_streams();
+            wake(*member, detail::Deadline::now());
+        }
+    }
+
     // ---- handles
 
     bool watch(Member& member, int cancel) {
@@ -312,6 +335,7 @@ class Supervisor {
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(detail::Deadline limit) {
+        if (is_copy()) start_anew();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = detail::Deadline::now();
@@ -363,7 +387,10 @@ class Supervisor {
     }
 
     /// Makes all that add() may have to make first. False with errno.
-    bool open() noexcept { return poller_.open(); }
+    bool open() {
+        if (is_copy()) start_anew();
+        return poller_.open();
+    }
 
     /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
     bool cancel_with(const Cancel& token) {
@@ -458,6 +485,7 @@ class Supervisor {
         return event;
     }
 
+    detail::os::Pid owner_ = -1;  // the process that has added the jobs
     detail::os::Poller poller_;
     detail::os::ProcessTable table_;               // for all jobs
     std::vector<detail::Shared<Member>> members_;  // by slot

@@ -909,6 +909,7 @@ class Pump : public Counted {
                 rest_look_ = rest_pause_.next();
             }
             if (!has_ended_) return;
+            if (!job.is_ours()) close_streams();  // what a forked copy of the host reads would be missing in the original
             foreground_.take_back(!job.ended().status.exited());
             rest_look_ = rest_since_ = Deadline::now();
             rest_pause_ = {};
