@@ -171,6 +171,8 @@ void judge(Outcome& outcome, const std::vector<leash::Expected<leash::Result>>& 
         outcome.survivors |= !results[i]->survivors.empty();
         expect(outcome, starts == 1, "started once");
         expect(outcome, results[i]->ok(), "ok");
+        outcome.partial |= results[i]->unwritten > 0;
+        if (results[i]->unwritten > 0) continue;
         expect(outcome, results[i]->out == "out " + std::to_string(i) + "\n", "output");
     }
 }
@@ -258,7 +260,7 @@ TEST_CASE("a job that cannot be added is as it was, and can be added later") {
     CHECK(unseen(tried, {"epoll_create", "epoll_control", "pipe"}) == "");
 }
 
-TEST_CASE("a command that was started but cannot be watched yet is watched later, and not started anew") {
+TEST_CASE("a command that was started but cannot be watched is seen through all the same") {
     const Census census;
     const TemporaryDirectory directory;
     // The first one stays quiet until the second one has come.
@@ -289,13 +291,13 @@ TEST_CASE("a command that was started but cannot be watched yet is watched later
         Outcome outcome;
         judge(outcome, results, started);
         CHECK(outcome.wrong == "");
-        CHECK(results[0].has_value() == (nth != 1));  // when nothing runs there is nothing to wait for
+        CHECK(results[0].has_value());
         CHECK(results[1].has_value());
     }
     CHECK(census.is_empty());
 }
 
-TEST_CASE("a command that was started but cannot be watched yet is ended with the others") {
+TEST_CASE("a command that was started but cannot be watched is ended with the others") {
     const Census census;
     const TemporaryDirectory directory;
     const std::string started = directory / "started";
@@ -332,10 +334,99 @@ TEST_CASE("a command that was started but cannot be watched yet is ended with th
     CHECK(results[0]->status.signal() == SIGTERM);
     CHECK(results[1]->status.signal() == SIGTERM);
     CHECK(results[1]->out == "out\n");
-    CHECK(starts == std::vector<std::size_t>{0});  // the second one was not in the set
+    CHECK(starts == std::vector<std::size_t>{0, 1});
     CHECK(ends.size() == 2);
     CHECK(read_file(started) == "1\n");
     CHECK(census.is_empty());
+}
+
+TEST_CASE("a command that was started but cannot be watched has its own deadline, and the others theirs") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string go = directory / "go";
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.timeout = 60s;
+    leash::Options timed = options;
+    timed.timeout = 100ms;
+    std::vector<leash::Job> jobs;  // the first one ends when the second one has been ended for being late
+    jobs.push_back({dash("until test -e '" + go + "'; do sleep 0.01; done"), options});
+    jobs.push_back({dash("echo out; sleep 30"), timed});
+    leash::RunAll how;
+    how.at_most = 2;
+    how.on_end = [&](std::size_t index, const leash::Expected<leash::Result>&) {
+        if (index == 1) directory.file("go", "");
+    };
+    Fault fault;
+    fault.call = "epoll_control";
+    fault.nth = 3;  // the first job's output, its exit, the second job's output
+    fault.error = ENOSPC;
+    const Armed armed(fault);
+    const auto results = leash::run_all(std::move(jobs), how);
+    CHECK(fault.fired);
+    CHECK(results[0]->ok());
+    CHECK(results[1]->timed_out);
+    CHECK(results[1]->out == "out\n");
+}
+
+TEST_CASE("starting the next one never keeps those that run waiting") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string go = directory / "go", busy = directory.file("busy", read_file("/bin/true"), 0755);
+    leash::Options options = marked(census);
+    options.timeout = 60s;
+    std::vector<leash::Job> jobs;
+    jobs.push_back({dash("until test -e '" + go + "'; do sleep 0.01; done"), options});
+    leash::RunAll how;
+    how.at_most = 3;
+    how.on_end = [&](std::size_t index, const leash::Expected<leash::Result>&) {
+        if (index == 2) directory.file("go", "");
+    };
+    std::map<std::string, int> seen;
+    Fault recorder;
+    recorder.seen = &seen;
+    SUBCASE("programs that are being written") {
+        const leash::detail::os::Fd writer = leash::detail::os::Fd::open(busy.c_str(), O_WRONLY);
+        for (int i = 0; i < 2; ++i) jobs.push_back({leash::args({busy}), options});
+        const Armed armed(recorder);
+        const auto results = leash::run_all(std::move(jobs), how);
+        CHECK(results[0]->ok());
+        for (const std::size_t i : {1U, 2U}) {
+            REQUIRE_FALSE(results[i].has_value());
+            CHECK(results[i].error().code == std::errc::text_file_busy);
+        }
+        CHECK(seen["posix_spawn"] == 1 + 2 * 8);
+        CHECK(seen["poll"] == 0);  // nobody has slept: only in the wait for all
+        CHECK(seen["epoll_wait"] >= 2 * 7);
+    }
+    SUBCASE("inputs that are large") {
+        constexpr std::size_t size = 10'000'000;
+        options.in = leash::bytes(pattern(size));
+        jobs.push_back({dash("exit 3"), options});
+        jobs.push_back({dash("read x; echo \"$x\"; wc -c"), options});
+        jobs.back().options.out = leash::piped;
+        const Armed armed(recorder);
+        const auto results = leash::run_all(std::move(jobs), how);
+        CHECK(results[0]->ok());
+        CHECK(results[1]->status.code() == 3);
+        CHECK(results[1]->unwritten > size / 2);
+        CHECK(results[2]->ok());
+        CHECK(results[2]->unwritten == 0);
+        CHECK(results[2]->out == pattern(63) + "\n" + std::to_string(size - 64) + "\n");
+        CHECK(seen["memfd_create"] == 0);  // which would be filled at the start
+    }
+    SUBCASE("and one whose program is there at the next try is started then") {
+        Fault fault;
+        fault.call = "posix_spawn";
+        fault.nth = 2;
+        fault.error = ETXTBSY;
+        jobs.push_back({leash::args({busy}), options});
+        jobs.push_back({leash::args({busy}), options});
+        const Armed armed(fault);
+        const auto results = leash::run_all(std::move(jobs), how);
+        CHECK(fault.fired);
+        for (const auto& result : results) CHECK(result->ok());
+    }
 }
 
 TEST_CASE("hundreds of quiet jobs without a pidfd: next() is on time, and sees the end of one") {

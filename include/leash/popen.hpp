@@ -25,6 +25,10 @@
 
 namespace LEASH_NAMESPACE {
 
+namespace detail {
+struct AllRunner;
+}
+
 /// The system's process id: pid_t.
 using Pid = detail::os::Pid;
 
@@ -76,12 +80,12 @@ class Popen {
     static Expected<Popen> try_spawn(Command command, Options options = {}) {
         std::vector<Command> one;
         one.push_back(std::move(command));
-        return start(std::move(one), std::move(options));
+        return start(std::move(one), std::move(options), true);
     }
 
     /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {}) {
-        return start(std::move(pipeline).stages(), std::move(options));
+        return start(std::move(pipeline).stages(), std::move(options), true);
     }
 
     /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
@@ -275,6 +279,7 @@ class Popen {
 
   private:
     friend class Supervisor;
+    friend struct detail::AllRunner;
     Popen() = default;
 
     /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
@@ -285,7 +290,8 @@ class Popen {
         ~Handover() { pump.begin(std::move(started)); }
     };
 
-    static Expected<Popen> start(std::vector<Command> commands, Options options) {
+    /// `is_patient`: a program that is being written at the moment is waited for.
+    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient) {
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
@@ -293,6 +299,7 @@ class Popen {
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
+        plan->is_patient = is_patient;
         const auto spawned = [&] {
             Handover handover{*popen.pump_, {}};
             return detail::os::spawn(*std::move(plan), handover.started);

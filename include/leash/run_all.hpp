@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -55,8 +56,11 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;          // to be started
-    std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
+    std::size_t next = 0;  // to be started
+    std::string input;     // what that one is to be given
+    // Its program is being written: when to try again, and how long to wait then.
+    Deadline again = Deadline::now();
+    std::chrono::milliseconds pause{1};
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
 
@@ -68,17 +72,22 @@ struct AllRunner {
             not_started.cancelled = true;
             results.push_back(std::move(not_started));
         }
-        const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
+        constexpr std::size_t limit = std::size_t{1} << Supervisor::slot_bits;
+        if (how.at_most == 0) how.at_most = sys::processors();
+        if (how.at_most > limit) how.at_most = limit;
         if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
             fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
-            const bool started = has_more() && running.size() < at_most && !is_short && start();
-            if (waiting && !has_more()) end_waiting();
+            const bool started = may_start() && again.passed() && start();
             if (running.empty() && !has_more()) return std::move(results);
+            const bool waits = !started && may_start();
+            if (waits && running.empty()) os::sleep_until(again);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none();
+            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0))
+                              : waits ? Timeout(again.remaining())
+                                      : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
@@ -89,8 +98,9 @@ struct AllRunner {
     }
 
     bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
+    bool may_start() const noexcept { return has_more() && running.size() < how.at_most && !is_short; }
 
-    /// Starts the next one. False where that has to wait until another one has ended.
+    /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
         const std::size_t index = next;
         Options& options = jobs[index].options;
@@ -99,42 +109,38 @@ struct AllRunner {
             tell_end(index);
             return true;
         }
-        auto failed = try_start(index);
-        is_short = failed && is_shortage(*failed) && !running.empty();
-        if (is_short) return false;
-        ++next;
-        waiting.reset();
-        jobs[index] = {};
-        if (failed) {
-            results[index] = *std::move(failed);
-            tell_end(index);
+        if (options.in.is(Input::Kind::bytes)) {  // written as run() does it, while the others run
+            input = std::move(options.in.text);
+            options.in = piped;
         }
+        auto started = Popen::start({jobs[index].command}, options, false);
+        if (!started && is_to_wait(started.error(), options.timeout)) return false;
+        ++next;
+        pause = std::chrono::milliseconds(1);
+        std::string data = std::exchange(input, {});
+        jobs[index] = {};
+        if (!started) {
+            results[index] = std::move(started).error();
+            tell_end(index);
+            return true;
+        }
+        Outgoing& in = started->pump_->in;
+        if (!data.empty()) in.add(std::move(data));
+        in.finish();
+        const Supervisor::Id id = running.add(*std::move(started), index, true).value();
+        is_short = running.find(id)->blind && running.size() > 1;
+        how.on_start(index, running.job(id));
         return true;
     }
 
-    std::optional<Error> try_start(std::size_t index) {
-        if (!waiting) {
-            auto started = Popen::try_spawn(jobs[index].command, jobs[index].options);
-            if (!started) return started.error();
-            waiting = *std::move(started);
-            waiting->in().close();  // nobody writes to it: as run() does
-        }
-        const auto added = running.add(*std::move(waiting), index);
-        if (!added) return added.error();
-        how.on_start(index, running.job(*added));
-        return std::nullopt;
-    }
-
-    /// The one that was started and could not be added is not to be any more.
-    void end_waiting() {
-        waiting->stop(jobs[next].options.grace);
-        Result result = make_result<Result>(*waiting, waiting->communicate());
-        result.ended_by = EndedBy::cancel;
-        result.timed_out = false;
-        result.cancelled = true;
-        results[next] = std::move(result);
-        waiting.reset();
-        tell_end(next);
+    /// It may yet be started: when another one has ended, or when its program has been written.
+    bool is_to_wait(const Error& error, Timeout timeout) {
+        is_short = is_shortage(error) && !running.empty();
+        const bool is_late = pause > std::chrono::milliseconds(64) || pause >= timeout.length();
+        if (error.code != std::errc::text_file_busy || is_late) return is_short;
+        again = Deadline::after(pause);
+        pause *= 2;
+        return true;
     }
 
     /// Descriptors, processes, terminals or memory: there will be some when others have ended.
@@ -180,7 +186,9 @@ struct AllRunner {
 /// could not be started, which does not concern the others. A command that was not started, for a cancel or
 /// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
 ///
-/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
+/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
+/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
+/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
 ///
 ///     std::vector<leash::Job> jobs;
 ///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});

@@ -71,9 +71,9 @@ struct Bytes {
     std::string data;  ///< all of it
 };
 
-/// Data for the child to read, then end of file. run() writes it through a pipe while it reads the output. A Popen
-/// has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it can
-/// be of any size.
+/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the output.
+/// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
+/// can be of any size, but the start takes as long as that does.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {

@@ -23,10 +23,6 @@
 
 namespace LEASH_NAMESPACE {
 
-namespace detail {
-struct AllRunner;
-}
-
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
 /// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
 /// all.
@@ -39,10 +35,10 @@ struct AllRunner;
 ///     }
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or
-/// Options::in. When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs
-/// included; a sink must not call it. In a forked copy of the host it has other jobs: those that came along have ended,
-/// their statuses unknown, and are nothing to the original's; new ones may be added.
+/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
+/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
+/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
+/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -74,31 +70,7 @@ class Supervisor {
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
     /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
     /// `job` is as it was.
-    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
-        constexpr const char* self = "supervisor";
-        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
-        if (!open()) return detail::os::last_error(Step::stream, self);
-        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
-        make_room(cancel);
-        if (free_.empty())
-            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
-        const std::size_t slot = free_.back();
-        const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
-        free_.pop_back();
-        ++size_;
-        ++unended_;
-        Member& member = *members_[slot];
-        member.pump->tell_stream_ends(&stream_ended_);
-        wake(member, member.start);
-        if (!watch(member, cancel)) {
-            const int error = errno;
-            job = remove(id);
-            return detail::make_error(error, Step::stream, self, "the job cannot be watched");
-        }
-        if (token_ && token_->fired()) cancel_one(member);
-        return id;
-    }
+    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) { return add(std::move(job), tag, false); }
 
     /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept { return size_; }
@@ -193,6 +165,7 @@ class Supervisor {
         int exit = -1, cancel = -1;  // handles that are watched
         bool blind = false;          // one that should be is not
         bool exit_tells = true;      // the first of them is of use
+        bool writes = false;         // `in` is watched
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
         bool told_end = false;
@@ -232,7 +205,7 @@ class Supervisor {
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token, out_token, err_token, cancel_token, token_bits = 2, slot_bits = 20 };
+    enum : std::uint64_t { exit_token, in_token, out_token, err_token, cancel_token, token_bits = 3, slot_bits = 20 };
 
     static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
     Member* find(Id id) const noexcept {
@@ -253,6 +226,36 @@ class Supervisor {
         for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
     }
 
+    /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
+    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
+        constexpr const char* self = "supervisor";
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!open()) return detail::os::last_error(Step::stream, self);
+        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
+        make_room(cancel);
+        if (free_.empty())
+            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        const std::size_t slot = free_.back();
+        const Id id = ++last_ << slot_bits | slot;
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        free_.pop_back();
+        ++size_;
+        ++unended_;
+        Member& member = *members_[slot];
+        member.pump->tell_stream_ends(&stream_ended_);
+        wake(member, member.start);
+        if (!watch(member, cancel)) {
+            const int error = errno;
+            if (!anyhow) {
+                job = remove(id);
+                return detail::make_error(error, Step::stream, self, "the job cannot be watched");
+            }
+            member.blind = true;
+        }
+        if (token_ && token_->fired()) cancel_one(member);
+        return id;
+    }
+
     // ---- forked copies of the host
 
     /// Is it somebody else's? Or nobody's yet.
@@ -268,6 +271,7 @@ class Supervisor {
         for (const auto& member : members_) {
             if (!member || member->has_ended) continue;
             member->exit = member->cancel = -1;
+            member->writes = false;
             member->pump->close_streams();
             wake(*member, detail::Deadline::now());
         }
@@ -280,6 +284,8 @@ class Supervisor {
         const auto add = [&](int fd, std::uint64_t which) {
             return fd < 0 || poller_.add(fd, member.id << token_bits | which);
         };
+        member.writes = pump.in.is_writing();
+        if (member.writes && !poller_.add(pump.in.handle(), member.id << token_bits | in_token, true)) return false;
         if (!add(pump.out.handle(), out_token)) return false;
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
             if (!add(pump.err_of(i).handle(), err_token)) return false;
@@ -313,6 +319,7 @@ class Supervisor {
 
     void unwatch(Member& member) noexcept {
         detail::Pump& pump = *member.pump;
+        if (member.writes && pump.in.is_open()) poller_.remove(pump.in.handle());
         if (pump.out.is_open()) poller_.remove(pump.out.handle());
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
             if (pump.err_of(i).is_open()) poller_.remove(pump.err_of(i).handle());
@@ -327,6 +334,8 @@ class Supervisor {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
         if (which == exit_token && member.exit_tells) watch_exit(member);
+        if (which == in_token && member.writes && pump.in.is_writing())
+            poller_.rearm(pump.in.handle(), member.id << token_bits | which, true);
         if (which == out_token) again(pump.out);
         for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
     }
@@ -340,7 +349,7 @@ class Supervisor {
             interrupted_.remove(*member);
             limit = detail::Deadline::now();
             step(*member, all_ready);
-            for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
+            for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
         const bool any_drained = stream_ended_.exchange(false);
@@ -358,6 +367,7 @@ class Supervisor {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
                 step(*member, which == exit_token  ? 0
+                              : which == in_token  ? detail::Pump::in_ready
                               : which == out_token ? detail::Pump::out_ready
                                                    : detail::Pump::err_ready);
                 rearm(*member, which);
@@ -426,7 +436,7 @@ class Supervisor {
         Member& member_;
     };
 
-    static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
+    static constexpr unsigned all_ready = detail::Pump::in_ready | detail::Pump::out_ready | detail::Pump::err_ready;
 
     void cancel_one(Member& member) {
         if (!member.pump->cancel()) return;
@@ -439,6 +449,7 @@ class Supervisor {
         if (member.has_ended) return;
         Finding found(*this, member);
         detail::Pump::Want want;
+        want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.job.limit_;
         const bool stream_ended = stream_ended_;

@@ -308,6 +308,7 @@ class Outgoing {
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
     bool is_idle() const noexcept { return todo_.empty(); }
+    bool is_writing() const noexcept { return is_open() && !is_idle(); }
     std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept { return error_; }
@@ -592,6 +593,7 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
+        if (want.in && (ready & in_ready) != 0) in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -612,7 +614,7 @@ class Pump : public Counted {
         found.by_rest = next.by_rest;
         found.blind |= foreground_.is_open() || next.is_late;
     }
-    static constexpr unsigned out_ready = 1, err_ready = 2;
+    static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
 
     /// When somebody has to look again, should nothing else tell before. Never for one that no clock concerns.
     Deadline next_look() {
