@@ -328,6 +328,33 @@ TEST_CASE("a job of the set may be signalled, waited for, read to its end and co
     CHECK(census.reaches(0));
 }
 
+TEST_CASE("what a communicate() had left to write is written on, while other jobs are served") {
+    const Census census;
+    constexpr std::size_t size = 5'000'000;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    leash::Popen job(leash::shell("read x; exec wc -c"), options);
+    const leash::Captured begun = job.communicate(support::pattern(size), 0s);
+    REQUIRE_FALSE(begun.status);
+    CHECK(begun.unwritten > 0);
+    Supervisor jobs;
+    const Id other = jobs.add(leash::Popen(child({"exit", "3"}), options)).value();
+    const Id id = jobs.add(std::move(job)).value();
+    const auto events = events_until_ended(jobs, 2);
+    CHECK(told(events, id) == "output ended");
+    CHECK(told(events, other).find("ended") != std::string::npos);
+    CHECK(jobs.remove(id).communicate().out == std::to_string(size - 64) + "\n");
+
+    // of one that reads no more it is told how much it did not take
+    leash::Popen deaf(child({"read-and-exit", "1", "4"}), options);
+    static_cast<void>(deaf.communicate(support::pattern(size), 0s));
+    const Id left = jobs.add(std::move(deaf)).value();
+    static_cast<void>(events_until_ended(jobs, 1));
+    const leash::Captured captured = jobs.remove(left).communicate();
+    CHECK(captured.status->code() == 4);
+    CHECK(captured.unwritten > 0);
+}
+
 TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as soon as it does") {
     const Census census;
     leash::Options options = support::capture(census);
