@@ -58,9 +58,11 @@ TEST_CASE("a refusal tells what is likely to be meant") {
           "not found in the child's PATH; each argument is an element of its own in the list");
     leash::Options options;
     options.cwd = "/etc";
-    const leash::Error relative = refusal({"./passwd"}, options);
+    const leash::Error relative = refusal({"./leash-no-such-tool"}, options);
     CHECK(relative.code == std::errc::no_such_file_or_directory);
-    CHECK(std::string(relative.hint) == "a relative path counts from the host's directory, not from cwd");
+    CHECK(relative.subject == "./leash-no-such-tool");
+    CHECK(std::string(relative.hint) == "a relative path counts from cwd");
+    CHECK(refusal({"./passwd"}, options).code == std::errc::permission_denied);
     CHECK(std::string(refusal({"/nowhere/passwd"}, options).hint) == "");
     CHECK(std::string(refusal({"./passwd"}).hint) == "");
 }
@@ -82,16 +84,16 @@ TEST_CASE("without a PATH a program is looked up in the system's default one") {
     CHECK(refusal({"leash-no-such-tool"}, options).code == std::errc::no_such_file_or_directory);
 }
 
-TEST_CASE("an empty PATH, and an empty member of one, mean the host's directory") {
+TEST_CASE("an empty PATH, and an empty member of one, mean the child's directory") {
     const TemporaryDirectory directory;
     directory.directory("elsewhere");
     directory.file("leash-tool", says("here"), 0755);
+    directory.file("elsewhere/leash-tool", says("there"), 0755);
     const std::string wrong = support::in_host([&]() -> std::string {
         if (::chdir(directory.path().c_str()) != 0) return "chdir";
         for (const char* const path : {"", ":/nowhere", "/nowhere:", "/nowhere::/nowhere", ":"}) {
             if (looked_up("leash-tool", path) != "here") return std::string("PATH=") + path;
-            // also where the child starts elsewhere
-            if (looked_up("leash-tool", path, directory / "elsewhere") != "here")
+            if (looked_up("leash-tool", path, directory / "elsewhere") != "there")
                 return std::string("cwd, PATH=") + path;
         }
         return "";
@@ -101,23 +103,72 @@ TEST_CASE("an empty PATH, and an empty member of one, mean the host's directory"
     CHECK(looked_up("leash-tool", "").find("No such file") != std::string::npos);
 }
 
-TEST_CASE("a relative member of PATH and a relative path count from the host's directory, not from cwd") {
+TEST_CASE("a relative member of PATH and a relative path count from cwd, as an exec in the child would have it") {
     const TemporaryDirectory directory;
     directory.directory("bin");
     directory.directory("other");
     directory.directory("other/bin");
     directory.file("bin/leash-tool", says("host"), 0755);
     directory.file("other/bin/leash-tool", says("child"), 0755);
+    directory.file("other/only", says("only"), 0755);
+    directory.file("bin/host-only", says("host"), 0755);
     const std::string wrong = support::in_host([&]() -> std::string {
         if (::chdir(directory.path().c_str()) != 0) return "chdir";
         HOST_NEEDS(looked_up("leash-tool", "bin") == "host");
-        HOST_NEEDS(looked_up("leash-tool", "bin", directory / "other") == "host");
+        HOST_NEEDS(looked_up("leash-tool", "bin", directory / "other") == "child");
         HOST_NEEDS(looked_up("bin/leash-tool", "/nowhere") == "host");
-        HOST_NEEDS(looked_up("bin/leash-tool", "/nowhere", "other") == "host");
-        HOST_NEEDS(looked_up("./bin/leash-tool", "/nowhere", "other") == "host");
+        for (const std::string& cwd : {std::string("other"), std::string("./bin/../other/"), directory / "other"}) {
+            HOST_NEEDS(looked_up("leash-tool", "bin", cwd) == "child");
+            HOST_NEEDS(looked_up("bin/leash-tool", "/nowhere", cwd) == "child");
+            HOST_NEEDS(looked_up("./bin/leash-tool", "/nowhere", cwd) == "child");
+            HOST_NEEDS(looked_up("./only", "/nowhere", cwd) == "only");
+            HOST_NEEDS(looked_up("bin/../../bin/leash-tool", "/nowhere", cwd) == "host");
+            HOST_NEEDS(looked_up("bin/host-only", "bin", cwd).find("No such file") != std::string::npos);
+            HOST_NEEDS(looked_up("host-only", "bin", cwd).find("No such file") != std::string::npos);
+        }
+        leash::Options options;
+        options.cwd = "other";
+        options.executable = "./only";
+        options.out = leash::piped;
+        HOST_NEEDS(leash::run({"another name"}, options).out == "only\n");
         return "";
     });
     CHECK(wrong == "");
+}
+
+#ifndef LEASH_FORCE_NO_RELATIVE_PROGRAM
+TEST_CASE("a script that is started by a relative path sees that path as its $0") {
+    const TemporaryDirectory directory;
+    directory.file("script", "#!/bin/sh\nprintf %s \"$0\"\n", 0755);
+    CHECK(looked_up("./script", "/nowhere", directory.path()) == "./script");
+}
+#endif
+
+TEST_CASE("what a script in cwd is missing is found out from there") {
+    const TemporaryDirectory directory;
+    leash::Options options;
+    options.cwd = directory.path();
+    directory.file("text", "neither a program nor a script\n", 0755);
+    leash::Error error = refusal({"./text"}, options);
+    CHECK(error.step == Step::program);
+    CHECK(error.code == std::errc::executable_format_error);
+#ifndef LEASH_FORCE_NO_RELATIVE_PROGRAM
+    CHECK(error.subject == "./text");
+#endif
+    directory.file("script", "#!no-such-interpreter\n", 0755);
+    error = refusal({"./script"}, options);
+    CHECK(error.step == Step::interpreter);
+    CHECK(error.subject == "no-such-interpreter");
+    // the interpreter too counts from where the child is
+    directory.file("interpreter", support::read_file(support::helper()), 0755);
+    directory.file("names-it", "#!interpreter pwd\n", 0755);
+    directory.file("names-text", "#!text\n", 0755);
+    options.out = leash::piped;
+    CHECK(leash::run({"./names-it"}, options).out == directory.path());
+    error = refusal({"./names-text"}, options);
+    CHECK(error.step == Step::interpreter);
+    CHECK(error.subject == "text");
+    CHECK(error.code == std::errc::executable_format_error);
 }
 
 TEST_CASE("a name with a slash is not looked up") {

@@ -173,15 +173,16 @@ struct Options {
     /// inherit (default), what `out` takes, to_out, or per_stage.
     ErrorOutput err = inherit;
 
-    /// The directory to start in; empty: the host's. It counts for the child only: neither the program's nor a
-    /// redirect's path is relative to it.
+    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
+    /// shell's `cd`; that of a redirect, which the host opens, does not.
     std::string cwd = {};
 
     /// The environment; Env::inherited() by default.
     Env env = Env::inherited();
 
     /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
-    /// PATH that the *child* gets; empty members of PATH mean the host's current directory, as POSIX has it.
+    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
+    /// empty member of PATH means that directory itself, as POSIX has it.
     std::string executable = {};
 
     /// Descriptors to hand down besides the standard streams.
