@@ -72,8 +72,11 @@ TEST_CASE("a job whose token was fired before the start is not started by run") 
     const support::TemporaryDirectory directory;
     leash::Options options = cancellable(census, cancel);
     options.out = leash::file(directory / "never");
+    options.in = leash::bytes("nobody read this");
     const leash::Result result = leash::run(child({"print", "x"}), options);
     CHECK(result.cancelled);
+    CHECK(result.unwritten == 16);
+    CHECK(leash::run_all({{child({"print", "x"}), options}}).front().value().unwritten == 16);
     CHECK(result.status.unknown());
     CHECK_FALSE(result.ok());
     CHECK_FALSE(result.timed_out);

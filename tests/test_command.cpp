@@ -213,14 +213,52 @@ TEST_CASE("a NUL byte is refused, wherever it is, and never cuts an argument off
 }
 
 TEST_CASE("an argument list over the system's limit is E2BIG, by name") {
-    const auto check = [](Strings argv) {
-        const leash::Error error = refusal(leash::args(std::move(argv)));
-        CHECK(error.code == std::errc::argument_list_too_long);
-        CHECK(error.step == Step::spawn);
-        CHECK(error.message().find("exceed the system's limit") != std::string::npos);
-    };
-    check({support::helper(), std::string(std::size_t{4} << 20, 'x')});  // one string: 128 KiB on Linux
-    Strings many(400, std::string(100'000, 'x'));                        // all together: 6 MiB at most on Linux
+    Strings many(400, std::string(100'000, 'x'));  // all together: 6 MiB at most on Linux
     many.front() = support::helper();
-    check(std::move(many));
+    const leash::Error error = refusal(leash::args(std::move(many)));
+    CHECK(error.code == std::errc::argument_list_too_long);
+    CHECK(error.step == Step::spawn);
+    CHECK(error.subject == support::helper());
+    CHECK(error.message().find("exceed the system's limit") != std::string::npos);
+}
+
+TEST_CASE("an argument that is too long by itself is named, and so is a variable") {
+    const std::size_t longest = leash::detail::sys::longest_string();
+    if (longest == SIZE_MAX) return;  // no such limit here
+    leash::Error error = refusal(leash::args(Strings{support::helper(), "exit", std::string(longest, 'x')}));
+    CHECK(error.code == std::errc::argument_list_too_long);
+    CHECK(error.step == Step::command);
+    CHECK(error.subject == "argument 2");
+    CHECK(error.message().find("longer than the system takes a single one") != std::string::npos);
+    // that is the limit exactly: one byte less is started
+    CHECK(leash::run(leash::args(Strings{support::helper(), "exit", "0", std::string(longest - 1, 'x')})).ok());
+
+    leash::Options options;
+    options.env.set("SHORT", "x").set("LONG", std::string(longest, 'x'));
+    error = refusal(child({"exit", "0"}), options);
+    CHECK(error.code == std::errc::argument_list_too_long);
+    CHECK(error.step == Step::environment);
+    CHECK(error.subject == "LONG");
+}
+
+TEST_CASE("a null pointer as an argument is refused, and nothing is thrown out of a try_") {
+    const char* const nothing = nullptr;
+    const leash::Error error = refusal({"echo", "-n", nothing});
+    CHECK(error.code == std::errc::invalid_argument);
+    CHECK(error.step == Step::command);
+    CHECK(error.subject == "argument 2");
+    CHECK(std::string(error.hint) == "a null pointer");
+    CHECK(refusal({nothing}).step == Step::command);
+    CHECK(refusal(leash::shell("echo \"$1\"", {nothing})).step == Step::command);
+}
+
+TEST_CASE("args() and shell() take whatever converts to a vector of strings") {
+    const Strings list{"echo", "one"};
+    CHECK(leash::args(list).argv() == list);
+    CHECK(leash::args(Strings(list)).argv() == list);
+    const std::initializer_list<std::string> strings{"echo", "one"};
+    CHECK(leash::args(strings).argv() == list);
+    CHECK(leash::args({{"echo"}, {"one"}}).argv() == list);
+    CHECK(leash::shell("echo", list).argv().back() == "one");
+    CHECK(leash::shell("echo", strings).argv().back() == "one");
 }

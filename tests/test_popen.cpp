@@ -452,6 +452,7 @@ TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the 
         CHECK_FALSE(p.send_signal(SIGKILL).has_value());
         CHECK(p.stop().unknown());
         CHECK_FALSE(p.communicate("x").status.has_value());
+        CHECK(p.communicate("four").unwritten == 4);
         CHECK(p.detach() == -1);
         CHECK_FALSE(p.timed_out());
         CHECK_FALSE(p.cancelled());

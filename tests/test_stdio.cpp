@@ -239,6 +239,45 @@ TEST_CASE("a start that is refused for its command empties no file") {
     CHECK(read_file(precious) == "data");
 }
 
+TEST_CASE("a socket as a file is called one, and not a FIFO") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "socket";
+    REQUIRE(::mknod(path.c_str(), S_IFSOCK | 0600, 0) == 0);
+    leash::Options as_out, as_in;
+    as_out.out = leash::file(path);
+    as_in.in = leash::file(path);
+    for (const leash::Options& options : {as_out, as_in}) {
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::redirect);
+        CHECK(error.code.value() == ENXIO);
+        CHECK(std::string(error.hint).find("a socket") == 0);
+    }
+}
+
+#if defined(F_SETLEASE)
+TEST_CASE("a file on which somebody has a lease is an error that says so") {
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("leased", "hello\n");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::signal(SIGIO, SIG_IGN);  // how the holder is asked to give it up
+        const int holder = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        if (::fcntl(holder, F_SETLEASE, F_WRLCK) != 0) return "";  // not on this file system, or not as this user
+        leash::Options options;
+        options.in = leash::file(path);
+        options.out = leash::piped;
+        const auto refused = leash::try_run(child({"cat"}), options);
+        HOST_NEEDS(!refused);
+        HOST_NEEDS(refused.error().step == Step::redirect);
+        HOST_NEEDS(refused.error().code == std::errc::resource_unavailable_try_again);
+        HOST_NEEDS(refused.error().message().find("has a lease on it") != std::string::npos);
+        ::fcntl(holder, F_SETLEASE, F_UNLCK);
+        HOST_NEEDS(leash::run(child({"cat"}), options).out == "hello\n");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+#endif
+
 TEST_CASE("a FIFO never holds up a start: without a reader it is an error, without a writer an end") {
     const Census census;
     const TemporaryDirectory directory;

@@ -12,12 +12,24 @@
 
 namespace LEASH_NAMESPACE {
 
-/// One argument. Converts from whatever is a string; holds a copy.
+namespace detail {
+
+/// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
+inline constexpr std::string_view null_pointer("\0null", 5);
+
+/// Says that a Command's vector is the argument list.
+struct FromVector {
+    explicit FromVector() = default;
+};
+
+}  // namespace detail
+
+/// One argument. Converts from whatever is a string; holds a copy. A null pointer is refused when the job starts.
 class Arg {
   public:
     /// From a string, copied.
     /// @{
-    Arg(const char* text) : text_(text) {}
+    Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
     /// @}
@@ -69,6 +81,9 @@ class Command {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
     }
 
+    /// For args() and shell().
+    Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
@@ -76,23 +91,24 @@ class Command {
     /// @}
 
   private:
-    friend Command args(std::vector<std::string> argv);
-    friend Command shell(std::string script, std::vector<std::string> parameters);
-    struct FromVector {};
-    Command(FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
-
     std::vector<std::string> argv_;
 };
 
-/// argv from a vector, program first. No shell.
-inline Command args(std::vector<std::string> argv) { return Command(Command::FromVector{}, std::move(argv)); }
+/// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
+/// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
+template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
+Command args(Vector argv) {
+    return Command(detail::FromVector(), std::move(argv));
+}
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
-/// A script for `/bin/sh -c --`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
-inline Command shell(std::string script, std::vector<std::string> parameters) {
-    std::vector<std::string> argv;
+/// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
+/// the script.
+template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
+Command shell(std::string script, Vector given) {
+    std::vector<std::string> parameters = std::move(given), argv;
     argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
     argv.emplace_back("-c");
@@ -100,7 +116,7 @@ inline Command shell(std::string script, std::vector<std::string> parameters) {
     argv.push_back(std::move(script));
     argv.emplace_back("sh");  // $0: what sh calls itself in its messages
     for (std::string& parameter : parameters) argv.push_back(std::move(parameter));
-    return Command(Command::FromVector{}, std::move(argv));
+    return Command(detail::FromVector(), std::move(argv));
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.

@@ -195,7 +195,7 @@ class Popen {
     /// that finds the job ended hands everything over.
     Captured communicate(std::string input = {}, Timeout timeout = {}) {
         Captured result;
-        if (!pump_) return result;
+        if (!pump_) return result.unwritten = input.size(), result;
         const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
         detail::Pump& pump = *kept;
         const detail::Deadline limit = detail::Deadline::after(timeout);

@@ -112,15 +112,20 @@ ResultOf make_result(const Popen& job, Captured captured) {
     return result;
 }
 
+/// The result of a job that was cancelled before its start.
+template <class ResultOf>
+ResultOf not_started(const Options& options) {
+    ResultOf result;
+    result.ended_by = EndedBy::cancel;
+    result.cancelled = true;
+    if (options.in.is(Input::Kind::bytes)) result.unwritten = options.in.text.size();
+    return result;
+}
+
 /// Starts `what` and sees it through.
 template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
-    if (options.cancel && options.cancel->fired()) {
-        ResultOf result;
-        result.ended_by = EndedBy::cancel;
-        result.cancelled = true;
-        return result;
-    }
+    if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
     std::string input;
     if (options.in.is(Input::Kind::bytes)) {
         input = std::move(options.in.text);

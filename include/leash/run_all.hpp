@@ -66,12 +66,7 @@ struct AllRunner {
 
     std::vector<Expected<Result>> run() {
         results.reserve(jobs.size());
-        for (std::size_t i = 0; i < jobs.size(); ++i) {
-            Result not_started;
-            not_started.ended_by = EndedBy::cancel;
-            not_started.cancelled = true;
-            results.push_back(std::move(not_started));
-        }
+        for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
         constexpr std::size_t limit = std::size_t{1} << Supervisor::slot_bits;
         if (how.at_most == 0) how.at_most = sys::processors();
         if (how.at_most > limit) how.at_most = limit;
