@@ -58,6 +58,7 @@ inline const Call calls[] = {
     {"epoll_control", {ENOMEM, ENOSPC, EPERM}},  // ENOSPC: the user's limit; EPERM: a handle that cannot be watched
     {"epoll_wait", {EINTR}},
     {"stat", {ENOMEM, EACCES, EIO, ENOENT}},
+    {"fstat", {EIO}},
     {"access", {ENOMEM, EACCES, EIO, EPERM}},  // EPERM: of a filter
     {"getcwd", {ENOMEM, EACCES, ERANGE}},
     {"tcgetpgrp", {ENOTTY, EIO}},

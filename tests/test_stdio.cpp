@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include <poll.h>
+#include <sys/socket.h>
 
 using leash::Step;
 using support::Census;
@@ -166,6 +167,160 @@ TEST_CASE("a file is read from its start as input") {
     CHECK((leash::run(child({"cat"}), options).out == text));
     leash::Popen p(child({"cat"}), options);
     CHECK((p.communicate().out == text));
+}
+
+TEST_CASE("out and err that are the same file lose nothing") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("log", "before\n");
+    REQUIRE(::symlink("log", (directory / "symbolic").c_str()) == 0);
+    REQUIRE(::link(path.c_str(), (directory / "hard").c_str()) == 0);
+    leash::Options options;
+    options.env = census.env();
+    const auto said = [&] {
+        REQUIRE(leash::run(leash::shell("echo one; echo two >&2; echo three; echo four >&2"), options).ok());
+        return read_file(path);
+    };
+    for (const char* const name : {"log", "./log", "symbolic", "hard"}) {
+        const std::string other = directory / name;
+        options.out = leash::file(path);
+        options.err = leash::file(other);
+        CHECK(said() == "one\ntwo\nthree\nfour\n");
+        options.err = leash::file(other, leash::append);  // `out` empties it, and both add to it
+        CHECK(said() == "one\ntwo\nthree\nfour\n");
+        options.out = leash::file(path, leash::append);
+        CHECK(said() == "one\ntwo\nthree\nfour\none\ntwo\nthree\nfour\n");
+    }
+    // each stage of a pipeline, and the last one's output
+    options.out = leash::file(directory / "new");
+    options.err = leash::file(directory / "new");
+    REQUIRE(leash::run(leash::shell("echo one >&2; echo x") | leash::shell("cat >&2; echo two"), options).ok());
+    CHECK(read_file(directory / "new") == "one\nx\ntwo\n");
+    // what is no file to be emptied is opened as often as it is said
+    options.out = leash::file("/dev/null");
+    options.err = leash::file("/dev/null");
+    options.in = leash::file("/dev/null");
+    CHECK(leash::run(child({"exit", "0"}), options).ok());
+}
+
+TEST_CASE("out and err that are the same file by a descriptor lose nothing") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("log", "");
+    const std::string wrong = support::in_host([&]() -> std::string {
+        // not O_APPEND: it has a place of its own
+        const int log = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+        static_cast<void>(!::write(log, "host\n", 5));
+        const leash::Command command = leash::shell("echo one; echo two >&2; echo three; echo four >&2");
+        leash::Options options;
+        options.env = census.env();
+        options.out = leash::fd(log);
+        options.err = leash::file(path, leash::append);
+        HOST_NEEDS(leash::run(command, options).ok());
+        options.out = leash::file(path, leash::append);
+        options.err = leash::fd(log);
+        HOST_NEEDS(leash::run(command, options).ok());
+        ::dup2(log, 2);
+        options.err = leash::inherit;
+        HOST_NEEDS(leash::run(command, options).ok());
+        const std::string all = "one\ntwo\nthree\nfour\n";
+        HOST_NEEDS(read_file(path) == "host\n" + all + all + all);
+        // and nobody empties what the host has written there
+        options.out = leash::file(path);
+        HOST_NEEDS(!leash::try_run(command, options));
+        options.out = leash::fd(log);
+        options.err = leash::file(path);
+        HOST_NEEDS(!leash::try_run(command, options));
+        HOST_NEEDS(read_file(path) == "host\n" + all + all + all);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a file is not emptied while another stream reads it or adds to it") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("file", "text");
+    REQUIRE(::symlink("file", (directory / "same").c_str()) == 0);
+    leash::Options options = support::silent(census);
+    const auto refused = [&](const char* subject, const char* hint) {
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::redirect);
+        CHECK(error.code == std::errc::invalid_argument);
+        CHECK(error.subject == subject + directory.path() + "/same");
+        CHECK(std::string(error.hint).find(hint) != std::string::npos);
+        CHECK(read_file(path) == "text");
+    };
+    options.in = leash::file(path);
+    options.out = leash::file(directory / "same");
+    refused("out: ", "emptied before it is read");
+    options.out = leash::null;
+    options.err = leash::file(directory / "same");
+    refused("err: ", "emptied before it is read");
+    options.in = leash::null;
+    options.out = leash::file(path, leash::append);
+    refused("err: ", "to_out");
+    // to add to what is read is what it says
+    options.in = leash::file(path);
+    options.err = leash::null;
+    CHECK(leash::run(leash::shell("read -r word; echo \" and $word\""), options).ok());
+    CHECK(read_file(path) == "text and text\n");
+}
+
+TEST_CASE("a Popen's own end is not handed to another job by its number") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        leash::Popen p(child({"cat"}), options);
+        leash::Options with_terminal = support::silent(census);
+        with_terminal.out = leash::tty;
+        leash::Popen at_terminal(child({"cat"}), with_terminal);
+        const auto refused = [](leash::Options wrong, const std::string& subject) {
+            const auto job = leash::Popen::try_spawn(child({"cat"}), std::move(wrong));
+            REQUIRE_FALSE(job.has_value());
+            CHECK(job.error().step == Step::redirect);
+            CHECK(job.error().code == std::errc::invalid_argument);
+            CHECK(job.error().subject == subject);
+            CHECK(job.error().message().find("A pipeline") != std::string::npos);
+        };
+        for (const int handle : {p.out().handle(), p.err().handle(), at_terminal.out().handle()}) {
+            leash::Options wrong = support::silent(census);
+            wrong.in = leash::fd(handle);
+            refused(wrong, "in: descriptor " + std::to_string(handle));
+        }
+        const int handle = p.in().handle();
+        leash::Options wrong = support::silent(census);
+        wrong.out = leash::fd(handle);
+        refused(wrong, "out: descriptor " + std::to_string(handle));
+        wrong.out = leash::null;
+        wrong.err = leash::fd(handle);
+        refused(wrong, "err: descriptor " + std::to_string(handle));
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("what the host gives away is the host's to decide about, non-blocking or not") {
+    const Census census;
+    int pipe[2], sockets[2];
+    REQUIRE(::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) == 0);
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) == 0);
+    leash::Options options = support::silent(census);
+    options.out = leash::fd(sockets[1]);
+    CHECK(leash::run(child({"print", "x"}), options).ok());
+    options.out = leash::fd(pipe[1]);
+    CHECK_FALSE(leash::try_run(child({"print", "x"}), options).has_value());
+    ::fcntl(pipe[1], F_SETFD, 0);
+    CHECK(leash::run(child({"print", "x"}), options).ok());
+    ::fcntl(pipe[1], F_SETFD, FD_CLOEXEC);
+    ::fcntl(pipe[1], F_SETFL, 0);
+    CHECK(leash::run(child({"print", "x"}), options).ok());
+    ::fcntl(pipe[1], F_SETFL, O_NONBLOCK);
+    options.out = leash::null;
+    options.pass_fds = {{pipe[1], 3}};
+    CHECK(leash::run(child({"exit", "0"}), options).ok());
+    for (const int fd : {pipe[0], pipe[1], sockets[0], sockets[1]}) ::close(fd);
 }
 
 TEST_CASE("a redirect's path counts from the host's directory, whatever cwd says") {

@@ -185,7 +185,7 @@ struct Options {
     /// empty member of PATH means that directory itself, as POSIX has it.
     std::string executable = {};
 
-    /// Descriptors to hand down besides the standard streams.
+    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
 
     /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading

@@ -15,7 +15,8 @@ namespace LEASH_NAMESPACE {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};
-/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device.
+/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device. A host that made
+/// it non-blocking has made it so for the child: see fd().
 struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
@@ -53,6 +54,9 @@ struct File {
 /// start; as output it is created with mode 0666 less the umask, or emptied. A relative path counts from the
 /// host's directory, whatever Options::cwd says. A FIFO is opened without waiting for its other end: as output
 /// that is an error (ENXIO) while nobody reads it, as input the child finds it at its end until somebody writes.
+///
+/// Where `out` and `err` are the same file, by whatever path, both write to it through one description, as after
+/// `>file 2>&1`, and nothing is lost. An error where one of them would empty what the other adds to, or what `in` reads.
 inline File file(std::string path) { return {std::move(path), false}; }
 
 /// The same, as output: each write goes to the end of what is there (O_APPEND).
@@ -64,6 +68,11 @@ struct Descriptor {
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
+///
+/// O_NONBLOCK belongs to what is open, not to the number: the child's duplicate has it too, and most programs take EAGAIN
+/// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
+/// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
+/// or a standard stream, are the host's to decide about.
 inline Descriptor fd(int number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
