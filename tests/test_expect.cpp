@@ -348,3 +348,53 @@ TEST_CASE("a question is answered once it has been asked") {
     CHECK(p.out().read_until("\n", 20s).data == "joe\n");
     CHECK(p.wait().success());
 }
+
+// ---- what waits is searched once
+
+namespace {
+
+/// A job that has written `count` bytes of lines, all of which wait to be read; it lives on.
+leash::Popen with_waiting(const Census& census, std::size_t count) {
+    leash::Popen p(leash::shell("\"$1\" write \"$2\"; exec \"$1\" sleep", {support::helper(), std::to_string(count)}),
+                   support::capture(census));
+    std::size_t have = 0;
+    const auto look = [&](std::string_view waiting) {
+        have = waiting.size();
+        return have >= count ? waiting.substr(0, 0) : std::string_view();
+    };
+    REQUIRE(p.out().expect_if(look, 60s).complete);
+    REQUIRE(have == count);
+    return p;
+}
+
+}  // namespace
+
+TEST_CASE("a pattern that does not come costs expect() nothing at each one that does") {
+    const Census census;
+    constexpr std::size_t size = std::size_t{2} << 20;
+    std::size_t lines = 0;
+    const auto read_with = [&](bool and_another) {
+        leash::Popen p = with_waiting(census, size);
+        lines = 0;
+        leash::Reader out = p.out();
+        while (and_another ? out.expect({"ERROR", "\n", "FATAL"}, 0s).complete : out.expect("\n", 0s).complete) ++lines;
+        p.kill();
+    };
+    CHECK(support::growth([&] { read_with(false); }, [&] { read_with(true); }) < 20);
+    CHECK(lines == size / 64);
+}
+
+TEST_CASE("what comes late is looked for in what is new only, by however many calls, for however many patterns") {
+    const Census census;
+    leash::Popen little = with_waiting(census, 64), much = with_waiting(census, std::size_t{16} << 20);
+    const auto ask = [](leash::Popen& p) {
+        leash::Reader out = p.out();
+        for (int i = 0; i < 100; ++i) {
+            CHECK_FALSE(out.read_until("> ", 0s).complete);
+            CHECK_FALSE(out.expect({"$ ", "# ", "password: "}, 0s).complete);
+        }
+    };
+    CHECK(support::growth([&] { ask(little); }, [&] { ask(much); }) < 20);
+    little.kill();
+    much.kill();
+}

@@ -230,6 +230,76 @@ TEST_CASE("a variable's name that cannot be one, and a NUL, are refused by name"
     CHECK(error.subject == "NAME");
 }
 
+TEST_CASE("an environment of many variables takes as long as it is large, and the last word on each counts") {
+    const auto fill = [](int count) {
+        Env made = Env::inherited();
+        for (int i = 0; i < count; ++i) made.set("LEASH_TEST_" + std::to_string(i), "x");
+        for (int i = 0; i < count; i += 2) made.set("LEASH_TEST_" + std::to_string(i), std::to_string(i));
+        for (int i = 1; i < count; i += 4) made.unset("LEASH_TEST_" + std::to_string(i));
+        return made;
+    };
+    const Env many = fill(5000), copy = many;
+    REQUIRE(copy.changes().size() == 5000);
+    bool all = true;
+    for (int i = 0; i < 5000; ++i) {
+        const std::string name = "LEASH_TEST_" + std::to_string(i);
+        const std::optional<std::string> value = copy.get(name);
+        all &= copy.changes()[static_cast<std::size_t>(i)].name == name;
+        if (i % 4 == 1) all &= !value.has_value();
+        else all &= value == (i % 2 == 0 ? std::to_string(i) : "x");
+    }
+    CHECK(all);
+    CHECK_FALSE(copy.get("LEASH_TEST_5000").has_value());
+    // sixteen times as much
+    const auto work = [&](int count) { return [&fill, count] { static_cast<void>(fill(count).build().size()); }; };
+    CHECK(support::growth(work(2000), work(32'000)) < 16 * 4);
+
+    // what the host has is looked up among what was changed
+    const std::string wrong = support::in_host([&]() -> std::string {
+        std::vector<std::string> host;
+        std::vector<char*> entries;
+        for (int i = 0; i < 8000; ++i) host.push_back("LEASH_HOST_" + std::to_string(i) + "=x");
+        for (std::string& entry : host) entries.push_back(&entry[0]);
+        entries.push_back(nullptr);
+        environ = entries.data();
+        const Env few = fill(500), as_many = fill(8000);
+        HOST_NEEDS(few.build().size() == 8000 + 375);
+        HOST_NEEDS(support::growth([&] { static_cast<void>(few.build().size()); },
+                                   [&] { static_cast<void>(as_many.build().size()); }) < 8);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("thousands of descriptors to hand down take as long as they are many") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        rlimit limit{};
+        ::getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        constexpr int many = 4000;
+        if (limit.rlim_cur < many + 100) return "";
+        const int file = ::fcntl(2, F_DUPFD_CLOEXEC, many + 50);
+        const auto check = [file](int count) {
+            return [file, count] {
+                std::vector<leash::PassFd> passes;
+                for (int i = 0; i < count; ++i) passes.push_back({file, 3 + (i * 7) % many});
+                leash::detail::os::Wiring wiring;
+                if (!leash::detail::check_passes(passes) || !wiring.connect(0, 1, 2, "", passes)) ::_exit(9);
+            };
+        };
+        HOST_NEEDS(support::growth(check(many / 16), check(many)) < 16 * 4);
+        leash::Options options;
+        options.out = leash::piped;
+        for (int i = many - 1; i >= 0; --i) options.pass_fds.push_back({file, 3 + i});
+        HOST_NEEDS(leash::run(leash::shell("set -- /proc/self/fd/*; echo $#"), options).out >= "4000\n");
+        options.pass_fds.push_back({2, 1000});
+        HOST_NEEDS(leash::try_run({"true"}, options).error().subject == "pass_fds: {2, 1000}");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
 TEST_CASE("an environment of 2 MB arrives where the system's limit allows it, and is E2BIG where not") {
     const std::string wrong = support::in_host([]() -> std::string {
         leash::Options options;

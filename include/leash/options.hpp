@@ -47,10 +47,10 @@ class Env {
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
-        for (const Change& one : changes_) {
-            if (one.name != name) continue;
-            if (one.removed) return std::nullopt;
-            return one.value;
+        if (const std::size_t place = place_of(name)) {
+            const Change& last = changes_[place - 1];
+            if (last.removed) return std::nullopt;
+            return last.value;
         }
         if (!inherit_) return std::nullopt;
         char** const all = detail::sys::environment();
@@ -77,7 +77,7 @@ class Env {
         std::vector<std::string> strings;
         char** const all = inherit_ ? detail::sys::environment() : nullptr;
         for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            if (!changes(name_of(*entry))) strings.emplace_back(*entry);
+            if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
         }
         for (const Change& one : changes_) {
             if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
@@ -93,24 +93,32 @@ class Env {
         const std::size_t equals = entry.find('=', 1);
         return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
     }
-    bool changes(std::string_view name) const noexcept {
-        for (const Change& one : changes_) {
-            if (one.name == name) return true;
-        }
-        return false;
+    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
+    std::size_t place_of(std::string_view name) const noexcept { return places_.empty() ? 0 : places_[slot_of(name)]; }
+    /// Where in places_ its place is to be found, or the free slot for it.
+    std::size_t slot_of(std::string_view name) const noexcept {
+        const std::size_t last = places_.size() - 1;
+        std::size_t slot = std::hash<std::string_view>()(name) & last;
+        while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
+        return slot;
     }
     void change(Change made) {
-        for (Change& one : changes_) {
-            if (one.name == made.name) {
-                one = std::move(made);
-                return;
-            }
+        if (const std::size_t place = place_of(made.name)) {
+            changes_[place - 1] = std::move(made);
+            return;
+        }
+        if (places_.size() < 2 * (changes_.size() + 1)) {
+            places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
+            for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
         }
         changes_.push_back(std::move(made));
+        places_[slot_of(changes_.back().name)] = changes_.size();
     }
 
     bool inherit_;
     std::vector<Change> changes_;
+    std::vector<std::size_t>
+        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 };
 
 /// Which processes make up the job, and with it whom a signal reaches.

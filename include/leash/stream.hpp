@@ -83,19 +83,16 @@ class Reader {
     /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
-        std::size_t which = 0, from = 0, longest = 0;
-        for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
+        std::size_t which = 0;
         Match match = expect_if(
             [&](std::string_view waiting) {
                 std::size_t at = std::string_view::npos, index = 0;
                 std::string_view found;
                 for (const std::string_view pattern : patterns) {
-                    const std::size_t here = waiting.find(pattern, from);
+                    const std::size_t here = stream_->find(pattern);
                     if (here < at) at = here, found = waiting.substr(here, pattern.size()), which = index;
                     ++index;
                 }
-                // Next time only what is new, and a pattern that began at the end.
-                from = waiting.size() < longest ? 0 : waiting.size() - longest + 1;
                 return found;
             },
             timeout);
@@ -106,11 +103,19 @@ class Reader {
     Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
-    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
+    /// find it is given again: where much may come before, let it remember how far it has looked.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         std::string_view found;
-        wait([&] { return (found = find(stream_->waiting())).data() != nullptr; }, detail::Deadline::after(timeout));
+        std::size_t seen = SIZE_MAX;
+        wait(
+            [&] {
+                const std::string_view all = stream_->waiting();
+                if (std::exchange(seen, all.size()) != all.size()) found = find(all);
+                return found.data() != nullptr;
+            },
+            detail::Deadline::after(timeout));
         const std::string_view waiting = stream_->waiting();
         Match match;
         match.complete = found.data() != nullptr;
@@ -165,16 +170,8 @@ class Reader {
 
     /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
     std::size_t find(std::string_view delimiter, detail::Deadline limit) {
-        std::size_t at = std::string_view::npos, from = 0;
-        wait(
-            [&] {
-                const std::string_view waiting = stream_->waiting();
-                at = waiting.find(delimiter, from);
-                // next time only what is new, and a delimiter that began at the end
-                from = waiting.size() < delimiter.size() ? 0 : waiting.size() - delimiter.size() + 1;
-                return at != std::string_view::npos;
-            },
-            limit);
+        std::size_t at = std::string_view::npos;
+        wait([&] { return (at = stream_->find(delimiter)) != std::string_view::npos; }, limit);
         return at;
     }
 

@@ -80,7 +80,20 @@ class Incoming {
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
+    /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
+    /// looked at once for it: how far the search has come is remembered.
+    std::size_t find(std::string_view text) {
+        Search& search = search_for(text);
+        const std::string_view all = waiting();
+        const std::size_t at = all.find(text, search.next > before_ ? search.next - before_ : 0);
+        if (at != std::string_view::npos) search.next = before_ + at;
+        // only what is new, and a text that began at the end
+        else if (all.size() >= text.size()) search.next = before_ + all.size() - text.size() + 1;
+        return at;
+    }
+
     void take(std::size_t count) {
+        before_ += count;
         taken_ += count;
         if (taken_ >= buffer_.size()) {
             buffer_.clear();
@@ -127,6 +140,7 @@ class Incoming {
         if (missing > dropped_) {
             buffer_ = captured(limit);
             tail_.clear();
+            searches_.clear();
             taken_ = shown_ = 0;
             dropped_ = missing;
         } else {
@@ -135,6 +149,7 @@ class Incoming {
     }
     /// Hands it over.
     std::string take_captured() noexcept {
+        searches_.clear();
         buffer_.erase(0, std::exchange(taken_, 0));
         return std::exchange(buffer_, std::string());
     }
@@ -216,6 +231,23 @@ class Incoming {
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
 
+    /// A text that was asked for, and the first place where it may begin, counted as `before_` is.
+    struct Search {
+        std::string text;
+        std::size_t next;
+    };
+
+    Search& search_for(std::string_view text) {
+        Search* useless = nullptr;  // it would begin anew
+        for (Search& search : searches_) {
+            if (search.text == text) return search;
+            if (search.next <= before_) useless = &search;
+        }
+        if (useless == nullptr) return searches_.push_back({std::string(text), 0}), searches_.back();
+        useless->text = text;
+        return *useless;
+    }
+
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
         if (unsaved_ == 0) {
@@ -292,7 +324,9 @@ class Incoming {
     std::string buffer_;
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
-    std::string tail_;  // of what the head had no room for
+    std::string tail_;        // of what the head had no room for
+    std::size_t before_ = 0;  // how much was taken, ever
+    std::vector<Search> searches_;
     std::size_t dropped_ = 0;
     std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
