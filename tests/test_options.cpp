@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include <sys/ioctl.h>
@@ -548,6 +549,123 @@ TEST_CASE("a timeout of the largest duration is no timeout, and graces and drain
 }
 
 // ---- max_output
+
+namespace {
+
+/// Is it UTF-8, from a character's start to a character's end?
+bool is_whole(const std::string& text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const unsigned byte = static_cast<unsigned char>(text[i]);
+        std::size_t rest = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : byte >= 0xc0 ? 1 : 0;
+        if (byte >= 0x80 && byte < 0xc0) return false;
+        for (++i; rest > 0; --rest, ++i) {
+            if (i >= text.size() || (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return false;
+        }
+    }
+    return true;
+}
+
+/// What a limit has made of `all`: what is wrong with it.
+std::string wrong_cut(const leash::Streams& got, const std::string& all, const leash::Options& options,
+                      std::size_t lost_at_most = 6) {
+    const std::size_t limit = options.max_output;
+    if (got.out.size() + got.out_dropped != all.size()) return "the count";
+    if (got.out_truncated != (all.size() > limit)) return "truncated";
+    if (got.out.size() > limit) return "too long";
+    if (got.out.size() + lost_at_most < std::min(limit, all.size())) return "too much is lost";
+    if (!got.out_truncated) return got.out == all && got.out_seam == 0 ? "" : "not all";
+    if (options.keep == leash::Keep::head && got.out_seam != got.out.size()) return "the seam of a head";
+    if (options.keep == leash::Keep::tail && got.out_seam != 0) return "the seam of a tail";
+    if (got.out_seam > got.out.size()) return "the seam";
+    const std::string head = got.out.substr(0, got.out_seam), tail = got.out.substr(got.out_seam);
+    if (all.compare(0, head.size(), head) != 0) return "the head";
+    if (all.compare(all.size() - tail.size(), tail.size(), tail) != 0) return "the tail";
+    const std::size_t half = limit / 2;
+    if (options.keep == leash::Keep::ends && (head.size() + 4 < half || tail.size() + 4 < half)) return "the ends";
+    return "";
+}
+
+}  // namespace
+
+TEST_CASE("max_output cuts at the edges of characters, and the seam can be found") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    const std::string text = "a\u00e9\u732b\U0001f408z\U0001f408\u732b\u732b\u00e9\u00e9b\U0001f408";
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        options.keep = keep;
+        for (std::size_t limit = 0; limit <= text.size() + 1; ++limit) {
+            CAPTURE(limit);
+            options.max_output = limit;
+            const std::size_t middle = limit % text.size();  // it comes in pieces
+            const leash::Result result =
+                leash::run(child({"print", text.substr(0, middle), text.substr(middle)}), options);
+            CHECK(wrong_cut(result, text, options) == "");
+            CHECK(is_whole(result.out.substr(0, result.out_seam)));
+            CHECK(is_whole(result.out.substr(result.out_seam)));
+            if (keep != leash::Keep::ends) CHECK(result.out.size() + 3 >= std::min(limit, text.size()));
+        }
+        // more than a read, and more than is kept of a tail before it is cut for the first time
+        std::string large;
+        while (large.size() < 2'000'000) large += "\u732b";
+        const TemporaryDirectory directory;
+        options.in = leash::file(directory.file("large", large));
+        for (const std::size_t limit : {300'000u, 300'001u, 300'002u, 300'003u}) {
+            options.max_output = limit;
+            const leash::Result result = leash::run(child({"cat"}), options);
+            CHECK(wrong_cut(result, large, options) == "");
+            CHECK(is_whole(result.out));
+        }
+        options.in = leash::null;
+    }
+}
+
+TEST_CASE("what is no UTF-8 loses three bytes at a cut at the most") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    for (const char* const of : {"\x80", "\xff", "\xe9", "\xc3", "\xf0\x80", "\x80\x80\xf1", "\xe9 ", "\xc2\xc2\x80"}) {
+        std::string text;
+        for (int i = 0; i < 40; ++i) text += of;
+        for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+            for (const std::size_t limit : {1u, 2u, 3u, 10u, 11u, 39u}) {
+                options.keep = keep;
+                options.max_output = limit;
+                const leash::Result result = leash::run(child({"print", text}), options);
+                CHECK(wrong_cut(result, text, options, keep == leash::Keep::ends ? 6 : 3) == "");
+            }
+        }
+    }
+}
+
+TEST_CASE("of a job that runs on the cut and its seam are told likewise, again and again") {
+    const Census census;
+    const std::string text = "\u732b\u732b\u732b\u732b\u732b\u732b\u732b\u732b";
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        for (const bool with_a_reader : {false, true}) {
+            CAPTURE(with_a_reader);
+            leash::Options options = support::capture(census);
+            options.in = leash::piped;
+            options.keep = keep;
+            options.max_output = 11;
+            leash::Popen p(child({"print-and-wait", text}), options);
+            leash::Captured captured;
+            REQUIRE(support::eventually([&] {
+                captured = p.communicate({}, 0s);
+                return captured.out.size() + captured.out_dropped == text.size();
+            }));
+            CHECK(wrong_cut(captured, text, options) == "");
+            CHECK(is_whole(captured.out));
+            // it joins what was set apart
+            if (with_a_reader) CHECK_FALSE(p.out().read_until("never", 0s).complete);
+            captured = p.communicate({}, 0s);
+            CHECK(wrong_cut(captured, text, options) == "");
+            p.kill();
+            captured = p.communicate();
+            CHECK(captured.status.has_value());
+            CHECK(wrong_cut(captured, text, options) == "");
+            CHECK(is_whole(captured.out));
+        }
+    }
+}
 
 TEST_CASE("past max_output the head is kept, the rest is read and dropped, and the result says so") {
     const Census census;

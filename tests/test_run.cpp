@@ -197,6 +197,53 @@ TEST_CASE("check_output throws with the program, the status and the end of err")
     CHECK(before.holds());
 }
 
+TEST_CASE("what a message quotes of err moves no cursor and sets no title") {
+    const auto said = [](leash::Command command) {
+        try {
+            static_cast<void>(leash::check_output(std::move(command)));
+        } catch (const leash::ProcessFailed& e) {
+            CHECK(e.err().find("\\x") == std::string::npos);  // that is as it came
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    // ESC, BEL, a carriage return, and U+009B, which is ESC [ in UTF-8; newlines, tabs and letters stay
+    const std::string text =
+        "\033]0;owned\a\r\xc2\x9b"
+        "2Jtwo\tlines\n\u732b";
+    const std::string what = said(leash::shell("printf %s \"$1\" >&2; exit 1", {text}));
+    const std::string end =
+        " exited 1: \\x1b]0;owned\\x07\\r\\xc2\\x9b"
+        "2Jtwo\tlines\n\u732b";
+    CHECK(what.substr(what.size() < end.size() ? 0 : what.size() - end.size()) == end);
+    CHECK(said(leash::shell("# \033[2J \n exit 1")).find('\033') == std::string::npos);
+}
+
+TEST_CASE("what a message quotes is cut between two characters") {
+    std::string cats;
+    for (int i = 0; i < 30'000; ++i) cats += "\u732b";
+    for (const char* const shift : {"", "x", "xx"}) {
+        try {
+            static_cast<void>(leash::check_output(leash::shell(
+                std::string("#") + shift + cats.substr(0, 300) + "\nprintf %s \"$1\" >&2; exit 1", {shift + cats})));
+            CHECK(false);
+        } catch (const leash::ProcessFailed& e) {
+            const auto is_whole = [](std::string_view text) {  // as far as there are cats
+                const std::size_t first = text.find('\xe7');
+                return first != std::string_view::npos && (text.size() - first) % 3 == 0;
+            };
+            const std::string what = e.what();
+            const std::size_t name_end = what.find("...\""), tail = what.find(" exited 1: ") + 11;
+            REQUIRE(name_end != std::string::npos);
+            CHECK(is_whole(what.substr(0, name_end)));
+            CHECK(what.substr(tail, 3) == "\u732b");
+            CHECK(is_whole(what.substr(tail)));
+            CHECK(e.err().substr(0, 3) == "\u732b");
+            CHECK(e.err().size() > 64 * 1024 - 4);
+        }
+    }
+}
+
 TEST_CASE("check_output keeps the end of a long err, and 64 KiB of it at the most") {
     try {
         static_cast<void>(leash::check_output(

@@ -160,7 +160,7 @@ enum class Stragglers {
 enum class Keep {
     head,  ///< the first bytes. The default.
     tail,  ///< the last bytes: what a log is read for
-    ends   ///< half of it from the start, half from the end; Streams::out_dropped bytes are missing in between
+    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
 };
 
 /// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
@@ -221,7 +221,8 @@ struct Options {
     Timeout drain = std::chrono::seconds(2);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. No limit by default. See `keep`.
+    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
+    /// be up to three bytes less at a cut. No limit by default. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
     /// A token that ends the job when it is fired; none by default.

@@ -41,6 +41,8 @@ struct Streams {
     bool err_truncated = false;     ///< likewise
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
     std::size_t err_dropped = 0;    ///< likewise
+    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
+    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
     /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
     /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
     /// they are: an entry without a number stands for those.
@@ -211,6 +213,8 @@ class Popen {
         const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
         std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
+        result.out_seam = pump.out.seam(limit_);
+        if (!per_stage_) result.err_seam = pump.err.seam(limit_);
         for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
         if (ended) {
             result.status = pump.job.ended().status;

@@ -161,7 +161,8 @@ inline std::string name_of(const Command& command) {
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
-    return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
+    const std::string_view start = line.size() > most ? whole_head(line.substr(0, most)) : line;
+    return concat({"sh: ", printable(start), whole ? "" : "..."});
 }
 
 /// The standard output of what must succeed; result and standard error of what did not.
@@ -177,14 +178,21 @@ ResultOf run_for_output(What what, Options options) {
         });
     }
     ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
-    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    if (tail.size() > most) {
+        tail.erase(0, tail.size() - most);
+        tail.erase(0, count_rest(tail));
+    }
+    if (!tail.empty()) result.err = std::move(tail);
     return result;
 }
 
 }  // namespace detail
 
 /// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
-/// script), the status and the end of standard error.
+/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
+///
+/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
+/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
     /// `name` is what the message calls the command.
@@ -203,8 +211,12 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
         constexpr std::size_t most = 2000;
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
-        if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", tail});
+        if (tail.size() > most) {
+            tail.remove_prefix(tail.size() - most);
+            tail.remove_prefix(detail::count_rest(tail));
+        }
+        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ",
+                               detail::printable(tail, "\n\t")});
     }
     Result result_;
 };

@@ -95,6 +95,7 @@ class Incoming {
     void take(std::size_t count) {
         before_ += count;
         taken_ += count;
+        if (gap_ != none) gap_ -= count < gap_ ? count : gap_;
         if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
@@ -114,35 +115,34 @@ class Incoming {
         take_shown();
         if (tail_.empty()) return;
         make_room(buffer_, tail_.size());
+        if (dropped_ > 0) gap_ = waiting().size();
         buffer_.append(tail_);
         tail_.clear();
     }
 
     /// What the limit keeps of all that waits, as a copy.
     std::string captured(Limit limit) const {
-        const std::string_view first = waiting().substr(shown_), last = tail_;
-        const std::size_t total = first.size() + last.size();
-        if (total <= limit.most) return concat({first, last});
-        const std::size_t head = limit.head() < first.size() ? limit.head() : first.size();
-        const std::size_t tail = limit.most - head;
-        const std::size_t of_first = tail > last.size() ? tail - last.size() : 0;
-        return concat({first.substr(0, head), first.substr(first.size() - of_first),
-                       last.substr(last.size() > tail ? last.size() - tail : 0)});
+        const Kept kept = select(limit);
+        return concat({kept.head, kept.tail, kept.last});
     }
     /// How many bytes that leaves out, of all that came.
-    std::size_t dropped(Limit limit) const noexcept {
-        const std::size_t total = waiting().size() - shown_ + tail_.size();
-        return dropped_ + (total > limit.most ? total - limit.most : 0);
+    std::size_t dropped(Limit limit) const noexcept { return select(limit).dropped; }
+    /// Where in captured() they are missing; 0 where none are.
+    std::size_t seam(Limit limit) const noexcept {
+        const Kept kept = select(limit);
+        return kept.dropped > 0 ? kept.head.size() : 0;
     }
     /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
     void cut(Limit limit) {
-        const std::size_t missing = dropped(limit);
-        if (missing > dropped_) {
+        const Kept kept = select(limit);
+        if (kept.dropped > dropped_) {
+            const std::size_t seam = kept.head.size(), missing = kept.dropped;
             buffer_ = captured(limit);
             tail_.clear();
             searches_.clear();
             taken_ = shown_ = 0;
             dropped_ = missing;
+            gap_ = seam;
         } else {
             begin_reading();
         }
@@ -150,6 +150,7 @@ class Incoming {
     /// Hands it over.
     std::string take_captured() noexcept {
         searches_.clear();
+        gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
         return std::exchange(buffer_, std::string());
     }
@@ -230,6 +231,33 @@ class Incoming {
 
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+
+    /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
+    struct Kept {
+        std::string_view head, tail, last;
+        std::size_t dropped;  // of all that came
+    };
+
+    /// Cut at the edges of characters, which the job's own words may be read by.
+    Kept select(Limit limit) const noexcept {
+        const std::string_view first = waiting().substr(shown_);
+        const std::size_t total = first.size() + tail_.size();
+        if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
+        std::size_t head = total > limit.most ? limit.head() : gap_ != none ? gap_ : first.size();
+        if (head > first.size()) head = first.size();
+        const std::size_t tail = limit.most - head;
+        Kept kept{whole_head(first.substr(0, head)), first.substr(head), tail_, dropped_};
+        const std::size_t of_both = kept.tail.size() + kept.last.size();
+        const auto leave_out = [&](std::size_t count) {
+            const std::size_t of_tail = count < kept.tail.size() ? count : kept.tail.size();
+            kept.tail.remove_prefix(of_tail);
+            kept.last.remove_prefix(count - of_tail);
+        };
+        if (of_both > tail) leave_out(of_both - tail);
+        leave_out(count_rest(kept.tail, kept.last));
+        kept.dropped += total - kept.head.size() - kept.tail.size() - kept.last.size();
+        return kept;
+    }
 
     /// A text that was asked for, and the first place where it may begin, counted as `before_` is.
     struct Search {
@@ -328,6 +356,8 @@ class Incoming {
     std::size_t before_ = 0;  // how much was taken, ever
     std::vector<Search> searches_;
     std::size_t dropped_ = 0;
+    static constexpr std::size_t none = SIZE_MAX;
+    std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
     std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
 };
