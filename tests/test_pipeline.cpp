@@ -211,7 +211,7 @@ TEST_CASE("a stage that cannot start is named by its number, and ends the ones b
         }
     }
     CHECK_THROWS_AS(static_cast<void>(leash::run(cat() | leash::args({script}), options)), leash::SpawnError);
-    CHECK_THROWS_AS(leash::Popen(cat() | leash::args({script}), options), leash::SpawnError);
+    CHECK_THROWS_AS(static_cast<void>(leash::Popen(cat() | leash::args({script}), options)), leash::SpawnError);
     CHECK(leash::Popen::try_spawn(cat() | cat(), options).has_value());
     CHECK(before.holds());
 }

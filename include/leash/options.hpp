@@ -204,7 +204,8 @@ struct Options {
     Stragglers stragglers = Stragglers::kill;
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job: SIGTERM to all of it, `grace`, SIGKILL. It returns within
+    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
+    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
     /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();

@@ -23,6 +23,14 @@
 #include <leash/status.hpp>
 #include <leash/stream.hpp>
 
+// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
+// the class; g++ before 10 takes the former for a mistake.
+#if __has_cpp_attribute(nodiscard) >= 201907L
+#define LEASH_TO_BE_KEPT [[nodiscard]]
+#else
+#define LEASH_TO_BE_KEPT
+#endif
+
 namespace LEASH_NAMESPACE {
 
 namespace detail {
@@ -58,24 +66,29 @@ struct Captured : Streams {
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise.
+/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise. So
+/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
+///
+/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
+/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
+///
 /// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
-class Popen {
+class [[nodiscard]] Popen {
   public:
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
-    explicit Popen(Command command, Options options = {})
+    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {})
         : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
     /// Starts a pipeline, as one job.
-    explicit Popen(Pipeline pipeline, Options options = {})
+    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {})
         : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
     /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
     /// pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
-    explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
+    LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
 #endif
 
     /// Starts it, without exceptions.
@@ -335,3 +348,5 @@ class Popen {
 };
 
 }  // namespace leash
+
+#undef LEASH_TO_BE_KEPT

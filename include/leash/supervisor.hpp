@@ -101,8 +101,8 @@ class Supervisor {
         return job;
     }
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been
-    /// told. With zero it never waits.
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when every job's end has
+    /// been told: one that is empty is no clock to sleep by. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {}) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline limit = detail::Deadline::after(timeout);

@@ -1,0 +1,6 @@
+// expect: nodiscard
+#include <leash/leash.hpp>
+
+leash::Popen start();
+
+int main() { start(); }
