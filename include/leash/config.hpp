@@ -19,6 +19,10 @@
 #error "leash: only POSIX systems so far (Linux is tested; macOS and the BSDs are written for)"
 #endif
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#error "leash needs what _GNU_SOURCE declares, which g++ and clang++ define: compile without -U_GNU_SOURCE"
+#endif
+
 /// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
 /// are the way in. Everything else is the same.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)

@@ -48,7 +48,8 @@ struct PipelineResult : Result {
 
     /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
     std::size_t failed_stage() const noexcept {
-        for (std::size_t i = statuses.size(); i-- > 0;) {
+        for (std::size_t i = statuses.size(); i > 0;) {
+            --i;
             const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
             if (!statuses[i].success() && !was_cut_off) return i;
         }

@@ -90,7 +90,11 @@ class Reader {
                 std::string_view found;
                 for (const std::string_view pattern : patterns) {
                     const std::size_t here = stream_->find(pattern);
-                    if (here < at) at = here, found = waiting.substr(here, pattern.size()), which = index;
+                    if (here < at) {
+                        at = here;
+                        found = waiting.substr(here, pattern.size());
+                        which = index;
+                    }
                     ++index;
                 }
                 return found;
@@ -192,9 +196,9 @@ class Reader {
     bool is_err_;
 };
 
-/// The lines of the stream, for a range-based for: without their `\n`; a `\r` stays; one without `\n` at the end
-/// of the stream is a line too. A view is valid until the next step, or the
-/// next read of the stream by other means. Lines can be of any length.
+/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
+/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
+/// means. Lines can be of any length.
 class Reader::Lines {
   public:
     class iterator {

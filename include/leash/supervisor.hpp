@@ -207,7 +207,7 @@ class Supervisor {
     // there it is the handle itself instead of an id.
     enum : std::uint64_t { exit_token, in_token, out_token, err_token, cancel_token, token_bits = 3, slot_bits = 20 };
 
-    static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
+    static std::size_t slot_of(Id id) noexcept { return id & ((Id{1} << slot_bits) - 1); }
     Member* find(Id id) const noexcept {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
@@ -223,7 +223,7 @@ class Supervisor {
         free_.reserve(after);
         timers_.reserve(after);
         members_.resize(after);
-        for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
+        for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
     }
 
     /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.

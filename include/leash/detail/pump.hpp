@@ -593,8 +593,11 @@ class Pump : public Counted {
             });
             if (advance(want, start, table)) ends_it = true;
             if (foreground_.is_open()) follow_stop();
-            if (done()) return driving.is_orderly(), true;
-            if (last && !ends_it) return driving.is_orderly(), false;
+            const bool is_done = done();
+            if (is_done || (last && !ends_it)) {
+                driving.is_orderly();
+                return is_done;
+            }
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             set.clear();
