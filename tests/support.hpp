@@ -42,6 +42,10 @@ inline const std::string& helper() {
     return path;
 }
 
+/// Are the descriptors that a child shall not have closed by a list of their numbers? Such a list cannot name one that the
+/// host has open above a limit that was lowered later.
+constexpr bool closes_by_list = !leash::detail::sys::has_closefrom && !leash::detail::sys::has_cloexec_default;
+
 /// Asks until it is so; false after a time that is only there so that a broken test ends.
 template <class Condition>
 bool eventually(Condition condition, std::chrono::milliseconds most = 20s) {

@@ -794,8 +794,11 @@ TEST_CASE("zombies of the group that their new parent does not reap hold no call
     CHECK(wrong == "");
 }
 
-#ifndef LEASH_FORCE_ENUMERATED_CLOSE  // a list cannot name what the host has open above its lowered limit
 TEST_CASE("a job that had no pidfd for want of descriptors gets one when there are some") {
+    if (support::closes_by_list) {
+        MESSAGE("no start here below a lowered limit: skipped");
+        return;
+    }
     const Census census;
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     leash::Options options;
@@ -819,4 +822,3 @@ TEST_CASE("a job that had no pidfd for want of descriptors gets one when there a
     CHECK(started->exit_handle() >= 0);
     ::close(null);
 }
-#endif
