@@ -624,7 +624,7 @@ TEST_CASE("an escapee that holds a pipe holds up its own job for the drain, and 
 TEST_CASE("what a job leaves in its group ends with it, or stays where it is meant to") {
     const Census census;
     leash::Options options = support::capture(census);
-    options.drain = 20s;  // used up only if something holds on
+    options.drain = 100ms;
     std::vector<leash::Job> jobs(4, {child({"fork-ignoring-holder", "3", "1", "2"}), options});
     jobs[3] = {child({"fork-holder", "3"}), options};
     jobs[3].options.stragglers = leash::Stragglers::leave;
@@ -635,7 +635,10 @@ TEST_CASE("what a job leaves in its group ends with it, or stays where it is mea
         CHECK(result.value().status.code() == 3);
         CHECK(result->held.empty());
         CHECK(result->survivors.empty());
+        CHECK(result->ok() == false);
     }
+    for (std::size_t i = 0; i < 3; ++i) CHECK(results[i]->stragglers.size() == 1);
+    CHECK(results[3]->stragglers.empty());
     CHECK(census.reaches(1));
 }
 

@@ -102,8 +102,9 @@ struct Sink {
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
-/// thread waits for the job. The chunk is valid during the call. The function may signal the job, but must not wait
-/// for it or read from it. What it throws leaves through the call that waited, and the job's handle stays usable.
+/// thread waits for the job. The chunk is valid during the call. The function may signal the job. A call in
+/// it that would wait for the same job returns at once with nothing (EDEADLK), and a job that it starts with itself as a
+/// sink says nothing to it. What it throws leaves through the call that waited, and the job's handle stays usable.
 /// Copies of a Sink share one function object.
 template <class Function>
 Sink sink(Function function) {

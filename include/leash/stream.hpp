@@ -19,11 +19,12 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};       ///< the bytes
-    bool complete = false;       ///< data is what was asked for
-    bool eof = false;            ///< the stream has ended, and data is the last of it
-    bool timed_out = false;      ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
+    std::string data = {};   ///< the bytes
+    bool complete = false;   ///< data is what was asked for
+    bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error =
+        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
@@ -46,7 +47,7 @@ struct Written {
     std::size_t count = 0;       ///< how many bytes the pipe took
     bool complete = false;       ///< all of them
     bool timed_out = false;      ///< the call's own time was up first
-    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
@@ -186,7 +187,11 @@ class Reader {
         read.complete = complete;
         read.timed_out = timed_out;
         read.eof = !is_open() && stream_->waiting().empty();
-        const int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+        int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+        if (timed_out && pump_->is_in_sink()) {
+            read.timed_out = false;
+            error = static_cast<int>(std::errc::resource_deadlock_would_occur);
+        }
         if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
         return read;
     }
@@ -281,6 +286,8 @@ class Writer {
             const int broken = pump_->in.error();
             if (broken != 0) written.error = std::error_code(broken, std::generic_category());
             else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
+            else if (pump_->is_in_sink())
+                written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
             else written.timed_out = true;
         }
         return written;
