@@ -91,6 +91,7 @@ Outcome stragglers(const Census& census) {
     Outcome outcome;
     leash::Options options = marked(census);
     options.out = leash::piped;
+    options.drain = 10ms;
     auto result = leash::try_run(dash("sleep 30 & sleep 30 & exit 3"), std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 3, "status");
