@@ -107,7 +107,7 @@ void cleans_up(const char* what, const std::string& script, const std::string& c
         const Stopwatch watch;
         job.stop(10s);
         if (watch.elapsed() > 9s) return "stop() waited for all of its grace";
-        if (job.survivors()) return "it has survivors";
+        if (!job.survivors().empty()) return "it has survivors";
         if (!census.reaches(0)) return "something is left";
         return cleaned();
     });
