@@ -210,7 +210,10 @@ class [[nodiscard]] Popen {
     /// that finds the job ended hands everything over.
     Captured communicate(std::string input = {}, Timeout timeout = {}) {
         Captured result;
-        if (!pump_) return result.unwritten = input.size(), result;
+        if (!pump_) {
+            result.unwritten = input.size();
+            return result;
+        }
         const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
         detail::Pump& pump = *kept;
         const detail::Deadline limit = detail::Deadline::after(timeout);

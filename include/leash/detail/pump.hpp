@@ -271,7 +271,10 @@ class Incoming {
             if (search.text == text) return search;
             if (search.next <= before_) useless = &search;
         }
-        if (useless == nullptr) return searches_.push_back({std::string(text), 0}), searches_.back();
+        if (useless == nullptr) {
+            searches_.push_back({std::string(text), 0});
+            return searches_.back();
+        }
         useless->text = text;
         return *useless;
     }
@@ -712,7 +715,10 @@ class Pump : public Counted {
         os::Lock lock(mutex_);
         os::ProcessTable table;
         see(table);
-        if (phase_ >= Phase::given_up && !is_drained()) return cut(why), true;
+        if (phase_ >= Phase::given_up && !is_drained()) {
+            cut(why);
+            return true;
+        }
         if (phase_ > Phase::terminating) return false;
         terminate(why, grace, table);
         return true;
@@ -978,7 +984,8 @@ class Pump : public Counted {
                 rest_look_ = rest_pause_.next();
             }
             if (!has_ended_) return;
-            if (!job.is_ours()) close_streams();  // what a forked copy of the host reads would be missing in the original
+            if (!job.is_ours())
+                close_streams();  // what a forked copy of the host reads would be missing in the original
             foreground_.take_back(!job.ended().status.exited());
             rest_look_ = rest_since_ = Deadline::now();
             rest_pause_ = {};

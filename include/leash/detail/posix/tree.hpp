@@ -71,7 +71,7 @@ struct Seen {
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
 inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
     char path[64];
-    std::snprintf(path, sizeof path, "/proc/%d/%s", static_cast<int>(pid), name);
+    std::snprintf(path, sizeof path, "/proc/%ld/%s", long{pid}, name);
     const Fd file = Fd::open(path, O_RDONLY);
     if (!file.is_open()) return -1;
     const ssize_t count = read_some(file, text, size - 1);
@@ -192,13 +192,13 @@ class Descendants {
 
     void visit(Pid parent, ProcessTable& table) noexcept {
         char path[64];
-        std::snprintf(path, sizeof path, "/proc/%d/task", static_cast<int>(parent));
+        std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
         if (!threads.is_open()) return;
         bool is_told = false;
         while (const char* const thread = threads.next()) {
             if (std::atoi(thread) <= 0) continue;
-            std::snprintf(path, sizeof path, "/proc/%d/task/%d/children", static_cast<int>(parent), std::atoi(thread));
+            std::snprintf(path, sizeof path, "/proc/%ld/task/%d/children", long{parent}, std::atoi(thread));
             const Fd file = Fd::open(path, O_RDONLY);
             if (!file.is_open()) continue;
             is_told = true;
