@@ -7,6 +7,7 @@
 
 #include <leash/leash.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <list>
 #include <string>
@@ -18,6 +19,8 @@
 
 #include <asio.hpp>
 #include <fcntl.h>
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -33,22 +36,46 @@ class Job {
         : number_(number),
           // No Options::timeout: the call that keeps it also waits for the grace. Here the loop has a timer for that.
           popen_(leash::shell(script), {.out = leash::piped, .err = leash::to_out}),
+          leader_(popen_.exit_handle()),
           output_(loop, duplicate(popen_.out().handle())),
-          exit_(loop, duplicate(popen_.exit_handle())),
-          timer_(loop) {
-        wait(output_);
-        wait(exit_);
+          exit_(loop, duplicate(leader_)),
+          timer_(loop),
+          look_(loop) {
+        wait_for_output();
+        wait_for_exit();
         wait(limit, false);
+        look_later();
     }
 
   private:
-    void wait(Handle& handle) {
-        handle.async_wait(Handle::wait_read, [this, &handle](std::error_code error) {
+    void wait_for_output() {
+        output_.async_wait(Handle::wait_read, [this](std::error_code error) {
             if (error) return;  // closed, since the job is over
             advance();
-            std::fflush(stdout);
-            if (&handle == &output_ && !popen_.out().is_open()) output_.close();
-            if (handle.is_open()) wait(handle);
+            if (!popen_.out().is_open()) output_.close();
+            if (output_.is_open()) wait_for_output();
+        });
+    }
+
+    void wait_for_exit() {
+        exit_.async_wait(Handle::wait_read, [this](std::error_code error) {
+            if (error) return;
+            // Where the leader has left somebody behind, it is that one's handle now. Asked before poll(), which has the
+            // last word. The leader's own would be readable for ever, and tell nothing.
+            const int next = popen_.exit_handle();
+            advance();
+            if (!exit_.is_open() || next == leader_) return;
+            exit_.close();
+            exit_.assign(duplicate(next));
+            wait_for_exit();
+        });
+    }
+
+    /// Not everything has a handle that tells: see Popen::time_left().
+    void look_later() {
+        look_.expires_after(std::min<std::chrono::nanoseconds>(popen_.time_left().length(), 1h));
+        look_.async_wait([this](std::error_code error) {
+            if (!error && exit_.is_open()) advance();
         });
     }
 
@@ -61,20 +88,25 @@ class Job {
         });
     }
 
-    /// Something has happened: output, the end, or both. Takes what there is, without waiting.
+    /// Something has happened: output, an end, or both. Takes what there is, without waiting.
     void advance() {
-        const auto status = popen_.poll();  // before the read: if it has ended, all that it wrote is in the pipe now
+        const auto status = popen_.poll();  // before the read: if it is over, all that it wrote is in the pipe now
         for (bool more = true; more;) {
             const leash::Read read = popen_.out().try_read(SIZE_MAX);  // all: of what is left, Asio would not tell
             show(read.data);
             more = status && read;
         }
-        if (!status || !exit_.is_open()) return;
-        if (!line_.empty()) show("\n");
-        std::printf("%d: %s\n", number_, status->describe().c_str());
-        output_.close();
-        exit_.close();
-        timer_.cancel();
+        if (!status) {
+            look_later();
+        } else if (exit_.is_open()) {
+            if (!line_.empty()) show("\n");
+            std::printf("%d: %s\n", number_, status->describe().c_str());
+            output_.close();
+            exit_.close();
+            timer_.cancel();
+            look_.cancel();
+        }
+        std::fflush(stdout);
     }
 
     void show(std::string_view chunk) {
@@ -88,8 +120,9 @@ class Job {
     int number_;
     leash::Popen popen_;
     std::string line_;  // has no end yet
+    int leader_;        // its handle
     Handle output_, exit_;
-    asio::steady_timer timer_;
+    asio::steady_timer timer_, look_;
 };
 
 }  // namespace

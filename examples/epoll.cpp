@@ -7,10 +7,14 @@
 
 #include <leash/leash.hpp>
 
+#include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -20,6 +24,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+using namespace std::chrono_literals;
+
 namespace {
 
 struct Job {
@@ -27,6 +33,14 @@ struct Job {
     leash::Popen popen;
     std::string line = {};  // has no end yet
 };
+
+void watch(int loop, int handle, unsigned number, unsigned events = EPOLLIN) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u32 = number;
+    // One that is watched already has told what it knew, or will.
+    if (::epoll_ctl(loop, EPOLL_CTL_ADD, handle, &event) != 0 && errno != EEXIST) std::perror("epoll_ctl");
+}
 
 void show(Job& job, std::string_view chunk) {
     for (std::size_t end; (end = chunk.find('\n')) != std::string_view::npos; chunk.remove_prefix(end + 1)) {
@@ -36,25 +50,23 @@ void show(Job& job, std::string_view chunk) {
     job.line += chunk;
 }
 
-/// Something has happened: output, the end, or both. Takes what there is, without waiting; true once the job is over.
-bool advance(Job& job) {
-    const auto status = job.popen.poll();  // before the read: if it has ended, all that it wrote is in the pipe now
+/// Something has happened: output, an end, or both. Takes what there is, without waiting; true once the job is over.
+bool advance(int loop, Job& job) {
+    // Where the leader has left somebody behind, it is that one's handle now. Asked before poll(), which has the last word.
+    const int exit = job.popen.exit_handle();
+    const auto status = job.popen.poll();  // before the read: if it is over, all that it wrote is in the pipe now
     for (bool more = true; more;) {
         const leash::Read read = job.popen.out().try_read(SIZE_MAX);  // all: of what is left, epoll would not tell
         show(job, read.data);
         more = status && read;
     }
-    if (!status) return false;
+    if (!status) {
+        watch(loop, exit, job.number, EPOLLIN | EPOLLET);  // told once: it stays readable
+        return false;
+    }
     if (!job.line.empty()) show(job, "\n");
     std::printf("%u: %s\n", job.number, status->describe().c_str());
     return true;
-}
-
-void watch(int loop, int handle, unsigned number) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u32 = number;
-    if (::epoll_ctl(loop, EPOLL_CTL_ADD, handle, &event) != 0) std::perror("epoll_ctl");
 }
 
 void set_timer(int timer, double seconds) {
@@ -76,21 +88,30 @@ int main(int argc, char** argv) {
         const unsigned number = static_cast<unsigned>(i - 1);
         // No Options::timeout: the call that keeps it also waits for the grace. Here the loop has a timer for that.
         leash::Popen popen(leash::shell(argv[i]), {.out = leash::piped, .err = leash::to_out});
-        // Both stay the Popen's own, which closes them; with that they are out of the epoll.
+        // All handles stay the Popen's own, which closes them; with that they are out of the epoll.
         watch(loop, popen.out().handle(), number);
-        watch(loop, popen.exit_handle(), number);
+        watch(loop, popen.exit_handle(), number, EPOLLIN | EPOLLET);
         jobs.emplace(number, Job{number, std::move(popen)});
     }
 
+    const auto advance_one = [&](auto found) {
+        return advance(loop, found->second) ? jobs.erase(found) : std::next(found);
+    };
     for (bool asked = false; !jobs.empty();) {
+        // Not everything has a handle that tells: see Popen::time_left().
+        std::chrono::nanoseconds left = 1h;
+        for (const auto& [number, job] : jobs) left = std::min(left, job.popen.time_left().length());
         epoll_event event;
-        if (::epoll_wait(loop, &event, 1, -1) != 1) continue;
-        if (event.data.u32 == 0) {  // the timer
+        const int milliseconds = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
+        const int count = ::epoll_wait(loop, &event, 1, milliseconds);
+        if (count == 0) {
+            for (auto next = jobs.begin(); next != jobs.end();) next = advance_one(next);
+        } else if (count == 1 && event.data.u32 == 0) {  // the timer
             for (auto& [number, job] : jobs) asked ? job.popen.kill() : job.popen.terminate();
             asked = true;
             set_timer(timer, 1);
-        } else if (const auto found = jobs.find(event.data.u32); found != jobs.end() && advance(found->second)) {
-            jobs.erase(found);
+        } else if (count == 1) {
+            if (const auto found = jobs.find(event.data.u32); found != jobs.end()) advance_one(found);
         }
         std::fflush(stdout);
     }

@@ -138,6 +138,30 @@ TEST_CASE("loops: waiting for a job that has closed its output costs nothing") {
     }
 }
 
+TEST_CASE("loops: what the leader left behind is waited for, shown, and costs nothing meanwhile") {
+    for (const std::string& loop : loops()) {
+        CAPTURE(loop);
+        const Census census;
+        const TemporaryDirectory directory;
+        leash::Options options = capture(census);
+        options.cwd = directory.path();
+        options.stragglers = leash::Stragglers::leave;  // nobody but the example tidies up
+        options.timeout = 120s;
+        // The writers go on when the leader has ended, which closes the FIFO: the one says more, the other nothing.
+        const leash::Result result =
+            leash::run(example(loop, {"60", "mkfifo 1; (read -r _ <1; echo late) & exec 9>1; echo early",
+                                      "mkfifo 2; exec >&- 2>&-; (read -r _ <2; touch done) & exec 9>2; exit 4",
+                                      "sleep 60 & echo left behind"}),
+                       options);
+        CHECK(said_of(1, result.out) == "| early\n| late\n: exited 0\n");
+        CHECK(said_of(2, result.out) == ": exited 4\n");
+        CHECK(::access((directory / "done").c_str(), F_OK) == 0);
+        CHECK(said_of(3, result.out) == "| left behind\n: exited 0\n");
+        CHECK(result.usage.user + result.usage.system < 500ms);  // the last one is waited for as long as the drain
+        CHECK(census.reaches(0));
+    }
+}
+
 TEST_CASE("supervisor: Ctrl-C ends all jobs") {
     const Census census;
     leash::Popen job(example("supervisor", {"60", "echo ready; sleep 60 & sleep 60"}), capture(census));
