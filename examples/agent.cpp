@@ -313,6 +313,7 @@ void run_task(const Task& task, const leash::Options& options, const std::string
     if (result->out_truncated) output = std::to_string(result->out.size()) + " bytes kept";
     if (result->timed_out) remarks += "timed out; ";
     if (result->out_truncated) remarks += "truncated; ";
+    if (!result->stragglers.empty()) remarks += "ended \"" + result->stragglers.front().command + "\"; ";
     if (!result->held.empty()) remarks += "output held; ";
     if (result->cancelled) remarks += "cancelled; ";
     if (!good) remarks += "NOT AS PROMISED; ";
@@ -350,7 +351,7 @@ void with_leash(const std::string& mark) {
         {"the incident, once more", shell("sleep 20; echo done"),
          [](const Result& r) { return r.timed_out && r.status.signal() == SIGTERM; }},
         {"leaves a server behind", shell("sleep 20 & echo started"),
-         [](const Result& r) { return r.ok() && r.out == "started\n" && r.held.empty(); }},
+         [](const Result& r) { return r.ok() && r.out == "started\n" && r.stragglers.size() == 1; }},
         {"ignores SIGTERM", shell("trap '' TERM; echo 'try me'; sleep 20; echo done"),
          [](const Result& r) { return r.timed_out && r.status.signal() == SIGKILL; }},
         {"floods us with output",
@@ -359,12 +360,18 @@ void with_leash(const std::string& mark) {
     };
     const bool escapes = !ask(shell("command -v setsid")).empty();
     if (escapes) {
-        tasks.push_back({"escapes with setsid", shell("setsid /bin/sh -c 'read end <&3' & echo escaped; wait"),
+        tasks.push_back({"makes its own session", shell("echo elsewhere; setsid sleep 20; echo done"),
+                         [](const Result& r) { return r.timed_out && r.held.empty() && r.out == "elsewhere\n"; }});
+        // Its parent, the inner shell, has ended long before it is looked for.
+        tasks.push_back({"escapes as a daemon", shell("(setsid /bin/sh -c 'read end <&3' &); echo escaped; sleep 20"),
                          [](const Result& r) { return r.timed_out && !r.held.empty() && r.out == "escaped\n"; }, 1});
     }
 
-    std::printf("  a worker thread runs these: %g s for each, then SIGTERM, %g s later SIGKILL\n\n",
-                std::chrono::duration<double>(timeout).count(), std::chrono::duration<double>(grace).count());
+    std::printf(
+        "  a worker thread runs these: %g s for each, then SIGTERM, %g s later SIGKILL; who is left behind has %g "
+        "s\n\n",
+        std::chrono::duration<double>(timeout).count(), std::chrono::duration<double>(grace).count(),
+        std::chrono::duration<double>(drain).count());
     print_row("command", "ended", "after", "left", "output", "remarks");
     std::thread([&] {
         for (const Task& task : tasks) {
@@ -375,8 +382,8 @@ void with_leash(const std::string& mark) {
     const bool has_escaped = escapes && !interrupted.fired();
     if (has_escaped) {
         std::printf(
-            "\n  One process is left, and leash said so (\"output held\"): it made a session of its own,\n"
-            "  which is outside of the group. The call returned in time, and the socket stayed here:\n");
+            "\n  One process is left, and leash said so (\"output held\"): it made a session of its own, and its\n"
+            "  parent has ended, so that nothing led to it. The call returned in time, and the socket stayed here:\n");
         show(processes_with(mark));
         check(ps_counts(mark, "1"));
     }
