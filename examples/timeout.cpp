@@ -5,7 +5,7 @@
 //     ./timeout [--grace 2s] [--idle 30s] DURATION COMMAND [ARGUMENT]...
 //
 // When DURATION has passed, or nothing was written for as long as --idle says, the command and its descendants get
-// SIGTERM, and after --grace (1s) SIGKILL. What the command leaves behind when it ends gets that after 2 s. Durations and exit codes are those of coreutils: 0.5, 10s, 2m, 1h, 1d, and 0
+// SIGTERM, and after --grace (1s) SIGKILL. What the command leaves behind when it ends has 2 s until that. Durations and exit codes are those of coreutils: 0.5, 10s, 2m, 1h, 1d, and 0
 // for no limit; 124 timed out, 137 only SIGKILL ended it, 125 timeout itself failed, 126 the command cannot be run,
 // 127 there is none; otherwise the command's own, or 128 + n where signal n ended it or this program.
 
