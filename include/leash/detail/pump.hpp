@@ -1036,6 +1036,11 @@ class Pump : public Counted {
             case Phase::terminating: kill(table, ended_by_); break;
             case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
                 job.name_rest(table, survivors_);
+                if (has_ended_ && !death_end_.passed() && any_is_dying()) {
+                    survivors_.cut(0);
+                    phase_end_ = rest_pause_.next();
+                    break;
+                }
                 streams_end_ = Deadline::now();
                 if (has_ended_) return finish();
                 phase_ = Phase::given_up;
@@ -1045,6 +1050,13 @@ class Pump : public Counted {
             case Phase::given_up:
             case Phase::over: break;
         }
+    }
+
+    /// Is any of those who are still there on the way out? They all got SIGKILL, but those whom it cannot reach.
+    bool any_is_dying() const noexcept {
+        bool any = false;
+        for (const os::Named& one : survivors_) any |= *one.why == '\0';
+        return any;
     }
 
     /// Nothing more is waited for but a stream that somebody out of reach holds: not any more.
@@ -1076,8 +1088,9 @@ class Pump : public Counted {
         phase_ = Phase::killing;
         rest_pause_ = {};
         rest_look_ = rest_pause_.next();
+        death_end_ = refused ? Deadline::now() : Deadline::after(longest_death);
         if (has_ended_) phase_end_ = streams_end_ = Deadline::after(after_force());
-        else phase_end_ = refused ? Deadline::now() : Deadline::after(longest_death);
+        else phase_end_ = death_end_;
         return error;
     }
 
@@ -1094,6 +1107,7 @@ class Pump : public Counted {
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
     Deadline phase_end_;    // of the drain, of the grace, of the wait after SIGKILL
+    Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
     Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
     EndedBy ended_by_ = EndedBy::itself;
