@@ -438,6 +438,90 @@ int fork_and_wait(const Arguments& all) {  // a child that lives, and a leader t
     for_ever();
 }
 
+/// Waits until the parent has ended: whatever comes then comes after the leader's end.
+void wait_for_orphanhood(pid_t parent) {
+    while (::getppid() == parent) ::poll(nullptr, 0, 1);
+}
+/// A file that is not there, or there as a whole.
+void save(const std::string& path, const std::string& text) {
+    const std::string part = path + "." + std::to_string(::getpid());
+    const int fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) ::_exit(98);
+    put(fd, text);
+    ::close(fd);
+    if (::rename(part.c_str(), path.c_str()) != 0) ::_exit(98);
+}
+int write_after(const Arguments& all) {  // a leader that ends at once, and a child that writes N bytes after that
+    const pid_t leader = ::getpid(), child = ::fork();
+    if (child != 0) return child < 0 ? 98 : 0;
+    wait_for_orphanhood(leader);
+    return write_bytes(all);
+}
+// A leader that ends at once, and a child that tells of it in a file, which has its pid then, and lives: "holds" its
+// streams; "quiet": without any; "apart": in a session of its own. "until" another file is there: then it ends.
+int orphan(const Arguments& all) {
+    const pid_t leader = ::getpid(), child = ::fork();
+    if (child != 0) return child < 0 ? 98 : 0;
+    const std::string how = argument(all, 2);
+    if (how == "apart") ::setsid();
+    if (how == "quiet") {
+        for (const int fd : {0, 1, 2}) ::close(fd);
+    }
+    wait_for_orphanhood(leader);
+    save(all[1], std::to_string(::getpid()));
+    if (all.size() < 4) for_ever();
+    while (::access(all[3].c_str(), F_OK) != 0) ::poll(nullptr, 0, 1);
+    return 0;
+}
+int save_on_term(const Arguments& all) {  // at TERM: waits until its parent has died of that, and writes a file
+    sigset_t term;
+    ::sigemptyset(&term);
+    ::sigaddset(&term, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &term, nullptr);
+    const pid_t parent = ::getppid();
+    say("ready\n");
+    int signal = 0;
+    ::sigwait(&term, &signal);
+    wait_for_orphanhood(parent);
+    save(all[1], "saved");
+    return 0;
+}
+int be_daemon(const Arguments& all) {  // daemon(3), then a line in a file
+    if (::daemon(1, 1) != 0) return 98;
+    const int fd = ::open(all[1].c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    put(fd, "up\n");
+    return 0;
+}
+// A chain of N children, each in a "group" or a "session" of its own; all live, the last one says "ready" before. With
+// "ignore" the children ignore TERM, and with "all" the leader too.
+int apart(const Arguments& all) {
+    if (argument(all, 3) == "all") ::signal(SIGTERM, SIG_IGN);
+    for (int left = number(all, 2); left > 0; --left) {
+        const pid_t child = ::fork();
+        if (child < 0) ::_exit(98);
+        if (child > 0) for_ever();
+        if (!argument(all, 3).empty()) ::signal(SIGTERM, SIG_IGN);
+        if ((argument(all, 1) == "session" ? ::setsid() : ::setpgid(0, 0)) < 0) ::_exit(98);
+    }
+    say("ready\n");
+    for_ever();
+}
+int flip_group(const Arguments&) {  // a leader that goes back and forth between its group and its child's
+    const pid_t child = ::fork();
+    if (child < 0) ::_exit(98);
+    if (child == 0) {
+        ::setpgid(0, 0);
+        ::signal(SIGTERM, SIG_IGN);
+        for_ever();
+    }
+    ::setpgid(child, child);
+    say("ready\n");
+    for (;;) {
+        ::setpgid(0, child);
+        ::setpgid(0, 0);
+    }
+}
+
 int listen_on(const Arguments& all) {  // a port of 127.0.0.1, 0: any; says it, ignores TERM, and lives
     ::signal(SIGTERM, SIG_IGN);
     const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -526,6 +610,12 @@ const Verb verbs[] = {
     {"fork-ignoring-holder", fork_ignoring_holder},
     {"setsid-holder", setsid_holder},
     {"fork-and-wait", fork_and_wait},
+    {"write-after", write_after},
+    {"orphan", orphan},
+    {"save-on-term", save_on_term},
+    {"daemon", be_daemon},
+    {"apart", apart},
+    {"flip-group", flip_group},
     {"listen", listen_on},
     {"change-group", change_group},
     {"become-root", become_root},

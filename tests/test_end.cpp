@@ -1,0 +1,939 @@
+// tests/test_end.cpp - the end of a job: nothing lost, nobody cut short, nobody forgotten.
+//
+// Where something must not be waited for, it would take `for_long`, and the test wants to be through in less.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <mutex>
+
+#include <poll.h>
+#include <sys/prctl.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+using leash::EndedBy;
+using leash::Supervisor;
+using support::capture;
+using support::Census;
+using support::child;
+using support::eventually;
+using support::helper;
+using support::NothingLeft;
+using support::pattern;
+using support::read_file;
+using support::silent;
+using support::Stopwatch;
+using support::TemporaryDirectory;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto for_long = 100s, soon = 30s;
+
+bool has_program(const char* name) {
+    leash::Options options;
+    options.out = leash::null;
+    const bool has = leash::run(leash::shell("command -v \"$1\"", {name}), options).ok();
+    if (!has) MESSAGE("skipped: there is no ", std::string(name), " here");
+    return has;
+}
+
+/// Options under which a job may take as long as it likes to come to its end, and is not to use that up.
+leash::Options patient(leash::Options options) {
+    options.grace = for_long;
+    options.drain = for_long;
+    return options;
+}
+
+std::vector<pid_t> pids(const std::vector<leash::Process>& processes) {
+    std::vector<pid_t> all;
+    for (const leash::Process& one : processes) all.push_back(one.pid);
+    return all;
+}
+
+/// The pid that a straggler has written down once its leader had ended; 0 where it has not.
+pid_t written_in(const std::string& path) { return std::atoi(read_file(path).c_str()); }
+
+}  // namespace
+
+TEST_SUITE_BEGIN("end");
+
+// ---- the end by itself
+
+TEST_CASE("what is written after the leader's end is not lost, be it ever so much") {
+    const Census census;
+    const NothingLeft before;
+    leash::Options options = patient(capture(census));
+    for (int round = 0; round < 100; ++round) {
+        const std::size_t size = round % 10 == 0 ? 1'000'000 : 5000;
+        const leash::Result r = leash::run(child({"write-after", std::to_string(size)}), options);
+        CHECK(r.ok());
+        REQUIRE(r.out == pattern(size));
+        CHECK(r.stragglers.empty());
+        CHECK(r.held.empty());
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("the output of a process substitution is not lost") {
+    if (!has_program("bash")) return;
+    const Census census;
+    std::string lines;
+    for (int i = 1; i <= 2000; ++i) lines += std::to_string(i) + "\n";
+    leash::Options options = patient(capture(census));
+    for (int round = 0; round < 100; ++round) {
+        const leash::Result r = leash::run({"bash", "-c", "exec > >(cat) 2>&1; seq 1 2000"}, options);
+        CHECK(r.ok());
+        REQUIRE(r.out == lines);
+        CHECK(r.describe() == "exited 0");
+    }
+    CHECK(census.is_empty());
+}
+
+TEST_CASE(
+    "what the leader leaves behind has the drain, is ended then and named, and the job is as good as its leader") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.drain = 150ms;
+    leash::Command command = child({"fork-holder", "0", "1"});
+    SUBCASE("it holds a stream") {}
+    SUBCASE("it holds none") { command = child({"fork-holder", "0"}); }
+    SUBCASE("it ignores SIGTERM") { command = child({"fork-ignoring-holder", "0"}); }
+    SUBCASE("in a session") { options.group = leash::Group::session; }
+    const Stopwatch watch;
+    const leash::Result r = leash::run(command, options);
+    CHECK(watch.elapsed() >= 150ms);
+    CHECK(census.is_empty());
+    CHECK(r.ok());
+    CHECK(r.ended_by == EndedBy::itself);
+    REQUIRE(r.stragglers.size() == 1);
+    CHECK(std::to_string(r.stragglers[0].pid) + "\n" == r.out);
+    CHECK(r.stragglers[0].command.find(command.argv()[1]) != std::string::npos);
+    CHECK(r.stragglers[0].why == "");
+    CHECK(r.survivors.empty());
+    CHECK(r.held.empty());
+    CHECK(r.describe() ==
+          "exited 0; left behind and killed: " + std::to_string(r.stragglers[0].pid) + " " + r.stragglers[0].command);
+}
+
+TEST_CASE(
+    "all that are left behind are named, those included who have a group of their own and a parent that is left") {
+    const Census census;
+    const TemporaryDirectory directory;
+    leash::Options options = silent(census);
+    options.drain = 300ms;
+    // a leader that ends, its child that lives, and that one's child in a group of its own
+    const std::string script = "\"$1\" apart group 1 >\"$2\" & until grep -q ready \"$2\"; do sleep 0.01; done";
+    const leash::Result r = leash::run(leash::shell(script, {helper(), directory / "out"}), options);
+    CHECK(r.ok());
+    CHECK(census.is_empty());  // both were ended
+    CHECK(r.stragglers.size() >= 1);
+}
+
+TEST_CASE("with a drain of nothing all ends with the leader, and is named") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.drain = 0s;
+    const Stopwatch watch;
+    for (int round = 0; round < 20; ++round) {
+        const leash::Result r = leash::run(child({"fork-ignoring-holder", "0", "1"}), options);
+        CHECK(r.ok());
+        CHECK(pids(r.stragglers) == std::vector<pid_t>{std::atoi(r.out.c_str())});
+        CHECK(r.survivors.empty());
+        CHECK(census.is_empty());
+    }
+    CHECK(watch.elapsed() < 20s);
+}
+
+TEST_CASE("a job that leaves nobody behind, or nobody who stays, does not take the drain") {
+    const Census census;
+    const leash::Options options = patient(capture(census));
+    const auto is_quick = [](const std::function<leash::Result()>& run) {
+        const Stopwatch watch;
+        const leash::Result r = run();
+        CHECK(watch.elapsed() < soon);
+        CHECK(r.ok());
+        CHECK(r.stragglers.empty());
+        CHECK(r.held.empty());
+    };
+    SUBCASE("nobody") {
+        is_quick([&] { return leash::run({"true"}, options); });
+        is_quick([&] { return leash::run({"true"}, patient(silent(census))); });
+    }
+    SUBCASE("a pipeline") {
+        is_quick([&] { return leash::run(leash::args({"echo", "a"}) | leash::args({"cat"}), options); });
+    }
+    SUBCASE("a group of the host's") {
+        leash::Options inherited = options;
+        inherited.group = leash::Group::inherited;
+        is_quick([&] { return leash::run({"true"}, inherited); });
+    }
+    SUBCASE("one that stays for a moment, and says nothing") {
+        const TemporaryDirectory directory;
+        const std::string go = directory.file("go", "");
+        is_quick([&] { return leash::run(child({"orphan", directory / "it", "quiet", go}), options); });
+    }
+    SUBCASE("one that has got a new parent, which does not reap it") {
+#if defined(__linux__)
+        const std::string wrong = support::in_host([&]() -> std::string {
+            HOST_NEEDS(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+            return support::in_host([&]() -> std::string {
+                const TemporaryDirectory directory;
+                const std::string go = directory.file("go", "");
+                const Stopwatch watch;
+                HOST_NEEDS(leash::run(child({"orphan", directory / "it", "quiet", go}), options).ok());
+                HOST_NEEDS(watch.elapsed() < soon);
+                return "";
+            });
+        });
+        CHECK(wrong == "");
+#endif
+    }
+}
+
+TEST_CASE("a job that drains is not over: it has no status, takes signals, and tells when to look again") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it", go = directory / "go";
+    const NothingLeft before;
+    {
+        leash::Popen p(child({"orphan", it, "quiet", go}), patient(silent(census)));
+        REQUIRE(eventually([&] { return written_in(it) > 0; }));
+        CHECK_FALSE(p.poll());
+        CHECK_FALSE(p.wait_for(20ms));
+        CHECK_FALSE(p.communicate({}, 20ms).status);
+        CHECK(p.stragglers().empty());
+        CHECK_FALSE(p.time_left().is_none());
+        CHECK(p.time_left().length() <= for_long);
+        CHECK(p.send_signal(SIGCONT));
+        CHECK(p.send_signal(0));
+        directory.file("go", "");
+        const Stopwatch watch;
+        CHECK(p.wait().success());
+        CHECK(watch.elapsed() < soon);
+        CHECK(p.ended_by() == EndedBy::itself);
+        CHECK(p.time_left().is_none());
+        const auto sent = p.send_signal(SIGUSR1);
+        REQUIRE_FALSE(sent);
+        CHECK(sent.error().message().find("the job has ended") != std::string::npos);
+    }
+    CHECK(before.holds());
+}
+
+// ---- other ways with stragglers
+
+TEST_CASE("a daemon that is to be left comes up for certain") {
+    const Census census;
+    const TemporaryDirectory directory;
+    leash::Options options = silent(census);
+    options.stragglers = leash::Stragglers::leave;
+    std::string all;
+    for (int round = 0; round < 100; ++round) {
+        REQUIRE(leash::run(child({"daemon", directory / "came"}), options).ok());
+        all += "up\n";
+    }
+    CHECK(eventually([&] { return read_file(directory / "came") == all; }));
+}
+
+TEST_CASE("who is left has no part in the end, but for the streams that it holds, and those have the drain") {
+    const Census census;
+    leash::Options options = patient(capture(census));
+    options.stragglers = leash::Stragglers::leave;
+    const Stopwatch watch;
+    const leash::Result free = leash::run(child({"fork-holder", "3"}), options);
+    CHECK(watch.elapsed() < soon);
+    CHECK(free.status.code() == 3);
+    options.drain = 100ms;
+    const Stopwatch again;
+    const leash::Result held = leash::run(child({"fork-holder", "4", "2"}), options);
+    CHECK(again.elapsed() >= 100ms);
+    CHECK(held.status.code() == 4);
+    REQUIRE(held.held.size() == 1);
+    CHECK(std::to_string(held.held[0].pid) + "\n" == held.out);
+    CHECK(held.held[0].why == "holds err");
+    for (const leash::Result* const r : {&free, &held}) {
+        CHECK(support::is_alive(std::atoi(r->out.c_str())));
+        CHECK(r->stragglers.empty());
+        CHECK(r->survivors.empty());
+    }
+}
+
+TEST_CASE("one that waits for stragglers lasts until they have ended, and its output, whatever the drain is") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it", go = directory / "go";
+    leash::Options options = capture(census);
+    options.stragglers = leash::Stragglers::wait;
+    options.drain = 0s;
+    options.grace = for_long;
+    SUBCASE("their output is the job's") {
+        const leash::Result r = leash::run(child({"write-after", "1000000"}), options);
+        CHECK(r.ok());
+        CHECK(r.out == pattern(1'000'000));
+        CHECK(r.stragglers.empty());
+    }
+    SUBCASE("they say nothing") {
+        leash::Popen p(child({"orphan", it, "quiet", go}), options);
+        REQUIRE(eventually([&] { return written_in(it) > 0; }));
+        CHECK_FALSE(p.wait_for(50ms));
+        CHECK(support::is_alive(written_in(it)));
+        directory.file("go", "");
+        CHECK(p.wait().success());
+        CHECK(p.ended_by() == EndedBy::itself);
+    }
+    SUBCASE("one out of reach that holds a stream is waited for") {
+        std::thread releases([&] {
+            eventually([&] { return written_in(it) > 0; });
+            directory.file("go", "");
+        });
+        const leash::Result r = leash::run(child({"orphan", it, "apart", go}), options);
+        releases.join();
+        CHECK(r.ok());
+        CHECK(r.held.empty());
+    }
+    SUBCASE("stop() ends it") {
+        leash::Popen p(child({"orphan", it, "holds"}), options);
+        REQUIRE(eventually([&] { return written_in(it) > 0; }));
+        CHECK_FALSE(p.wait_for(20ms));
+        const Stopwatch watch;
+        CHECK(p.stop(for_long).success());
+        CHECK(watch.elapsed() < soon);
+        CHECK(p.ended_by() == EndedBy::stop);
+        CHECK(census.is_empty());
+    }
+    SUBCASE("its timeout ends it") {
+        CHECK(support::in_time(200ms, [&](auto timeout) {
+            options.timeout = timeout;
+            const leash::Result r = leash::run(child({"orphan", it, "holds"}), options);
+            CHECK(r.ended_by == EndedBy::timeout);
+            CHECK(r.timed_out);
+            CHECK_FALSE(r.ok());
+            CHECK(census.is_empty());
+            return r.status.exited();
+        }));
+    }
+}
+
+// ---- the end by force
+
+TEST_CASE("the grace is for all of it, and a server behind a shell that dies at once comes to its end in order") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string state = directory / "state";
+    const leash::Command server = leash::shell("\"$1\" save-on-term \"$2\"; echo done", {helper(), state});
+    leash::Options options = patient(capture(census));
+    const Stopwatch watch;
+    leash::Result r;
+    const auto is_ready = [](leash::Popen& p) { CHECK(p.out().read_until("ready\n", soon)); };
+    const auto take = [&](leash::Popen& p) {
+        r.status = p.wait();
+        r.ended_by = p.ended_by();
+        r.stragglers = p.stragglers();
+    };
+    EndedBy expected = EndedBy::stop;
+    SUBCASE("stop()") {
+        leash::Popen p(server, options);
+        is_ready(p);
+        p.stop(for_long);
+        take(p);
+    }
+    SUBCASE("a cancel") {
+        expected = EndedBy::cancel;
+        options.cancel = leash::Cancel();
+        options.out = leash::sink([&](std::string_view) { options.cancel->fire(); });
+        r = leash::run(server, options);
+    }
+    SUBCASE("the timeout") {
+        expected = EndedBy::timeout;
+        options.cancel = std::nullopt;
+        bool was_ready = false;
+        options.out = leash::sink([&](std::string_view) { was_ready = true; });
+        CHECK(support::in_time(200ms, [&](auto timeout) {
+            options.timeout = timeout;
+            r = leash::run(server, options);
+            return was_ready;
+        }));
+    }
+    SUBCASE("a Supervisor's cancel()") {
+        expected = EndedBy::cancel;
+        Supervisor jobs;
+        const auto id = jobs.add(leash::Popen(server, options)).value();
+        while (auto event = jobs.next(soon)) {
+            if (event->kind == Supervisor::Event::output) jobs.cancel();
+            if (event->kind == Supervisor::Event::ended) break;
+        }
+        take(jobs.job(id));
+    }
+    CHECK(read_file(state) == "saved");
+    CHECK(r.status.signal() == SIGTERM);
+    CHECK(r.ended_by == expected);
+    CHECK(r.stragglers.empty());
+    CHECK(watch.elapsed() < for_long);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("when the grace is over, those who are left get SIGKILL") {
+    const Census census;
+    leash::Options options = capture(census);
+    leash::Popen p(leash::shell("\"$1\" ignore-term; echo done", {helper()}), options);
+    CHECK(p.out().read_until("ready\n", soon));
+    const Stopwatch watch;
+    CHECK(p.stop(100ms).signal() == SIGTERM);
+    CHECK(watch.elapsed() >= 100ms);
+    CHECK(census.is_empty());
+    CHECK(p.stragglers().empty());
+    CHECK(p.survivors().empty());
+}
+
+#if defined(__linux__)
+
+TEST_CASE("a forced end reaches who has made a group or a session of its own, as long as its parent is there") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.grace = 50ms;
+    for (const char* const kind : {"group", "session"}) {
+        for (const char* const ignores : {"", "children", "all"}) {
+            CAPTURE(std::string(kind));
+            CAPTURE(std::string(ignores));
+            const leash::Command command = child({"apart", kind, "3", ignores});
+            const auto start = [&](const leash::Options& how) {
+                auto p = leash::Popen(command, how);
+                CHECK(p.out().read_until("ready\n", soon));
+                return p;
+            };
+            {
+                leash::Popen p = start(options);
+                p.stop(50ms);
+                CHECK(census.is_empty());
+            }
+            {
+                leash::Popen p = start(options);
+                CHECK(p.kill());
+                p.wait();
+                CHECK(p.ended_by() == EndedBy::kill);
+                CHECK(census.is_empty());
+            }
+            { leash::Popen p = start(options); }
+            CHECK(census.is_empty());
+            {
+                Supervisor jobs;
+                CHECK(jobs.add(start(options)));
+            }
+            CHECK(census.is_empty());
+            leash::Options cancelled = options;
+            cancelled.cancel = leash::Cancel();
+            cancelled.out = leash::sink([&](std::string_view) { cancelled.cancel->fire(); });
+            CHECK(leash::run(command, cancelled).ended_by == EndedBy::cancel);
+            CHECK(census.is_empty());
+            leash::Options timed = options;
+            CHECK(support::in_time(50ms, [&](auto timeout) {
+                timed.timeout = timeout;
+                const leash::Result r = leash::run(command, timed);
+                CHECK(r.ended_by == EndedBy::timeout);
+                CHECK(census.is_empty());
+                return r.out == "ready\n";
+            }));
+        }
+    }
+}
+
+TEST_CASE("who is apart has the grace too, and the job is over when that one has gone") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string state = directory / "state";
+    leash::Popen p(leash::shell("setsid \"$1\" save-on-term \"$2\"; echo done", {helper(), state}),
+                   patient(capture(census)));
+    if (!has_program("setsid")) return;
+    CHECK(p.out().read_until("ready\n", soon));
+    const Stopwatch watch;
+    CHECK(p.stop(for_long).signal() == SIGTERM);
+    CHECK(watch.elapsed() < soon);
+    CHECK(read_file(state) == "saved");
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("the tools that make groups of their own are reached through") {
+    const Census census;
+    leash::Options options = capture(census);
+    std::vector<const char*> command;
+    SUBCASE("timeout") { command = {"timeout", "1000"}; }
+    SUBCASE("setsid") { command = {"setsid", "--wait"}; }
+    SUBCASE("bash -m") { command = {"bash", "-m", "-c", "\"$@\"; true", "bash"}; }
+    if (command.empty() || !has_program(command[0])) return;
+    std::vector<std::string> argv(command.begin(), command.end());
+    for (const char* const one : {"apart", "group", "1", "all"}) {
+        if (argv.size() == command.size()) argv.push_back(helper());
+        argv.emplace_back(one);
+    }
+    leash::Popen p(leash::shell("\"$@\"; true", argv), options);
+    CHECK(p.out().read_until("ready\n", soon));
+    p.stop(50ms);
+    CHECK(census.is_empty());
+}
+
+#endif
+
+TEST_CASE("terminate() and other signals mean the group only") {
+    const Census census;
+    leash::Popen p(child({"apart", "session", "1"}), patient(silent(census)));
+    REQUIRE(census.reaches(2));
+    REQUIRE(eventually([&] {
+        for (const pid_t pid : census.alive()) {
+            if (pid != p.pid() && ::getsid(pid) == pid) return true;
+        }
+        return false;
+    }));
+    CHECK(p.terminate());
+    CHECK(p.wait().signal() == SIGTERM);
+    CHECK(p.ended_by() == EndedBy::itself);
+    CHECK(census.alive().size() == 1);  // its parent has gone: nobody's links lead to it now
+}
+
+TEST_CASE("a leader that goes from group to group does not slip through") {
+    const Census census;
+    const NothingLeft before;
+    for (int round = 0; round < 30; ++round) {
+        leash::Popen p(child({"flip-group"}), capture(census));
+        CHECK(p.out().read_until("ready\n", soon));
+        const Stopwatch watch;
+        if (round % 2 == 0) p.stop(0s);
+        else CHECK(p.kill());
+        CHECK(p.wait().signal() > 0);
+        CHECK(watch.elapsed() < 4s);  // five seconds are what the kernel may take to end one that got its SIGKILL
+        CHECK(p.survivors().empty());
+#if defined(__linux__)
+        CHECK(census.is_empty());
+#endif
+    }
+    CHECK(before.holds());
+}
+
+// ---- while it drains
+
+namespace {
+
+/// How a job that drains came to its end.
+struct End {
+    leash::ExitStatus status;
+    EndedBy by = EndedBy::memory;
+    std::vector<pid_t> held, stragglers;
+};
+
+End end_of(leash::Popen& p, std::optional<leash::ExitStatus> status) {
+    return {status.value_or(leash::ExitStatus()), p.ended_by(), {}, pids(p.stragglers())};
+}
+End end_of(const leash::Result& r) { return {r.status, r.ended_by, pids(r.held), pids(r.stragglers)}; }
+
+using Started = std::function<void(leash::Popen*)>;
+
+/// What may see a job to its end. `started` is told of the handle, where there is one.
+struct Way {
+    const char* name;
+    bool has_handle, reads;
+    End (*see)(const leash::Command&, const leash::Options&, const Started& started);
+};
+
+const Way ways[] = {
+    {"run()", false, true,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         started(nullptr);
+         return end_of(leash::run(command, options));
+     }},
+    {"wait()", true, false,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         leash::Popen p(command, options);
+         started(&p);
+         const auto status = p.wait();
+         return end_of(p, status);
+     }},
+    {"wait_for()", true, false,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         leash::Popen p(command, options);
+         started(&p);
+         const auto status = p.wait_for(for_long);
+         return end_of(p, status);
+     }},
+    {"poll()", true, false,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         leash::Popen p(command, options);
+         started(&p);
+         std::optional<leash::ExitStatus> status;
+         eventually([&] { return (status = p.poll()).has_value(); }, for_long);
+         return end_of(p, status);
+     }},
+    {"read_all()", true, true,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         leash::Popen p(command, options);
+         started(&p);
+         static_cast<void>(p.out().read_all());
+         static_cast<void>(p.err().read_all());
+         const auto status = p.wait();
+         return end_of(p, status);
+     }},
+    {"communicate()", true, true,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         leash::Popen p(command, options);
+         started(&p);
+         const leash::Captured captured = p.communicate();
+         End end = end_of(p, captured.status);
+         end.held = pids(captured.held);
+         return end;
+     }},
+    {"a Supervisor", true, true,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         Supervisor jobs;
+         const auto id = jobs.add(leash::Popen(command, options)).value();
+         started(&jobs.job(id));
+         for (auto event = jobs.next(for_long); event && event->kind != Supervisor::Event::ended;)
+             event = jobs.next(for_long);
+         leash::Popen p = jobs.remove(id);
+         const leash::Captured captured = p.communicate({}, 0s);
+         End end = end_of(p, captured.status);
+         end.held = pids(captured.held);
+         return end;
+     }},
+    {"run_all()", false, true,
+     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+         started(nullptr);
+         std::vector<leash::Job> jobs;
+         jobs.push_back({command, options});
+         return end_of(leash::run_all(std::move(jobs))[0].value());
+     }},
+};
+
+/// Where the job drains, as its straggler tells, `act` is done in another thread.
+End see(const Way& way, const char* kind, const leash::Options& options, const std::function<void(leash::Popen*)>& act) {
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it";
+    std::thread other;
+    const End end = way.see(child({"orphan", it, kind}), options, [&](leash::Popen* p) {
+        other = std::thread([=] {
+            if (eventually([&] { return written_in(it) > 0; })) act(p);
+        });
+    });
+    other.join();
+    if (!end.held.empty()) CHECK(end.held[0] == written_in(it));
+    return end;
+}
+
+}  // namespace
+
+TEST_CASE("a cancel ends a job that drains, at once, whoever waits for it in whichever way") {
+    const Census census;
+    for (const Way& way : ways) {
+        for (const char* const kind : {"holds", "quiet", "apart"}) {
+            const bool is_apart = std::string(kind) == "apart";
+            if (is_apart && !way.reads) continue;
+            CAPTURE(std::string(way.name));
+            CAPTURE(std::string(kind));
+            const Census own;
+            leash::Options options = patient(capture(own));
+            options.cancel = leash::Cancel();
+            const Stopwatch watch;
+            const End end = see(way, kind, options, [&](leash::Popen*) { options.cancel->fire(); });
+            CHECK(watch.elapsed() < soon);
+            CHECK(end.status.success());
+            CHECK(end.by == EndedBy::cancel);
+            CHECK(end.stragglers.empty());
+            CHECK(own.alive().size() == (is_apart ? 1 : 0));
+        }
+    }
+}
+
+TEST_CASE("the timeout and the idle timeout end a job that drains, whoever waits for it in whichever way") {
+    for (const Way& way : ways) {
+        for (const char* const kind : {"holds", "quiet", "apart"}) {
+            for (const bool idle : {false, true}) {
+                const bool is_apart = std::string(kind) == "apart";
+                if ((is_apart || idle) && !way.reads) continue;
+                if (idle && std::string(kind) == "quiet") continue;
+                CAPTURE(std::string(way.name));
+                CAPTURE(std::string(kind));
+                CAPTURE(idle);
+                CHECK(support::in_time(80ms, [&](auto timeout) {
+                    const Census own;
+                    leash::Options options = patient(capture(own));
+                    options.drain = 4 * timeout;
+                    (idle ? options.idle_timeout : options.timeout) = timeout;
+                    const End end = see(way, kind, options, [](leash::Popen*) {});
+                    // The leader was late itself, or had been so when it was seen to have ended.
+                    if (!end.status.success() || end.by == EndedBy::itself) return false;
+                    CHECK(end.by == (idle ? EndedBy::idle_timeout : EndedBy::timeout));
+                    CHECK(end.stragglers.empty());
+                    CHECK(own.alive().size() == (is_apart ? 1 : 0));
+                    return true;
+                }));
+            }
+        }
+    }
+}
+
+TEST_CASE("stop(), kill() and signals reach a job that drains, whoever waits for it in whichever way") {
+    for (const Way& way : ways) {
+        if (!way.has_handle) continue;
+        for (const char* const kind : {"holds", "quiet"}) {
+            CAPTURE(std::string(way.name));
+            CAPTURE(std::string(kind));
+            const auto attempt = [&](const std::function<void(leash::Popen*)>& act) {
+                const Census own;
+                const Stopwatch watch;
+                const End end = see(way, kind, patient(capture(own)), act);
+                CHECK(watch.elapsed() < soon);
+                CHECK(end.status.success());
+                CHECK(end.stragglers.empty());
+                CHECK(own.is_empty());
+                return end.by;
+            };
+            CHECK(attempt([](leash::Popen* p) { CHECK(p->stop(for_long).success()); }) == EndedBy::stop);
+            CHECK(attempt([](leash::Popen* p) { CHECK(p->kill()); }) == EndedBy::kill);
+            CHECK(attempt([](leash::Popen* p) { CHECK(p->send_signal(SIGKILL)); }) == EndedBy::kill);
+            CHECK(attempt([](leash::Popen* p) { CHECK(p->send_signal(SIGUSR1)); }) == EndedBy::itself);
+            CHECK(attempt([](leash::Popen* p) { CHECK(p->terminate()); }) == EndedBy::itself);
+        }
+    }
+}
+
+TEST_CASE("a handle that dies while its job drains ends it, and so does a Supervisor") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it";
+    const NothingLeft before;
+    for (const bool supervised : {false, true}) {
+        Supervisor jobs;
+        leash::Popen p(child({"orphan", it + (supervised ? "1" : "0"), "holds"}), patient(capture(census)));
+        REQUIRE(eventually([&] { return written_in(it + (supervised ? "1" : "0")) > 0; }));
+        CHECK_FALSE(p.wait_for(20ms));
+        if (supervised) CHECK(jobs.add(std::move(p)));
+    }
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("a deadline that had passed before the end was seen does not count, nor against who was left") {
+    const Census census;
+    leash::Options options = silent(census);
+    options.drain = 50ms;
+    options.timeout = 100ms;
+    leash::Popen p(child({"fork-holder", "0"}), options);
+    REQUIRE(eventually([&] { return support::state_of(p.pid()) == 'Z'; }));
+    std::this_thread::sleep_for(110ms);
+    CHECK(p.wait().success());
+    CHECK(p.ended_by() == EndedBy::itself);
+    CHECK(p.stragglers().size() == 1);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a cause that finds nothing to end does not count") {
+    const Census census;
+    leash::Options options = silent(census);
+    options.cancel = leash::Cancel();
+    leash::Popen p({"true"}, options);
+    CHECK(p.wait().success());
+    options.cancel->fire();
+    CHECK(p.poll()->success());
+    CHECK(p.stop().success());
+    CHECK_FALSE(p.kill());
+    CHECK(p.ended_by() == EndedBy::itself);
+}
+
+// ---- why it was ended
+
+TEST_CASE("each cause is told, and only that") {
+    const Census census;
+    leash::Options options = silent(census);
+    options.out = leash::piped;
+    options.grace = 50ms;
+    options.cancel = leash::Cancel();
+    const auto is_told = [](leash::Popen& p, EndedBy why) {
+        CHECK(p.wait().signaled());
+        CHECK(p.ended_by() == why);
+        CHECK(p.timed_out() == (why == EndedBy::timeout || why == EndedBy::idle_timeout));
+        CHECK(p.cancelled() == (why == EndedBy::cancel));
+    };
+    const auto is_in_result = [](const leash::Result& r, EndedBy why, const char* text) {
+        CHECK(r.ended_by == why);
+        CHECK(r.timed_out == (why == EndedBy::timeout || why == EndedBy::idle_timeout));
+        CHECK(r.cancelled == (why == EndedBy::cancel));
+        CHECK_FALSE(r.ok());
+        CHECK(r.describe() == r.status.describe() + text);
+    };
+    SUBCASE("by a signal that somebody else sends, or the handle as such: itself") {
+        leash::Popen p(child({"sleep"}), options);
+        CHECK(p.send_signal(SIGTERM));
+        is_told(p, EndedBy::itself);
+    }
+    SUBCASE("stop") {
+        leash::Popen p(child({"sleep"}), options);
+        p.stop();
+        is_told(p, EndedBy::stop);
+    }
+    SUBCASE("kill") {
+        leash::Popen p(child({"sleep"}), options);
+        CHECK(p.kill());
+        is_told(p, EndedBy::kill);
+    }
+    SUBCASE("the signal of kill()") {
+        leash::Popen p(child({"sleep"}), options);
+        CHECK(p.send_signal(SIGKILL));
+        is_told(p, EndedBy::kill);
+    }
+    SUBCASE("cancel") {
+        leash::Popen p(child({"sleep"}), options);
+        options.cancel->fire();
+        is_told(p, EndedBy::cancel);
+        options.cancel = leash::Cancel();
+        options.out = leash::sink([&](std::string_view) { options.cancel->fire(); });
+        is_in_result(leash::run(child({"sleep", "a"}), options), EndedBy::cancel, ", cancelled");
+    }
+    SUBCASE("timeout") {
+        options.timeout = 50ms;
+        leash::Popen p(child({"sleep"}), options);
+        is_told(p, EndedBy::timeout);
+        is_in_result(leash::run(child({"sleep"}), options), EndedBy::timeout, ", timed out");
+    }
+    SUBCASE("idle timeout") {
+        options.idle_timeout = 50ms;
+        leash::Popen p(child({"sleep"}), options);
+        CHECK_FALSE(p.out().read());
+        is_told(p, EndedBy::idle_timeout);
+        is_in_result(leash::run(child({"sleep"}), options), EndedBy::idle_timeout, ", timed out without output");
+    }
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("of two causes the one counts whose grace was over first") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.grace = for_long;
+    const Stopwatch watch;
+    SUBCASE("a timeout with a long grace, then stop() with a short one") {
+        options.timeout = 100ms;
+        leash::Popen p(child({"ignore-term"}), options);
+        REQUIRE(eventually([&] { return p.wait_for(0s), p.ended_by() == EndedBy::timeout; }));
+        CHECK_FALSE(p.wait_for(10ms));
+        CHECK(p.stop(20ms).signal() > 0);
+        CHECK(p.ended_by() == EndedBy::stop);
+        CHECK_FALSE(p.timed_out());
+    }
+    SUBCASE("a stop() with a long one, then a cancel with a short one, in other threads") {
+        options.grace = 20ms;
+        options.cancel = leash::Cancel();
+        leash::Popen p(child({"ignore-term"}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        std::thread stops([&] { p.stop(for_long); });
+        CHECK(eventually([&] { return p.ended_by() == EndedBy::stop; }));
+        options.cancel->fire();
+        CHECK(p.wait().signal() == SIGKILL);
+        stops.join();
+        CHECK(p.ended_by() == EndedBy::cancel);
+    }
+    SUBCASE("a stop() with a short one, then a cancel with a long one") {
+        options.cancel = leash::Cancel();
+        leash::Popen p(child({"ignore-term"}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        std::thread stops([&] { p.stop(200ms); });
+        CHECK(eventually([&] { return p.ended_by() == EndedBy::stop; }));
+        options.cancel->fire();
+        CHECK(p.wait().signal() == SIGKILL);
+        stops.join();
+        CHECK(p.ended_by() == EndedBy::stop);
+    }
+    CHECK(watch.elapsed() < soon);
+    CHECK(census.is_empty());
+}
+
+// ---- who is told of
+
+#if defined(__linux__)
+
+TEST_CASE("who holds a stream is named, for each stream, and stays") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.drain = 100ms;
+    const auto named = [&](const leash::Result& r, std::vector<std::string> whys) {
+        std::vector<std::string> told;
+        for (const leash::Process& one : r.held) {
+            CHECK(std::to_string(one.pid) + "\n" == r.out);
+            CHECK(one.command.find("setsid-holder") != std::string::npos);
+            CHECK(r.describe().find("; held: " + std::to_string(one.pid) + " " + one.command + " (" + one.why) !=
+                  std::string::npos);
+            told.push_back(one.why);
+        }
+        CHECK(told == whys);
+        CHECK(r.ok());
+        CHECK(r.stragglers.empty());
+        CHECK(r.survivors.empty());
+        CHECK(support::is_alive(std::atoi(r.out.c_str())));
+    };
+    named(leash::run(child({"setsid-holder", "0"}), options), {});
+    named(leash::run(child({"setsid-holder", "0", "1"}), options), {"holds out"});
+    named(leash::run(child({"setsid-holder", "0", "2"}), options), {"holds err"});
+    const leash::Result both = leash::run(child({"setsid-holder", "0", "1", "2"}), options);
+    CHECK(both.held.size() == 2);
+}
+
+TEST_CASE("after a forced end who is out of reach holds nobody up, whatever the drain is") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it";
+    leash::Options options = patient(capture(census));
+    options.cancel = leash::Cancel();
+    std::thread cancels([&] {
+        eventually([&] { return written_in(it) > 0; });
+        options.cancel->fire();
+    });
+    const Stopwatch watch;
+    const leash::Result r = leash::run(
+        leash::shell("\"$1\" orphan \"$2\" apart; exec \"$1\" sleep", {helper(), it}), options);
+    cancels.join();
+    CHECK(watch.elapsed() < soon);
+    CHECK(r.ended_by == EndedBy::cancel);
+    CHECK(r.status.signal() == SIGTERM);
+    CHECK(pids(r.held) == std::vector<pid_t>{written_in(it), written_in(it)});
+    CHECK(r.survivors.empty());
+    CHECK(census.alive().size() == 1);
+}
+
+TEST_CASE("with a /proc of another namespace nobody is told of who cannot be known, and nothing waits for it") {
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::unshare(CLONE_NEWPID) != 0) return "not permitted";
+        return support::in_host([&]() -> std::string {  // pid 1 there, with the numbers of the outer ones in /proc
+            HOST_NEEDS(::getpid() == 1);
+            leash::Options options = silent(census);
+            options.grace = 0s;
+            options.timeout = 50ms;
+            for (int round = 0; round < 3; ++round) {
+                const leash::Result r = leash::run(child({"ignore-term"}), options);
+                HOST_NEEDS(r.ended_by == EndedBy::timeout);
+                HOST_NEEDS(r.status.signal() > 0);
+                HOST_NEEDS(r.survivors.empty());
+                HOST_NEEDS(r.stragglers.empty());
+            }
+            options = capture(census);
+            options.drain = 100ms;
+            const leash::Result left = leash::run(child({"fork-holder", "0", "1"}), options);
+            HOST_NEEDS(left.ok());
+            HOST_NEEDS(left.survivors.empty());
+            HOST_NEEDS(left.stragglers.empty());
+            const leash::Result held = leash::run(child({"setsid-holder", "0", "1"}), options);
+            HOST_NEEDS(held.ok());
+            HOST_NEEDS(held.survivors.empty());
+            HOST_NEEDS(pids(held.held) == std::vector<pid_t>{-1});
+            HOST_NEEDS(held.held[0].why == "holds out");
+            HOST_NEEDS(held.held[0].command == "");
+            return "";
+        });
+    });
+    if (wrong == "not permitted") MESSAGE("no namespace can be had here: skipped");
+    else CHECK(wrong == "");
+}
+
+#endif
+TEST_SUITE_END();
