@@ -149,6 +149,10 @@
 #error "leash: only POSIX systems so far (Linux is tested; macOS and the BSDs are written for)"
 #endif
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#error "leash needs what _GNU_SOURCE declares, which g++ and clang++ define: compile without -U_GNU_SOURCE"
+#endif
+
 /// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
 /// are the way in. Everything else is the same.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
@@ -185,6 +189,8 @@ int leash_fault(const char* call) noexcept;
 #include <string>
 #include <string_view>
 
+#include <cstddef>
+
 namespace LEASH_NAMESPACE::detail {
 
 /// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
@@ -195,13 +201,44 @@ inline std::string concat(std::initializer_list<std::string_view> parts) {
     return text;
 }
 
-/// With control characters as \r, \n, \x1b, …: for messages, which may go to a terminal.
-inline std::string printable(std::string_view text) {
+/// Does a character of UTF-8 go on with this byte?
+inline bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+/// The first bytes of a text that goes on behind them, without the start of a character that they do not have to its end.
+/// Of what is no UTF-8 that takes three bytes at the most.
+inline std::string_view whole_head(std::string_view text) noexcept {
+    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+        const unsigned byte = static_cast<unsigned char>(text[text.size() - back]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+        return text.substr(0, text.size() - (length > back ? back : 0));
+    }
+    return text;
+}
+
+/// How many bytes at the start of a text, of which the start is missing, are the rest of a character: three at the most.
+inline std::size_t count_rest(std::string_view text, std::string_view and_then = {}) noexcept {
+    std::size_t rest = 0;
+    while (rest < 4 && rest < text.size() && continues(text[rest])) ++rest;
+    for (std::size_t i = 0; rest == text.size() + i && rest < 4 && i < and_then.size() && continues(and_then[i]); ++i)
+        ++rest;
+    return rest < 4 ? rest : 0;
+}
+
+/// With control characters escaped as C does it: for messages, which may go to a terminal. (Those of C1 are there in UTF-8
+/// too: U+009B begins what ESC [ begins.)
+inline std::string printable(std::string_view text, std::string_view but = {}) {
     constexpr char digits[] = "0123456789abcdef";
     std::string shown;
-    for (const char c : text) {
+    bool was_c1 = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
         const unsigned byte = static_cast<unsigned char>(c);
-        if (byte >= 0x20 && byte != 0x7f) {
+        const unsigned next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+        const bool is_c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+        const bool is_control = byte < 0x20 || byte == 0x7f || is_c1 || was_c1;
+        was_c1 = is_c1;
+        if (!is_control || but.find(c) != std::string_view::npos) {
             shown += c;
             continue;
         }
@@ -543,6 +580,7 @@ class Deadline {
 // leash/status.hpp - how a process ended, and what it used.
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include <csignal>
@@ -589,8 +627,8 @@ inline const char* signal_name(int number) noexcept {
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
 /// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
-/// or ignores SIGCHLD, or the process could not be seen to end within the bound of the call (it runs as another
-/// user, or hangs in the kernel).
+/// or ignores SIGCHLD (Linux 6.15 tells it all the same), or the process could not be seen to end within the bound of
+/// the call (it runs as another user, or hangs in the kernel).
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
@@ -644,12 +682,34 @@ class ExitStatus {
     bool core_ = false;
 };
 
+/// Why a job has come to its end.
+enum class EndedBy {
+    itself,         ///< nobody else: how, its status tells
+    timeout,        ///< Options::timeout had passed
+    idle_timeout,   ///< Options::idle_timeout had passed without output
+    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() called
+    stop,           ///< Popen::stop() was called
+    kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
+    terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
+    memory          ///< its control group ran out of memory; not told so far
+};
+
+/// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
+struct Process {
+    int pid;              ///< its number
+    std::string command;  ///< its command line, the first 200 bytes of it; empty where that could not be read
+    std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+};
+
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// All zero while the status is unknown.
+/// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
 struct Usage {
     std::chrono::microseconds user{0};    ///< processor time in its own code
     std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
-    std::uint64_t peak_memory = 0;        ///< the largest resident set of any one of them, in bytes
+    /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
+    /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
+    /// BSDs; not macOS).
+    std::optional<std::uint64_t> peak_memory = std::nullopt;
 };
 
 }  // namespace leash
@@ -666,12 +726,24 @@ struct Usage {
 
 namespace LEASH_NAMESPACE {
 
-/// One argument. Converts from whatever is a string; holds a copy.
+namespace detail {
+
+/// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
+inline constexpr std::string_view null_pointer("\0null", 5);
+
+/// Says that a Command's vector is the argument list.
+struct FromVector {
+    explicit FromVector() = default;
+};
+
+}  // namespace detail
+
+/// One argument. Converts from whatever is a string; holds a copy. A null pointer is refused when the job starts.
 class Arg {
   public:
     /// From a string, copied.
     /// @{
-    Arg(const char* text) : text_(text) {}
+    Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
     Arg(std::string text) : text_(std::move(text)) {}
     Arg(std::string_view text) : text_(text) {}
     /// @}
@@ -723,6 +795,9 @@ class Command {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
     }
 
+    /// For args() and shell().
+    Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
@@ -730,23 +805,24 @@ class Command {
     /// @}
 
   private:
-    friend Command args(std::vector<std::string> argv);
-    friend Command shell(std::string script, std::vector<std::string> parameters);
-    struct FromVector {};
-    Command(FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
-
     std::vector<std::string> argv_;
 };
 
-/// argv from a vector, program first. No shell.
-inline Command args(std::vector<std::string> argv) { return Command(Command::FromVector{}, std::move(argv)); }
+/// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
+/// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
+template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
+Command args(Vector argv) {
+    return Command(detail::FromVector(), std::move(argv));
+}
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
-/// A script for `/bin/sh -c --`. The parameters arrive as "$1", "$2", …: as data, never as part of the script.
-inline Command shell(std::string script, std::vector<std::string> parameters) {
-    std::vector<std::string> argv;
+/// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
+/// the script.
+template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
+Command shell(std::string script, Vector given) {
+    std::vector<std::string> parameters = std::move(given), argv;
     argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
     argv.emplace_back("-c");
@@ -754,7 +830,7 @@ inline Command shell(std::string script, std::vector<std::string> parameters) {
     argv.push_back(std::move(script));
     argv.emplace_back("sh");  // $0: what sh calls itself in its messages
     for (std::string& parameter : parameters) argv.push_back(std::move(parameter));
-    return Command(Command::FromVector{}, std::move(argv));
+    return Command(detail::FromVector(), std::move(argv));
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
@@ -942,16 +1018,27 @@ class Callback {
 
 #include <atomic>
 
+#include <cerrno>
+
 namespace LEASH_NAMESPACE::detail {
 
 /// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
 class Turnstile {
   public:
-    bool enter() noexcept { return !busy_.exchange(true, std::memory_order_acquire); }
-    void leave() noexcept { busy_.store(false, std::memory_order_release); }
+    bool enter() noexcept {
+        const void* nobody = nullptr;
+        return holder_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
+                                               std::memory_order_relaxed);
+    }
+    void leave() noexcept { holder_.store(nullptr, std::memory_order_release); }
+
+    /// Is it the calling thread that is behind it?
+    bool is_mine() const noexcept { return holder_.load(std::memory_order_relaxed) == this_thread(); }
 
   private:
-    std::atomic<bool> busy_{false};
+    static const void* this_thread() noexcept { return &errno; }  // each thread has its own
+
+    std::atomic<const void*> holder_{nullptr};
 };
 
 /// A turn at it, if there is one to be had, for a scope.
@@ -984,7 +1071,8 @@ namespace LEASH_NAMESPACE {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};
-/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device.
+/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device. A host that made
+/// it non-blocking has made it so for the child: see fd().
 struct Inherit {};
 /// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
 struct Piped {};
@@ -1022,6 +1110,9 @@ struct File {
 /// start; as output it is created with mode 0666 less the umask, or emptied. A relative path counts from the
 /// host's directory, whatever Options::cwd says. A FIFO is opened without waiting for its other end: as output
 /// that is an error (ENXIO) while nobody reads it, as input the child finds it at its end until somebody writes.
+///
+/// Where `out` and `err` are the same file, by whatever path, both write to it through one description, as after
+/// `>file 2>&1`, and nothing is lost. An error where one of them would empty what the other adds to, or what `in` reads.
 inline File file(std::string path) { return {std::move(path), false}; }
 
 /// The same, as output: each write goes to the end of what is there (O_APPEND).
@@ -1033,6 +1124,11 @@ struct Descriptor {
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
+///
+/// O_NONBLOCK belongs to what is open, not to the number: the child's duplicate has it too, and most programs take EAGAIN
+/// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
+/// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
+/// or a standard stream, are the host's to decide about.
 inline Descriptor fd(int number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
@@ -1040,9 +1136,9 @@ struct Bytes {
     std::string data;  ///< all of it
 };
 
-/// Data for the child to read, then end of file. run() writes it through a pipe while it reads the output. A Popen
-/// has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it can
-/// be of any size.
+/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the output.
+/// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
+/// can be of any size, but the start takes as long as that does.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {
@@ -1062,8 +1158,9 @@ struct Sink {
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
-/// thread waits for the job. The chunk is valid during the call. The function may signal the job, but must not wait
-/// for it or read from it. What it throws leaves through the call that waited, and the job's handle stays usable.
+/// thread waits for the job. The chunk is valid during the call. The function may signal the job. A call in
+/// it that would wait for the same job returns at once with nothing (EDEADLK), and a job that it starts with itself as a
+/// sink says nothing to it. What it throws leaves through the call that waited, and the job's handle stays usable.
 /// Copies of a Sink share one function object.
 template <class Function>
 Sink sink(Function function) {
@@ -1200,13 +1297,18 @@ struct ErrorOutput : Output {
 //   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
 //   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
 //   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
+//   RELATIVE_PROGRAM together with CHDIR: a relative path of the program counts from the new directory. macOS starts it,
+//                    and says ENOENT all the same: there the path is made absolute.
 //   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   CLONE3           glibc 2.34 uses it where it can, and clone only where that gives ENOSYS.
 //   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives
 //                    it just afterwards, and continues a child that was quicker.
-// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR and LEASH_FORCE_NO_TCSETPGRP choose the poorer way: for tests.
+// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR, LEASH_FORCE_NO_RELATIVE_PROGRAM and LEASH_FORCE_NO_TCSETPGRP choose
+// the poorer way: for tests.
 #if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
 #if __GLIBC_PREREQ(2, 34)
 #define LEASH_CLOSEFROM 1
+#define LEASH_CLONE3 1
 #endif
 #if __GLIBC_PREREQ(2, 29)
 #define LEASH_CHDIR 1
@@ -1237,6 +1339,14 @@ struct ErrorOutput : Output {
 #undef LEASH_TCSETPGRP
 #define LEASH_TCSETPGRP 0
 #endif
+#if !defined(LEASH_CLONE3)
+#define LEASH_CLONE3 0
+#endif
+#if defined(__APPLE__) || defined(LEASH_FORCE_NO_RELATIVE_PROGRAM)
+#define LEASH_RELATIVE_PROGRAM 0
+#else
+#define LEASH_RELATIVE_PROGRAM 1
+#endif
 #if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
 #define LEASH_CLOEXEC_DEFAULT 1
 #else
@@ -1263,6 +1373,20 @@ inline int fail(int error) noexcept {
     return -1;
 }
 
+/// While it lives, this thread cannot be cancelled (pthread_cancel). What waits for a job holds processes and locks, and
+/// the unwinding that a cancellation is would end the host in the first function that is noexcept: so it surrounds every
+/// call here that POSIX lets be a cancellation point. It costs some nanoseconds, and may be used in a signal handler.
+class NoCancellation {
+  public:
+    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    NoCancellation(const NoCancellation&) = delete;
+    NoCancellation& operator=(const NoCancellation&) = delete;
+    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
+
+  private:
+    int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
 /// While it lives, this thread is not stopped for using a terminal from the background.
 class NoStop {
   public:
@@ -1288,12 +1412,14 @@ class NoStop {
 
 inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
     if (const int e = LEASH_FAULT("open")) return fail(e);
+    const NoCancellation guard;
     return ::open(path, flags, mode);
 }
 
 inline int close(int fd) noexcept {
     // An injected failure still closes: that is what Linux does on EINTR and EIO.
     const int e = LEASH_FAULT("close");
+    const NoCancellation guard;
     const int result = ::close(fd);
     return e != 0 ? fail(e) : result;
 }
@@ -1303,6 +1429,7 @@ inline ssize_t read(int fd, void* data, std::size_t size) noexcept {
         if (e != -1) return fail(e);
         size = size > 0 ? 1 : 0;  // -1 asks for a short read
     }
+    const NoCancellation guard;
     return ::read(fd, data, size);
 }
 
@@ -1311,6 +1438,7 @@ inline ssize_t write(int fd, const void* data, std::size_t size) noexcept {
         if (e != -1) return fail(e);
         size = size > 0 ? 1 : 0;
     }
+    const NoCancellation guard;
     return ::write(fd, data, size);
 }
 
@@ -1318,6 +1446,7 @@ inline ssize_t write(int fd, const void* data, std::size_t size) noexcept {
 inline int pipe(int (&ends)[2]) noexcept {
     if (const int e = LEASH_FAULT("pipe")) return fail(e);
 #if defined(__APPLE__)
+    const NoCancellation guard;
     // A fork by other code between the two calls would leak the ends; our own children get them closed all the same.
     if (::pipe(ends) != 0) return -1;
     ::fcntl(ends[0], F_SETFD, FD_CLOEXEC);
@@ -1330,28 +1459,49 @@ inline int pipe(int (&ends)[2]) noexcept {
 
 inline int fcntl(int fd, int command, int argument = 0) noexcept {
     if (const int e = LEASH_FAULT("fcntl")) return fail(e);
+    const NoCancellation guard;
     return ::fcntl(fd, command, argument);
+}
+
+/// Makes a descriptor be the same as another one, close-on-exec. ENOSYS where that takes two steps.
+inline int replace(int fd, int by) noexcept {
+    if (const int e = LEASH_FAULT("replace")) return fail(e);
+#if defined(__linux__)
+    return ::dup3(by, fd, O_CLOEXEC);
+#else
+    return static_cast<void>(fd), static_cast<void>(by), fail(ENOSYS);
+#endif
 }
 
 inline off_t lseek(int fd, off_t offset, int whence) noexcept {
     if (const int e = LEASH_FAULT("lseek")) return fail(e);
+    const NoCancellation guard;
     return ::lseek(fd, offset, whence);
 }
 
 /// How many bytes a pipe holds.
 inline int pending(int fd, int* count) noexcept {
     if (const int e = LEASH_FAULT("ioctl")) return fail(e);
+    const NoCancellation guard;
     return ::ioctl(fd, FIONREAD, count);
+}
+
+/// A file that is only in memory; ENOSYS where there is no such thing.
+inline int memory_file() noexcept {
+    if (const int e = LEASH_FAULT("memfd_create")) return fail(e);
+#if defined(__linux__) && defined(SYS_memfd_create)
+    constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
+    return static_cast<int>(::syscall(SYS_memfd_create, "leash", close_on_exec));
+#else
+    return fail(ENOSYS);
+#endif
 }
 
 /// An empty file without a name, open for reading and writing, close-on-exec.
 inline int unnamed_file() noexcept {
-    if (const int e = LEASH_FAULT("memfd_create")) return fail(e);
-#if defined(__linux__) && defined(SYS_memfd_create)
-    constexpr unsigned close_on_exec = 1;  // MFD_CLOEXEC
-    const long fd = ::syscall(SYS_memfd_create, "leash", close_on_exec);
-    if (fd >= 0 || errno != ENOSYS) return static_cast<int>(fd);
-#endif
+    const int fd = memory_file();
+    if (fd >= 0 || errno == EMFILE || errno == ENFILE || errno == ENOMEM) return fd;
+    const NoCancellation guard;
     char path[] = "/tmp/leash.XXXXXX";
     const int file = ::mkstemp(path);
     if (file < 0) return -1;
@@ -1363,14 +1513,16 @@ inline int unnamed_file() noexcept {
 /// poll() for at most that many nanoseconds; nanoseconds::max() waits for ever.
 inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexcept {
     if (const int e = LEASH_FAULT("poll")) return fail(e);
+    const NoCancellation guard;
     const bool forever = most == std::chrono::nanoseconds::max();
     // At most a day at a time: the caller looks at its deadline again, and no conversion can overflow.
     constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
     if (most > day) most = day;
 #if LEASH_PPOLL
     timespec wait{};
-    wait.tv_sec = static_cast<time_t>(most.count() / 1'000'000'000);
-    wait.tv_nsec = static_cast<long>(most.count() % 1'000'000'000);
+    const auto seconds = std::chrono::duration_cast<std::chrono::duration<time_t>>(most);
+    wait.tv_sec = seconds.count();
+    wait.tv_nsec = std::chrono::duration_cast<std::chrono::duration<long, std::nano>>(most - seconds).count();
     return ::ppoll(fds, count, forever ? nullptr : &wait, nullptr);
 #else
     return ::poll(fds, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
@@ -1383,11 +1535,11 @@ inline int epoll_create() noexcept {
     return ::epoll_create1(EPOLL_CLOEXEC);
 }
 
-/// EPOLL_CTL_ADD, _MOD or _DEL: to tell, once, when the descriptor is readable.
-inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token) noexcept {
+/// EPOLL_CTL_ADD, _MOD or _DEL: to tell, once, when the descriptor is readable, or writable.
+inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token, bool writable = false) noexcept {
     if (const int e = LEASH_FAULT("epoll_control")) return fail(e);
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLONESHOT;
+    event.events = (writable ? EPOLLOUT : EPOLLIN) | EPOLLONESHOT;
     event.data.u64 = token;
     return ::epoll_ctl(epoll, operation, fd, &event);
 }
@@ -1395,6 +1547,7 @@ inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token) 
 /// For at most that many nanoseconds, rounded up to milliseconds; nanoseconds::max() waits for ever.
 inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::nanoseconds most) noexcept {
     if (const int e = LEASH_FAULT("epoll_wait")) return fail(e);
+    const NoCancellation guard;
     const bool forever = most == std::chrono::nanoseconds::max();
     constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
     if (most > day) most = day;
@@ -1406,17 +1559,40 @@ inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::na
 
 inline int stat(const char* path, struct stat* info) noexcept {
     if (const int e = LEASH_FAULT("stat")) return fail(e);
+    const NoCancellation guard;
     return ::stat(path, info);
+}
+
+/// With a NUL behind it.
+inline ssize_t readlink(const char* path, char* target, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("readlink")) return fail(e);
+    const ssize_t length = ::readlink(path, target, size - 1);
+    if (length >= 0) target[length] = '\0';
+    return length;
+}
+
+inline int fstat(int fd, struct stat* info) noexcept {
+    if (const int e = LEASH_FAULT("fstat")) return fail(e);
+    return ::fstat(fd, info);
 }
 
 /// access() with the effective user, which is who will execute.
 inline int access(const char* path, int mode) noexcept {
     if (const int e = LEASH_FAULT("access")) return fail(e);
-    return ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+    const NoCancellation guard;
+    const int result = ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);
+    // EPERM comes from a filter that is older than the libc and faccessat2 (Linux 5.8). access() asks with the real user,
+    // who mostly is the same.
+    if (result == 0 || errno != EPERM || ::getuid() != ::geteuid() || ::getgid() != ::getegid()) return result;
+    return ::access(path, mode);
 }
 
 inline char* getcwd(char* path, std::size_t size) noexcept {
-    if (const int e = LEASH_FAULT("getcwd")) return fail(e), nullptr;
+    if (const int e = LEASH_FAULT("getcwd")) {
+        errno = e;
+        return nullptr;
+    }
+    const NoCancellation guard;
     return ::getcwd(path, size);
 }
 
@@ -1452,6 +1628,7 @@ inline int tcsetattr(int fd, const termios* modes) noexcept {
 /// The size of a terminal; its foreground group gets SIGWINCH where that changes it.
 inline int set_window(int fd, unsigned short rows, unsigned short columns) noexcept {
     if (const int e = LEASH_FAULT("set_window")) return fail(e);
+    const NoCancellation guard;
     winsize size{};
     size.ws_row = rows;
     size.ws_col = columns;
@@ -1461,6 +1638,7 @@ inline int set_window(int fd, unsigned short rows, unsigned short columns) noexc
 /// The host's side of a new pseudo-terminal, close-on-exec. It does not become the host's controlling one.
 inline int open_terminal() noexcept {
     if (const int e = LEASH_FAULT("open_terminal")) return fail(e);
+    const NoCancellation guard;
 #if defined(__linux__) || defined(__FreeBSD__)
     return ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 #else
@@ -1473,6 +1651,7 @@ inline int open_terminal() noexcept {
 /// Lets its other side be opened, and says by which path.
 inline int unlock_terminal(int fd, char* path, std::size_t size) noexcept {
     if (const int e = LEASH_FAULT("unlock_terminal")) return fail(e);
+    const NoCancellation guard;
     if (::grantpt(fd) != 0 || ::unlockpt(fd) != 0) return -1;
 #if defined(__linux__) || defined(__APPLE__) || defined(__FreeBSD__)
     const int error = ::ptsname_r(fd, path, size);
@@ -1494,8 +1673,20 @@ inline int descriptor_limit() noexcept {
 }
 
 inline DIR* opendir(const char* path) noexcept {
-    if (const int e = LEASH_FAULT("opendir")) return fail(e), nullptr;
+    if (const int e = LEASH_FAULT("opendir")) {
+        errno = e;
+        return nullptr;
+    }
+    const NoCancellation guard;
     return ::opendir(path);
+}
+inline const dirent* readdir(DIR* directory) noexcept {
+    const NoCancellation guard;
+    return ::readdir(directory);
+}
+inline void closedir(DIR* directory) noexcept {
+    const NoCancellation guard;
+    ::closedir(directory);
 }
 
 // ---- processes
@@ -1542,6 +1733,8 @@ inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* 
     return static_cast<void>(actions), static_cast<void>(path), ENOSYS;
 #endif
 }
+
+constexpr bool has_relative_program = LEASH_RELATIVE_PROGRAM;
 
 /// Closes all from `first` on.
 constexpr bool has_closefrom = LEASH_CLOSEFROM;
@@ -1594,14 +1787,60 @@ inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
 
 inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
                        const posix_spawnattr_t* attributes, char* const* argv, char* const* env) noexcept {
-    if (const int e = LEASH_FAULT("posix_spawn")) return e;
-    return ::posix_spawn(pid, path, actions, attributes, argv, env);
+    errno = 0;
+    int error = LEASH_FAULT("posix_spawn");
+    if (error == 0) {
+        const NoCancellation guard;
+        error = ::posix_spawn(pid, path, actions, attributes, argv, env);
+    }
+    // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
+    return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
+}
+
+/// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
+/// Asked for the range of the one number that nothing can have.
+inline bool has_close_range() noexcept {
+    if (LEASH_FAULT("close_range") != 0) return false;
+#if defined(__linux__)
+    constexpr long close_range = 436;  // on every architecture
+    return ::syscall(close_range, ~0U, ~0U, 0) == 0;
+#else
+    return true;
+#endif
+}
+
+/// The errno with which a filter keeps this host from making processes; 0 where it does not. Asked with arguments that
+/// every kernel refuses as EINVAL: no size; a thread that shares no memory.
+inline int refusal_of_clone() noexcept {
+#if defined(__linux__)
+    constexpr long clone3 = 435, clone_thread = 0x10000;
+    if (LEASH_CLONE3) {
+        if (::syscall(clone3, nullptr, 0) == 0 || errno == EINVAL) return 0;
+        if (errno != ENOSYS) return errno;
+    }
+    return ::syscall(SYS_clone, clone_thread, clone_thread, 0, 0, 0) == 0 || errno == EINVAL ? 0 : errno;
+#else
+    return 0;
+#endif
+}
+
+/// What exec says of a file, without a chance to run it: asked with an argument that is longer than any system takes.
+/// ETXTBSY is said for sure, since Linux opens the file first; not so 5.9 to 6.7, which only say E2BIG.
+inline int exec_error(const char* path, char* too_long) noexcept {
+#if defined(__linux__)
+    char* const argv[] = {too_long, nullptr};
+    pid_t none = -1;
+    return sys::posix_spawn(&none, path, nullptr, nullptr, argv, argv + 1);
+#else
+    return static_cast<void>(path), static_cast<void>(too_long), ENOSYS;
+#endif
 }
 
 /// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
 /// same number (P_PIDFD, Linux 5.4). Otherwise by its number.
 inline int waitid(pid_t pid, int exit_descriptor, siginfo_t* info, int options) noexcept {
     if (const int e = LEASH_FAULT("waitid")) return fail(e);
+    const NoCancellation guard;
 #if LEASH_PIDFD
     if (exit_descriptor >= 0) {
         constexpr int p_pidfd = 3;
@@ -1617,8 +1856,18 @@ inline int waitid(pid_t pid, int exit_descriptor, siginfo_t* info, int options) 
 /// Reaps one child that is a member of a group and has ended; 0 where there is none.
 inline pid_t reap_member(pid_t group) noexcept {
     if (const int e = LEASH_FAULT("reap_member")) return fail(e);
+    const NoCancellation guard;
     siginfo_t info{};
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
+}
+
+/// A status as wait() gives it, in the words of waitid().
+inline void tell(int status, siginfo_t* info) noexcept {
+    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+#if defined(WCOREDUMP)
+    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
+#endif
 }
 
 /// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not;
@@ -1626,6 +1875,7 @@ inline pid_t reap_member(pid_t group) noexcept {
 /// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
 inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
     if (const int e = LEASH_FAULT("reap")) return fail(e);
+    const NoCancellation guard;
 #if LEASH_PIDFD
     if (exit_descriptor >= 0 && sizeof(long) == 8) {
         constexpr int p_pidfd = 3;
@@ -1640,17 +1890,61 @@ inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) 
     int status = 0;
     const pid_t reaped = ::wait4(pid, &status, WNOHANG, usage);
     if (reaped <= 0) return reaped;
-    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
-    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
-#if defined(WCOREDUMP)
-    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
-#endif
+    tell(status, info);
     return 1;
+}
+
+/// How a child ended that somebody else has reaped, or the kernel, since SIGCHLD is ignored: 1, with that in si_code and
+/// si_status; 0 where it is being reaped this moment; -1 where nobody knows any more. By its open_exit() descriptor, which
+/// keeps that since Linux 6.15.
+inline int ask_exit(int exit_descriptor, siginfo_t* info) noexcept {
+    if (const int e = LEASH_FAULT("ask_exit")) return e == -1 ? 0 : fail(e);  // -1 asks for "this moment"
+#if LEASH_PIDFD
+    struct {  // struct pidfd_info, as it was at first
+        std::uint64_t mask, cgroup;
+        std::uint32_t numbers[11];
+        std::int32_t status;
+    } answer{};
+    constexpr std::uint64_t exit_only = 1U << 3;  // PIDFD_INFO_EXIT
+    answer.mask = exit_only;
+    if (::syscall(SYS_ioctl, exit_descriptor, _IOWR(0xFF, 11, decltype(answer)), &answer) != 0) return -1;
+    if ((answer.mask & exit_only) == 0) return 0;
+    tell(answer.status, info);
+    return 1;
+#else
+    return static_cast<void>(exit_descriptor), static_cast<void>(info), fail(ENOSYS);
+#endif
+}
+
+/// ru_maxrss in bytes.
+inline std::uint64_t peak_memory(const rusage& usage) noexcept {
+#if defined(__APPLE__)
+    return static_cast<std::uint64_t>(usage.ru_maxrss);
+#else
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+#endif
+}
+
+/// The most that the kernel may credit to a child, as its peak of memory, that was this process's: a child of vfork's
+/// kind is in its parent's memory until it executes, one of fork's in a copy of it; on macOS it is in neither.
+inline std::uint64_t inherited_peak() noexcept {
+#if defined(__APPLE__)
+    return 0;
+#else
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);  // cannot fail
+    return peak_memory(usage);
+#endif
 }
 
 inline pid_t getpgid(pid_t pid) noexcept {
     if (const int e = LEASH_FAULT("getpgid")) return fail(e);
     return ::getpgid(pid);
+}
+
+inline int setpgid(pid_t pid, pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("setpgid")) return fail(e);
+    return ::setpgid(pid, group);
 }
 
 inline int kill(pid_t pid, int signal) noexcept {
@@ -1682,6 +1976,7 @@ inline int open_exit(pid_t pid) noexcept {
     constexpr long pidfd_open = 434;  // on every architecture since Linux 5.3
     return static_cast<int>(::syscall(pidfd_open, pid, 0));
 #elif LEASH_KQUEUE
+    const NoCancellation guard;
     const int queue = ::kqueue();
     if (queue < 0) return -1;
     struct kevent change;
@@ -1729,6 +2024,16 @@ inline bool signals_by_flags(int exit_descriptor) noexcept {
 #endif
 }
 
+/// How long a single argument or variable of a program can be, its NUL included: Linux's MAX_ARG_STRLEN, which is in no
+/// header of a libc. Elsewhere only all of them together are limited.
+inline std::size_t longest_string() noexcept {
+#if defined(__linux__)
+    return 32 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+#else
+    return SIZE_MAX;
+#endif
+}
+
 inline char** environment() noexcept {
 #if defined(__APPLE__)
     return *_NSGetEnviron();
@@ -1739,54 +2044,48 @@ inline char** environment() noexcept {
 
 // ---- signals of this thread; these cannot fail with the arguments they get here
 
-/// While it lives, a write to a broken pipe gives EPIPE and no SIGPIPE to this thread, whatever the host does with
-/// that signal; the host's dispositions stay untouched. SIGPIPE goes to the thread that writes (POSIX.1-2008, write),
-/// so that blocking it there and consuming it afterwards is enough.
-class NoSigpipe {
+/// While it lives, a write that fails is an error and no signal to this thread, whatever the host does with those
+/// signals: to a broken pipe (EPIPE, SIGPIPE), past RLIMIT_FSIZE (EFBIG, SIGXFSZ). The host's dispositions stay
+/// untouched. Both go to the thread that writes (POSIX.1-2008, write), so that blocking them there and consuming the one
+/// that came is enough.
+class NoWriteSignal {
   public:
-    NoSigpipe() noexcept {
-        sigemptyset(&pipe_);
-        sigaddset(&pipe_, SIGPIPE);
-        // One that is pending already is blocked already, and is the host's to keep.
-        if (!is_pending()) active_ = ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_) == 0;
+    NoWriteSignal() noexcept {
+        sigset_t both;
+        sigemptyset(&both);
+        sigaddset(&both, SIGPIPE);
+        sigaddset(&both, SIGXFSZ);
+        ::sigpending(&pending_);
+        active_ = ::pthread_sigmask(SIG_BLOCK, &both, &before_) == 0;
     }
-    NoSigpipe(const NoSigpipe&) = delete;
-    NoSigpipe& operator=(const NoSigpipe&) = delete;
-    ~NoSigpipe() {
+    NoWriteSignal(const NoWriteSignal&) = delete;
+    NoWriteSignal& operator=(const NoWriteSignal&) = delete;
+    ~NoWriteSignal() {
         if (!active_) return;
         const int error = errno;
-        int consumed = 0;
-        if (broken_ && is_pending()) ::sigwait(&pipe_, &consumed);
+        // One that was pending before was blocked before, and is the host's to keep.
+        if (raised_ != 0 && sigismember(&pending_, raised_) == 0) consume();
         ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
         errno = error;
     }
-    /// The write gave EPIPE: there is a signal to consume.
-    void broken() noexcept { broken_ = true; }
+    /// The write gave this errno: there may be a signal to consume.
+    void failed(int error) noexcept { raised_ = error == EPIPE ? SIGPIPE : error == EFBIG ? SIGXFSZ : 0; }
 
   private:
-    static bool is_pending() noexcept {
-        sigset_t pending;
-        sigemptyset(&pending);
+    void consume() const noexcept {
+        sigset_t pending, one;
         ::sigpending(&pending);
-        return sigismember(&pending, SIGPIPE) == 1;
+        if (sigismember(&pending, raised_) != 1) return;
+        sigemptyset(&one);
+        sigaddset(&one, raised_);
+        int consumed = 0;
+        const NoCancellation guard;
+        ::sigwait(&one, &consumed);
     }
     bool active_ = false;
-    bool broken_ = false;
-    sigset_t pipe_{};
+    int raised_ = 0;
+    sigset_t pending_{};
     sigset_t before_{};
-};
-
-/// While it lives, the thread cannot be cancelled (pthread_cancel): what waits here holds processes and locks, and
-/// an unwinding that no exception announces would end the host.
-class NoCancellation {
-  public:
-    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    NoCancellation(const NoCancellation&) = delete;
-    NoCancellation& operator=(const NoCancellation&) = delete;
-    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
-
-  private:
-    int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
 /// A mutex; <mutex> would cost every user more than all of leash.
@@ -1811,8 +2110,10 @@ class Mutex {
 #undef LEASH_KQUEUE
 #undef LEASH_PPOLL
 #undef LEASH_CLOSEFROM
+#undef LEASH_CLONE3
 #undef LEASH_CLOEXEC_DEFAULT
 #undef LEASH_CHDIR
+#undef LEASH_RELATIVE_PROGRAM
 #undef LEASH_SETSID
 #undef LEASH_TCSETPGRP
 
@@ -1823,6 +2124,7 @@ class Mutex {
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #if LEASH_POSIX
 
@@ -1911,12 +2213,13 @@ class Directory {
     Directory(const Directory&) = delete;
     Directory& operator=(const Directory&) = delete;
     ~Directory() {
-        if (directory_ != nullptr) ::closedir(directory_);
+        if (directory_ != nullptr) sys::closedir(directory_);
     }
     bool is_open() const noexcept { return directory_ != nullptr; }
-    /// The next entry's name; nullptr after the last.
+    int handle() const noexcept { return ::dirfd(directory_); }
+    /// The next entry's name; nullptr after the last, and where it is not open.
     const char* next() noexcept {
-        const dirent* const entry = ::readdir(directory_);
+        const dirent* const entry = is_open() ? sys::readdir(directory_) : nullptr;
         return entry != nullptr ? entry->d_name : nullptr;
     }
 
@@ -1949,13 +2252,53 @@ inline Expected<Fd> open_file(const std::string& path, int flags, const char* st
         return last_error(Step::redirect, concat({stream, ": ", path}), hint);
     };
     Fd fd = Fd::open(path.c_str(), flags | O_NOCTTY | O_NONBLOCK, 0666);
-    if (!fd.is_open()) return failed(errno == ENXIO ? "nobody reads this FIFO" : "");
+    if (!fd.is_open()) {
+        const int error = errno;
+        struct stat info {};
+        const char* hint = "";
+        if (error == EWOULDBLOCK) hint = "another process has a lease on it, or a lock: try again";
+        if (error == ENXIO && sys::stat(path.c_str(), &info) == 0) {
+            if (S_ISFIFO(info.st_mode)) hint = "nobody reads this FIFO";
+            if (S_ISSOCK(info.st_mode)) hint = "a socket is no file to open: connect to it, and pass fd(…)";
+        }
+        return make_error(error, Step::redirect, concat({stream, ": ", path}), hint);
+    }
     if (sys::fcntl(fd.get(), F_SETFL, flags & O_APPEND) != 0) return failed("");
     return fd;
 }
 
+/// In ascending order. (<algorithm> would cost every user more.)
+inline void sort(std::vector<int>& numbers) noexcept {
+    if (numbers.empty()) return;
+    std::qsort(numbers.data(), numbers.size(), sizeof(int), [](const void* a, const void* b) {
+        const int first = *static_cast<const int*>(a), second = *static_cast<const int*>(b);
+        return first < second ? -1 : first > second ? 1 : 0;
+    });
+}
+
+/// Is it among these, which are in ascending order?
+inline bool contains(const std::vector<int>& sorted, int number) noexcept {
+    std::size_t from = 0, to = sorted.size();
+    while (from < to) {
+        const std::size_t middle = from + (to - from) / 2;
+        if (sorted[middle] < number) from = middle + 1;
+        else to = middle;
+    }
+    return from < sorted.size() && sorted[from] == number;
+}
+
 /// The host's own descriptor, checked: it is open, whatever it is.
 inline bool is_open(int number) noexcept { return number >= 0 && sys::fcntl(number, F_GETFD) >= 0; }
+
+/// The host's own descriptor: is it one that was made for the host alone, as a Popen's ends are: of a pipe or a terminal,
+/// non-blocking, and closed on exec? There is no better sign of them without a list of all Popens.
+inline bool is_for_host_alone(int number) noexcept {
+    const int status = sys::fcntl(number, F_GETFL), flags = sys::fcntl(number, F_GETFD);
+    if (status < 0 || flags < 0 || (status & O_NONBLOCK) == 0 || (flags & FD_CLOEXEC) == 0) return false;
+    struct stat info {};
+    termios modes{};
+    return (sys::fstat(number, &info) == 0 && S_ISFIFO(info.st_mode)) || sys::tcgetattr(number, &modes) == 0;
+}
 
 /// The host's own descriptor: is it the terminal that controls the host?
 inline bool is_controlling_terminal(int number) noexcept { return sys::tcgetpgrp(number) >= 0; }
@@ -1968,14 +2311,20 @@ inline ssize_t read_some(const Fd& fd, char* data, std::size_t size) noexcept {
     return n;
 }
 
-/// Non-blocking, and never a SIGPIPE: -1 with EAGAIN or EPIPE.
+/// Non-blocking, and never a signal: -1 with EAGAIN, EPIPE, or EFBIG.
 inline ssize_t write_some(const Fd& fd, std::string_view data) noexcept {
-    sys::NoSigpipe guard;
+    sys::NoWriteSignal guard;
     ssize_t n;
     do n = sys::write(fd.get(), data.data(), data.size());
     while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EPIPE) guard.broken();
+    if (n < 0) guard.failed(errno);
     return n;
+}
+
+/// Is it readable at this moment?
+inline bool is_readable(int fd) noexcept {
+    pollfd asked{fd, POLLIN, 0};
+    return sys::poll(&asked, 1, std::chrono::nanoseconds(0)) != 0;
 }
 
 /// Has the other side of a terminal been closed by all?
@@ -1991,11 +2340,13 @@ inline std::size_t bytes_waiting(const Fd& fd) noexcept {
 }
 
 /// Asks for a pipe of 256 KiB, which sleeps a quarter as often as one of 64 and reaches 95 % of the speed of one of
-/// 1 MiB. Only asked once a pipe was found full, since an unprivileged user has a quota (64 MiB in all), past which
-/// the kernel refuses (EPERM) and every new pipe is small: a refusal is fine.
+/// 1 MiB. Only asked once a pipe was found full, since an unprivileged user has a quota for all of his processes (64 MiB),
+/// past which the kernel refuses (EPERM), which is fine, and every new pipe of his is small, which is not. So a host of
+/// very many talkative jobs is to leave most of it to others. Numbers are given lowest first: of those below 64 one
+/// process has no more than 61 for pipes, which is a quarter of the quota, and nobody has to count them.
 inline void grow_pipe(const Fd& fd) noexcept {
 #if defined(F_SETPIPE_SZ)  // Linux 2.6.35
-    sys::fcntl(fd.get(), F_SETPIPE_SZ, 256 * 1024);
+    if (fd.get() < 64) sys::fcntl(fd.get(), F_SETPIPE_SZ, 256 * 1024);
 #else
     static_cast<void>(fd);
 #endif
@@ -2014,11 +2365,17 @@ inline Expected<Fd> file_with(std::string_view data, const char* stream) {
     return fd;
 }
 
+/// Sleeps until then, whatever signals the host gets meanwhile.
+inline void sleep_until(Deadline deadline) noexcept {
+    while (!deadline.passed()) sys::poll(nullptr, 0, deadline.remaining());
+}
+
 /// What a thread waits for: some handles and a deadline, in one poll(). It allocates nothing: a job must be able to end
-/// also where there is no memory. What is more than it holds counts as a handle that cannot be had.
+/// also where there is no memory. So it lives on the stack, with room for a pipeline of a thousand stages that has an
+/// `err` for each; what is more than it holds counts as a handle that cannot be had.
 class WaitSet {
   public:
-    void clear() noexcept { count_ = 0; }
+    void clear() noexcept { count_ = last_ = 0; }
 
     /// A handle to be waited for; false where it is not open, or there is no room for it.
     bool readable(int fd) noexcept { return add(fd, POLLIN); }
@@ -2032,7 +2389,7 @@ class WaitSet {
         for (int i = 0; i < count_; ++i) fds_[i].revents = interrupted ? short{0} : fds_[i].events;
         // No memory, or RLIMIT_NOFILE is now below the number of handles (EINVAL): every handle counts as ready,
         // which non-blocking calls can bear, and the pause keeps that from burning a core.
-        if (!interrupted) sys::poll(nullptr, 0, std::chrono::milliseconds(1));
+        if (!interrupted) sleep_until(Deadline::after(std::chrono::milliseconds(1)));
     }
 
     bool any_ready() const noexcept {
@@ -2042,15 +2399,18 @@ class WaitSet {
         return false;
     }
     /// It is ready, or nobody has asked.
-    bool may_be_ready(int fd) const noexcept {
-        for (int i = 0; i < count_; ++i) {
-            if (fds_[i].fd == fd) return fds_[i].revents != 0;
+    bool may_be_ready(int fd) noexcept {
+        for (int tried = 0; tried < count_; ++tried) {
+            const int i = last_ + tried < count_ ? last_ + tried : last_ + tried - count_;
+            if (fds_[i].fd != fd) continue;
+            last_ = i;
+            return fds_[i].revents != 0;
         }
         return true;
     }
 
   private:
-    static constexpr int capacity = 32;
+    static constexpr int capacity = 1024;
     bool add(int fd, short events) noexcept {
         if (fd < 0 || count_ == capacity) return false;
         fds_[count_].fd = fd;
@@ -2061,10 +2421,8 @@ class WaitSet {
     }
     pollfd fds_[capacity];
     int count_ = 0;
+    int last_ = 0;  // that was asked for: mostly they are asked for in the order in which they came
 };
-
-/// Sleeps until then.
-inline void sleep_until(Deadline deadline) noexcept { sys::poll(nullptr, 0, deadline.remaining()); }
 
 }  // namespace leash::detail::os
 
@@ -2086,25 +2444,28 @@ class Event {
     void raise() noexcept {
         raised_.store(true);
         const int error = errno;
-        const int end = write_end_.load();
         // Sequentially consistent: either this sees the pipe, or handle() sees the flag. A forked copy of the host
         // shares the pipe and not the flag: it is not to wake this one.
-        if (end >= 0 && owner_.load() == sys::getpid()) wake(end);
+        const int end = owner_.load() == sys::getpid() ? write_end_.load() : -1;
+        if (end >= 0) wake(end);
         errno = error;
     }
 
     bool raised() const noexcept { return raised_.load(); }
 
-    /// Readable once raised. -1 with errno where no pipe can be had.
+    /// Readable once raised. -1 with errno where no pipe can be had. A forked copy of the host gets another pipe: to the
+    /// one that it shares, the original writes, and it itself does not.
     int handle() noexcept {
+        const Pid self = sys::getpid();
         Lock lock(mutex_);
-        if (!read_.is_open()) {
+        if (!read_.is_open() || owner_.load() != self) {
+            write_end_.store(-1);  // before raise() can take the new pipe for its own
             auto ends = make_pipe("cancel");
             if (ends && !make_nonblocking(ends->write)) return -1;
-            if (!ends) return errno = ends.error().code.value(), -1;
+            if (!ends) return sys::fail(ends.error().code.value());
             read_ = std::move(ends->read);
             write_ = std::move(ends->write);
-            owner_.store(sys::getpid());
+            owner_.store(self);
             write_end_.store(write_.get());
             if (raised_.load()) wake(write_.get());
         }
@@ -2134,7 +2495,8 @@ class Event {
 
 namespace LEASH_NAMESPACE {
 
-/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good.
+/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
+/// host it is another token from the fork on: neither process ends the other's jobs.
 ///
 ///     leash::Cancel stop;
 ///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
@@ -2157,7 +2519,8 @@ class Cancel {
     /// Has fire() been called?
     bool fired() const noexcept { return state_->event.raised(); }
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had.
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
+    /// a fork the copy gets another one: it has to ask again.
     int handle() const noexcept { return state_->event.handle(); }
 
   private:
@@ -2211,10 +2574,10 @@ class Env {
 
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const {
-        for (const Change& one : changes_) {
-            if (one.name != name) continue;
-            if (one.removed) return std::nullopt;
-            return one.value;
+        if (const std::size_t place = place_of(name)) {
+            const Change& last = changes_[place - 1];
+            if (last.removed) return std::nullopt;
+            return last.value;
         }
         if (!inherit_) return std::nullopt;
         char** const all = detail::sys::environment();
@@ -2241,7 +2604,7 @@ class Env {
         std::vector<std::string> strings;
         char** const all = inherit_ ? detail::sys::environment() : nullptr;
         for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            if (!changes(name_of(*entry))) strings.emplace_back(*entry);
+            if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
         }
         for (const Change& one : changes_) {
             if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
@@ -2257,24 +2620,32 @@ class Env {
         const std::size_t equals = entry.find('=', 1);
         return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
     }
-    bool changes(std::string_view name) const noexcept {
-        for (const Change& one : changes_) {
-            if (one.name == name) return true;
-        }
-        return false;
+    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
+    std::size_t place_of(std::string_view name) const noexcept { return places_.empty() ? 0 : places_[slot_of(name)]; }
+    /// Where in places_ its place is to be found, or the free slot for it.
+    std::size_t slot_of(std::string_view name) const noexcept {
+        const std::size_t last = places_.size() - 1;
+        std::size_t slot = std::hash<std::string_view>()(name) & last;
+        while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
+        return slot;
     }
     void change(Change made) {
-        for (Change& one : changes_) {
-            if (one.name == made.name) {
-                one = std::move(made);
-                return;
-            }
+        if (const std::size_t place = place_of(made.name)) {
+            changes_[place - 1] = std::move(made);
+            return;
+        }
+        if (places_.size() < 2 * (changes_.size() + 1)) {
+            places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
+            for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
         }
         changes_.push_back(std::move(made));
+        places_[slot_of(changes_.back().name)] = changes_.size();
     }
 
     bool inherit_;
     std::vector<Change> changes_;
+    std::vector<std::size_t>
+        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 };
 
 /// Which processes make up the job, and with it whom a signal reaches.
@@ -2303,17 +2674,20 @@ struct Terminal {
     bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
-/// What becomes of what the group still runs when its leader has ended.
+/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
+/// whole, in any case.)
 enum class Stragglers {
-    kill,  ///< SIGKILL: the job is over. The default.
-    leave  ///< They stay, where the leader ended by itself: for one that starts a daemon. Nobody watches them any more.
+    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
+    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
+    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout: what a shell's
+          ///< `$(…)`, pclose() and make mean by the end of a command.
 };
 
 /// Which part of a longer output Options::max_output keeps.
 enum class Keep {
     head,  ///< the first bytes. The default.
     tail,  ///< the last bytes: what a log is read for
-    ends   ///< half of it from the start, half from the end; Streams::out_dropped bytes are missing in between
+    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
 };
 
 /// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
@@ -2334,42 +2708,49 @@ struct Options {
     /// inherit (default), what `out` takes, to_out, or per_stage.
     ErrorOutput err = inherit;
 
-    /// The directory to start in; empty: the host's. It counts for the child only: neither the program's nor a
-    /// redirect's path is relative to it.
+    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
+    /// shell's `cd`; that of a redirect, which the host opens, does not.
     std::string cwd = {};
 
     /// The environment; Env::inherited() by default.
     Env env = Env::inherited();
 
     /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
-    /// PATH that the *child* gets; empty members of PATH mean the host's current directory, as POSIX has it.
+    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
+    /// empty member of PATH means that directory itself, as POSIX has it.
     std::string executable = {};
 
-    /// Descriptors to hand down besides the standard streams.
+    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
 
     /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
     /// it would stop the job (SIGTTIN). See interactive().
     Group group = Group::own;
 
-    /// Stragglers::kill by default; with Group::inherited nothing can be done about them.
+    /// Stragglers::kill by default; with Group::inherited they stay.
     Stragglers stragglers = Stragglers::kill;
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job: SIGTERM to the group, `grace`, SIGKILL. It returns within
+    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
+    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
     /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel; 1 s by default; zero kills at once. Finite.
+    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone; it is over as soon as
+    /// nobody is left. 1 s by default; zero kills at once. Finite.
     Timeout grace = std::chrono::seconds(1);
 
-    /// How long to go on once the leader has ended (where it had to be killed: from then on), for the pipes to reach
-    /// their end and the killed group to vanish. 200 ms by default; it is used up only if something holds on. Finite.
-    Timeout drain = std::chrono::milliseconds(200);
+    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
+    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
+    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
+    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
+    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
+    Timeout drain = std::chrono::seconds(2);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. No limit by default. See `keep`.
+    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
+    /// be up to three bytes less at a cut. No limit by default. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
     /// A token that ends the job when it is fired; none by default.
@@ -2380,7 +2761,7 @@ struct Options {
 
     /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
     /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out and idle.
+    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
     /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
@@ -2399,11 +2780,7 @@ struct Options {
 }  // namespace leash
 
 // =====================================================================================================================
-// leash/detail/posix/exit_watch.hpp - how a process's end is noticed: a handle to poll, and /proc for its group.
-
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+// leash/detail/posix/exit_watch.hpp - how a process's end is noticed: a handle to poll, or looks at growing distances.
 
 #if LEASH_POSIX
 
@@ -2441,39 +2818,6 @@ class Backoff {
     std::chrono::microseconds pause_{50};
 };
 
-/// Whether a group has a member that is more than a zombie; true where that cannot be told. Only Linux can tell.
-inline bool any_alive(Pid group) noexcept {
-#if defined(__linux__)
-    Directory directory("/proc");
-    if (!directory.is_open()) return true;
-    bool alive = false, seen = false;
-    while (const char* const name = directory.next()) {
-        const int pid = std::atoi(name);
-        if (pid <= 0) continue;
-        char path[64];
-        std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-        const Fd file = Fd::open(path, O_RDONLY);
-        if (!file.is_open()) continue;  // gone meanwhile
-        char text[512];
-        const ssize_t size = read_some(file, text, sizeof text - 1);
-        if (size <= 0) continue;
-        text[size] = '\0';
-        // "pid (name) state ppid pgrp …": the name may hold anything, its last parenthesis ends it
-        const char* const after = std::strrchr(text, ')');
-        char state = '?';
-        int parent = 0, member = 0;
-        if (after == nullptr || std::sscanf(after + 1, " %c %d %d", &state, &parent, &member) != 3) continue;
-        if (member != group) continue;
-        seen = true;
-        if (state != 'Z' && state != 'X') alive = true;
-    }
-    return alive || !seen;
-#else
-    static_cast<void>(group);
-    return true;
-#endif
-}
-
 }  // namespace leash::detail::os
 
 #endif  // LEASH_POSIX
@@ -2498,6 +2842,7 @@ class Foreground {
     Foreground& operator=(Foreground&& other) noexcept {
         terminal_ = std::move(other.terminal_);
         host_ = other.host_;
+        owner_ = other.owner_;
         lent_ = std::exchange(other.lent_, false);
         host_modes_ = other.host_modes_;
         job_modes_ = other.job_modes_;
@@ -2509,6 +2854,7 @@ class Foreground {
     /// told: EMFILE and the like.
     int open() noexcept {
         host_ = sys::getpgrp();
+        owner_ = sys::getpid();
         terminal_ = Fd::open("/dev/tty", O_RDWR | O_NOCTTY);
         // Where the system has no such file, one of the standard streams may be the terminal all the same.
         for (int fd = 0; fd <= 2 && !terminal_.is_open() && !is_shortage(errno); ++fd) {
@@ -2536,9 +2882,9 @@ class Foreground {
     }
 
     /// `restoring` the modes that the host had: not where the job ended by itself, since it may be one that is there to
-    /// change them (stty, reset).
+    /// change them (stty, reset). A forked copy of the host has lent nothing: the job is not its own.
     void take_back(bool restoring) noexcept {
-        if (!std::exchange(lent_, false)) return;
+        if (!std::exchange(lent_, false) || owner_ != sys::getpid()) return;
         // Meanwhile the shell that started the host may have taken it (somebody stopped the host alone), or given it to
         // the host itself: then it is not the job's any more.
         const Pid now = sys::tcgetpgrp(terminal_.get());
@@ -2560,10 +2906,286 @@ class Foreground {
     };
 
     Fd terminal_;
-    Pid host_ = -1;
+    Pid host_ = -1;   // the host's group
+    Pid owner_ = -1;  // the host
     bool lent_ = false;
     Modes host_modes_, job_modes_;
 };
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+// =====================================================================================================================
+// leash/detail/posix/tree.hpp - who there is: processes as the system shows them, and who descends from a job.
+//
+// It only reads. What it finds may be gone a moment later: whoever signals looks once more, through a pidfd. Only Linux
+// shows all this (/proc); elsewhere nothing is known and nobody is found.
+
+#include <type_traits>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// A list that grows where there is memory and otherwise stays as it is: a job must be able to end also where there is
+/// none.
+template <class T>
+class Notes {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+  public:
+    Notes() = default;
+    Notes(const Notes&) = delete;
+    Notes& operator=(const Notes&) = delete;
+    ~Notes() { std::free(items_); }
+
+    bool add(const T& item) noexcept {
+        if (count_ == room_) {
+            const std::size_t room = room_ == 0 ? 16 : room_ * 2;
+            void* const grown = std::realloc(items_, room * sizeof(T));
+            if (grown == nullptr) return false;
+            items_ = static_cast<T*>(grown);
+            room_ = room;
+        }
+        std::memcpy(static_cast<void*>(items_ + count_), &item, sizeof item);
+        ++count_;
+        return true;
+    }
+    void remove(std::size_t place) noexcept {
+        --count_;
+        if (place != count_) std::memcpy(static_cast<void*>(items_ + place), items_ + count_, sizeof(T));
+    }
+    void cut(std::size_t count) noexcept { count_ = count; }
+    std::size_t size() const noexcept { return count_; }
+    const T& operator[](std::size_t place) const noexcept { return items_[place]; }
+    const T* begin() const noexcept { return items_; }
+    const T* end() const noexcept { return items_ + count_; }
+
+  private:
+    T* items_ = nullptr;
+    std::size_t count_ = 0, room_ = 0;
+};
+
+/// A process at one look.
+struct Seen {
+    Pid pid, parent, group, session;
+    char state;
+    std::uint64_t start;  // in clock ticks since the boot: with the number it means one process and no other
+
+    /// More than a zombie that its parent has not reaped yet, and that holds nothing.
+    bool is_alive() const noexcept { return state != 'Z' && state != 'X'; }
+};
+
+/// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
+inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/%s", long{pid}, name);
+    const Fd file = Fd::open(path, O_RDONLY);
+    if (!file.is_open()) return -1;
+    const ssize_t count = read_some(file, text, size - 1);
+    text[count > 0 ? count : 0] = '\0';
+    return count;
+}
+
+/// False where there is no such process, or it cannot be looked at.
+inline bool look_at_process(Pid pid, Seen& seen) noexcept {
+    char text[1024];
+    if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
+    // "pid (name) state ppid pgrp session …": the name may hold anything, its last parenthesis ends it
+    const char* const after = std::strrchr(text, ')');
+    unsigned long long start = 0;
+    seen.pid = pid;
+    if (after == nullptr ||
+        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+                    &seen.state, &seen.parent, &seen.group, &seen.session, &start) != 5)
+        return false;
+    seen.start = start;
+    return true;
+}
+
+/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
+class ProcessTable {
+  public:
+    /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
+    /// namespace.
+    bool read(Deadline since) noexcept {
+        if (read_at_.is_never() || !earlier(since, read_at_)) {
+            read_at_ = Deadline::now();
+            is_known_ = read_all();
+        }
+        return is_known_;
+    }
+    bool read_now() noexcept { return read(Deadline::now()); }
+    /// When that was.
+    Deadline read_at() const noexcept { return read_at_; }
+
+    const Seen* begin() const noexcept { return all_.begin(); }
+    const Seen* end() const noexcept { return all_.end(); }
+
+  private:
+    bool read_all() noexcept {
+        all_.cut(0);
+#if defined(__linux__)
+        char self[32];
+        if (sys::readlink("/proc/self", self, sizeof self) <= 0 || std::atoi(self) != sys::getpid()) return false;
+        Directory directory("/proc");
+        if (!directory.is_open()) return false;
+        while (const char* const name = directory.next()) {
+            const Pid pid = std::atoi(name);
+            Seen seen{};
+            if (pid > 0 && look_at_process(pid, seen) && !all_.add(seen)) return false;
+        }
+        return true;
+#else
+        return false;
+#endif
+    }
+
+    Notes<Seen> all_;
+    Deadline read_at_;
+    bool is_known_ = false;
+};
+
+/// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
+/// gone, they are still known.
+class Descendants {
+  public:
+    const Notes<Seen>& all() const noexcept { return all_; }
+
+    /// Looks below a process. Only the job's own tree is read, where the kernel tells
+    /// children (CONFIG_PROC_CHILDREN, Linux 4.2), otherwise all processes.
+    void find_below(Pid root, ProcessTable& table) noexcept { visit(root, table); }
+    /// Takes the members of a group, for what they have below them.
+    void add_group(Pid group, ProcessTable& table) noexcept {
+        if (!table.read_now()) return;
+        for (const Seen& one : table) {
+            if (one.group == group && one.is_alive()) add(one);
+        }
+    }
+    /// Looks below all who are known, those included whom that finds.
+    void find_below_all(ProcessTable& table) noexcept {
+        for (std::size_t i = 0; i < all_.size(); ++i) {
+            Seen now{};
+            const std::size_t before = all_.size();
+            if (!is_alive(all_[i], now)) continue;
+            visit(now.pid, table);
+            // Its number may have become another's meanwhile, and then those are that one's.
+            if (!is_alive(all_[i], now)) all_.cut(before);
+        }
+    }
+
+    /// Is it still the same process, and more than a zombie? Gives how it is now.
+    static bool is_alive(const Seen& known, Seen& now) noexcept {
+        return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
+    }
+    /// Somebody who is alive; those who are not are forgotten.
+    const Seen* first_alive() noexcept {
+        for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
+            if (is_alive(all_[all_.size() - 1], now)) return &all_[all_.size() - 1];
+        }
+        return nullptr;
+    }
+
+  private:
+    // Whoever forks more than that is beyond what a walk can follow.
+    static constexpr std::size_t most = 10'000;
+
+    void add(const Seen& seen) noexcept {
+        if (all_.size() >= most || seen.pid == sys::getpid()) return;
+        for (const Seen& one : all_) {
+            if (one.pid == seen.pid && one.start == seen.start) return;
+        }
+        all_.add(seen);
+    }
+
+    void visit(Pid parent, ProcessTable& table) noexcept {
+        char path[64];
+        std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
+        Directory threads(path);
+        if (!threads.is_open()) return;
+        bool is_told = false;
+        while (const char* const thread = threads.next()) {
+            if (std::atoi(thread) <= 0) continue;
+            std::snprintf(path, sizeof path, "/proc/%ld/task/%d/children", long{parent}, std::atoi(thread));
+            const Fd file = Fd::open(path, O_RDONLY);
+            if (!file.is_open()) continue;
+            is_told = true;
+            read_children(file, parent);
+        }
+        if (is_told || !table.read_now()) return;
+        for (const Seen& one : table) {
+            if (one.parent == parent && one.is_alive()) add(one);
+        }
+    }
+
+    /// "123 456 ": numbers, which a read may cut in two.
+    void read_children(const Fd& file, Pid parent) noexcept {
+        char text[1024];
+        Pid number = 0;
+        for (ssize_t size; (size = read_some(file, text, sizeof text)) > 0;) {
+            for (ssize_t i = 0; i < size; ++i) {
+                if (text[i] >= '0' && text[i] <= '9') {
+                    number = number * 10 + (text[i] - '0');
+                    continue;
+                }
+                Seen seen{};
+                if (number > 0 && look_at_process(number, seen) && seen.parent == parent && seen.is_alive()) add(seen);
+                number = 0;
+            }
+        }
+    }
+
+    Notes<Seen> all_;
+};
+
+/// A process that a result tells of, as long as it was there to be asked.
+struct Named {
+    Pid pid;
+    const char* why;
+    char command[200];  // cut off, for a log
+
+    /// Its command line; its name in brackets where it has none, as ps shows it.
+    static Named of(Pid pid, const char* why) noexcept {
+        Named named{};
+        named.pid = pid;
+        named.why = why;
+        const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
+        for (ssize_t i = 0; i + 1 < size; ++i) {
+            if (named.command[i] == '\0') named.command[i] = ' ';
+        }
+        if (size > 0) return named;
+        char name[64];
+        ssize_t length = read_proc(pid, "comm", name, sizeof name);
+        if (length > 0 && name[length - 1] == '\n') name[length - 1] = '\0';
+        if (length > 0) std::snprintf(named.command, sizeof named.command, "[%s]", name);
+        return named;
+    }
+};
+
+/// Who has this pipe open besides the host. Only those of the same user can be asked. (By the names of the links: a
+/// stat() would go to what they lead to, which may be a mount that hangs.)
+inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
+    char path[64], asked[64], other[64];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
+    if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
+    for (const Seen& one : table) {
+        if (!one.is_alive() || one.pid == sys::getpid()) continue;
+        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
+        Directory directory(path);
+        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
+            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
+            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
+            found.add(Named::of(one.pid, why));
+            break;
+        }
+    }
+}
 
 }  // namespace leash::detail::os
 
@@ -2582,14 +3204,14 @@ class Foreground {
 
 namespace LEASH_NAMESPACE::detail::os {
 
-/// The processes that were started together (one, or the stages of a pipeline), their group, and how they ended.
-/// Every member may be called from any threads at once.
+/// The processes that were started together (one, or the stages of a pipeline), their group, who descends from them, and
+/// how they ended. Every member may be called from any threads at once.
 ///
-/// All rests on one order, kept under one lock: the exits are first *seen* (waitid with WNOWAIT), then the group is
-/// killed, then the processes are reaped. Until then their zombies pin the group's number: no signal can meet a
-/// stranger. Afterwards there are no signals. Other code of the host may break that order, by a wait() for any child
-/// or by ignoring SIGCHLD: therefore each process has a pidfd from its start, where the system has them, which goes on
-/// to mean that process and its group whatever becomes of the number.
+/// All rests on one order, kept under one lock: the exits are first *seen* (waitid with WNOWAIT), and the processes are
+/// reaped when nobody is left of their group, or when that can be signalled without its number. Until then their zombies
+/// pin that number: no signal can meet a stranger. Other code of the host may break that order, by a wait() for any
+/// child or by ignoring SIGCHLD: therefore each process has a pidfd from its start, where the system has them, which goes
+/// on to mean that process and, since Linux 6.9, its group, whatever becomes of the number.
 class Job {
   public:
     /// How one process ended.
@@ -2598,8 +3220,7 @@ class Job {
         Usage usage;
     };
 
-    Job(Group group, Stragglers stragglers) noexcept
-        : has_group_(group != Group::inherited), kills_stragglers_(has_group_ && stragglers == Stragglers::kill) {}
+    explicit Job(Group group) noexcept : has_group_(group != Group::inherited) {}
 
     /// Room for so many processes: afterwards begin() cannot fail.
     void expect(std::size_t count) { processes_ = std::vector<Process>(count); }
@@ -2609,6 +3230,7 @@ class Job {
     void begin(const std::vector<Pid>& pids) noexcept {
         processes_.resize(pids.size());
         owner_ = sys::getpid();
+        inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
         for (std::size_t i = 0; i < pids.size(); ++i) {
             processes_[i].pid = pids[i];
             processes_[i].watch.open(pids[i]);
@@ -2616,11 +3238,8 @@ class Job {
         over_ = pids.empty();
     }
 
-    /// The job is ended by force: whatever Stragglers says, nothing of the group is to outlive the leader.
-    void spare_nobody() noexcept {
-        Lock lock(mutex_);
-        kills_stragglers_ = has_group_;
-    }
+    /// False in a forked copy of the host.
+    bool is_ours() const noexcept { return owner_ == sys::getpid(); }
 
     /// The first process, which is the group's number; -1 where there is none.
     Pid pid() const noexcept { return processes_.empty() ? -1 : processes_.front().pid; }
@@ -2639,27 +3258,27 @@ class Job {
         return all;
     }
 
-    /// A descriptor that is readable once a process that still runs has ended; after the last one's end, that one's.
-    /// -1 where none can be had. It stays open with the job.
+    /// A descriptor that is readable once a process that still runs has ended: one of those that were started, then one
+    /// of those that they left behind; after the last one's end, that one's. -1 where none can be had. It stays open
+    /// with the job.
     int exit_handle() noexcept {
         Lock lock(mutex_);
         for (Process& process : processes_) {
-            if (&process == &processes_.back()) return open_watch(process);
             look_again(process);
             if (!process.seen) return open_watch(process);
         }
-        return -1;
+        if (is_rest_watched_) return rest_.get();
+        return processes_.empty() ? -1 : processes_.back().watch.handle();
     }
 
-    /// The handles of all that still run; false where one of them has none, or where none runs any more: then there is
-    /// nothing to wait for.
+    /// The handle of one that still runs: the job lasts until the last one has ended, so that each can be waited for in
+    /// its turn; then that of one of those that they left. False where it has none, or there is nobody to wait for.
     bool watch(WaitSet& set) noexcept {
         Lock lock(mutex_);
-        bool all = count_running() > 0;
         for (Process& process : processes_) {
-            if (!process.seen) all &= set.readable(open_watch(process));
+            if (!process.seen) return set.readable(open_watch(process));
         }
-        return all;
+        return is_rest_watched_ && set.readable(rest_.get());
     }
 
     /// How many have not been seen to end.
@@ -2668,20 +3287,60 @@ class Job {
         return count_running();
     }
 
-    /// Have all ended? Then the group is ended and they are reaped, if nobody did so before. Never waits.
-    bool finish() noexcept {
+    /// Have all that were started ended? Never waits.
+    bool has_ended() noexcept {
         Lock lock(mutex_);
         if (over_) return true;
         for (Process& process : processes_) look_again(process);
         if (count_running() > 0) return false;
-        if (kills_stragglers_) kill_what_is_left();
-        for (Process& process : processes_) {
-            if (!process.gone && !reap(process)) return false;  // seen, but not to be had yet: the caller comes back
-        }
-        return over_ = true;
+        // Nothing needs their zombies where the group can be asked without them, and only then does it answer.
+        return (has_group_ && ask_group() == ENOSYS) || reap_all();
     }
 
-    /// Waits until one of them has ended, or stopped, at no cost; finish() and take_stop() come next.
+    /// Who else there is.
+    enum class Rest {
+        nobody,
+        somebody,
+        watched,  // likewise, and watch() and exit_handle() tell when to ask again
+        unknown   // that cannot be told here
+    };
+
+    /// Once all that were started have ended: is anybody left of the group, or of the descendants that were found? One
+    /// that has become a zombie, and waits for its new parent to reap it, is not. `closely` reads the list of processes
+    /// if need be, which may take milliseconds: one that is newer than `since`.
+    Rest look_for_rest(bool closely, ProcessTable& table, Deadline since) noexcept {
+        Lock lock(mutex_);
+        if (over_ || owner_ != sys::getpid()) return Rest::nobody;
+        if (is_rest_watched_) {
+            if (!is_readable(rest_.get())) return Rest::watched;
+            is_rest_watched_ = false;
+            closely = true;
+        }
+        const int error = has_group_ ? ask_group() : ESRCH;
+        if (error != ESRCH) {
+            if (!closely && error == 0) return Rest::somebody;
+            if (!table.read(since)) {
+                // Darwin says EPERM of a group of which only zombies are left, others ESRCH; Linux can not tell.
+                if (error == ENOSYS && pid() > 1 && sys::kill(-pid(), 0) != 0) return Rest::nobody;
+                return Rest::unknown;
+            }
+            for (const Seen& one : table) {
+                if (one.group == pid() && one.is_alive()) return watch_rest(one);
+            }
+        }
+        const Seen* const one = descendants_.first_alive();
+        if (one == nullptr) return Rest::nobody;
+        return closely ? watch_rest(*one) : Rest::somebody;
+    }
+
+    /// No more signals: what was started is reaped, and what is left is left. False where a process has been seen to
+    /// end and is not to be had yet: the caller comes back.
+    bool close() noexcept {
+        Lock lock(mutex_);
+        return over_ = over_ || reap_all();
+    }
+
+    /// Waits until one of them has ended, or stopped, at no cost; has_ended() and take_stop() come next.
     void wait_for_exit(bool or_stop) noexcept {
         Pid pid = -1;
         int exit = -1;
@@ -2700,7 +3359,12 @@ class Job {
         while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
     }
 
-    /// The signal that has stopped the job, told once for each stop; 0 as long as one of it goes on.
+    /// The signal that has stopped the job; 0 as long as one of it goes on.
+    int stopped_by() noexcept {
+        Lock lock(mutex_);
+        return look_for_stop(WNOWAIT);
+    }
+    /// The same, told once for each stop.
     int take_stop() noexcept {
         Lock lock(mutex_);
         const int signal = look_for_stop(WNOWAIT);
@@ -2712,38 +3376,37 @@ class Job {
     static constexpr bool is_for_terminal(int signal) noexcept { return signal == SIGTTIN || signal == SIGTTOU; }
 
     /// A signal to the group, or to the processes alone where the group is the host's. 0, or the errno; ESRCH once
-    /// the job has ended.
+    /// the job is over.
     int send(int number) noexcept {
         Lock lock(mutex_);
+        return send_to_all(number);
+    }
+
+    /// Begins the end by force, which reaches also those who have left the group, as long as their parents led to them
+    /// when it was looked: they are looked for first. A terminal is hung up, as it is when its window is closed, so that
+    /// an interactive shell takes its jobs along; the shell itself ignores SIGTERM.
+    void terminate(bool hang_up, ProcessTable& table) noexcept {
+        Lock lock(mutex_);
+        if (over_) return;
+        look_for_descendants(table);
+        if (hang_up) send_everywhere(SIGHUP);
+        send_everywhere(SIGTERM);
+        send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
+    }
+
+    /// SIGKILL to all of them, until nobody new is found. What send() gives.
+    int kill(ProcessTable& table) noexcept {
+        Lock lock(mutex_);
         if (over_) return ESRCH;
-        bool ended = true, sent = false, present = false;
-        int error = ESRCH;
-        const auto send_alone = [&](Process& process) {
-            const int result = send_to_one(process, number);
-            if (result == 0) sent = true;
-            else error = result;
-            process.told = true;
-        };
-        for (Process& process : processes_) {
-            look_again(process);
-            present |= !process.gone;
-            process.told = process.seen;
-            if (process.seen) continue;
-            ended = false;
-            // One may have moved to another group, as an interactive shell does; it is still ours.
-            if (!is_in_group(process)) send_alone(process);
+        int error = 0;
+        for (int round = 0; round < 8; ++round) {
+            const std::size_t before = descendants_.all().size();
+            look_for_descendants(table);
+            if (round > 0 && descendants_.all().size() == before) break;
+            const int sent = send_everywhere(SIGKILL);
+            if (round == 0) error = sent;
         }
-        if (!present) return ESRCH;
-        if (!has_group_) return ended || sent ? 0 : error;
-        const int group = send_to_group(number, is_pinned());
-        // And it may have moved just before that.
-        for (Process& process : processes_) {
-            if (process.told || is_in_group(process)) continue;
-            look_again(process);
-            if (!process.seen) send_alone(process);
-        }
-        // Darwin says EPERM of a group of which only zombies are left.
-        return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
+        return error;
     }
 
     /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
@@ -2756,24 +3419,24 @@ class Job {
         return false;
     }
 
-    /// Once over: has the whole group vanished? Signals nothing: 0 only asks. Where this host is the one to which
-    /// orphans go (pid 1 of a container, a subreaper), their zombies are reaped: they are of this job.
-    bool group_vanished() noexcept {
+    /// Tells who is alive of all that belong to it.
+    void name_rest(ProcessTable& table, Notes<Named>& names) noexcept {
         Lock lock(mutex_);
-        if (vanished_ || !kills_stragglers_ || pid() <= 1 || owner_ != sys::getpid()) return vanished_ = true;
-        for (;;) {
-            const int error = group_through_pidfd(0);
-            // By its number it may be somebody else's group by now: then the answer is merely late.
-            if (error == ESRCH) return vanished_ = true;
-            if (error != 0) return vanished_ = sys::kill(-pid(), 0) != 0 && errno == ESRCH;
-            // It exists: a member pins the number, so that those which are reaped by it are members.
-            if (sys::reap_member(pid()) <= 0) return false;
+        if (over_ || owner_ != sys::getpid()) return;
+        for (Process& process : processes_) {
+            look_again(process);
+            if (!process.seen) name(process.pid, names);
+        }
+        if (has_group_ && ask_group() != ESRCH && table.read_now()) {
+            for (const Seen& one : table) {
+                if (one.group == pid() && one.is_alive()) name(one.pid, names);
+            }
+        }
+        for (const Seen& one : descendants_.all()) {
+            Seen now{};
+            if (Descendants::is_alive(one, now)) name(one.pid, names);
         }
     }
-
-    /// Whether a member of the group is more than a zombie that its new parent has not reaped yet. May take
-    /// milliseconds: it reads the list of processes. True where that cannot be told.
-    bool group_is_alive() noexcept { return !group_vanished() && any_alive(pid()) && !group_vanished(); }
 
   private:
     struct Process {
@@ -2782,6 +3445,7 @@ class Job {
         bool gone = false;    // reaped by somebody else, or by the kernel
         bool reaped = false;  // by us
         bool told = false;    // by send(), alone; or there is nobody to tell
+        Deadline known_by;    // the kernel is just reaping it; never where it is not
         ExitWatch watch;
         Ended ended;
     };
@@ -2827,14 +3491,17 @@ class Job {
         return false;
     }
 
-    Look look_at(const Process& process) noexcept {
+    Look look_at(Process& process) noexcept {
         if (owner_ != sys::getpid()) return Look::gone;  // this is a copy of the handle in a forked child
         siginfo_t info{};
         int result;
         do result = sys::waitid(process.pid, process.watch.handle(), &info, WEXITED | WNOHANG | WNOWAIT);
         while (result != 0 && errno == EINTR);
         if (result != 0) return errno == ECHILD ? Look::gone : Look::running;
-        return info.si_pid == 0 ? Look::running : Look::ended;
+        if (info.si_pid == 0) return Look::running;
+        // Its usage is told by the reaping, and the status by this already: nobody can take it away any more.
+        process.ended.status = read_status(info);
+        return Look::ended;
     }
 
     /// Late, where the host was out of descriptors at the start: only while the process is surely there, since a
@@ -2851,8 +3518,8 @@ class Job {
         return count;
     }
 
-    // The three calls that signal. 0, or the errno. A number of 1 or less is refused: 0 and -1 would mean the host's
-    // own group, and every process there is.
+    // The calls that signal. 0, or the errno. A number of 1 or less is refused: 0 and -1 would mean the host's own
+    // group, and every process there is.
 
     static int send_to_one(const Process& process, int number) noexcept {
         if (process.pid <= 1) return EPERM;
@@ -2875,6 +3542,19 @@ class Job {
         return ENOSYS;
     }
 
+    /// Does the group exist? 0, ESRCH where it has vanished, or ENOSYS where only its number could tell, which our zombies
+    /// keep in use. Where this host is the one to which orphans go (pid 1 of a container, a subreaper), their zombies
+    /// are reaped: they are of this job.
+    int ask_group() noexcept {
+        for (;;) {
+            const int error = group_through_pidfd(0);
+            if (error == ENOSYS && !is_pinned()) return ESRCH;  // another group's number by now, for all we know
+            if (error == ESRCH || error == ENOSYS) return error;
+            // It exists, so that a member pins the number. Our own are not to be reaped here: their status counts.
+            if (is_pinned() || sys::reap_member(pid()) <= 0) return 0;
+        }
+    }
+
     /// Without a pidfd only while the number is pinned.
     int send_to_group(int number, bool is_pinned_now) noexcept {
         if (pid() <= 1) return EPERM;
@@ -2884,13 +3564,98 @@ class Job {
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
 
-    /// All have ended: what they left in their group ends now.
-    void kill_what_is_left() noexcept {
-        if (owner_ == sys::getpid()) send_to_group(SIGKILL, is_pinned());
+    int send_to_all(int number) noexcept {
+        if (over_) return ESRCH;
+        bool ended = true, sent = false, present = false;
+        int error = ESRCH;
+        const auto send_alone = [&](Process& process) {
+            const int result = send_to_one(process, number);
+            if (result == 0) sent = true;
+            else error = result;
+            process.told = true;
+        };
+        for (Process& process : processes_) {
+            look_again(process);
+            present |= !process.gone && !process.reaped;
+            process.told = process.seen;
+            if (process.seen) continue;
+            ended = false;
+            // One may have moved to another group, as an interactive shell does; it is still ours. One that goes back and
+            // forth gets what may come twice in any case.
+            if (number == SIGKILL || !is_in_group(process)) send_alone(process);
+        }
+        if (!has_group_) return present && (ended || sent) ? 0 : error;
+        const int group = send_to_group(number, is_pinned());
+        // And it may have moved just before that.
+        for (Process& process : processes_) {
+            if (process.told || is_in_group(process)) continue;
+            look_again(process);
+            if (!process.seen) send_alone(process);
+        }
+        // Darwin says EPERM of a group of which only zombies are left.
+        return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
     }
 
-    /// False where it cannot be had yet. ECHILD, taken by somebody in between, is unknown, and never a guess.
-    static bool reap(Process& process) noexcept {
+    /// To the descendants too that the group's signal does not reach. Identity first: a pidfd, and then a look whether
+    /// it is the one that was meant. Without a pidfd there is no signal.
+    int send_everywhere(int number) noexcept {
+        const int error = send_to_all(number);
+        for (const Seen& known : descendants_.all()) {
+            const Fd handle(sys::open_exit(known.pid));
+            Seen now{};
+            if (!handle.is_open() || !Descendants::is_alive(known, now)) continue;
+            if (has_group_ && now.group == pid()) continue;
+            sys::signal_through(handle.get(), number, false);
+        }
+        return error;
+    }
+
+    void look_for_descendants(ProcessTable& table) noexcept {
+        if (owner_ != sys::getpid()) return;
+        bool ended = true;
+        for (Process& process : processes_) {
+            look_again(process);
+            if (process.seen) continue;
+            ended = false;
+            descendants_.find_below(process.pid, table);
+        }
+        // Nobody's links lead to those whose parent has gone, but that they are in the group.
+        if (ended && has_group_ && ask_group() != ESRCH) descendants_.add_group(pid(), table);
+        descendants_.find_below_all(table);
+    }
+
+    Rest watch_rest(const Seen& one) noexcept {
+        Fd handle(sys::open_exit(one.pid));
+        Seen now{};
+        if (!handle.is_open() || !Descendants::is_alive(one, now)) return Rest::somebody;
+        if (!rest_.is_open()) {
+            if (!move_above_standard(handle)) return Rest::somebody;
+            rest_ = std::move(handle);
+        } else if (sys::replace(rest_.get(), handle.get()) < 0) {
+            return Rest::somebody;
+        }
+        is_rest_watched_ = true;
+        return Rest::watched;
+    }
+
+    void name(Pid pid, Notes<Named>& names) const noexcept {
+        for (const Named& one : names) {
+            if (one.pid == pid) return;
+        }
+        const bool refused = sys::kill(pid, 0) != 0 && errno == EPERM;
+        names.add(Named::of(pid, refused ? "another user's" : ""));
+    }
+
+    bool reap_all() noexcept {
+        for (Process& process : processes_) {
+            look_again(process);
+            if (!(process.gone ? ask(process) : reap(process))) return false;  // seen, but not to be had yet
+        }
+        return true;
+    }
+
+    /// False where it cannot be had yet.
+    bool reap(Process& process) noexcept {
         if (process.reaped) return true;
         siginfo_t info{};
         rusage used{};
@@ -2898,36 +3663,53 @@ class Job {
         do reaped = sys::reap(process.pid, process.watch.handle(), &info, &used);
         while (reaped < 0 && errno == EINTR);
         if (reaped == 0) return false;
-        if (reaped > 0) process.ended = read_status(info, used);
+        if (reaped > 0) process.ended = {read_status(info), read_usage(used)};
+        process.gone = reaped < 0 && errno == ECHILD;  // taken by somebody in between
+        if (process.gone) return ask(process);
         return process.reaped = true;
     }
 
-    static Ended read_status(const siginfo_t& info, const rusage& used) noexcept {
-        Ended ended;
-        if (info.si_code == CLD_EXITED) ended.status = ExitStatus::from_code(info.si_status);
-        else ended.status = ExitStatus::from_signal(info.si_status, info.si_code == CLD_DUMPED);
+    /// Of one that somebody else has reaped: the kernel may know its status all the same. Otherwise it stays unknown,
+    /// and is never a guess. False where it is just being reaped.
+    bool ask(Process& process) noexcept {
+        if (owner_ != sys::getpid()) return true;  // in a forked copy, which knows of no end
+        siginfo_t info{};
+        const int known = process.watch.handle() >= 0 ? sys::ask_exit(process.watch.handle(), &info) : -1;
+        if (known > 0) process.ended.status = read_status(info);
+        if (known != 0) return true;
+        // A matter of microseconds; this is only there so that no kernel can make the call endless.
+        if (process.known_by.is_never()) process.known_by = Deadline::after(std::chrono::seconds(1));
+        return process.known_by.passed();
+    }
+
+    static ExitStatus read_status(const siginfo_t& info) noexcept {
+        if (info.si_code == CLD_EXITED) return ExitStatus::from_code(info.si_status);
+        return ExitStatus::from_signal(info.si_status, info.si_code == CLD_DUMPED);
+    }
+
+    Usage read_usage(const rusage& used) const noexcept {
         const auto time = [](const timeval& t) {
             return std::chrono::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
         };
-        ended.usage.user = time(used.ru_utime);
-        ended.usage.system = time(used.ru_stime);
-#if defined(__APPLE__)
-        ended.usage.peak_memory = static_cast<std::uint64_t>(used.ru_maxrss);  // bytes there, KiB everywhere else
-#else
-        ended.usage.peak_memory = static_cast<std::uint64_t>(used.ru_maxrss) * 1024;
-#endif
-        return ended;
+        Usage usage;
+        usage.user = time(used.ru_utime);
+        usage.system = time(used.ru_stime);
+        const std::uint64_t peak = sys::peak_memory(used);
+        if (peak > inherited_peak_) usage.peak_memory = peak;
+        return usage;
     }
 
     const bool has_group_;
     enum { unasked, yes, no } by_pidfd_ = unasked;
     Pid owner_ = -1;  // the process that may signal and reap
+    std::uint64_t inherited_peak_ = 0;
 
     Mutex mutex_;
     std::vector<Process> processes_;  // their number and pids are fixed once begun
-    bool kills_stragglers_;
+    Descendants descendants_;
+    Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
+    bool is_rest_watched_ = false;
     bool over_ = true;
-    bool vanished_ = false;
 };
 
 }  // namespace leash::detail::os
@@ -2946,26 +3728,46 @@ class Job {
 
 namespace LEASH_NAMESPACE::detail::os {
 
+/// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
+/// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
+inline bool is_no(int error) noexcept {
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
+}
+
+enum class Executable { yes, no, unclear };
+
+/// May the path be executed as a program? If not, errno says why.
+inline Executable look_for_program(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
+    if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
+    errno = S_ISDIR(info.st_mode) ? EISDIR : EACCES;
+    return Executable::no;
+}
+
 /// 0, or the errno that keeps the path from being executed as a program.
 inline int why_not_executable(const char* path) noexcept {
-    struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno;
-    if (S_ISDIR(info.st_mode)) return EISDIR;
-    if (!S_ISREG(info.st_mode)) return EACCES;
-    return sys::access(path, X_OK) == 0 ? 0 : errno;
+    return look_for_program(path) == Executable::no ? errno : 0;
 }
 
 /// 0, or the errno that keeps the path from being a directory to start in.
 inline int why_not_directory(const char* path) noexcept {
     struct stat info {};
-    if (sys::stat(path, &info) != 0) return errno;
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
     if (!S_ISDIR(info.st_mode)) return ENOTDIR;
-    return sys::access(path, X_OK) == 0 ? 0 : errno;
+    return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
 }
 
-/// The path made absolute from the host's directory, which a `cwd` of the child's must not change.
+inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
+
+/// Where the host finds what the child, which starts in `cwd`, calls by this path.
+inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
+    return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
+}
+
+/// The path made absolute from the host's directory on.
 inline Expected<std::string> absolute(std::string path) {
-    if (!path.empty() && path.front() == '/') return path;
+    if (!is_relative(path)) return path;
     std::string here(256, '\0');
     while (sys::getcwd(&here[0], here.size()) == nullptr) {
         if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
@@ -2976,27 +3778,33 @@ inline Expected<std::string> absolute(std::string path) {
 }
 
 /// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
-/// `search`, a list of directories as in PATH. Directories are passed over, and so is what may not be executed:
-/// that is reported only where nothing better follows.
-inline Expected<std::string> find_program(const std::string& name, std::string_view search) {
+/// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
+/// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
+inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
     if (name.find('/') != std::string::npos) {
-        if (const int error = why_not_executable(name.c_str())) return make_error(error, Step::program, name);
-        return name;
+        const int error = why_not_executable(seen_from_host(name, cwd).c_str());
+        if (error == 0) return name;
+        const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
+        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
     }
     int reason = ENOENT;
+    std::string unclear;  // the first of those that may be there
     for (;;) {
         const std::size_t colon = search.find(':');
         std::string candidate(search.substr(0, colon));
         if (candidate.empty()) candidate += '.';
         candidate += '/';
         candidate += name;
-        const int error = why_not_executable(candidate.c_str());
-        if (error == 0) return candidate;
+        const std::string path = seen_from_host(candidate, cwd);
+        const Executable seen = look_for_program(path.c_str());
+        if (seen == Executable::yes) return candidate;
         struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
-        if (error == EACCES && sys::stat(candidate.c_str(), &info) == 0) reason = EACCES;
+        if (seen == Executable::no && errno == EACCES && sys::stat(path.c_str(), &info) == 0) reason = EACCES;
+        if (seen == Executable::unclear && unclear.empty()) unclear = candidate;
         if (colon == std::string_view::npos) break;
         search.remove_prefix(colon + 1);
     }
+    if (!unclear.empty()) return unclear;
     const bool is_line = name.find(' ') != std::string::npos;
     return make_error(reason, Step::program, name,
                       reason == EACCES ? "found in PATH, but not executable"
@@ -3020,18 +3828,37 @@ inline std::optional<std::string> interpreter_of(const std::string& path) {
     return std::string(line.substr(0, line.find_first_of(" \t")));
 }
 
+/// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
+/// the same of one alone.
+inline Error explain_script(int error, const std::string& script) {
+    const bool is_busy = error == ETXTBSY;
+    std::string too_long(std::size_t{4} << 20, 'x'), path = script;
+    for (int depth = 0; depth < 5; ++depth) {
+        if (sys::exec_error(path.c_str(), &too_long[0]) == error)
+            return make_error(error, depth == 0 ? Step::program : Step::interpreter, path,
+                              is_busy      ? "the file is being written"
+                              : depth == 0 ? ""
+                                           : "named by a #! line");
+        auto interpreter = interpreter_of(path);
+        if (!interpreter || interpreter->empty()) break;
+        path = *std::move(interpreter);
+    }
+    return make_error(error, Step::program, script,
+                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
+}
+
 /// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
 /// program, for the interpreter that its #! line names, and for that one's interpreter.
-inline Error explain_exec(int error, const std::string& program) {
+inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
     std::string path = program;
     for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
-        auto interpreter = interpreter_of(path);
+        auto interpreter = interpreter_of(seen_from_host(path, cwd));
         if (!interpreter) break;
         if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
         path = *std::move(interpreter);
         // "/bin/sh\r": the file has the line ends of another system
         const bool carriage_return = path.back() == '\r';
-        if (const int why = why_not_executable(path.c_str()))
+        if (const int why = why_not_executable(seen_from_host(path, cwd).c_str()))
             return make_error(why, Step::interpreter, path,
                               carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
     }
@@ -3046,19 +3873,43 @@ inline Error explain_exec(int error, const std::string& program) {
                 error, step, path,
                 is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
                            : "named by a #! line, but not a program for this system");
-        case ETXTBSY: return make_error(error, step, path, "the file is being written");
-        default: return make_error(error, step, path);
+        default: break;
     }
+    return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
+                      : explain_script(error, program);
+}
+
+/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
+inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
+    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
+        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
+    }
+    return std::nullopt;
+}
+
+inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
+    if (const auto i = find_too_long(argv))
+        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
+                          "longer than the system takes a single one; a file, or `in`, can be of any length");
+    if (const auto i = find_too_long(environment)) {
+        const std::string_view entry = environment[*i];
+        return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
+                          "longer than the system takes a single variable");
+    }
+    return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
 }
 
 /// The system's refusal to start, told as what it is about.
-inline Error explain_spawn(int error, const std::string& program, const std::string& cwd) {
+inline Error explain_spawn(int error, const std::string& program, const std::string& cwd, char* const* argv,
+                           char* const* environment) {
+    // Then it was that, whatever the error says: glibc before 2.36 makes EPERM of it.
+    if (const int refusal = sys::refusal_of_clone())
+        return make_error(refusal, Step::spawn, program, "a filter keeps this host from starting processes");
     if (!cwd.empty()) {
         if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
     }
     switch (error) {
-        case E2BIG:
-            return make_error(error, Step::spawn, program, "arguments and environment exceed the system's limit");
+        case E2BIG: return explain_size(program, argv, environment);
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
         case ENOMEM:
         case EMFILE:
@@ -3067,8 +3918,9 @@ inline Error explain_spawn(int error, const std::string& program, const std::str
         case ENOSYS: return make_error(error, Step::spawn, program);
         default: break;
     }
-    if (const int why = why_not_executable(program.c_str())) return make_error(why, Step::program, program);
-    return explain_exec(error, program);
+    if (const int why = why_not_executable(seen_from_host(program, cwd).c_str()))
+        return make_error(why, Step::program, program);
+    return explain_exec(error, program, cwd);
 }
 
 }  // namespace leash::detail::os
@@ -3087,7 +3939,7 @@ namespace LEASH_NAMESPACE::detail {
 
 /// One program to start.
 struct Stage {
-    std::string program;            // a path, absolute where there is a cwd
+    std::string program;            // a path; a relative one counts from the child's directory
     std::vector<std::string> argv;  // never empty
 };
 
@@ -3103,7 +3955,8 @@ struct Plan {
     ErrorOutput err = inherit;
     std::vector<PassFd> pass_fds;
     Terminal terminal;
-    Deadline deadline;  // for the start itself
+    Deadline deadline;       // for the start itself
+    bool is_patient = true;  // it waits for a program that is being written
 };
 
 inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
@@ -3115,7 +3968,7 @@ inline Expected<void> check_command(const std::vector<std::string>& argv, const 
     for (std::size_t i = 0; i < argv.size(); ++i) {
         if (has_nul(argv[i]))
             return make_error(std::errc::invalid_argument, Step::command, concat({"argument ", std::to_string(i)}),
-                              "a NUL byte cannot be passed");
+                              argv[i] == null_pointer ? "a null pointer" : "a NUL byte cannot be passed");
     }
     if (has_nul(executable))
         return make_error(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
@@ -3152,9 +4005,18 @@ inline Expected<void> check_times(const Options& options) {
 }
 
 inline Expected<void> check_stream(const Stdio& stream, const char* name) {
-    if (stream.is(Stdio::Kind::descriptor) && !os::is_open(stream.number))
-        return make_error(std::errc::bad_file_descriptor, Step::redirect,
-                          concat({name, ": descriptor ", std::to_string(stream.number)}), "not open in the host");
+    if (stream.is(Stdio::Kind::descriptor)) {
+        const auto refuse = [&](std::errc code, const char* why) {
+            return make_error(code, Step::redirect, concat({name, ": descriptor ", std::to_string(stream.number)}),
+                              why);
+        };
+        if (!os::is_open(stream.number)) return refuse(std::errc::bad_file_descriptor, "not open in the host");
+        if (os::is_for_host_alone(stream.number))
+            return refuse(
+                std::errc::invalid_argument,
+                "non-blocking, as a Popen's own end is: the child would lose data (EAGAIN). A pipeline, a | b, "
+                "connects jobs; otherwise clear O_NONBLOCK");
+    }
     if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
         return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
                           "a path is not empty and has no NUL");
@@ -3189,20 +4051,27 @@ inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
 }
 
 inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
-    for (std::size_t i = 0; i < passes.size(); ++i) {
-        const std::string subject =
-            concat({"pass_fds: {", std::to_string(passes[i].ours), ", ", std::to_string(passes[i].theirs), "}"});
-        if (!os::is_open(passes[i].ours))
-            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not open in the host");
-        if (passes[i].theirs < 3)
-            return make_error(std::errc::invalid_argument, Step::redirect, subject,
-                              "0, 1 and 2 are in, out and err; pass to 3 or more");
-        if (passes[i].theirs >= sys::descriptor_limit() - 1)
-            return make_error(std::errc::bad_file_descriptor, Step::redirect, subject, "not below RLIMIT_NOFILE - 1");
-        for (std::size_t j = 0; j < i; ++j) {
-            if (passes[j].theirs == passes[i].theirs)
-                return make_error(std::errc::invalid_argument, Step::redirect, subject, "passed to twice");
-        }
+    const auto refuse = [](const PassFd& pass, std::errc code, const char* why) {
+        return make_error(code, Step::redirect,
+                          concat({"pass_fds: {", std::to_string(pass.ours), ", ", std::to_string(pass.theirs), "}"}),
+                          why);
+    };
+    std::vector<int> targets;
+    targets.reserve(passes.size());
+    for (const PassFd& pass : passes) {
+        if (!os::is_open(pass.ours)) return refuse(pass, std::errc::bad_file_descriptor, "not open in the host");
+        if (pass.theirs < 3)
+            return refuse(pass, std::errc::invalid_argument, "0, 1 and 2 are in, out and err; pass to 3 or more");
+        if (pass.theirs >= sys::descriptor_limit() - 1)
+            return refuse(pass, std::errc::bad_file_descriptor, "not below RLIMIT_NOFILE - 1");
+        targets.push_back(pass.theirs);
+    }
+    os::sort(targets);
+    for (std::size_t i = 1; i < targets.size(); ++i) {
+        if (targets[i] != targets[i - 1]) continue;
+        std::size_t last = passes.size() - 1;
+        while (passes[last].theirs != targets[i]) --last;
+        return refuse(passes[last], std::errc::invalid_argument, "passed to twice");
     }
     return {};
 }
@@ -3213,15 +4082,10 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
     stage.argv = std::move(command).argv();
     if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
     const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
-    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path());
-    if (found && !options.cwd.empty()) found = os::absolute(*std::move(found));
-    if (!found) {
-        Error error = std::move(found).error();
-        const bool is_relative = name.front() != '/' && name.find('/') != std::string::npos;
-        if (is_relative && !options.cwd.empty() && error.code == std::errc::no_such_file_or_directory)
-            error.hint = "a relative path counts from the host's directory, not from cwd";
-        return error;
-    }
+    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path(), options.cwd);
+    if (found && !sys::has_relative_program && !options.cwd.empty())
+        found = os::absolute(os::seen_from_host(*found, options.cwd));
+    if (!found) return std::move(found).error();
     stage.program = *std::move(found);
     return stage;
 }
@@ -3344,7 +4208,9 @@ struct Started {
 /// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
 class FileActions {
   public:
-    FileActions() : error_(sys::spawn_actions_init(&actions_)), made_(error_ == 0) {}
+    /// Of closes by a list, or else as this system does it best.
+    explicit FileActions(bool by_list)
+        : by_list_(by_list), error_(sys::spawn_actions_init(&actions_)), made_(error_ == 0) {}
     FileActions(const FileActions&) = delete;
     FileActions& operator=(const FileActions&) = delete;
     ~FileActions() {
@@ -3375,9 +4241,8 @@ class FileActions {
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
     void close_rest(const std::vector<int>& kept) {
-        if constexpr (sys::has_cloexec_default) {
-            static_cast<void>(kept);
-        } else if constexpr (sys::has_closefrom) {
+        if (sys::has_cloexec_default) return;
+        if (!by_list_) {
             int next = 3;
             for (const int fd : kept) {
                 while (next < fd) close(next++);
@@ -3413,29 +4278,42 @@ class FileActions {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
     }
-    static bool contains(const std::vector<int>& list, int fd) noexcept {
-        for (const int one : list) {
-            if (one == fd) return true;
-        }
-        return false;
-    }
-    /// Never by trying every number up to RLIMIT_NOFILE, which containers set to a thousand million.
     static std::vector<int> open_descriptors() {
-        std::vector<int> open;
-        Directory directory("/dev/fd");
-        if (!directory.is_open()) {
-            for (int fd = 3; fd < 4096; ++fd) {
-                if (is_open(fd)) open.push_back(fd);
+        // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
+        // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
+        for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
+            std::vector<int> open;
+            bool is_ours = false;
+            Directory directory(path);
+            while (const char* const name = directory.next()) {
+                const int fd = std::atoi(name);
+                if (fd > 2) open.push_back(fd);
+                is_ours |= fd == directory.handle();
             }
-            return open;
+            if (is_ours) return open;
         }
-        while (const char* const name = directory.next()) {
-            const int fd = std::atoi(name);
-            if (fd > 2) open.push_back(fd);
+        return found_open();
+    }
+    /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
+    /// lowered; but never more than a million, since containers set it to a thousand million.
+    static std::vector<int> found_open() {
+        constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
+        const int limit = sys::descriptor_limit();
+        const int end = limit < least ? least : limit < most ? limit : most;
+        std::vector<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
+        std::vector<int> open;
+        for (int next = 3; next < end;) {
+            for (pollfd& one : asked) one = pollfd{next++, 0, 0};
+            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()),
+                                            std::chrono::nanoseconds(0)) >= 0;
+            for (const pollfd& one : asked) {
+                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
+            }
         }
         return open;
     }
 
+    const bool by_list_;
     posix_spawn_file_actions_t actions_;
     int error_;
     bool made_;
@@ -3504,9 +4382,13 @@ class Sources {
             return make_error(std::errc::invalid_argument, Step::options, "in",
                               "a job in a group of its own would be stopped when it reads the terminal: "
                               "use Options::interactive(), or in = null");
-        if (auto opened = open_output(plan.out, 1, started.out); !opened) return opened;
+        const int err = plan.err.is(Stdio::Kind::descriptor) ? plan.err.number
+                        : plan.err.is(Stdio::Kind::inherit)  ? 2
+                                                             : -1;
+        if (auto opened = open_output(plan.out, 1, {err, false}, started.out); !opened) return opened;
         if (plan.err.is(Stdio::Kind::to_out)) return {};
-        if (auto opened = open_output(plan.err, 2, started.err); !opened) return opened;
+        const bool emptied = plan.out.is(Stdio::Kind::file) && !plan.out.append;
+        if (auto opened = open_output(plan.err, 2, {out(), emptied}, started.err); !opened) return opened;
         if (!plan.err.is(Stdio::Kind::per_stage)) return {};
         for (std::size_t stage = 1; stage < plan.stages.size(); ++stage) {
             auto ends = make_output_pipe("err");
@@ -3557,11 +4439,48 @@ class Sources {
                 return {};
             case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
             case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
-            default: return open_common(in, 0, O_RDONLY, "in");
+            case Stdio::Kind::null:
+            case Stdio::Kind::inherit:
+            case Stdio::Kind::descriptor:
+            case Stdio::Kind::sink:
+            case Stdio::Kind::to_out:
+            case Stdio::Kind::per_stage: break;
         }
+        return open_common(in, 0, O_RDONLY, "in");
     }
 
-    Expected<void> open_output(const Output& out, int stream, Fd& ours) {
+    /// The other one of `out` and `err`, as far as it is open: its number here, and whether it was just emptied.
+    struct Other {
+        int number;
+        bool emptied;
+    };
+
+    /// A file that both go to is written through one description, as after `>file 2>&1`: two would each count from its
+    /// start, and one run over what the other wrote.
+    Expected<void> open_output_file(const Output& out, int stream, const char* name, Other other) {
+        const auto refuse = [&](const char* why) {
+            return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", out.text}), why);
+        };
+        struct stat file {};
+        if (sys::stat(out.text.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
+            if (!out.append && is_same(file, in()))
+                return refuse("it is `in` too, and would be emptied before it is read");
+            if (is_same(file, other.number)) {
+                if (!out.append && !other.emptied)
+                    return refuse(
+                        "`out` and `err` both go there, and one of them would empty it: use append, or to_out");
+                numbers_[stream] = other.number;
+                return {};
+            }
+        }
+        return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
+    }
+    static bool is_same(const struct stat& file, int number) noexcept {
+        struct stat open {};
+        return sys::fstat(number, &open) == 0 && open.st_dev == file.st_dev && open.st_ino == file.st_ino;
+    }
+
+    Expected<void> open_output(const Output& out, int stream, Other other, Fd& ours) {
         const char* const name = stream == 1 ? "out" : "err";
         switch (out.kind) {
             case Stdio::Kind::piped:
@@ -3576,10 +4495,14 @@ class Sources {
                 if (terminal_.ours.is_open()) ours = std::move(terminal_.ours);  // one stream reads it
                 numbers_[stream] = terminal;
                 return {};
-            case Stdio::Kind::file:
-                return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
-            default: return open_common(out, stream, O_WRONLY, name);
+            case Stdio::Kind::file: return open_output_file(out, stream, name, other);
+            case Stdio::Kind::null:
+            case Stdio::Kind::inherit:
+            case Stdio::Kind::descriptor:
+            case Stdio::Kind::bytes:
+            case Stdio::Kind::to_out: break;
         }
+        return open_common(out, stream, O_WRONLY, name);
     }
 
     Expected<void> open_common(const Stdio& stdio, int stream, int flags, const char* name) {
@@ -3612,7 +4535,9 @@ class Wiring {
         for (const PassFd& pass : passes) {
             sources_.push_back(pass.ours);
             targets_.push_back(pass.theirs);
+            kept_.push_back(pass.theirs);
         }
+        sort(kept_);
         return stage();
     }
 
@@ -3629,14 +4554,7 @@ class Wiring {
                 actions.duplicate(sources_[i], targets_[i]);
             }
         }
-        std::vector<int> kept;
-        for (const int target : targets_) {
-            if (target <= 2) continue;
-            auto place = kept.begin();
-            while (place != kept.end() && *place < target) ++place;
-            kept.insert(place, target);
-        }
-        actions.close_rest(kept);
+        actions.close_rest(kept_);
     }
 
   private:
@@ -3644,14 +4562,14 @@ class Wiring {
     /// is its own target would keep its close-on-exec flag on some systems (glibc before 2.29). Such a source is
     /// first duplicated above every target. A stream that simply stays is left alone.
     Expected<void> stage() {
-        int highest = 2;
-        for (const int target : targets_) highest = target > highest ? target : highest;
+        const int highest = kept_.empty() ? 2 : kept_.back();
         const int limit = sys::descriptor_limit();
         const std::vector<int> from = sources_;
         for (std::size_t i = 0; i < from.size(); ++i) {
             if (from[i] == targets_[i] && targets_[i] <= 2 && stays(from[i])) continue;
             // glibc refuses a number past RLIMIT_NOFILE, which may have been lowered since: that is moved down
-            if (!is_target(from[i]) && from[i] < limit) continue;
+            const bool is_target = (from[i] >= 0 && from[i] <= 2) || contains(kept_, from[i]);
+            if (!is_target && from[i] < limit) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
                 return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}),
@@ -3664,14 +4582,8 @@ class Wiring {
 
     static bool stays(int fd) noexcept { return (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
 
-    bool is_target(int fd) const noexcept {
-        for (const int target : targets_) {
-            if (target == fd) return true;
-        }
-        return false;
-    }
-
     std::vector<int> targets_{0, 1, 2};
+    std::vector<int> kept_;  // those above 2, in ascending order
     std::vector<int> sources_;
     const std::string* terminal_path_ = nullptr;
     std::vector<Fd> held_;  // ours until the child has its duplicates
@@ -3688,8 +4600,8 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
 
 /// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
 inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment,
-                               Pid leader, const Foreground& foreground) {
-    FileActions actions;
+                               Pid leader, const Foreground& foreground, bool by_list = !sys::has_closefrom) {
+    FileActions actions(by_list);
     if (sys::has_tcsetpgrp_action && leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
     wiring.describe(actions);
     if (!plan.cwd.empty()) actions.chdir(plan.cwd);
@@ -3706,16 +4618,19 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
     const std::vector<char*> argv = pointers(stage.argv);
     Pid pid = -1;
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
-    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms.
+    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
     int error = 0;
     for (int pause = 1; pause <= 128; pause *= 2) {
         error =
             sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
-        if (error != ETXTBSY || pause == 128 || plan.deadline.passed()) break;
+        if (error != ETXTBSY || pause == 128 || !plan.is_patient || plan.deadline.passed()) break;
         sleep_until(sooner(plan.deadline, Deadline::after(std::chrono::milliseconds(pause))));
     }
-    if (error != 0) return explain_spawn(error, stage.program, plan.cwd);
-    return pid;
+    if (error == 0) return pid;
+    // The reason may be closefrom: without close_range and /proc it cannot close.
+    if (!by_list && error != ETXTBSY && !sys::has_close_range())
+        return spawn_one(stage, plan, wiring, environment, leader, foreground, true);
+    return explain_spawn(error, stage.program, plan.cwd, argv.data(), environment);
 }
 
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
@@ -3762,6 +4677,9 @@ inline Expected<void> spawn(Plan plan, Started& started) {
             return error;
         }
         started.pids.push_back(*pid);
+        // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
+        // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
+        if (plan.group == Group::own || plan.group == Group::foreground) sys::setpgid(*pid, started.pids.front());
         // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
         // the next one short of its exec, and posix_spawn waits for that.
         if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
@@ -3824,18 +4742,39 @@ class Incoming {
         piped_ = fd_.is_open() && !sink_;
     }
 
+    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
+    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
     bool is_open() const noexcept { return handle() >= 0; }
     int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
     bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
+    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
+    /// Is it this thread that is at it, and so in its sink?
+    bool is_mine() const noexcept { return turnstile_.is_mine(); }
     int error() const noexcept { return error_; }
 
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
+    /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
+    /// looked at once for it: how far the search has come is remembered.
+    std::size_t find(std::string_view text) {
+        Search& search = search_for(text);
+        const std::string_view all = waiting();
+        const std::size_t at = all.find(text, search.next > before_ ? search.next - before_ : 0);
+        if (at != std::string_view::npos) search.next = before_ + at;
+        // only what is new, and a text that began at the end
+        else if (all.size() >= text.size()) search.next = before_ + all.size() - text.size() + 1;
+        return at;
+    }
+
     void take(std::size_t count) {
+        before_ += count;
         taken_ += count;
+        if (gap_ != none) gap_ -= count < gap_ ? count : gap_;
         if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
@@ -3855,40 +4794,42 @@ class Incoming {
         take_shown();
         if (tail_.empty()) return;
         make_room(buffer_, tail_.size());
+        if (dropped_ > 0) gap_ = waiting().size();
         buffer_.append(tail_);
         tail_.clear();
     }
 
     /// What the limit keeps of all that waits, as a copy.
     std::string captured(Limit limit) const {
-        const std::string_view first = waiting().substr(shown_), last = tail_;
-        const std::size_t total = first.size() + last.size();
-        if (total <= limit.most) return concat({first, last});
-        const std::size_t head = limit.head() < first.size() ? limit.head() : first.size();
-        const std::size_t tail = limit.most - head;
-        const std::size_t of_first = tail > last.size() ? tail - last.size() : 0;
-        return concat({first.substr(0, head), first.substr(first.size() - of_first),
-                       last.substr(last.size() > tail ? last.size() - tail : 0)});
+        const Kept kept = select(limit);
+        return concat({kept.head, kept.tail, kept.last});
     }
     /// How many bytes that leaves out, of all that came.
-    std::size_t dropped(Limit limit) const noexcept {
-        const std::size_t total = waiting().size() - shown_ + tail_.size();
-        return dropped_ + (total > limit.most ? total - limit.most : 0);
+    std::size_t dropped(Limit limit) const noexcept { return select(limit).dropped; }
+    /// Where in captured() they are missing; 0 where none are.
+    std::size_t seam(Limit limit) const noexcept {
+        const Kept kept = select(limit);
+        return kept.dropped > 0 ? kept.head.size() : 0;
     }
     /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
     void cut(Limit limit) {
-        const std::size_t missing = dropped(limit);
-        if (missing > dropped_) {
+        const Kept kept = select(limit);
+        if (kept.dropped > dropped_) {
+            const std::size_t seam = kept.head.size(), missing = kept.dropped;
             buffer_ = captured(limit);
             tail_.clear();
+            searches_.clear();
             taken_ = shown_ = 0;
             dropped_ = missing;
+            gap_ = seam;
         } else {
             begin_reading();
         }
     }
     /// Hands it over.
     std::string take_captured() noexcept {
+        searches_.clear();
+        gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
         return std::exchange(buffer_, std::string());
     }
@@ -3902,6 +4843,12 @@ class Incoming {
     /// another thread is at it.
     Pulled pull(Limit keep) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (stream && !function && sink_->turnstile.is_mine()) {
+            // Its function has started a job that says something to that same function: it would wait for itself.
+            error_ = EDEADLK;
+            shut();
+            return Pulled::something;
+        }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
         bool something = false;
@@ -3915,21 +4862,30 @@ class Incoming {
     }
 
     /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
-    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed.
-    void expire(Limit keep) {
+    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed, and
+    /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
+    /// not had by now, it never gets.
+    template <class Note>
+    bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !function || !is_open()) return;
+        if (!stream || !is_open()) {
+            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
+            return false;
+        }
+        if (!function && !in_any_case) return false;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
-        for (bool last = left == 0;; last = left == 0) {
+        for (bool last = left == 0; function; last = left == 0) {
             const std::size_t count = read_once(keep);
-            if (!is_open()) return;  // its end came after all: for that, one read more than there are bytes
+            if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
+        note(fd_.get());
         held_.store(true, std::memory_order_relaxed);
         shut();
         fd_.close();
+        return true;
     }
 
     void close() noexcept {
@@ -3954,6 +4910,53 @@ class Incoming {
 
   private:
     static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+
+    /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
+    struct Kept {
+        std::string_view head, tail, last;
+        std::size_t dropped;  // of all that came
+    };
+
+    /// Cut at the edges of characters, which the job's own words may be read by.
+    Kept select(Limit limit) const noexcept {
+        const std::string_view first = waiting().substr(shown_);
+        const std::size_t total = first.size() + tail_.size();
+        if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
+        std::size_t head = total > limit.most ? limit.head() : gap_ != none ? gap_ : first.size();
+        if (head > first.size()) head = first.size();
+        const std::size_t tail = limit.most - head;
+        Kept kept{whole_head(first.substr(0, head)), first.substr(head), tail_, dropped_};
+        const std::size_t of_both = kept.tail.size() + kept.last.size();
+        const auto leave_out = [&](std::size_t count) {
+            const std::size_t of_tail = count < kept.tail.size() ? count : kept.tail.size();
+            kept.tail.remove_prefix(of_tail);
+            kept.last.remove_prefix(count - of_tail);
+        };
+        if (of_both > tail) leave_out(of_both - tail);
+        leave_out(count_rest(kept.tail, kept.last));
+        kept.dropped += total - kept.head.size() - kept.tail.size() - kept.last.size();
+        return kept;
+    }
+
+    /// A text that was asked for, and the first place where it may begin, counted as `before_` is.
+    struct Search {
+        std::string text;
+        std::size_t next;
+    };
+
+    Search& search_for(std::string_view text) {
+        Search* useless = nullptr;  // it would begin anew
+        for (Search& search : searches_) {
+            if (search.text == text) return search;
+            if (search.next <= before_) useless = &search;
+        }
+        if (useless == nullptr) {
+            searches_.push_back({std::string(text), 0});
+            return searches_.back();
+        }
+        useless->text = text;
+        return *useless;
+    }
 
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
@@ -4008,6 +5011,7 @@ class Incoming {
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
+        if (told_ != nullptr) *told_ = true;
         if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
         unsaved_ = 0;
@@ -4019,6 +5023,7 @@ class Incoming {
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;          // one thread at a time
+    std::atomic<bool>* told_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
@@ -4029,9 +5034,13 @@ class Incoming {
     std::string buffer_;
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
-    std::string tail_;  // of what the head had no room for
+    std::string tail_;        // of what the head had no room for
+    std::size_t before_ = 0;  // how much was taken, ever
+    std::vector<Search> searches_;
     std::size_t dropped_ = 0;
-    std::atomic<bool> held_{false};
+    static constexpr std::size_t none = SIZE_MAX;
+    std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
+    std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
 };
 
@@ -4045,6 +5054,7 @@ class Outgoing {
     bool is_open() const noexcept { return fd_.is_open(); }
     int handle() const noexcept { return fd_.get(); }
     bool is_idle() const noexcept { return todo_.empty(); }
+    bool is_writing() const noexcept { return is_open() && !is_idle(); }
     std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept { return error_; }
@@ -4076,10 +5086,12 @@ class Outgoing {
     }
     void close() noexcept { fd_.close(); }
 
-    /// Writes what the pipe takes.
+    /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
+    /// whoever keeps a deadline looks at it in between.
     void push() noexcept {
-        while (!todo_.empty() && fd_.is_open()) {
-            const ssize_t n = os::write_some(fd_, todo_);
+        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
+            const std::string_view piece = todo_.substr(0, largest);
+            const ssize_t n = os::write_some(fd_, piece);
             if (n < 0) {
                 // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
                 const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
@@ -4090,7 +5102,7 @@ class Outgoing {
             }
             const std::size_t count = static_cast<std::size_t>(n);
             is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
-            if (count < todo_.size() && !grown_) {
+            if (count < piece.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
@@ -4100,6 +5112,8 @@ class Outgoing {
     }
 
   private:
+    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
     void end() noexcept {
@@ -4146,11 +5160,14 @@ class Pump : public Counted {
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
-        : job(options.group, options.stragglers),
+        : job(options.group),
           in(options.in),
           out(options.out),
           err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
+          stragglers_kept_(options.group == Group::inherited ? Stragglers::leave : options.stragglers),
+          has_terminal_(has_terminal(options.in, options.out, options.err)),
+          may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
           grace_(options.grace),
@@ -4167,6 +5184,7 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < started.later_errs.size(); ++i)
             later_errs_[i].begin(std::move(started.later_errs[i]));
         foreground_ = std::move(started.foreground);
+        if (may_stop_) next_stop_look_ = Deadline::after(first_stop_look);
         // Where the host lent it just after the start, the child may have been stopped for reading too early. It is not
         // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost.
         if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
@@ -4181,10 +5199,10 @@ class Pump : public Counted {
     Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
     }
-    bool held() const noexcept {
-        bool any = out.held() || err.held();
-        for (const Incoming& stream : later_errs_) any |= stream.held();
-        return any;
+    void tell_stream_ends(std::atomic<bool>* flag) noexcept {
+        out.tell_end(flag);
+        err.tell_end(flag);
+        for (Incoming& stream : later_errs_) stream.tell_end(flag);
     }
     void close_streams() noexcept {
         in.close();
@@ -4204,29 +5222,21 @@ class Pump : public Counted {
         }
     }
 
-    /// It has ended, or has been given up: nothing more is to be waited for.
+    /// It is over, or has been given up: nothing more is to be waited for but its streams.
     bool is_over() noexcept {
         os::Lock lock(mutex_);
         return phase_ >= Phase::given_up;
     }
-    bool timed_out() noexcept {
+    EndedBy ended_by() noexcept {
         os::Lock lock(mutex_);
-        return timed_out_;
+        return ended_by_;
     }
-    bool idle() noexcept {
-        os::Lock lock(mutex_);
-        return idle_;
-    }
-    bool cancelled() noexcept {
-        os::Lock lock(mutex_);
-        return cancelled_;
-    }
-    bool survivors() noexcept {
-        os::Lock lock(mutex_);
-        return survivors_;
-    }
+    // Who is told of in the result.
+    std::vector<Process> stragglers() { return list(stragglers_); }
+    std::vector<Process> survivors() { return list(survivors_); }
+    std::vector<Process> holders() { return list(holders_); }
 
-    /// The leader has ended and every sink has had all its output.
+    /// The job is over, and every sink has had all its output.
     bool is_complete() noexcept { return is_over() && !any_moving({}); }
 
     /// Every stream of output has come to its end.
@@ -4236,27 +5246,40 @@ class Pump : public Counted {
         return !any_moving(all);
     }
 
+    /// Is this thread in a sink of the job's? Then it is what everything here would wait for.
+    bool is_in_sink() const noexcept {
+        bool any = out.is_mine() || err.is_mine();
+        for (const Incoming& stream : later_errs_) any |= stream.is_mine();
+        return any;
+    }
+
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
-    /// to grace + drain longer than its limit.
+    /// to grace + drain longer than its limit. False at once out of a sink of the job's.
     bool drive(const Want& want, Deadline limit, Condition done) {
+        if (is_in_sink()) return false;
         const sys::NoCancellation guard;
         os::Backoff backoff;
         os::WaitSet set;
+        os::ProcessTable table;
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
+        int cancel = -1;
         const Deadline start = idle_timeout_.is_none() ? Deadline::never() : Deadline::now();
-        Unwinding unwinding(*this);
+        Driving driving(*this);
         for (;;) {
             each_moving(want, [&](Incoming& stream) {
                 if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
             });
-            if (advance(want, start)) ends_it = true;
+            if (advance(want, start, table)) ends_it = true;
             if (foreground_.is_open()) follow_stop();
-            if (done()) return unwinding.no_more(), true;
-            if (last && !ends_it) return unwinding.no_more(), false;
+            const bool is_done = done();
+            if (is_done || (last && !ends_it)) {
+                driving.is_orderly();
+                return is_done;
+            }
             last = !ends_it && limit.passed();  // one round more, that does not wait: what is ready is moved
 
             set.clear();
@@ -4267,20 +5290,24 @@ class Pump : public Counted {
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
-            if (next.by_cancel) blind |= !set.readable(cancel_->handle());
+            if (next.by_cancel && cancel < 0) cancel = cancel_->handle();
+            if (next.by_cancel) blind |= !set.readable(cancel);
             if (next.by_exit && !last) {
                 // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
-                if (set.empty() && until.is_never() && !blind && !(foreground_.is_open() && running > 1)) {
-                    job.wait_for_exit(foreground_.is_open());
-                    unclear = !job.finish() && job.running() == running;
+                const bool or_stop = foreground_.is_open() || next.may_stop;
+                if (set.empty() && running > 0 && until.is_never() && !blind && !(or_stop && running > 1)) {
+                    job.wait_for_exit(or_stop);
+                    unclear = !job.has_ended() && job.running() == running;
+                    if (unclear && next.may_stop) look_for_stop_now();
                     continue;
                 }
                 if (!unclear) blind |= !job.watch(set);
                 // No handle tells of a stop.
                 if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
+                if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
-            if (!next.by_exit && next.at.passed()) until = backoff.next();
+            if (next.is_late) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
@@ -4294,7 +5321,8 @@ class Pump : public Counted {
                 if (pulled == Incoming::Pulled::something) note_output();
                 moved = true;
             });
-            unclear = next.by_exit && !moved && set.any_ready() && !job.finish() && job.running() == running;
+            unclear = running > 0 && next.by_exit && !moved && set.any_ready() && !job.has_ended() &&
+                      job.running() == running;
         }
     }
 
@@ -4302,16 +5330,19 @@ class Pump : public Counted {
     struct Step {
         bool output = false;    // something came, be it the end of a stream
         bool ending = false;    // this call found that the job must end
-        bool ended = false;     // it has, and its streams too: nothing more will come
-        bool draining = false;  // it has, but a stream has not yet
+        bool ended = false;     // it is over, and its streams too: nothing more will come
+        bool draining = false;  // it is over, but a stream is not
+        bool by_exit = false;   // its exit handle tells when to look
+        bool by_rest = false;   // that is another one now, of somebody who was left behind
         bool blind = false;     // something may happen that no handle tells: look again soon
         Deadline next;          // when to look again in any case
     };
 
     /// drive() for one who waits for many jobs at once, and never waits here: moves what `ready` has, sees the exit,
-    /// keeps the deadlines. `start` is when the job came to be watched. What was found before a sink threw is in
-    /// `found`.
-    void step(const Want& want, Deadline start, unsigned ready, Step& found) {
+    /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
+    /// found before a sink threw is in `found`.
+    void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
+        if (want.in && (ready & in_ready) != 0) in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -4321,105 +5352,117 @@ class Pump : public Counted {
             note_output();
             found.output |= stream.is_piped();
         });
-        found.ending = advance(want, start);
+        found.ending = advance(want, start, table);
         if (foreground_.is_open()) follow_stop();
         const Next next = next_change(want, start);
-        found.next = next.at;
-        if (next.by_exit) {
-            found.blind |= foreground_.is_open();
-        } else if (any_moving(want)) {
-            found.draining = true;
-            found.blind |= next.at.passed();  // to be cut off, but in another thread's hands
-        } else {
-            found.ended = is_settled();
-            found.blind |= !found.ended;
-        }
+        found.next = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const bool over = is_over(), moving = any_moving(want);
+        found.ended = over && !moving;
+        found.draining = over && moving;
+        found.by_exit = next.by_exit && (!next.has_ended || next.by_rest);
+        found.by_rest = next.by_rest;
+        found.blind |= foreground_.is_open() || next.is_late;
     }
-    static constexpr unsigned out_ready = 1, err_ready = 2;
+    static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
+
+    /// When somebody has to look again, should nothing else tell before. Never for one that no clock concerns.
+    Deadline next_look() {
+        const Next next = next_change({}, Deadline::never());
+        return next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+    }
+
+    /// Readable when there is somebody less to wait for.
+    int exit_handle() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (has_ended_ && phase_ < Phase::given_up && !is_rest_watched_) {
+            rest_looks_ = looks_from_afar;
+            rest_look_ = Deadline::now();
+            see(table);
+        }
+        return job.exit_handle();
+    }
 
     /// Readable when the job's token is fired; -1 where it has none, or it was, or there is no handle to be had.
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
     bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
-    /// As if its token had been fired; false where there is nothing to end any more, or it was cancelled before.
-    bool cancel() {
+    /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
+    /// then. False where nothing is to be ended any more.
+    bool begin_end(EndedBy why, Timeout grace) {
         os::Lock lock(mutex_);
-        if (phase_ > Phase::terminating || has_ended() || cancelled_) return false;
-        cancelled_ = true;
-        terminate(grace_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ >= Phase::given_up && !is_drained()) {
+            cut(why);
+            return true;
+        }
+        if (phase_ > Phase::terminating) return false;
+        terminate(why, grace, table);
         return true;
     }
-
-    /// Begins the end, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives then.
-    void begin_stop(Timeout grace) {
-        os::Lock lock(mutex_);
-        if (!has_ended()) terminate(grace);
-    }
-
-    /// SIGKILL at once.
-    void begin_kill() {
-        os::Lock lock(mutex_);
-        if (!has_ended()) kill();
-    }
-
-    /// After the job is over: waits, within the drain, until what was killed has really gone, ports and all.
-    void settle() {
-        const sys::NoCancellation guard;
-        os::Backoff backoff;
-        while (!is_settled()) os::sleep_until(backoff.next());
-    }
-
-    /// The same, asked once.
-    bool is_settled() {
-        bool late, asked_often;
+    /// As if its token had been fired.
+    bool cancel() {
         {
             os::Lock lock(mutex_);
-            if (settled_ || phase_ != Phase::over) return true;
-            late = phase_end_.passed();
-            asked_often = ++settle_rounds_ > 3;
+            if (cancel_seen_) return false;
+            cancel_seen_ = true;
         }
-        bool alive = false;
-        if (!job.group_vanished()) {
-            // Mostly they are gone within a millisecond. If not, a look at them tells zombies, which wait for their
-            // new parent and hold nothing, from those that still run.
-            if (!late && !asked_often) return false;
-            alive = job.group_is_alive();
-            if (!late && alive) return false;
-        }
+        return begin_end(EndedBy::cancel, grace_);
+    }
+
+    /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
+    int begin_kill(bool in_any_case) {
         os::Lock lock(mutex_);
-        settled_ = true;
-        if (alive) survivors_ = true;
-        return true;
+        os::ProcessTable table;
+        see(table);
+        if (phase_ == Phase::over) return ESRCH;
+        if (!in_any_case && job.is_out_of_reach()) return EPERM;
+        return kill(table, EndedBy::kill);
     }
 
   private:
-    /// running → terminating → killing → over, or given_up: it was killed, or could not be, and still is not gone.
-    enum class Phase { running, terminating, killing, given_up, over };
+    /// running → over, by itself: draining → over, or draining → killing → over, where somebody does not come to an end.
+    /// By force: → terminating → killing → over, from either. given_up: killed, or not to be killed, and not gone yet.
+    enum class Phase { running, draining, terminating, killing, given_up, over };
 
     /// How long a killed process may take to be gone before it is given up. Only the kernel's own work is waited for
     /// here: tearing down tens of gigabytes takes it a second.
     static constexpr std::chrono::seconds longest_death{5};
+    /// How long to go on after a forced end, or a KILL to what was left: only one that is out of reach can still write.
+    static constexpr std::chrono::milliseconds aftermath{200};
+    /// How often to ask the group whether it is empty before all processes are looked at: mostly it is in a moment.
+    static constexpr unsigned looks_from_afar = 5;
+    /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
+    static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
 
     /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
-    /// job be on its way to its end, nobody else would know: it is killed, so that all who wait see it end.
-    class Unwinding {
+    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
+    /// that all who wait see it end.
+    class Driving {
       public:
-        explicit Unwinding(Pump& pump) noexcept : pump_(&pump) {}
-        Unwinding(const Unwinding&) = delete;
-        Unwinding& operator=(const Unwinding&) = delete;
-        ~Unwinding() {
-            if (pump_ == nullptr) return;
-            os::Lock lock(pump_->mutex_);
-            if (pump_->phase_ == Phase::terminating && !pump_->has_ended()) pump_->kill();
+        explicit Driving(Pump& pump) noexcept : pump_(pump) {
+            os::Lock lock(pump_.mutex_);
+            ++pump_.drivers_;
         }
-        void no_more() noexcept { pump_ = nullptr; }
+        Driving(const Driving&) = delete;
+        Driving& operator=(const Driving&) = delete;
+        ~Driving() {
+            os::Lock lock(pump_.mutex_);
+            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
+            os::ProcessTable table;
+            pump_.kill(table, pump_.ended_by_);
+        }
+        void is_orderly() noexcept { is_orderly_ = true; }
 
       private:
-        Pump* pump_;
+        Pump& pump_;
+        bool is_orderly_ = false;
     };
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
-        return stream.is_open() && (wanted || stream.has_sink());
+        return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
@@ -4435,54 +5478,88 @@ class Pump : public Counted {
         return any;
     }
 
+    /// Is there anything that the call waits for besides the end?
+    bool is_moving(const Want& want) const noexcept {
+        return any_moving(want) || (want.in && in.is_open() && !in.is_idle());
+    }
+
+    std::vector<Process> list(const os::Notes<os::Named>& names) {
+        os::Lock lock(mutex_);
+        std::vector<Process> all;
+        all.reserve(names.size());
+        for (const os::Named& one : names) all.push_back({one.pid, printable(one.command), one.why});
+        return all;
+    }
+
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline start) {
-        bool begun = false, drained = false;
+    bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
+        bool begun = false, is_late, is_forced;
         {
             os::Lock lock(mutex_);
             // First: what has ended by itself is not ended for being late. Whoever waits late finds the truth.
-            if (phase_ != Phase::over && has_ended()) return false;
-            if (phase_ == Phase::running || phase_ == Phase::terminating) {
-                const bool is_idle = phase_ == Phase::running && idle_end(want, start).passed();
-                if (!timed_out_ && (is_idle || deadline_.passed())) {
-                    begun = timed_out_ = true;
-                    idle_ = is_idle;
-                }
-                if (!cancelled_ && cancel_ && cancel_->fired()) begun = cancelled_ = true;
-                if (begun) terminate(grace_);
+            see(table);
+            const EndedBy why = reason(want, start);
+            if (why != EndedBy::itself) {
+                begun = phase_ <= Phase::terminating;
+                if (begun) terminate(why, grace_, table);
+                else cut(why);
             }
-            if (phase_ != Phase::running && phase_end_.passed()) {
-                switch (phase_) {
-                    case Phase::running: break;
-                    case Phase::terminating: kill(); break;
-                    case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
-                        phase_ = Phase::given_up;
-                        survivors_ = true;
-                        break;
-                    case Phase::given_up:
-                    case Phase::over: drained = true; break;
-                }
-            }
+            if (phase_end_.passed()) time_is_up(table);
+            is_late = streams_end_.passed();
+            is_forced = ended_by_ != EndedBy::itself || cut_by_ != EndedBy::itself;
         }
-        if (drained) {
-            if (want.in) in.close();
-            each_moving(want, [&](Incoming& stream) { stream.expire(want.keep); });
-        }
+        if (is_late) expire(want, is_forced, table);
         return begun;
+    }
+
+    void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
+        if (want.in) in.close();
+        os::Notes<os::Named> found;
+        bool any_held = false;
+        each_moving(want, [&](Incoming& stream) {
+            const char* const name = &stream == &out ? "holds out" : "holds err";
+            const auto note = [&](int handle) {
+                const std::size_t before = found.size();
+                os::name_holders(handle, name, table, found);
+                if (found.size() == before) found.add({-1, name, {}});
+            };
+            any_held |= stream.expire(want.keep, is_forced, note);
+        });
+        if (!any_held) return;
+        os::Lock lock(mutex_);
+        for (const os::Named& one : found) holders_.add(one);
+        if (cut_by_ != EndedBy::itself) end_by(cut_by_);
     }
 
     /// When the phase changes next by itself, and what else may change it.
     struct Next {
         Deadline at;
-        bool by_exit = false, by_cancel = false;
+        Deadline stop_look;
+        bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
+        bool may_stop = false;
+        bool is_late = false;  // what there is to be closed is in another thread's hands
     };
     Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
-        next.at = phase_ == Phase::running ? idle_end(want, start) : phase_end_;
-        if (phase_ <= Phase::terminating && !timed_out_) next.at = sooner(next.at, deadline_);
-        next.by_cancel = phase_ <= Phase::terminating && cancel_.has_value() && !cancelled_;
-        next.by_exit = phase_ < Phase::given_up;
+        const bool moving = is_moving(want);
+        if (phase_ < Phase::given_up) {
+            next.at = phase_end_;
+            next.by_exit = true;
+            next.has_ended = has_ended_;
+            next.by_rest = is_rest_watched_;
+            if (has_ended_ && !is_rest_watched_) next.at = sooner(next.at, rest_look_);
+            if (phase_ == Phase::killing && !has_ended_) next.at = sooner(next.at, rest_look_);
+        }
+        if (phase_ <= Phase::terminating || (phase_ >= Phase::given_up && moving)) {
+            if (!deadline_seen_) next.at = sooner(next.at, deadline_);
+            next.at = sooner(next.at, idle_end(want, start));
+            next.by_cancel = cancel_.has_value() && !cancel_seen_;
+        }
+        if (moving) next.at = sooner(next.at, streams_end_);
+        next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
+        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
+        next.stop_look = next_stop_look_;
         return next;
     }
 
@@ -4509,7 +5586,9 @@ class Pump : public Counted {
     /// The job goes on: in the foreground, if that is the host's.
     void resume() {
         os::Lock lock(mutex_);
-        if (has_ended()) return;
+        os::ProcessTable table;
+        see(table);
+        if (has_ended_) return;
         if (foreground_.is_mine()) foreground_.lend(job.pid());
         job.send(SIGCONT);
     }
@@ -4518,6 +5597,11 @@ class Pump : public Counted {
         if (idle_timeout_.is_none()) return;
         os::Lock lock(mutex_);
         last_output_ = Deadline::now();
+    }
+
+    void look_for_stop_now() noexcept {
+        os::Lock lock(mutex_);
+        next_stop_look_ = Deadline::now();
     }
 
     // These hold the lock.
@@ -4529,61 +5613,198 @@ class Pump : public Counted {
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
 
-    bool has_ended() {
-        if (phase_ == Phase::over) return true;
-        if (!job.finish()) return false;
-        foreground_.take_back(!job.ended().status.exited());
-        if (phase_ == Phase::given_up) survivors_ = false;
-        // Ended by force, it has the drain from the SIGKILL on, and not anew: the bound is one.
-        const Deadline drained = Deadline::after(drain_);
-        phase_end_ = phase_ >= Phase::killing ? sooner(drained, killed_at_.plus(drain_)) : drained;
-        phase_ = Phase::over;
+    /// What ends the job now; `itself` where nothing does. Each is told once.
+    EndedBy reason(const Want& want, Deadline start) {
+        if (phase_ == Phase::killing || (phase_ >= Phase::given_up && !is_moving(want))) return EndedBy::itself;
+        if (cancel_ && !cancel_seen_ && cancel_->fired()) {
+            cancel_seen_ = true;
+            return EndedBy::cancel;
+        }
+        if (!deadline_seen_ && deadline_.passed()) {
+            deadline_seen_ = true;
+            return EndedBy::timeout;
+        }
+        if (phase_ != Phase::terminating && idle_end(want, start).passed()) return EndedBy::idle_timeout;
+        return phase_ == Phase::running && may_stop_ && has_stopped() ? EndedBy::terminal_stop : EndedBy::itself;
+    }
+
+    /// For good: the terminal that the host and the job share has stopped the job for using it.
+    bool has_stopped() {
+        if (!next_stop_look_.passed()) return false;
+        if (stop_pause_.length() == std::chrono::nanoseconds::zero()) {
+            // Without a terminal that controls the host there is none that could stop the job.
+            if (!os::Fd::open("/dev/tty", O_RDWR | O_NOCTTY).is_open() && !os::is_shortage(errno)) {
+                may_stop_ = false;
+                return false;
+            }
+            stop_pause_ = first_stop_look;
+        }
+        const auto twice = stop_pause_.length() * 2;
+        stop_pause_ = twice < longest_stop_look ? twice : longest_stop_look;
+        next_stop_look_ = Deadline::after(stop_pause_);
+        return os::Job::is_for_terminal(job.stopped_by());
+    }
+
+    /// The first reason counts.
+    void end_by(EndedBy why) noexcept {
+        if (ended_by_ == EndedBy::itself) ended_by_ = why;
+    }
+    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself; }
+
+    Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
+
+    /// Looks whether it has ended, and who is left.
+    void see(os::ProcessTable& table) {
+        if (phase_ == Phase::over) return;
+        if (!has_ended_) {
+            has_ended_ = job.has_ended();
+            if (!has_ended_ && phase_ == Phase::killing && rest_look_.passed()) {
+                job.kill(table);  // one may have slipped from group to group, or have been stopped on the way
+                rest_look_ = rest_pause_.next();
+            }
+            if (!has_ended_) return;
+            if (!job.is_ours())
+                close_streams();  // what a forked copy of the host reads would be missing in the original
+            foreground_.take_back(!job.ended().status.exited());
+            rest_look_ = rest_since_ = Deadline::now();
+            rest_pause_ = {};
+            if (phase_ == Phase::running) {
+                // One whose deadline had passed by then was not late itself, and nor is what it left.
+                deadline_seen_ |= deadline_.passed();
+                phase_ = Phase::draining;
+                const bool waits = stragglers_kept_ == Stragglers::wait;
+                streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
+                phase_end_ = streams_end_;
+            } else if (phase_ >= Phase::killing) {
+                phase_end_ = streams_end_ = Deadline::after(after_force());
+            }
+        }
+        const bool leaves = phase_ == Phase::draining && stragglers_kept_ == Stragglers::leave;
+        if (leaves || is_alone(table)) finish();
+    }
+
+    /// Is nobody left?
+    bool is_alone(os::ProcessTable& table) {
+        if (!is_rest_watched_ && !rest_look_.passed()) return false;
+        const os::Job::Rest rest = job.look_for_rest(++rest_looks_ > looks_from_afar, table, rest_since_);
+        // Who was there at that time has to be looked for anew; one who was not cannot have come since.
+        if (!table.read_at().is_never() && earlier(rest_since_, table.read_at())) rest_since_ = table.read_at();
+        is_rest_watched_ = rest == os::Job::Rest::watched;
+        rest_look_ = rest_pause_.next();
+        if (rest != os::Job::Rest::unknown || !is_drained()) return rest == os::Job::Rest::nobody;
+        // Nobody says anything any more, and that is all that can be told here.
+        job.kill(table);
         return true;
     }
 
-    /// Also where it is on its way already: the shorter grace counts.
-    void terminate(Timeout grace) {
-        if (phase_ > Phase::terminating) return;
-        const Deadline end = Deadline::after(grace);
-        if (phase_ == Phase::terminating) {
-            phase_end_ = sooner(phase_end_, end);
-            return;
-        }
-        job.spare_nobody();
-        job.send(SIGTERM);
-        job.send(SIGCONT);  // to a stopped process a TERM would only be pending
-        phase_ = Phase::terminating;
-        phase_end_ = end;
+    void finish() {
+        if (!job.close()) return;
+        if (phase_ == Phase::given_up) survivors_.cut(0);
+        if (is_forced()) streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
+        phase_ = Phase::over;
+        phase_end_ = Deadline::never();
     }
 
-    void kill() {
-        job.spare_nobody();
+    /// The phase has lasted as long as it may.
+    void time_is_up(os::ProcessTable& table) {
+        switch (phase_) {
+            case Phase::draining:
+                job.name_rest(table, stragglers_);
+                kill(table, EndedBy::itself);
+                break;
+            case Phase::terminating: kill(table, ended_by_); break;
+            case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
+                job.name_rest(table, survivors_);
+                if (has_ended_ && !death_end_.passed() && any_is_dying()) {
+                    survivors_.cut(0);
+                    phase_end_ = rest_pause_.next();
+                    break;
+                }
+                streams_end_ = Deadline::now();
+                if (has_ended_) return finish();
+                phase_ = Phase::given_up;
+                phase_end_ = Deadline::never();
+                break;
+            case Phase::running:
+            case Phase::given_up:
+            case Phase::over: break;
+        }
+    }
+
+    /// Is any of those who are still there on the way out? They all got SIGKILL, but those whom it cannot reach.
+    bool any_is_dying() const noexcept {
+        bool any = false;
+        for (const os::Named& one : survivors_) any |= *one.why == '\0';
+        return any;
+    }
+
+    /// Nothing more is waited for but a stream that somebody out of reach holds: not any more.
+    void cut(EndedBy why) noexcept {
+        cut_by_ = why;
+        streams_end_ = Deadline::now();
+    }
+
+    /// Also where it is on its way already: the shorter grace counts, and the reason for it.
+    void terminate(EndedBy why, Timeout grace, os::ProcessTable& table) {
+        const Deadline end = Deadline::after(grace);
+        if (phase_ == Phase::terminating && !earlier(end, phase_end_)) return;
+        ended_by_ = why;
+        phase_end_ = end;
+        if (phase_ == Phase::terminating) return;
+        job.terminate(has_terminal_, table);
+        streams_end_ = Deadline::never();  // they too have the grace
+        phase_ = Phase::terminating;
+        rest_pause_ = {};
+    }
+
+    /// 0, or the errno.
+    int kill(os::ProcessTable& table, EndedBy why) {
+        const int error = job.kill(table);
+        if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.
-        const bool refused = job.send(SIGKILL) == EPERM || job.is_out_of_reach();
-        if (phase_ >= Phase::killing) return;
+        const bool refused = error == EPERM || job.is_out_of_reach();
+        end_by(why);
         phase_ = Phase::killing;
-        killed_at_ = Deadline::now();
-        phase_end_ = refused ? killed_at_ : Deadline::after(longest_death);
+        rest_pause_ = {};
+        rest_look_ = rest_pause_.next();
+        death_end_ = refused ? Deadline::now() : Deadline::after(longest_death);
+        if (has_ended_) phase_end_ = streams_end_ = Deadline::after(after_force());
+        else phase_end_ = death_end_;
+        return error;
     }
 
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
+    const Stragglers stragglers_kept_;
+    const bool has_terminal_;  // of its own
+    bool may_stop_;            // at the host's terminal
     const Deadline deadline_;
     const Timeout idle_timeout_, grace_, drain_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
-    Deadline phase_end_;  // of the grace, of the wait after SIGKILL, of the drain
-    Deadline killed_at_;
+    Deadline phase_end_;    // of the drain, of the grace, of the wait after SIGKILL
+    Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
+    Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
-    bool timed_out_ = false;
-    bool idle_ = false;
-    bool cancelled_ = false;
-    bool survivors_ = false;
-    bool settled_ = false;
-    unsigned settle_rounds_ = 0;
+    EndedBy ended_by_ = EndedBy::itself;
+    EndedBy cut_by_ = EndedBy::itself;  // likewise, where only a stream was left, and only if it was cut off
+    bool has_ended_ = false;            // what was started has
+    bool deadline_seen_ = false, cancel_seen_ = false;
+    unsigned drivers_ = 0;
+
+    Deadline rest_look_;   // when to ask next who is left
+    Deadline rest_since_;  // what was seen before is of no use
+    os::Backoff rest_pause_;
+    unsigned rest_looks_ = 0;
+    bool is_rest_watched_ = false;  // instead of asking
+
+    Deadline next_stop_look_;
+    Timeout stop_pause_ = std::chrono::nanoseconds(0);
+
+    os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
 
 }  // namespace leash::detail
@@ -4605,11 +5826,12 @@ namespace LEASH_NAMESPACE {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
-    std::string data = {};       ///< the bytes
-    bool complete = false;       ///< data is what was asked for
-    bool eof = false;            ///< the stream has ended, and data is the last of it
-    bool timed_out = false;      ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};  ///< the stream could not be read: EBADF where it is not piped
+    std::string data = {};   ///< the bytes
+    bool complete = false;   ///< data is what was asked for
+    bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error =
+        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
@@ -4632,7 +5854,7 @@ struct Written {
     std::size_t count = 0;       ///< how many bytes the pipe took
     bool complete = false;       ///< all of them
     bool timed_out = false;      ///< the call's own time was up first
-    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed
+    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
@@ -4669,19 +5891,20 @@ class Reader {
     /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
-        std::size_t which = 0, from = 0, longest = 0;
-        for (const std::string_view pattern : patterns) longest = pattern.size() > longest ? pattern.size() : longest;
+        std::size_t which = 0;
         Match match = expect_if(
             [&](std::string_view waiting) {
                 std::size_t at = std::string_view::npos, index = 0;
                 std::string_view found;
                 for (const std::string_view pattern : patterns) {
-                    const std::size_t here = waiting.find(pattern, from);
-                    if (here < at) at = here, found = waiting.substr(here, pattern.size()), which = index;
+                    const std::size_t here = stream_->find(pattern);
+                    if (here < at) {
+                        at = here;
+                        found = waiting.substr(here, pattern.size());
+                        which = index;
+                    }
                     ++index;
                 }
-                // Next time only what is new, and a pattern that began at the end.
-                from = waiting.size() < longest ? 0 : waiting.size() - longest + 1;
                 return found;
             },
             timeout);
@@ -4692,11 +5915,19 @@ class Reader {
     Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
-    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say.
+    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
+    /// find it is given again: where much may come before, let it remember how far it has looked.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         std::string_view found;
-        wait([&] { return (found = find(stream_->waiting())).data() != nullptr; }, detail::Deadline::after(timeout));
+        std::size_t seen = SIZE_MAX;
+        wait(
+            [&] {
+                const std::string_view all = stream_->waiting();
+                if (std::exchange(seen, all.size()) != all.size()) found = find(all);
+                return found.data() != nullptr;
+            },
+            detail::Deadline::after(timeout));
         const std::string_view waiting = stream_->waiting();
         Match match;
         match.complete = found.data() != nullptr;
@@ -4751,16 +5982,8 @@ class Reader {
 
     /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
     std::size_t find(std::string_view delimiter, detail::Deadline limit) {
-        std::size_t at = std::string_view::npos, from = 0;
-        wait(
-            [&] {
-                const std::string_view waiting = stream_->waiting();
-                at = waiting.find(delimiter, from);
-                // next time only what is new, and a delimiter that began at the end
-                from = waiting.size() < delimiter.size() ? 0 : waiting.size() - delimiter.size() + 1;
-                return at != std::string_view::npos;
-            },
-            limit);
+        std::size_t at = std::string_view::npos;
+        wait([&] { return (at = stream_->find(delimiter)) != std::string_view::npos; }, limit);
         return at;
     }
 
@@ -4771,7 +5994,11 @@ class Reader {
         read.complete = complete;
         read.timed_out = timed_out;
         read.eof = !is_open() && stream_->waiting().empty();
-        const int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+        int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+        if (timed_out && pump_->is_in_sink()) {
+            read.timed_out = false;
+            error = static_cast<int>(std::errc::resource_deadlock_would_occur);
+        }
         if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
         return read;
     }
@@ -4781,9 +6008,9 @@ class Reader {
     bool is_err_;
 };
 
-/// The lines of the stream, for a range-based for: without their `\n`; a `\r` stays; one without `\n` at the end
-/// of the stream is a line too. A view is valid until the next step, or the
-/// next read of the stream by other means. Lines can be of any length.
+/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
+/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
+/// means. Lines can be of any length.
 class Reader::Lines {
   public:
     class iterator {
@@ -4866,6 +6093,8 @@ class Writer {
             const int broken = pump_->in.error();
             if (broken != 0) written.error = std::error_code(broken, std::generic_category());
             else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
+            else if (pump_->is_in_sink())
+                written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
             else written.timed_out = true;
         }
         return written;
@@ -4924,7 +6153,19 @@ class Writer {
 #include <utility>
 #include <vector>
 
+// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
+// the class; g++ before 10 takes the former for a mistake.
+#if __has_cpp_attribute(nodiscard) >= 201907L
+#define LEASH_TO_BE_KEPT [[nodiscard]]
+#else
+#define LEASH_TO_BE_KEPT
+#endif
+
 namespace LEASH_NAMESPACE {
+
+namespace detail {
+struct AllRunner;
+}
 
 /// The system's process id: pid_t.
 using Pid = detail::os::Pid;
@@ -4938,52 +6179,58 @@ struct Streams {
     bool err_truncated = false;     ///< likewise
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
     std::size_t err_dropped = 0;    ///< likewise
-    /// The job had ended, but a process that had left its group held a stream open to the end of the drain: what it
-    /// wrote afterwards is not here. What the job itself had written is.
-    bool held = false;
+    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
+    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
+    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
+    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
+    /// they are: an entry without a number stands for those.
+    std::vector<Process> held;
     std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
 };
 
 /// What Popen::communicate() gives.
 struct Captured : Streams {
     std::optional<ExitStatus> status;  ///< nullopt while the job runs on
-    bool timed_out = false;            ///< the time of this call was up, or that of the job, which was ended then
-    bool idle = false;                 ///< it was Options::idle_timeout that ended the job
-    bool cancelled = false;            ///< the job was ended by its Cancel token
+    bool timed_out = false;            ///< the time of this call was up first: the job runs on
 };
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise.
+/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise. So
+/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
+///
+/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
+/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
+///
 /// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
-class Popen {
+class [[nodiscard]] Popen {
   public:
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
-    explicit Popen(Command command, Options options = {})
+    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {})
         : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
     /// Starts a pipeline, as one job.
-    explicit Popen(Pipeline pipeline, Options options = {})
+    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {})
         : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
     /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
     /// pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
-    explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
+    LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
 #endif
 
     /// Starts it, without exceptions.
     static Expected<Popen> try_spawn(Command command, Options options = {}) {
         std::vector<Command> one;
         one.push_back(std::move(command));
-        return start(std::move(one), std::move(options));
+        return start(std::move(one), std::move(options), true);
     }
 
     /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {}) {
-        return start(std::move(pipeline).stages(), std::move(options));
+        return start(std::move(pipeline).stages(), std::move(options), true);
     }
 
     /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
@@ -5024,27 +6271,27 @@ class Popen {
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
 
     /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
-    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now(), false); }
+    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
 
     /// Waits until it has ended.
-    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never(), true).value_or(ExitStatus()); }
+    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout) {
-        return wait_until_deadline(detail::Deadline::after(timeout), true);
+        return wait_until_deadline(detail::Deadline::after(timeout));
     }
 
     /// Waits until a point of any clock; nullopt where it still runs.
     template <class Clock, class Duration>
     std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
-        return wait_until_deadline(detail::Deadline::at(point), true);
+        return wait_until_deadline(detail::Deadline::at(point));
     }
 
     // ---- signals, to the whole group (with Group::inherited to the leader alone)
 
     /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
     Expected<void> send_signal(int number) {
-        const int error = pump_ ? pump_->job.send(number) : ESRCH;
+        const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
         if (error == 0) return {};
         const std::string_view name = signal_name(number);
         const std::string more = name == "signal" ? " " + std::to_string(number) : "";
@@ -5070,7 +6317,7 @@ class Popen {
     /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
-        pump_->begin_stop(grace);
+        pump_->begin_end(EndedBy::stop, grace);
         return wait();
     }
 
@@ -5093,8 +6340,12 @@ class Popen {
     /// that finds the job ended hands everything over.
     Captured communicate(std::string input = {}, Timeout timeout = {}) {
         Captured result;
-        if (!pump_) return result;
-        detail::Pump& pump = *pump_;
+        if (!pump_) {
+            result.unwritten = input.size();
+            return result;
+        }
+        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+        detail::Pump& pump = *kept;
         const detail::Deadline limit = detail::Deadline::after(timeout);
         if (pump.in.is_open()) {
             if (!input.empty()) pump.in.add(std::move(input));
@@ -5108,15 +6359,16 @@ class Popen {
         const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
         std::vector<std::string> errs(pump.count_errs());
         result.out_dropped = pump.out.dropped(limit_);
+        result.out_seam = pump.out.seam(limit_);
+        if (!per_stage_) result.err_seam = pump.err.seam(limit_);
         for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
         if (ended) {
-            pump.settle();
             result.status = pump.job.ended().status;
+            result.held = pump.holders();
             pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
             for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
             result.out = pump.out.take_captured();
             for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
-            result.held = pump.held();
         } else {
             result.out = pump.out.captured(limit_);
             for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
@@ -5126,9 +6378,7 @@ class Popen {
         result.out_truncated = result.out_dropped > 0;
         result.err_truncated = result.err_dropped > 0;
         result.unwritten += pump.in.unwritten();
-        result.timed_out = !ended || pump.timed_out();
-        result.idle = pump.idle();
-        result.cancelled = pump.cancelled();
+        result.timed_out = !ended;
         return result;
     }
 
@@ -5141,20 +6391,32 @@ class Popen {
     }
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Of a pipeline it is that of one stage
-    /// which still runs: where poll() then says that others do, ask again.
-    int exit_handle() noexcept { return pump_ ? pump_->job.exit_handle() : -1; }
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Where poll() gives nothing then, somebody
+    /// else is still there (another stage of a pipeline, one that the leader has left behind): ask again, it is that one's
+    /// now. See time_left().
+    int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
+
+    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late.
+    Timeout time_left() const {
+        const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
+        return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+    }
 
     // ---- what became of it
 
-    /// The job's own deadline had passed, or its idle timeout, and it was ended.
-    bool timed_out() const noexcept { return pump_ && pump_->timed_out(); }
-    /// It was the idle timeout.
-    bool idle() const noexcept { return pump_ && pump_->idle(); }
-    /// Its Cancel token was fired, and it was ended.
-    bool cancelled() const noexcept { return pump_ && pump_->cancelled(); }
-    /// Something of the job was still alive at the end of the bound: it runs as another user, or hangs in the kernel.
-    bool survivors() const noexcept { return pump_ && pump_->survivors(); }
+    /// Why it was ended; EndedBy::itself as long as it was not.
+    EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
+    /// The job's own deadline had passed, or its idle timeout.
+    bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
+    /// Its Cancel token was fired.
+    bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
+    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped; 0 otherwise.
+    int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
+    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
+    std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
+    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
+    std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
     /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown until the job has ended.
     std::vector<ExitStatus> statuses() const {
         std::vector<ExitStatus> all;
@@ -5167,6 +6429,7 @@ class Popen {
 
   private:
     friend class Supervisor;
+    friend struct detail::AllRunner;
     Popen() = default;
 
     /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
@@ -5177,8 +6440,8 @@ class Popen {
         ~Handover() { pump.begin(std::move(started)); }
     };
 
-    static Expected<Popen> start(std::vector<Command> commands, Options options) {
-        const detail::sys::NoCancellation guard;
+    /// `is_patient`: a program that is being written at the moment is waited for.
+    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient) {
         const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
         Popen popen;
         popen.limit_ = {options.max_output, options.keep};
@@ -5186,6 +6449,7 @@ class Popen {
         popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
         auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
         if (!plan) return std::move(plan).error();
+        plan->is_patient = is_patient;
         const auto spawned = [&] {
             Handover handover{*popen.pump_, {}};
             return detail::os::spawn(*std::move(plan), handover.started);
@@ -5194,22 +6458,20 @@ class Popen {
         return popen;
     }
 
-    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit, bool settle) {
+    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit) {
         if (!pump_) return ExitStatus();
-        if (!pump_->drive({}, limit, [&] { return pump_->is_complete(); })) return std::nullopt;
-        if (settle) pump_->settle();
-        return pump_->job.ended().status;
+        const detail::Shared<detail::Pump> pump = pump_;  // a sink may destroy this handle
+        if (!pump->drive({}, limit, [&] { return pump->is_complete(); })) return std::nullopt;
+        return pump->job.ended().status;
     }
 
     void end() noexcept {
         if (!pump_) return;
-        const detail::sys::NoCancellation guard;
         detail::Pump& pump = *pump_;
         // Sinks are not called any more: what they refer to may be gone.
         pump.close_streams();
-        pump.begin_kill();
+        pump.begin_kill(true);
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
-        pump.settle();
         pump_ = {};
     }
 
@@ -5219,6 +6481,8 @@ class Popen {
 };
 
 }  // namespace leash
+
+#undef LEASH_TO_BE_KEPT
 
 // =====================================================================================================================
 // leash/run.hpp - run() and check_output(): one call from a command to its result.
@@ -5234,15 +6498,20 @@ namespace LEASH_NAMESPACE {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
-    ExitStatus status;       ///< how the leader ended
-    bool timed_out = false;  ///< Options::timeout or idle_timeout had passed, and the job was ended
-    bool idle = false;       ///< it was the idle_timeout
-    bool cancelled = false;  ///< Options::cancel was fired, and the job was ended, or not even started
-    bool survivors = false;  ///< something of the job was still alive when the call had to return
-    Usage usage;             ///< what the leader used
+    ExitStatus status;                     ///< how the leader ended
+    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
+    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
+    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
+    std::vector<Process> stragglers = {};  ///< who the leader left behind, and was killed at the end of the drain
+    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
+    Usage usage;                           ///< what the leader used
 
     /// It exited with 0, in time and uncancelled.
-    bool ok() const noexcept { return status.success() && !timed_out && !cancelled; }
+    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
+
+    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
+    /// of what the job said.
+    std::string describe() const;
 };
 
 /// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
@@ -5256,7 +6525,8 @@ struct PipelineResult : Result {
 
     /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
     std::size_t failed_stage() const noexcept {
-        for (std::size_t i = statuses.size(); i-- > 0;) {
+        for (std::size_t i = statuses.size(); i > 0;) {
+            --i;
             const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
             if (!statuses[i].success() && !was_cut_off) return i;
         }
@@ -5266,14 +6536,53 @@ struct PipelineResult : Result {
 
 namespace detail {
 
+/// "; still alive: 12 sleep 60 (another user's), 13 sh"
+inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
+    std::string text;
+    for (const Process& one : processes) {
+        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",
+                        one.pid > 0 ? std::to_string(one.pid) : "", one.command.empty() ? "" : " ", one.command,
+                        one.why.empty() ? "" : " (", one.why, one.why.empty() ? "" : ")"});
+    }
+    return text;
+}
+
+inline const char* describe(EndedBy why) noexcept {
+    switch (why) {
+        case EndedBy::itself: return "";
+        case EndedBy::timeout: return ", timed out";
+        case EndedBy::idle_timeout: return ", timed out without output";
+        case EndedBy::cancel: return ", cancelled";
+        case EndedBy::stop: return ", stopped";
+        case EndedBy::kill: return ", killed on request";
+        case EndedBy::terminal_stop:
+            return ", ended because it used the host's terminal, which had stopped it: Options::interactive() lends it "
+                   "the terminal, Group::session keeps it away from it";
+        case EndedBy::memory: return ", out of memory";
+    }
+    return "";
+}
+
+}  // namespace detail
+
+inline std::string Result::describe() const {
+    return detail::concat({status.describe(), detail::describe(ended_by), out_truncated ? ", out cut off" : "",
+                           err_truncated ? ", err cut off" : "",
+                           detail::describe("left behind and killed: ", stragglers),
+                           detail::describe("still alive: ", survivors), detail::describe("held: ", held)});
+}
+
+namespace detail {
+
 /// The result of a job that has ended, and what its last communicate() gave.
 template <class ResultOf>
 ResultOf make_result(const Popen& job, Captured captured) {
     ResultOf result;
     result.status = captured.status.value_or(ExitStatus());
-    result.timed_out = captured.timed_out;
-    result.idle = captured.idle;
-    result.cancelled = captured.cancelled;
+    result.ended_by = job.ended_by();
+    result.timed_out = job.timed_out();
+    result.cancelled = job.cancelled();
+    result.stragglers = job.stragglers();
     result.survivors = job.survivors();
     result.usage = job.usage();
     if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
@@ -5281,14 +6590,20 @@ ResultOf make_result(const Popen& job, Captured captured) {
     return result;
 }
 
+/// The result of a job that was cancelled before its start.
+template <class ResultOf>
+ResultOf not_started(const Options& options) {
+    ResultOf result;
+    result.ended_by = EndedBy::cancel;
+    result.cancelled = true;
+    if (options.in.is(Input::Kind::bytes)) result.unwritten = options.in.text.size();
+    return result;
+}
+
 /// Starts `what` and sees it through.
 template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
-    if (options.cancel && options.cancel->fired()) {
-        ResultOf result;
-        result.cancelled = true;
-        return result;
-    }
+    if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
     std::string input;
     if (options.in.is(Input::Kind::bytes)) {
         input = std::move(options.in.text);
@@ -5324,7 +6639,8 @@ inline std::string name_of(const Command& command) {
     const std::string_view script = argv[3];
     const std::string_view line = script.substr(0, script.find('\n'));
     const bool whole = line.size() == script.size() && line.size() <= most;
-    return concat({"sh: ", printable(line.substr(0, most)), whole ? "" : "..."});
+    const std::string_view start = line.size() > most ? whole_head(line.substr(0, most)) : line;
+    return concat({"sh: ", printable(start), whole ? "" : "..."});
 }
 
 /// The standard output of what must succeed; result and standard error of what did not.
@@ -5340,14 +6656,21 @@ ResultOf run_for_output(What what, Options options) {
         });
     }
     ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
-    if (!tail.empty()) result.err = tail.size() > most ? tail.substr(tail.size() - most) : std::move(tail);
+    if (tail.size() > most) {
+        tail.erase(0, tail.size() - most);
+        tail.erase(0, count_rest(tail));
+    }
+    if (!tail.empty()) result.err = std::move(tail);
     return result;
 }
 
 }  // namespace detail
 
 /// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
-/// script), the status and the end of standard error.
+/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
+///
+/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
+/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
     /// `name` is what the message calls the command.
@@ -5366,10 +6689,12 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
         constexpr std::size_t most = 2000;
         std::string_view tail = result.err;
         while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
-        if (tail.size() > most) tail.remove_prefix(tail.size() - most);
-        return detail::concat({"leash: \"", name, "\" ", result.status.describe(),
-                               result.timed_out ? ", timed out" : "", result.cancelled ? ", cancelled" : "",
-                               tail.empty() ? "" : ": ", tail});
+        if (tail.size() > most) {
+            tail.remove_prefix(tail.size() - most);
+            tail.remove_prefix(detail::count_rest(tail));
+        }
+        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ",
+                               detail::printable(tail, "\n\t")});
     }
     Result result_;
 };
@@ -5432,7 +6757,7 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 
 namespace LEASH_NAMESPACE::detail::os {
 
-/// Handles that are waited for until they are readable. Each tells that once, by its token, and then no more until it
+/// Handles that are waited for until they are readable, or writable where that is said. Each tells that once, by its token, and then no more until it
 /// is rearmed: so one that has been closed cannot go on telling, as it would while some copy of it is still open.
 class Poller {
   public:
@@ -5448,8 +6773,12 @@ class Poller {
     int handle() const noexcept { return epoll_.get(); }
 
     /// False with errno.
-    bool add(int fd, std::uint64_t token) { return sys::epoll_control(epoll_.get(), EPOLL_CTL_ADD, fd, token) == 0; }
-    void rearm(int fd, std::uint64_t token) noexcept { sys::epoll_control(epoll_.get(), EPOLL_CTL_MOD, fd, token); }
+    bool add(int fd, std::uint64_t token, bool writable = false) {
+        return sys::epoll_control(epoll_.get(), EPOLL_CTL_ADD, fd, token, writable) == 0;
+    }
+    void rearm(int fd, std::uint64_t token, bool writable = false) noexcept {
+        sys::epoll_control(epoll_.get(), EPOLL_CTL_MOD, fd, token, writable);
+    }
     void remove(int fd) noexcept { sys::epoll_control(epoll_.get(), EPOLL_CTL_DEL, fd, 0); }
 
     /// Waits until one is ready, the deadline has come, or a signal did. Does not wait while take() has more.
@@ -5475,19 +6804,20 @@ class Poller {
     bool open() noexcept { return true; }
     int handle() const noexcept { return -1; }
 
-    bool add(int fd, std::uint64_t token) {
+    bool add(int fd, std::uint64_t token, bool writable = false) {
         remove(fd);  // one that was closed without a word
-        fds_.push_back(pollfd{fd, POLLIN, 0});
+        fds_.push_back(pollfd{fd, writable ? short{POLLOUT} : short{POLLIN}, 0});
         tokens_.push_back(token);
         return true;
     }
-    void rearm(int fd, std::uint64_t) noexcept {
+    void rearm(int fd, std::uint64_t, bool = false) noexcept {
         for (pollfd& one : fds_) {
             if (one.fd == fd || one.fd == ~fd) one.fd = fd;
         }
     }
     void remove(int fd) noexcept {
-        for (std::size_t i = fds_.size(); i-- > 0;) {
+        for (std::size_t i = fds_.size(); i > 0;) {
+            --i;
             if (fds_[i].fd != fd && fds_[i].fd != ~fd) continue;
             fds_.erase(fds_.begin() + static_cast<std::ptrdiff_t>(i));
             tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -5604,6 +6934,7 @@ class Timers {
 // =====================================================================================================================
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -5613,10 +6944,6 @@ class Timers {
 #include <cstdint>
 
 namespace LEASH_NAMESPACE {
-
-namespace detail {
-struct AllRunner;
-}
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
 /// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
@@ -5630,9 +6957,10 @@ struct AllRunner;
 ///     }
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. It never writes to a job: that is for job(id).in().try_write(), or
-/// Options::in. When it dies, the jobs that are still in it die. One thread at a time, the streams of its jobs
-/// included; a sink must not call it.
+/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
+/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
+/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
+/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added.
 class Supervisor {
   public:
     /// A job in the set. No two jobs have the same, not even one after the other.
@@ -5657,37 +6985,14 @@ class Supervisor {
     /// SIGKILL to all, and then each is waited for: see ~Popen().
     ~Supervisor() {
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill();
+            if (member) member->pump->begin_kill(true);
         }
     }
 
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
     /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
     /// `job` is as it was.
-    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) {
-        constexpr const char* self = "supervisor";
-        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
-        if (!poller_.open()) return detail::os::last_error(Step::stream, self);
-        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
-        make_room(cancel);
-        if (free_.empty())
-            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
-        const std::size_t slot = free_.back();
-        const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
-        free_.pop_back();
-        ++size_;
-        ++unended_;
-        Member& member = *members_[slot];
-        wake(member, member.start);
-        if (!watch(member, cancel)) {
-            const int error = errno;
-            job = remove(id);
-            return detail::make_error(error, Step::stream, self, "the job cannot be watched");
-        }
-        if (token_ && token_->fired()) cancel_one(member);
-        return id;
-    }
+    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) { return add(std::move(job), tag, false); }
 
     /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept { return size_; }
@@ -5704,11 +7009,11 @@ class Supervisor {
     Popen remove(Id id) {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
-        unwatch(*member);
+        if (!is_copy()) unwatch(*member);
         timers_.remove(*member);
-        if (member->is_queued) erase(ready_, id, first_);
-        if (member->is_interrupted) erase(interrupted_, id);
-        if (member->is_draining) erase(draining_, id);
+        ready_.remove(*member);
+        interrupted_.remove(*member);
+        draining_.remove(*member);
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
@@ -5718,8 +7023,8 @@ class Supervisor {
         return job;
     }
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and when every job's end has been
-    /// told. With zero it never waits.
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when every job's end has
+    /// been told: one that is empty is no clock to sleep by. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {}) {
         const detail::sys::NoCancellation guard;
         const detail::Deadline limit = detail::Deadline::after(timeout);
@@ -5742,16 +7047,17 @@ class Supervisor {
     // ---- inside of a foreign event loop
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), and on systems other than Linux.
-    int handle() const noexcept { return poller_.handle(); }
+    /// is the Supervisor's own. -1 before the first add(), in a forked copy of the host too, and on systems other than
+    /// Linux.
+    int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
     /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
     /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
-        bool now = first_ < ready_.size() || !interrupted_.empty() || poller_.has_more();
-        for (const Id id : draining_) now |= find(id)->pump->is_drained();
-        if (now) return std::chrono::nanoseconds(0);
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
+            (unended_ > 0 && is_copy()))
+            return std::chrono::nanoseconds(0);
         const detail::Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
@@ -5759,9 +7065,19 @@ class Supervisor {
   private:
     friend struct detail::AllRunner;
 
+    struct Member;
+
+    /// A member's place in a List.
+    struct Place {
+        Member* before = nullptr;
+        Member* behind = nullptr;
+        bool is_in = false;
+    };
+
     struct Member : detail::Counted, detail::Timed {
         Member(Popen&& popen, Id number, std::uint64_t its_tag)
             : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
+        ~Member() override { pump->tell_stream_ends(nullptr); }
         Popen job;
         const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
@@ -5770,29 +7086,56 @@ class Supervisor {
         detail::os::Backoff backoff;
         int exit = -1, cancel = -1;  // handles that are watched
         bool blind = false;          // one that should be is not
+        bool exit_tells = true;      // the first of them is of use
+        bool writes = false;         // `in` is watched
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
-        bool is_queued = false, is_interrupted = false, is_draining = false;  // is in the list of these
         bool told_end = false;
+        Place ready, interrupted, draining;
+    };
+
+    /// Members in the order in which they came, linked by a place that each has for it: to come and to go costs the same
+    /// however many there are, and takes no memory.
+    template <Place Member::*place>
+    class List {
+      public:
+        bool empty() const noexcept { return first_ == nullptr; }
+        Member* first() const noexcept { return first_; }
+        static Member* behind(const Member& member) noexcept { return (member.*place).behind; }
+        /// Nothing where it is in the list already; so with remove().
+        void add(Member& member) noexcept {
+            Place& its = member.*place;
+            if (its.is_in) return;
+            its = {last_, nullptr, true};
+            link(its.before, its.behind, &member, &member);
+        }
+        void remove(Member& member) noexcept {
+            Place& its = member.*place;
+            if (!its.is_in) return;
+            link(its.before, its.behind, its.behind, its.before);
+            its = {};
+        }
+
+      private:
+        void link(Member* before, Member* behind, Member* follows, Member* precedes) noexcept {
+            (before != nullptr ? (before->*place).behind : first_) = follows;
+            (behind != nullptr ? (behind->*place).before : last_) = precedes;
+        }
+        Member* first_ = nullptr;
+        Member* last_ = nullptr;
     };
 
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token, out_token, err_token, cancel_token, token_bits = 2, slot_bits = 20 };
+    enum : std::uint64_t { exit_token, in_token, out_token, err_token, cancel_token, token_bits = 3, slot_bits = 20 };
 
-    static std::size_t slot_of(Id id) noexcept { return static_cast<std::size_t>(id & ((Id{1} << slot_bits) - 1)); }
+    static std::size_t slot_of(Id id) noexcept { return id & ((Id{1} << slot_bits) - 1); }
     Member* find(Id id) const noexcept {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
-    static void erase(std::vector<Id>& list, Id id, std::size_t from = 0) noexcept {
-        for (std::size_t i = list.size(); i-- > from;) {
-            if (list[i] == id) list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
-        }
-    }
-
-    /// For one more job in each list, so that nothing gets lost for want of memory later on.
+    /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
         if (index >= cancels_.size()) cancels_.resize(index + 1);
@@ -5801,9 +7144,59 @@ class Supervisor {
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        for (std::vector<Id>* const list : {&ready_, &interrupted_, &draining_}) list->reserve(2 * after);
         members_.resize(after);
-        for (std::size_t slot = after; slot-- > before;) free_.push_back(slot);
+        for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
+    }
+
+    /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
+    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
+        constexpr const char* self = "supervisor";
+        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!open()) return detail::os::last_error(Step::stream, self);
+        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
+        make_room(cancel);
+        if (free_.empty())
+            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        const std::size_t slot = free_.back();
+        const Id id = ++last_ << slot_bits | slot;
+        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        free_.pop_back();
+        ++size_;
+        ++unended_;
+        Member& member = *members_[slot];
+        member.pump->tell_stream_ends(&stream_ended_);
+        wake(member, member.start);
+        if (!watch(member, cancel)) {
+            const int error = errno;
+            if (!anyhow) {
+                job = remove(id);
+                return detail::make_error(error, Step::stream, self, "the job cannot be watched");
+            }
+            member.blind = true;
+        }
+        if (token_ && token_->fired()) cancel_one(member);
+        return id;
+    }
+
+    // ---- forked copies of the host
+
+    /// Is it somebody else's? Or nobody's yet.
+    bool is_copy() const noexcept { return owner_ != detail::sys::getpid(); }
+
+    /// The copy's handles are left alone: what is done to the epoll there is done to the original's. The streams that
+    /// came along are closed, which the original does not notice, and the jobs are over as soon as somebody looks.
+    void start_anew() {
+        poller_ = {};
+        owner_ = detail::sys::getpid();
+        cancels_.assign(cancels_.size(), 0);
+        token_handle_ = -1;
+        for (const auto& member : members_) {
+            if (!member || member->has_ended) continue;
+            member->exit = member->cancel = -1;
+            member->writes = false;
+            member->pump->close_streams();
+            wake(*member, detail::Deadline::now());
+        }
     }
 
     // ---- handles
@@ -5813,6 +7206,8 @@ class Supervisor {
         const auto add = [&](int fd, std::uint64_t which) {
             return fd < 0 || poller_.add(fd, member.id << token_bits | which);
         };
+        member.writes = pump.in.is_writing();
+        if (member.writes && !poller_.add(pump.in.handle(), member.id << token_bits | in_token, true)) return false;
         if (!add(pump.out.handle(), out_token)) return false;
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
             if (!add(pump.err_of(i).handle(), err_token)) return false;
@@ -5835,17 +7230,18 @@ class Supervisor {
         if (fd >= 0 && --cancels_[static_cast<std::size_t>(fd)] == 0) poller_.remove(fd);
     }
 
-    /// Of a pipeline it is another stage's handle each time.
+    /// It is another handle each time that one process has ended and another one is still there.
     void watch_exit(Member& member) {
         const int fd = member.pump->job.exit_handle();
         const std::uint64_t token = member.id << token_bits | exit_token;
-        if (fd >= 0 && fd == member.exit) return poller_.rearm(fd, token);
-        if (member.exit >= 0) poller_.remove(member.exit);
-        member.exit = fd >= 0 && poller_.add(fd, token) ? fd : -1;
+        if (member.exit >= 0 && member.exit != fd) poller_.remove(member.exit);
+        member.exit = fd >= 0 && (poller_.add(fd, token) || errno == EEXIST) ? fd : -1;
+        if (member.exit >= 0) poller_.rearm(fd, token);
     }
 
     void unwatch(Member& member) noexcept {
         detail::Pump& pump = *member.pump;
+        if (member.writes && pump.in.is_open()) poller_.remove(pump.in.handle());
         if (pump.out.is_open()) poller_.remove(pump.out.handle());
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
             if (pump.err_of(i).is_open()) poller_.remove(pump.err_of(i).handle());
@@ -5859,7 +7255,9 @@ class Supervisor {
         const auto again = [&](const detail::Incoming& stream) {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
-        if (which == exit_token && !pump.is_over()) watch_exit(member);
+        if (which == exit_token && member.exit_tells) watch_exit(member);
+        if (which == in_token && member.writes && pump.in.is_writing())
+            poller_.rearm(pump.in.handle(), member.id << token_bits | which, true);
         if (which == out_token) again(pump.out);
         for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
     }
@@ -5868,18 +7266,17 @@ class Supervisor {
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(detail::Deadline limit) {
-        while (!interrupted_.empty()) {
-            const Id id = interrupted_.back();
-            interrupted_.pop_back();
+        if (is_copy()) start_anew();
+        while (Member* const member = interrupted_.first()) {
+            interrupted_.remove(*member);
             limit = detail::Deadline::now();
-            Member* const member = find(id);
-            if (member == nullptr) continue;
-            member->is_interrupted = false;
             step(*member, all_ready);
-            for (const std::uint64_t which : {exit_token, out_token, err_token}) rearm(*member, which);
+            for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
         }
-        for (std::size_t i = draining_.size(); i-- > 0;) {
-            Member* const member = find(draining_[i]);
+        // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
+        const bool any_drained = stream_ended_.exchange(false);
+        for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
+            next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = detail::Deadline::now();
             step(*member, 0);
@@ -5892,6 +7289,7 @@ class Supervisor {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
                 step(*member, which == exit_token  ? 0
+                              : which == in_token  ? detail::Pump::in_ready
                               : which == out_token ? detail::Pump::out_ready
                                                    : detail::Pump::err_ready);
                 rearm(*member, which);
@@ -5921,7 +7319,10 @@ class Supervisor {
     }
 
     /// Makes all that add() may have to make first. False with errno.
-    bool open() noexcept { return poller_.open(); }
+    bool open() {
+        if (is_copy()) start_anew();
+        return poller_.open();
+    }
 
     /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
     bool cancel_with(const Cancel& token) {
@@ -5942,12 +7343,12 @@ class Supervisor {
         Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
         Finding(const Finding&) = delete;
         Finding& operator=(const Finding&) = delete;
-        ~Finding() {  // there is room in all lists
+        ~Finding() {
             member_.has_output |= step.output;
             member_.is_ending |= step.ending;
             member_.has_ended |= step.ended;
             if (step.output || step.ending || step.ended) jobs_.queue(member_);
-            if (!is_whole && !std::exchange(member_.is_interrupted, true)) jobs_.interrupted_.push_back(member_.id);
+            if (!is_whole) jobs_.interrupted_.add(member_);
         }
         detail::Pump::Step step;
         bool is_whole = false;
@@ -5957,7 +7358,7 @@ class Supervisor {
         Member& member_;
     };
 
-    static constexpr unsigned all_ready = detail::Pump::out_ready | detail::Pump::err_ready;
+    static constexpr unsigned all_ready = detail::Pump::in_ready | detail::Pump::out_ready | detail::Pump::err_ready;
 
     void cancel_one(Member& member) {
         if (!member.pump->cancel()) return;
@@ -5970,15 +7371,17 @@ class Supervisor {
         if (member.has_ended) return;
         Finding found(*this, member);
         detail::Pump::Want want;
+        want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.job.limit_;
-        member.pump->step(want, member.start, ready, found.step);
+        const bool stream_ended = stream_ended_;
+        member.pump->step(want, member.start, ready, table_, found.step);
+        stream_ended_ = stream_ended;  // what ended in this step is seen here
         found.is_whole = true;
-        if (found.step.draining != member.is_draining) {
-            member.is_draining = found.step.draining;
-            if (member.is_draining) draining_.push_back(member.id);
-            else erase(draining_, member.id);
-        }
+        if (found.step.draining) draining_.add(member);
+        else draining_.remove(member);
+        member.exit_tells = found.step.by_exit;
+        if (found.step.by_rest) watch_exit(member);
         if (found.step.ended) timers_.remove(member);
         else wake(member, when_again(member, found.step));
     }
@@ -5986,7 +7389,7 @@ class Supervisor {
     /// The next look at it, should no handle tell before.
     static detail::Deadline when_again(Member& member, const detail::Pump::Step& found) noexcept {
         const bool passed = found.next.passed();
-        if (!found.blind && !member.blind && member.exit >= 0 && !passed) return found.next;
+        if (!found.blind && !member.blind && (member.exit >= 0 || found.draining) && !passed) return found.next;
         const detail::Deadline soon = member.backoff.next();
         return passed ? soon : sooner(found.next, soon);
     }
@@ -5996,47 +7399,37 @@ class Supervisor {
         if (earlier(at, member.due())) timers_.set(member, at);
     }
 
-    void queue(Member& member) {
-        if (member.is_queued) return;
-        member.is_queued = true;
-        ready_.push_back(member.id);
-    }
+    void queue(Member& member) noexcept { ready_.add(member); }
 
     std::optional<Event> take_event() {
-        while (first_ < ready_.size()) {
-            const Id id = ready_[first_++];
-            if (first_ == ready_.size() || first_ > members_.size()) {
-                ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(first_));
-                first_ = 0;
-            }
-            Member* const member = find(id);
-            if (member == nullptr) continue;
-            member->is_queued = false;
-            Event event{Event::ended, id, member->tag};
-            if (std::exchange(member->has_output, false)) {
-                event.kind = Event::output;
-            } else if (std::exchange(member->is_ending, false)) {
-                event.kind = Event::ending;
-            } else {
-                member->told_end = true;
-                --unended_;
-            }
-            if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
-            return event;
+        Member* const member = ready_.first();
+        if (member == nullptr) return std::nullopt;
+        ready_.remove(*member);
+        Event event{Event::ended, member->id, member->tag};
+        if (std::exchange(member->has_output, false)) {
+            event.kind = Event::output;
+        } else if (std::exchange(member->is_ending, false)) {
+            event.kind = Event::ending;
+        } else {
+            member->told_end = true;
+            --unended_;
         }
-        return std::nullopt;
+        if (member->is_ending || (member->has_ended && !member->told_end)) queue(*member);
+        return event;
     }
 
+    detail::os::Pid owner_ = -1;  // the process that has added the jobs
     detail::os::Poller poller_;
+    detail::os::ProcessTable table_;               // for all jobs
     std::vector<detail::Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;                // slots
     std::vector<unsigned> cancels_;                // by descriptor: how many watch it
     detail::Timers timers_;
-    std::vector<Id> ready_;  // those with events, from first_ on
-    std::size_t first_ = 0;
-    std::vector<Id> interrupted_;  // whose step is to be taken anew
-    std::vector<Id> draining_;     // that have ended, but something holds a stream
-    std::optional<Cancel> token_;  // for all of them
+    List<&Member::ready> ready_;              // those with events
+    List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
+    List<&Member::draining> draining_;        // that have ended, but something holds a stream
+    std::atomic<bool> stream_ended_{false};   // of any job, and no step has seen it
+    std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;  // whose end has not been told
@@ -6050,6 +7443,7 @@ class Supervisor {
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -6090,29 +7484,33 @@ struct AllRunner {
     RunAll how;
     Supervisor running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;          // to be started
-    std::optional<Popen> waiting;  // that one, where it has been started but could not be added yet
+    std::size_t next = 0;  // to be started
+    std::string input;     // what that one is to be given
+    // Its program is being written: when to try again, and how long to wait then.
+    Deadline again = Deadline::now();
+    std::chrono::milliseconds pause{1};
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
 
     std::vector<Expected<Result>> run() {
         results.reserve(jobs.size());
-        for (std::size_t i = 0; i < jobs.size(); ++i) {
-            Result not_started;
-            not_started.cancelled = true;
-            results.push_back(std::move(not_started));
-        }
-        const std::size_t at_most = how.at_most > 0 ? how.at_most : sys::processors();
+        for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
+        constexpr std::size_t limit = std::size_t{1} << Supervisor::slot_bits;
+        if (how.at_most == 0) how.at_most = sys::processors();
+        if (how.at_most > limit) how.at_most = limit;
         if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
             fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
-            const bool started = has_more() && running.size() < at_most && !is_short && start();
-            if (waiting && !has_more()) end_waiting();
+            const bool started = may_start() && again.passed() && start();
             if (running.empty() && !has_more()) return std::move(results);
+            const bool waits = !started && may_start();
+            if (waits && running.empty()) os::sleep_until(again);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0)) : Timeout::none();
+            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0))
+                              : waits ? Timeout(again.remaining())
+                                      : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
@@ -6123,8 +7521,9 @@ struct AllRunner {
     }
 
     bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
+    bool may_start() const noexcept { return has_more() && running.size() < how.at_most && !is_short; }
 
-    /// Starts the next one. False where that has to wait until another one has ended.
+    /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
         const std::size_t index = next;
         Options& options = jobs[index].options;
@@ -6133,40 +7532,38 @@ struct AllRunner {
             tell_end(index);
             return true;
         }
-        auto failed = try_start(index);
-        is_short = failed && is_shortage(*failed) && !running.empty();
-        if (is_short) return false;
-        ++next;
-        waiting.reset();
-        jobs[index] = {};
-        if (failed) {
-            results[index] = *std::move(failed);
-            tell_end(index);
+        if (options.in.is(Input::Kind::bytes)) {  // written as run() does it, while the others run
+            input = std::move(options.in.text);
+            options.in = piped;
         }
+        auto started = Popen::start({jobs[index].command}, options, false);
+        if (!started && is_to_wait(started.error(), options.timeout)) return false;
+        ++next;
+        pause = std::chrono::milliseconds(1);
+        std::string data = std::exchange(input, {});
+        jobs[index] = {};
+        if (!started) {
+            results[index] = std::move(started).error();
+            tell_end(index);
+            return true;
+        }
+        Outgoing& in = started->pump_->in;
+        if (!data.empty()) in.add(std::move(data));
+        in.finish();
+        const Supervisor::Id id = running.add(*std::move(started), index, true).value();
+        is_short = running.find(id)->blind && running.size() > 1;
+        how.on_start(index, running.job(id));
         return true;
     }
 
-    std::optional<Error> try_start(std::size_t index) {
-        if (!waiting) {
-            auto started = Popen::try_spawn(jobs[index].command, jobs[index].options);
-            if (!started) return started.error();
-            waiting = *std::move(started);
-            waiting->in().close();  // nobody writes to it: as run() does
-        }
-        const auto added = running.add(*std::move(waiting), index);
-        if (!added) return added.error();
-        how.on_start(index, running.job(*added));
-        return std::nullopt;
-    }
-
-    /// The one that was started and could not be added is not to be any more.
-    void end_waiting() {
-        waiting->stop(jobs[next].options.grace);
-        Result result = make_result<Result>(*waiting, waiting->communicate());
-        result.cancelled = true;
-        results[next] = std::move(result);
-        waiting.reset();
-        tell_end(next);
+    /// It may yet be started: when another one has ended, or when its program has been written.
+    bool is_to_wait(const Error& error, Timeout timeout) {
+        is_short = is_shortage(error) && !running.empty();
+        const bool is_late = pause > std::chrono::milliseconds(64) || pause >= timeout.length();
+        if (error.code != std::errc::text_file_busy || is_late) return is_short;
+        again = Deadline::after(pause);
+        pause *= 2;
+        return true;
     }
 
     /// Descriptors, processes, terminals or memory: there will be some when others have ended.
@@ -6212,7 +7609,9 @@ struct AllRunner {
 /// could not be started, which does not concern the others. A command that was not started, for a cancel or
 /// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
 ///
-/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended.
+/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
+/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
+/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
 ///
 ///     std::vector<leash::Job> jobs;
 ///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
