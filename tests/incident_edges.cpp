@@ -494,7 +494,9 @@ TEST_CASE("a look that does not wait still ends the members: at the next wait() 
     const NothingLeft nothing_left;
     for (int round = 0; round < 20; ++round) {
         const Census census;
-        leash::Popen job(dash("for i in 1 2 3 4 5; do sleep 30 & done; exit 0"), captured(census));
+        leash::Options options = captured(census);
+        options.drain = 20ms;
+        leash::Popen job(dash("for i in 1 2 3 4 5; do sleep 30 & done; exit 0"), options);
         std::optional<leash::ExitStatus> status;
         REQUIRE(eventually([&] { return (status = round % 2 == 0 ? job.wait_for(0ms) : job.poll()).has_value(); }));
         CHECK(job.wait() == *status);

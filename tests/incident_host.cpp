@@ -112,6 +112,7 @@ void try_everything(Report& report, bool statuses = true) {
         leash::Options options = marked(census);
         options.in = leash::piped;
         options.out = leash::piped;
+        options.drain = 50ms;
         leash::Popen job(dash("sleep 30 & echo ready; read x; exit 4"), options);
         report.expect(job.out().read_until("ready\n", 20s).complete, "wait_for: ready");
         Stopwatch watch;
@@ -227,7 +228,7 @@ TEST_CASE("a host that adopts orphans is not held up by the zombies that it has 
               leash::Options options;
               options.env = census.env();
               options.out = leash::piped;
-              options.drain = 30s;
+              options.drain = 100ms;
               const Stopwatch watch;
               const leash::Result result = leash::run(dash("sleep 30 & sleep 30 & exit 3"), options);
               report.expect(watch.elapsed() < 20s, "bound");
@@ -235,6 +236,7 @@ TEST_CASE("a host that adopts orphans is not held up by the zombies that it has 
               report.expect(result.survivors.empty() && result.held.empty(), "flags");
               report.expect(census.is_empty(), "members gone");
 
+              options.drain = 30s;
               options.timeout = 100ms;
               const leash::Result late = leash::run(dash("sleep 30 & sleep 30; true"), options);
               report.expect(watch.elapsed() < 20s, "timeout: bound");
@@ -361,7 +363,7 @@ TEST_CASE("a host that reaps whatever ends, or ignores SIGCHLD from some moment 
                       leash::Options options;
                       options.env = census.env();
                       options.in = leash::piped;
-                      options.drain = 5s;
+                      options.drain = 100ms;
                       if (kind == 1) options.timeout = 100s;
                       leash::Popen job(dash("sleep 300 & read x; exit 3"), options);
                       report.expect(census.reaches(2), "ready");  // and nobody has waited for it yet
