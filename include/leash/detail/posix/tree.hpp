@@ -68,6 +68,13 @@ struct Seen {
     bool is_alive() const noexcept { return state != 'Z' && state != 'X'; }
 };
 
+/// Does /proc show the processes that the host's calls mean? One that was mounted for another process namespace has other
+/// processes under the same numbers; and there may be none.
+inline bool is_proc_ours() noexcept {
+    char self[32];
+    return sys::readlink("/proc/self", self, sizeof self) > 0 && std::atoi(self) == sys::getpid();
+}
+
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
 inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
     char path[64];
@@ -118,8 +125,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        char self[32];
-        if (sys::readlink("/proc/self", self, sizeof self) <= 0 || std::atoi(self) != sys::getpid()) return false;
+        if (!is_proc_ours()) return false;
         Directory directory("/proc");
         if (!directory.is_open()) return false;
         while (const char* const name = directory.next()) {
@@ -241,6 +247,7 @@ struct Named {
         Named named{};
         named.pid = pid;
         named.why = why;
+        if (!is_proc_ours()) return named;
         const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
         for (ssize_t i = 0; i + 1 < size; ++i) {
             if (named.command[i] == '\0') named.command[i] = ' ';
