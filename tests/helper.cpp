@@ -460,13 +460,21 @@ int write_after(const Arguments& all) {  // a leader that ends at once, and a ch
 // A leader that ends at once, and a child that tells of it in a file, which has its pid then, and lives: "holds" its
 // streams; "quiet": without any; "apart": in a session of its own. "until" another file is there: then it ends.
 int orphan(const Arguments& all) {
+    int ready[2];
+    if (::pipe(ready) != 0) return 98;
     const pid_t leader = ::getpid(), child = ::fork();
-    if (child != 0) return child < 0 ? 98 : 0;
+    if (child != 0) {
+        ::close(ready[1]);
+        char c = '\0';
+        return child < 0 || ::read(ready[0], &c, 1) != 1 ? 98 : 0;
+    }
     const std::string how = argument(all, 2);
     if (how == "apart") ::setsid();
     if (how == "quiet") {
         for (const int fd : {0, 1, 2}) ::close(fd);
     }
+    put(ready[1], "x");
+    ::close(ready[1]);
     wait_for_orphanhood(leader);
     save(all[1], std::to_string(::getpid()));
     if (all.size() < 4) for_ever();

@@ -43,6 +43,13 @@ bool has_program(const char* name) {
     return has;
 }
 
+/// Several at a time, so that they are in each other's way.
+const leash::RunAll at_once = [] {
+    leash::RunAll how;
+    how.at_most = 6;
+    return how;
+}();
+
 /// Options under which a job may take as long as it likes to come to its end, and is not to use that up.
 leash::Options patient(leash::Options options) {
     options.grace = for_long;
@@ -69,11 +76,15 @@ TEST_CASE("what is written after the leader's end is not lost, be it ever so muc
     const Census census;
     const NothingLeft before;
     leash::Options options = patient(capture(census));
-    for (int round = 0; round < 100; ++round) {
-        const std::size_t size = round % 10 == 0 ? 1'000'000 : 5000;
-        const leash::Result r = leash::run(child({"write-after", std::to_string(size)}), options);
+    std::vector<leash::Job> jobs;
+    const auto size = [](std::size_t round) { return round % 10 == 0 ? 1'000'000U : 5000U; };
+    for (std::size_t round = 0; round < 100; ++round)
+        jobs.push_back({child({"write-after", std::to_string(size(round))}), options});
+    const auto results = leash::run_all(std::move(jobs), at_once);
+    for (std::size_t round = 0; round < 100; ++round) {
+        const leash::Result& r = results[round].value();
         CHECK(r.ok());
-        REQUIRE(r.out == pattern(size));
+        REQUIRE(r.out == pattern(size(round)));
         CHECK(r.stragglers.empty());
         CHECK(r.held.empty());
     }
@@ -87,8 +98,11 @@ TEST_CASE("the output of a process substitution is not lost") {
     std::string lines;
     for (int i = 1; i <= 2000; ++i) lines += std::to_string(i) + "\n";
     leash::Options options = patient(capture(census));
-    for (int round = 0; round < 100; ++round) {
-        const leash::Result r = leash::run({"bash", "-c", "exec > >(cat) 2>&1; seq 1 2000"}, options);
+    std::vector<leash::Job> jobs;
+    for (int round = 0; round < 100; ++round)
+        jobs.push_back({{"bash", "-c", "exec > >(cat) 2>&1; seq 1 2000"}, options});
+    for (const auto& result : leash::run_all(std::move(jobs), at_once)) {
+        const leash::Result& r = result.value();
         CHECK(r.ok());
         REQUIRE(r.out == lines);
         CHECK(r.describe() == "exited 0");
@@ -608,15 +622,18 @@ const Way ways[] = {
 };
 
 /// Where the job drains, as its straggler tells, `act` is done in another thread.
-End see(const Way& way, const char* kind, const leash::Options& options, const std::function<void(leash::Popen*)>& act) {
+End see(const Way& way, const char* kind, const leash::Options& options,
+        const std::function<void(leash::Popen*)>& act) {
     const TemporaryDirectory directory;
     const std::string it = directory / "it";
+    std::atomic<bool> is_over{false};
     std::thread other;
     const End end = way.see(child({"orphan", it, kind}), options, [&](leash::Popen* p) {
-        other = std::thread([=] {
-            if (eventually([&] { return written_in(it) > 0; })) act(p);
+        other = std::thread([&, p] {
+            if (eventually([&] { return is_over || written_in(it) > 0; }) && !is_over) act(p);
         });
     });
+    is_over = true;
     other.join();
     if (!end.held.empty()) CHECK(end.held[0] == written_in(it));
     return end;
@@ -656,7 +673,7 @@ TEST_CASE("the timeout and the idle timeout end a job that drains, whoever waits
                 CAPTURE(std::string(way.name));
                 CAPTURE(std::string(kind));
                 CAPTURE(idle);
-                CHECK(support::in_time(80ms, [&](auto timeout) {
+                CHECK(support::in_time(100ms, [&](auto timeout) {
                     const Census own;
                     leash::Options options = patient(capture(own));
                     options.drain = 4 * timeout;
@@ -815,9 +832,10 @@ TEST_CASE("of two causes the one counts whose grace was over first") {
     SUBCASE("a timeout with a long grace, then stop() with a short one") {
         options.timeout = 100ms;
         leash::Popen p(child({"ignore-term"}), options);
-        REQUIRE(eventually([&] { return p.wait_for(0s), p.ended_by() == EndedBy::timeout; }));
-        CHECK_FALSE(p.wait_for(10ms));
+        std::thread waits([&] { p.wait(); });
+        CHECK(eventually([&] { return p.ended_by() == EndedBy::timeout; }));
         CHECK(p.stop(20ms).signal() > 0);
+        waits.join();
         CHECK(p.ended_by() == EndedBy::stop);
         CHECK_FALSE(p.timed_out());
     }
@@ -889,8 +907,8 @@ TEST_CASE("after a forced end who is out of reach holds nobody up, whatever the 
         options.cancel->fire();
     });
     const Stopwatch watch;
-    const leash::Result r = leash::run(
-        leash::shell("\"$1\" orphan \"$2\" apart; exec \"$1\" sleep", {helper(), it}), options);
+    const leash::Result r =
+        leash::run(leash::shell("\"$1\" orphan \"$2\" apart; exec \"$1\" sleep", {helper(), it}), options);
     cancels.join();
     CHECK(watch.elapsed() < soon);
     CHECK(r.ended_by == EndedBy::cancel);
@@ -936,4 +954,435 @@ TEST_CASE("with a /proc of another namespace nobody is told of who cannot be kno
 }
 
 #endif
+
+// ---- stops, and terminals
+
+TEST_CASE("what has stopped a job is told as long as it is stopped, and ends nothing") {
+    const Census census;
+    leash::Popen p(child({"stop-self"}), capture(census));
+    CHECK(p.out().read_until("ready\n", soon));
+    CHECK(eventually([&] { return p.stopped() == SIGSTOP; }));
+    CHECK_FALSE(p.wait_for(50ms));
+    CHECK(p.stopped() == SIGSTOP);
+    CHECK(p.send_signal(SIGCONT));
+    CHECK(p.out().read_until("continued\n", soon));
+    CHECK(p.stopped() == 0);
+    CHECK(p.send_signal(SIGTSTP));
+    CHECK(eventually([&] { return p.stopped() == SIGTSTP; }));
+    p.stop(for_long);
+    CHECK(p.stopped() == 0);
+}
+
+namespace {
+
+/// A host of its own, which this program is when it is started as `program end-host what…`: at a terminal, or to be
+/// ended by force.
+int host(const std::vector<std::string>& all) {
+    const std::string what = all.at(0), script = all.at(1);
+    if (what == "tool") {
+        leash::Options options;
+        options.out = leash::inherit;
+        return leash::run(leash::shell(script, {helper()}), options).ok() ? 0 : 1;
+    }
+    if (script.find("echo hello") == 0) leash::run({"stty", "tostop"}, leash::Options::interactive());
+    const leash::Command command = leash::shell(script, {helper()});
+    leash::Options options;
+    options.grace = for_long;
+    options.drain = for_long;
+    if (what == "captured") options.out = leash::piped;
+    if (what == "timed") options.timeout = for_long;
+    if (what == "session") options.group = leash::Group::session;
+    leash::Result r;
+    if (what == "supervised") {
+        Supervisor jobs;
+        const auto id = jobs.add(leash::Popen(command, options)).value();
+        for (auto event = jobs.next(); event && event->kind != Supervisor::Event::ended;) event = jobs.next();
+        r.status = jobs.job(id).wait();
+        r.ended_by = jobs.job(id).ended_by();
+    } else if (what == "polled") {
+        leash::Popen p(command, options);
+        while (!p.poll()) {
+            pollfd exit{p.exit_handle(), POLLIN, 0};
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(p.time_left().length());
+            ::poll(&exit, 1, static_cast<int>(std::min<std::chrono::milliseconds>(left, for_long).count()) + 1);
+        }
+        r.status = p.wait();
+        r.ended_by = p.ended_by();
+    } else if (what == "pipeline") {
+        static_cast<leash::Result&>(r) = leash::run(child({"sleep"}) | command, options);
+    } else {
+        r = leash::run(command, options);
+    }
+    std::printf("host: %s\n", r.describe().c_str());
+    return 0;
+}
+
+/// Before main(), which is doctest's.
+[[maybe_unused]] const bool is_host = [] {
+    const std::string line = read_file("/proc/self/cmdline");
+    std::vector<std::string> all;
+    for (std::size_t from = 0, end; (end = line.find('\0', from)) != std::string::npos; from = end + 1)
+        all.push_back(line.substr(from, end - from));
+    if (all.size() < 4 || all[1] != "end-host") return false;
+    all.erase(all.begin(), all.begin() + 2);
+    const int code = host(all);
+    std::fflush(nullptr);
+    std::_Exit(code);
+}();
+
+std::string own_program() {
+    char path[4096];
+    const ssize_t n = ::readlink("/proc/self/exe", path, sizeof path);
+    return std::string(path, n > 0 ? static_cast<std::size_t>(n) : 0);
+}
+
+leash::Options at_terminal(const Census& census) {
+    leash::Options options = patient(capture(census));
+    options.in = leash::tty;
+    options.out = leash::tty;
+    options.err = leash::tty;
+    options.timeout = for_long;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a job that the host's terminal has stopped is ended, whoever waits for it in whichever way, and it is told") {
+    const Census census;
+    const std::vector<std::string> scripts{"read -r x < /dev/tty", "stty -echo < /dev/tty", "echo hello"};
+    for (const char* const way : {"waits", "timed", "captured", "supervised", "polled", "pipeline"}) {
+        for (const std::string& script : scripts) {
+            if (script == "echo hello" && std::string(way) == "captured") continue;  // that goes to no terminal
+            CAPTURE(std::string(way));
+            CAPTURE(script);
+            const Stopwatch watch;
+            const leash::Result r =
+                leash::run(leash::args({own_program(), "end-host", way, script}), at_terminal(census));
+            CHECK(watch.elapsed() < soon);
+            CHECK(r.ok());
+            CHECK(r.out.find("ended because it used the host's terminal") != std::string::npos);
+        }
+    }
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("only a terminal's stop, of a job in a group of its own, is an end") {
+    const Census census;
+    const auto told = [&](const char* way, const char* script) {
+        return leash::run(leash::args({own_program(), "end-host", way, script}), at_terminal(census)).out;
+    };
+    // in a session of its own there is no terminal to be stopped by
+    CHECK(told("session", "read -r x < /dev/tty").find("host: exited") != std::string::npos);
+    CHECK(told("timed", "(sleep 0.3; kill -CONT $$) & kill -STOP $$; exit 7").find("host: exited 7") !=
+          std::string::npos);
+    CHECK(told("waits", "sleep 0.3; exit 7").find("host: exited 7") != std::string::npos);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a shell at a terminal of the job's own is hung up, with all its jobs") {
+    if (!has_program("bash")) return;
+    const Census census;
+    leash::Options options = at_terminal(census);
+    options.env.set("PS1", "leash> ").set("TERM", "dumb").set("HELPER", helper());
+    for (const char* const ignores : {"", "trap '' TERM; "}) {
+        leash::Popen p({"bash", "--norc", "--noprofile", "--noediting", "-i"}, options);
+        CHECK(p.out().expect("leash> ", soon));
+        CHECK(
+            p.in().write(std::string(ignores) + "\"$HELPER\" sleep 're''ady' & \"$HELPER\" sleep 'al''so' &\n", soon));
+        CHECK(p.out().expect("ready", soon).complete);
+        REQUIRE(census.reaches(3));
+        const Stopwatch watch;
+        CHECK(p.stop(for_long).signal() == SIGHUP);
+        CHECK(watch.elapsed() < soon);
+        CHECK(p.ended_by() == EndedBy::stop);
+        CHECK(census.is_empty());
+    }
+}
+
+#if defined(__linux__)
+
+TEST_CASE("a job that uses leash itself takes its own jobs along, also where it gets SIGKILL") {
+    const Census census;
+    leash::Options options = patient(capture(census));
+    for (const int way : {0, 1, 2}) {
+        {
+            leash::Popen tool(leash::args({own_program(), "end-host", "tool", "exec \"$1\" sleep 'ready\n'"}), options);
+            CHECK(tool.out().read_until("ready\n", soon));
+            REQUIRE(census.reaches(2));
+            if (way == 1) CHECK(tool.kill());
+            if (way == 2) CHECK(tool.stop(for_long).signal() == SIGTERM);
+            if (way != 0) CHECK(tool.wait().signaled());
+        }
+        CHECK(census.is_empty());
+    }
+}
+
+#endif
+
+// ---- sinks
+
+namespace {
+
+/// A sink that is at its work until it is told to go on.
+class SlowSink {
+  public:
+    SlowSink() = default;
+    ~SlowSink() { go_on(); }
+    leash::Sink get() {
+        return leash::sink([this](std::string_view) {
+            is_busy_ = true;
+            in_time_ = eventually([this] { return goes_on_.load(); }, for_long);
+        });
+    }
+    bool is_busy() const {
+        return eventually([this] { return is_busy_.load(); });
+    }
+    void go_on() { goes_on_ = true; }
+
+  private:
+    std::atomic<bool> is_busy_{false}, goes_on_{false}, in_time_{true};
+};
+
+}  // namespace
+
+TEST_CASE("a sink that is busy for another job holds up no job that has a deadline") {
+    const Census census;
+    SlowSink slow;
+    leash::Options options = silent(census);
+    options.out = slow.get();
+    std::thread other([&] { leash::run(child({"print", "a"}), options); });
+    CHECK(slow.is_busy());
+    leash::Options timed = options;
+    timed.grace = 0s;
+    timed.timeout = 100ms;
+    const Stopwatch watch;
+    const leash::Result r = leash::run(child({"sleep", "b"}), timed);
+    CHECK(watch.elapsed() < soon);
+    CHECK(r.ended_by == EndedBy::timeout);
+    slow.go_on();
+    other.join();
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a call beside a busy sink of the same job keeps its time, and the job its deadline") {
+    const Census census;
+    SlowSink slow;
+    leash::Options options = silent(census);
+    options.out = slow.get();
+    options.grace = 0s;
+    SUBCASE("the call's") {
+        leash::Popen p(child({"sleep", "a"}), options);
+        std::thread other([&] { p.wait(); });
+        CHECK(slow.is_busy());
+        const Stopwatch watch;
+        CHECK_FALSE(p.wait_for(50ms));
+        CHECK_FALSE(p.poll());
+        CHECK(watch.elapsed() < soon);
+        CHECK(p.kill());
+        slow.go_on();
+        other.join();
+    }
+    SUBCASE("the job's") {
+        options.timeout = 200ms;
+        leash::Popen p(child({"sleep", "a"}), options);
+        std::thread other([&] { p.wait(); });
+        CHECK(slow.is_busy());
+        const Stopwatch watch;
+        p.wait();
+        p.poll();
+        p.wait_for(for_long);
+        CHECK(watch.elapsed() < soon);
+        CHECK(p.ended_by() == EndedBy::timeout);
+        CHECK(census.is_empty());
+        slow.go_on();
+        other.join();
+    }
+    SUBCASE("stop()") {
+        leash::Popen p(child({"sleep", "a"}), options);
+        std::thread other([&] { p.wait(); });
+        CHECK(slow.is_busy());
+        const Stopwatch watch;
+        CHECK(p.stop(0s).signal() > 0);
+        CHECK(watch.elapsed() < soon);
+        CHECK(census.is_empty());
+        slow.go_on();
+        other.join();
+    }
+}
+
+TEST_CASE("a sink that starts a job with itself as its sink gets that job's end, and goes on") {
+    const Census census;
+    const Stopwatch watch;
+    leash::Options inner = silent(census), outer = inner;
+    int depth = 0, came = 0;
+    leash::Sink self = leash::sink([&](std::string_view) {
+        ++came;
+        if (depth++ > 0) return;
+        const leash::Result r = leash::run(child({"print", "inner"}), inner);
+        CHECK((r.status.exited() || r.status.signal() == SIGPIPE));
+    });
+    inner.out = self;
+    inner.timeout = for_long;
+    outer.out = self;
+    CHECK(leash::run(child({"print", "outer"}), outer).ok());
+    CHECK(came == 1);
+    CHECK(watch.elapsed() < soon);
+}
+
+TEST_CASE("a call on a job out of its own sink comes back at once, with nothing") {
+    const Census census;
+    const Stopwatch watch;
+    leash::Options options = capture(census);
+    leash::Popen* job = nullptr;
+    std::atomic<bool> is_known{false};
+    int calls = 0;
+    options.out = leash::sink([&](std::string_view) {
+        if (!eventually([&] { return is_known.load(); })) return;
+        ++calls;
+        CHECK_FALSE(job->poll());
+        CHECK_FALSE(job->wait_for(for_long));
+        CHECK(job->wait().unknown());
+        CHECK(job->stop(for_long).unknown());
+        CHECK(job->err().read().error == std::make_error_code(std::errc::resource_deadlock_would_occur));
+    });
+    leash::Popen p(child({"print-and-wait", "a"}), options);
+    job = &p;
+    is_known = true;
+    CHECK(p.wait().signal() == SIGTERM);  // of the stop() in there
+    CHECK(calls == 1);
+    CHECK(watch.elapsed() < soon);
+}
+
+TEST_CASE("a sink that throws in one thread takes no grace away that another one has given") {
+    const Census census;
+    const TemporaryDirectory directory;
+    for (int round = 0; round < 5; ++round) {
+        const std::string thrown = directory / ("thrown" + std::to_string(round)), state = directory / "state";
+        leash::Options options = patient(silent(census));
+        std::atomic<bool> is_ready{false};
+        options.out = leash::sink([&](std::string_view chunk) {
+            if (chunk.find("ready") != std::string_view::npos) is_ready = true;
+            if (chunk.find("cleaning") != std::string_view::npos) throw 1;
+        });
+        const auto until_thrown = [&](auto wait) {
+            try {
+                wait();
+            } catch (int) {
+                directory.file("thrown" + std::to_string(round), "x");
+            }
+        };
+        leash::Popen p(leash::shell("trap 'echo cleaning; until test -s \"$1\"; do sleep 0.01; done; exit 5' TERM;"
+                                    "echo ready; while :; do sleep 0.01; done",
+                                    {thrown}),
+                       options);
+        std::thread other([&] { until_thrown([&] { p.wait(); }); });
+        CHECK(eventually([&] { return is_ready.load(); }));
+        const Stopwatch watch;
+        until_thrown([&] { p.stop(for_long); });
+        other.join();
+        CHECK(p.wait().code() == 5);
+        CHECK(p.ended_by() == EndedBy::stop);
+        CHECK(watch.elapsed() < soon);
+    }
+    CHECK(census.is_empty());
+}
+
+// ---- event loops, and copies of the host
+
+TEST_CASE("a loop with an exit handle and time_left() is told of the end, and not woken in vain while the job drains") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it";
+    leash::Options options = silent(census);
+    const auto loop = [&](leash::Popen& p) {
+        int rounds = 0;
+        while (!p.poll() && rounds < 10'000) {
+            const int exit = p.exit_handle();
+            pollfd ready{exit, POLLIN, 0};
+            const auto left = p.time_left();
+            const auto most = std::min<std::chrono::nanoseconds>(left.length(), for_long);
+            ::poll(&ready, exit < 0 ? 0 : 1,
+                   static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(most).count()) + 1);
+            ++rounds;
+        }
+        return rounds;
+    };
+    SUBCASE("by itself") {
+        options.drain = 500ms;
+        leash::Popen p(child({"orphan", it, "quiet"}), options);
+        const int rounds = loop(p);
+        CHECK(rounds > 0);
+        CHECK(rounds < 40);
+        CHECK(p.wait().success());
+        CHECK(p.stragglers().size() == 1);
+    }
+    SUBCASE("when the last one goes, with no limit of time") {
+        options.stragglers = leash::Stragglers::wait;
+        leash::Popen p(child({"orphan", it, "quiet", directory / "go"}), options);
+        std::thread releases([&] {
+            eventually([&] { return written_in(it) > 0; });
+            std::this_thread::sleep_for(200ms);
+            directory.file("go", "");
+        });
+        const Stopwatch watch;
+        CHECK(loop(p) < 40);
+        CHECK(watch.elapsed() < soon);
+        releases.join();
+        CHECK(p.wait().success());
+        CHECK(p.stragglers().empty());
+    }
+    SUBCASE("in the grace") {
+        leash::Popen p(child({"ignore-term"}), options);
+        options.grace = 300ms;
+        options.timeout = 50ms;
+        leash::Popen late(child({"ignore-term"}), options);
+        CHECK(loop(late) < 40);
+        CHECK(late.ended_by() == EndedBy::timeout);
+    }
+    SUBCASE("a Supervisor's") {
+        options.drain = 500ms;
+        Supervisor jobs;
+        for (int i = 0; i < 3; ++i)
+            CHECK(jobs.add(leash::Popen(child({"orphan", it + std::to_string(i), "quiet"}), options)));
+        int rounds = 0, ended = 0;
+        while (ended < 3 && rounds < 10'000) {
+            for (auto event = jobs.next(0s); event; event = jobs.next(0s))
+                ended += event->kind == Supervisor::Event::ended ? 1 : 0;
+            pollfd ready{jobs.handle(), POLLIN, 0};
+            const auto most = std::min<std::chrono::nanoseconds>(jobs.time_left().length(), 1s);
+            if (ended < 3)
+                ::poll(&ready, 1,
+                       static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(most).count()) + 1);
+            ++rounds;
+        }
+        CHECK(ended == 3);
+        CHECK(rounds < 120);
+    }
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("a forked copy of the host does not end a job that drains") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string it = directory / "it";
+    leash::Popen p(child({"orphan", it, "holds"}), patient(capture(census)));
+    REQUIRE(eventually([&] { return written_in(it) > 0; }));
+    CHECK_FALSE(p.wait_for(20ms));
+    for (const int way : {0, 1, 2, 3}) {
+        const std::string wrong = support::in_host([&]() -> std::string {
+            if (way == 1) static_cast<void>(p.kill());
+            if (way == 2) static_cast<void>(p.stop(0s));
+            if (way == 3) static_cast<void>(p.terminate());
+            const leash::Popen ends(std::move(p));
+            return "";
+        });
+        CHECK(wrong == "");
+        CHECK_FALSE(p.wait_for(20ms));
+        CHECK(support::is_alive(written_in(it)));
+    }
+    CHECK(p.stop(for_long).success());
+    CHECK(census.is_empty());
+}
+
 TEST_SUITE_END();
