@@ -187,7 +187,9 @@ class [[nodiscard]] Popen {
     /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
-        pump_->begin_end(EndedBy::stop, grace);
+        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+        const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
+        kept->begin_end(EndedBy::stop, grace);
         return wait();
     }
 

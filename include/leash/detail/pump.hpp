@@ -574,6 +574,30 @@ class Pump : public Counted {
         return any;
     }
 
+    /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
+    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
+    /// that all who wait see it end.
+    class Driving {
+      public:
+        explicit Driving(Pump& pump) noexcept : pump_(pump) {
+            os::Lock lock(pump_.mutex_);
+            ++pump_.drivers_;
+        }
+        Driving(const Driving&) = delete;
+        Driving& operator=(const Driving&) = delete;
+        ~Driving() {
+            os::Lock lock(pump_.mutex_);
+            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
+            os::ProcessTable table;
+            pump_.kill(table, pump_.ended_by_);
+        }
+        void is_orderly() noexcept { is_orderly_ = true; }
+
+      private:
+        Pump& pump_;
+        bool is_orderly_ = false;
+    };
+
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit. False at once out of a sink of the job's.
@@ -757,30 +781,6 @@ class Pump : public Counted {
     static constexpr unsigned looks_from_afar = 5;
     /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
     static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
-
-    /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
-    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
-    /// that all who wait see it end.
-    class Driving {
-      public:
-        explicit Driving(Pump& pump) noexcept : pump_(pump) {
-            os::Lock lock(pump_.mutex_);
-            ++pump_.drivers_;
-        }
-        Driving(const Driving&) = delete;
-        Driving& operator=(const Driving&) = delete;
-        ~Driving() {
-            os::Lock lock(pump_.mutex_);
-            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
-            os::ProcessTable table;
-            pump_.kill(table, pump_.ended_by_);
-        }
-        void is_orderly() noexcept { is_orderly_ = true; }
-
-      private:
-        Pump& pump_;
-        bool is_orderly_ = false;
-    };
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
