@@ -544,68 +544,97 @@ End end_of(leash::Popen& p, std::optional<leash::ExitStatus> status) {
 }
 End end_of(const leash::Result& r) { return {r.status, r.ended_by, pids(r.held), pids(r.stragglers)}; }
 
-using Started = std::function<void(leash::Popen*)>;
+/// What is done in another thread as soon as the job drains, which its straggler tells with a file: to the handle, where
+/// there is one, which has to live until that is done.
+class Meanwhile {
+  public:
+    Meanwhile(std::string path, std::function<void(leash::Popen*)> act)
+        : path_(std::move(path)), act_(std::move(act)) {}
+    void start(leash::Popen* p) {
+        thread_ = std::thread([this, p] {
+            if (eventually([this] { return is_over_ || written_in(path_) > 0; }) && !is_over_) act_(p);
+        });
+    }
+    void join() {
+        is_over_ = true;
+        thread_.join();
+    }
 
-/// What may see a job to its end. `started` is told of the handle, where there is one.
+  private:
+    const std::string path_;
+    const std::function<void(leash::Popen*)> act_;
+    std::atomic<bool> is_over_{false};
+    std::thread thread_;
+};
+
+/// What may see a job to its end.
 struct Way {
     const char* name;
     bool has_handle, reads;
-    End (*see)(const leash::Command&, const leash::Options&, const Started& started);
+    End (*see)(const leash::Command&, const leash::Options&, Meanwhile& meanwhile);
 };
 
 const Way ways[] = {
     {"run()", false, true,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
-         started(nullptr);
-         return end_of(leash::run(command, options));
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
+         meanwhile.start(nullptr);
+         const leash::Result r = leash::run(command, options);
+         meanwhile.join();
+         return end_of(r);
      }},
     {"wait()", true, false,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          leash::Popen p(command, options);
-         started(&p);
+         meanwhile.start(&p);
          const auto status = p.wait();
+         meanwhile.join();
          return end_of(p, status);
      }},
     {"wait_for()", true, false,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          leash::Popen p(command, options);
-         started(&p);
+         meanwhile.start(&p);
          const auto status = p.wait_for(for_long);
+         meanwhile.join();
          return end_of(p, status);
      }},
     {"poll()", true, false,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          leash::Popen p(command, options);
-         started(&p);
+         meanwhile.start(&p);
          std::optional<leash::ExitStatus> status;
          eventually([&] { return (status = p.poll()).has_value(); }, for_long);
+         meanwhile.join();
          return end_of(p, status);
      }},
     {"read_all()", true, true,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          leash::Popen p(command, options);
-         started(&p);
+         meanwhile.start(&p);
          static_cast<void>(p.out().read_all());
          static_cast<void>(p.err().read_all());
          const auto status = p.wait();
+         meanwhile.join();
          return end_of(p, status);
      }},
     {"communicate()", true, true,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          leash::Popen p(command, options);
-         started(&p);
+         meanwhile.start(&p);
          const leash::Captured captured = p.communicate();
+         meanwhile.join();
          End end = end_of(p, captured.status);
          end.held = pids(captured.held);
          return end;
      }},
     {"a Supervisor", true, true,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          Supervisor jobs;
          const auto id = jobs.add(leash::Popen(command, options)).value();
-         started(&jobs.job(id));
+         meanwhile.start(&jobs.job(id));
          for (auto event = jobs.next(for_long); event && event->kind != Supervisor::Event::ended;)
              event = jobs.next(for_long);
+         meanwhile.join();
          leash::Popen p = jobs.remove(id);
          const leash::Captured captured = p.communicate({}, 0s);
          End end = end_of(p, captured.status);
@@ -613,28 +642,22 @@ const Way ways[] = {
          return end;
      }},
     {"run_all()", false, true,
-     [](const leash::Command& command, const leash::Options& options, const Started& started) {
-         started(nullptr);
+     [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
+         meanwhile.start(nullptr);
          std::vector<leash::Job> jobs;
          jobs.push_back({command, options});
-         return end_of(leash::run_all(std::move(jobs))[0].value());
+         const auto results = leash::run_all(std::move(jobs));
+         meanwhile.join();
+         return end_of(results[0].value());
      }},
 };
 
-/// Where the job drains, as its straggler tells, `act` is done in another thread.
-End see(const Way& way, const char* kind, const leash::Options& options,
-        const std::function<void(leash::Popen*)>& act) {
+/// Where the job drains, `act` is done in another thread.
+End see(const Way& way, const char* kind, const leash::Options& options, std::function<void(leash::Popen*)> act) {
     const TemporaryDirectory directory;
     const std::string it = directory / "it";
-    std::atomic<bool> is_over{false};
-    std::thread other;
-    const End end = way.see(child({"orphan", it, kind}), options, [&](leash::Popen* p) {
-        other = std::thread([&, p] {
-            if (eventually([&] { return is_over || written_in(it) > 0; }) && !is_over) act(p);
-        });
-    });
-    is_over = true;
-    other.join();
+    Meanwhile meanwhile(it, std::move(act));
+    const End end = way.see(child({"orphan", it, kind}), options, meanwhile);
     if (!end.held.empty()) CHECK(end.held[0] == written_in(it));
     return end;
 }
