@@ -24,8 +24,8 @@ class Cancel {
     Cancel& operator=(const Cancel&) = default;
     /// @}
 
-    /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
-    /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
+    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
+    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
     void fire() noexcept { state_->event.raise(); }
 
     /// Has fire() been called?

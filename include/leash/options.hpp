@@ -123,11 +123,13 @@ class Env {
 
 /// Which processes make up the job, and with it whom a signal reaches.
 enum class Group {
-    /// A process group of its own: the leader and every descendant that did not leave on purpose. The default.
+    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
+    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
+    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
     own,
     /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
-    /// its descendants are nobody's: no promise about what stays behind.
+    /// only an end by force looks for its descendants: no promise about what stays behind.
     inherited,
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     session,
@@ -152,8 +154,8 @@ struct Terminal {
 enum class Stragglers {
     kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
     leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
-    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout: what a shell's
-          ///< `$(…)`, pclose() and make mean by the end of a command.
+    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
+          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
 };
 
 /// Which part of a longer output Options::max_output keeps.
@@ -210,8 +212,8 @@ struct Options {
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone; it is over as soon as
-    /// nobody is left. 1 s by default; zero kills at once. Finite.
+    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
+    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
     Timeout grace = std::chrono::seconds(1);
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose

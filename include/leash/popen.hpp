@@ -66,7 +66,7 @@ struct Captured : Streams {
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise. So
+/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
 /// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
 ///
 /// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
@@ -115,9 +115,9 @@ class [[nodiscard]] Popen {
         }
         return *this;
     }
-    /// SIGKILL to the group, unless the job is over; then waits until the leader is gone: five seconds at most, a
-    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is
-    /// refused.
+    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
+    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
+    /// where the signal is refused.
     ~Popen() { end(); }
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
@@ -140,10 +140,11 @@ class [[nodiscard]] Popen {
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
 
-    /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
+    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
+    /// as long as there is somebody whom the leader has left behind: see Options::drain.
     std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
 
-    /// Waits until it has ended.
+    /// Waits until it is over.
     ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
@@ -157,9 +158,9 @@ class [[nodiscard]] Popen {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
-    // ---- signals, to the whole group (with Group::inherited to the leader alone)
+    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
 
-    /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
+    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
     Expected<void> send_signal(int number) {
         const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
         if (error == 0) return {};
@@ -179,11 +180,11 @@ class [[nodiscard]] Popen {
         return sent;
     }
 
-    /// SIGKILL. Does not wait.
+    /// SIGKILL, also to the descendants that have left the group. Does not wait.
     Expected<void> kill() { return send_signal(SIGKILL); }
 
-    /// Ends it in order: SIGTERM, up to `grace` for the leader to go, SIGKILL to what is left of the group, reaped.
-    /// Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
+    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
+    /// the descendants that have left it, as far as they can be found (Linux). Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
     /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
@@ -281,9 +282,9 @@ class [[nodiscard]] Popen {
     EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
     /// The job's own deadline had passed, or its idle timeout.
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
-    /// Its Cancel token was fired.
+    /// Its Cancel token was fired, or Supervisor::cancel() called.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
-    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped; 0 otherwise.
+    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
     int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
     /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
     std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }

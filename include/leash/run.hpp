@@ -25,7 +25,7 @@ struct Result : Streams {
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};  ///< who the leader left behind, and was killed at the end of the drain
+    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
     std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
     Usage usage;                           ///< what the leader used
 
@@ -141,7 +141,8 @@ Expected<ResultOf> run_to_end(What what, Options options) {
 }  // namespace detail
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does. An Error where it cannot start.
+/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
+/// its own end. An Error where it cannot start.
 inline Expected<Result> try_run(Command command, Options options = {}) {
     return detail::run_to_end<Result>(std::move(command), std::move(options));
 }
@@ -216,8 +217,8 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
             tail.remove_prefix(tail.size() - most);
             tail.remove_prefix(detail::count_rest(tail));
         }
-        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ",
-                               detail::printable(tail, "\n\t")});
+        return detail::concat(
+            {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
     }
     Result result_;
 };

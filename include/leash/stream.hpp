@@ -54,7 +54,8 @@ struct Written {
 
 /// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
 /// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
-/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader.
+/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
+/// Stragglers::wait).
 class Reader {
   public:
     class Lines;
@@ -150,7 +151,7 @@ class Reader {
 
     /// False once the stream has ended, or was never piped; what has been read before can still be taken.
     bool is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
-    /// The stream was cut off: the job had ended, but a process outside its group held on to it.
+    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
     bool held() const noexcept { return stream_->held(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
     int handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }

@@ -49,8 +49,8 @@ class Supervisor {
         /// What can happen to a job, in the order in which it does.
         enum Kind {
             output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
-            ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
+            ending,  ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
+            ended    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
         };
         Kind kind;          ///< what
         Id id;              ///< to which job
