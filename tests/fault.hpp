@@ -69,6 +69,8 @@ inline const Call calls[] = {
     {"open_terminal", {EAGAIN, EMFILE, ENFILE, ENOSPC, ENOMEM, EACCES, ENOENT}},  // ENOENT: no /dev/ptmx here
     {"unlock_terminal", {EACCES, EIO}},
     {"opendir", {EMFILE, ENFILE, ENOMEM}},
+    {"readlink", {ENOENT, EACCES}},  // no /proc
+    {"replace", {EBUSY, EMFILE}},
     {"spawn_actions_init", {ENOMEM}},
     {"spawn_actions_dup2", {ENOMEM}},
     {"spawn_actions_close", {ENOMEM}},

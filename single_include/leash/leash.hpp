@@ -49,8 +49,9 @@
 //     assert(leash::check_output(leash::shell("echo \"$1\" | wc -c", {"it's $HOME"})) == "11\n");
 //     assert(leash::check_output(leash::args({"echo", "it's $HOME"})) == "it's $HOME\n");
 //
-// DEADLINES. `timeout` covers everything, from the start on. Then the whole group gets SIGTERM, after `grace` SIGKILL;
-// what has been read by then is returned. `max_output` bounds what is kept.
+// DEADLINES. `timeout` covers everything, from the start on. Then all of the job gets SIGTERM, its group and the
+// descendants that have left it, and after `grace` SIGKILL; what has been read by then is returned. `max_output` bounds
+// what is kept.
 //
 //     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 1s});
 //     assert(r.timed_out && r.out == "some\n" && r.status.signal() == SIGTERM);
@@ -87,9 +88,13 @@
 //     for (const char* code : {"0", "1"}) jobs.push_back({leash::shell("exit $1", {code})});
 //     assert(leash::run_all(std::move(jobs))[1]->status.code() == 1);
 //
-// ENDING. When the handle dies, the job dies: its group gets SIGKILL, and the leader is reaped. stop() is the polite
-// way, detach() says the opposite. When the leader has ended, what it left behind in the group is ended too, unless
-// Stragglers::leave says otherwise. A Cancel token ends any number of jobs, from a thread or from a signal handler.
+// ENDING. When the handle dies, the job dies: all of it gets SIGKILL, and the leader is reaped. stop() is the polite
+// way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
+// `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. A Cancel
+// token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a job was ended.
+//
+//     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
+//     assert(r.ok() && r.out == "early\nlate\n" && r.stragglers.size() == 1 && r.stragglers[0].command == "sleep 60");
 //
 //     leash::Popen sleeper({"sleep", "60"});
 //     assert(!sleeper.poll() && !sleeper.wait_for(10ms));
@@ -102,7 +107,7 @@
 //
 // SURROUNDINGS. The child has the host's directory and environment, and of its descriptors 0, 1, 2 and those that are
 // listed; nothing else. A group of its own cannot read the terminal: Options::interactive() is for tools that are to read
-// it, and does what a shell does about Ctrl-C and Ctrl-Z.
+// it, and does what a shell does about Ctrl-C and Ctrl-Z. Any other job that the terminal stops for using it is ended.
 //
 //     assert(leash::check_output({"pwd"}, {.cwd = "/"}) == "/\n");
 //     assert(leash::check_output({"env"}, {.env = leash::Env::empty().set("A", "1")}) == "A=1\n");
@@ -125,8 +130,9 @@
 //
 // WHAT IS PROMISED. The command is explicit; nothing leaks in; nothing leaks out; a deadline is a hard bound,
 // timeout + grace + drain; no stranger is signalled; nothing global is touched; the answer is true, or unknown; no
-// amount of data blocks; waiting costs nothing. The README says where each of these is proved, and where they end: a
-// process that makes a session of its own is outside of the group, and the call returns in time without it (`held`).
+// amount of data blocks; waiting costs nothing. The README says where each of these is proved, and where they end: to a
+// process that has made a session of its own, and whose parent has ended, nothing leads any more, and the call returns in
+// time without it (`held`).
 
 // =====================================================================================================================
 // leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
@@ -2512,8 +2518,8 @@ class Cancel {
     Cancel& operator=(const Cancel&) = default;
     /// @}
 
-    /// Ends every job that was given this token: whatever waits for one wakes at once and goes through TERM, grace
-    /// and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
+    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
+    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
     void fire() noexcept { state_->event.raise(); }
 
     /// Has fire() been called?
@@ -2650,11 +2656,13 @@ class Env {
 
 /// Which processes make up the job, and with it whom a signal reaches.
 enum class Group {
-    /// A process group of its own: the leader and every descendant that did not leave on purpose. The default.
+    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
+    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
+    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
     own,
     /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
-    /// its descendants are nobody's: no promise about what stays behind.
+    /// only an end by force looks for its descendants: no promise about what stays behind.
     inherited,
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     session,
@@ -2679,8 +2687,8 @@ struct Terminal {
 enum class Stragglers {
     kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
     leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
-    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout: what a shell's
-          ///< `$(…)`, pclose() and make mean by the end of a command.
+    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
+          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
 };
 
 /// Which part of a longer output Options::max_output keeps.
@@ -2737,8 +2745,8 @@ struct Options {
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone; it is over as soon as
-    /// nobody is left. 1 s by default; zero kills at once. Finite.
+    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
+    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
     Timeout grace = std::chrono::seconds(1);
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
@@ -2982,6 +2990,13 @@ struct Seen {
     bool is_alive() const noexcept { return state != 'Z' && state != 'X'; }
 };
 
+/// Does /proc show the processes that the host's calls mean? One that was mounted for another process namespace has other
+/// processes under the same numbers; and there may be none.
+inline bool is_proc_ours() noexcept {
+    char self[32];
+    return sys::readlink("/proc/self", self, sizeof self) > 0 && std::atoi(self) == sys::getpid();
+}
+
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
 inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
     char path[64];
@@ -3032,8 +3047,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        char self[32];
-        if (sys::readlink("/proc/self", self, sizeof self) <= 0 || std::atoi(self) != sys::getpid()) return false;
+        if (!is_proc_ours()) return false;
         Directory directory("/proc");
         if (!directory.is_open()) return false;
         while (const char* const name = directory.next()) {
@@ -3155,6 +3169,7 @@ struct Named {
         Named named{};
         named.pid = pid;
         named.why = why;
+        if (!is_proc_ours()) return named;
         const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
         for (ssize_t i = 0; i + 1 < size; ++i) {
             if (named.command[i] == '\0') named.command[i] = ' ';
@@ -3565,7 +3580,7 @@ class Job {
     }
 
     int send_to_all(int number) noexcept {
-        if (over_) return ESRCH;
+        if (over_ || owner_ != sys::getpid()) return ESRCH;
         bool ended = true, sent = false, present = false;
         int error = ESRCH;
         const auto send_alone = [&](Process& process) {
@@ -3611,7 +3626,7 @@ class Job {
     }
 
     void look_for_descendants(ProcessTable& table) noexcept {
-        if (owner_ != sys::getpid()) return;
+        if (owner_ != sys::getpid() || !is_proc_ours()) return;
         bool ended = true;
         for (Process& process : processes_) {
             look_again(process);
@@ -5253,6 +5268,30 @@ class Pump : public Counted {
         return any;
     }
 
+    /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
+    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
+    /// that all who wait see it end.
+    class Driving {
+      public:
+        explicit Driving(Pump& pump) noexcept : pump_(pump) {
+            os::Lock lock(pump_.mutex_);
+            ++pump_.drivers_;
+        }
+        Driving(const Driving&) = delete;
+        Driving& operator=(const Driving&) = delete;
+        ~Driving() {
+            os::Lock lock(pump_.mutex_);
+            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
+            os::ProcessTable table;
+            pump_.kill(table, pump_.ended_by_);
+        }
+        void is_orderly() noexcept { is_orderly_ = true; }
+
+      private:
+        Pump& pump_;
+        bool is_orderly_ = false;
+    };
+
     /// Moves data, sees the exit, keeps the job's own deadline, until done() or `limit`; true for done().
     /// When the job's deadline has passed, or it was cancelled, the call that finds it so ends the job, and takes up
     /// to grace + drain longer than its limit. False at once out of a sink of the job's.
@@ -5436,30 +5475,6 @@ class Pump : public Counted {
     static constexpr unsigned looks_from_afar = 5;
     /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
     static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
-
-    /// A call that is left by an exception, out of a sink or for want of memory, does not go on driving. Should the
-    /// job be on its way to its end, and no other call be here that drives, nobody else would know: it is killed, so
-    /// that all who wait see it end.
-    class Driving {
-      public:
-        explicit Driving(Pump& pump) noexcept : pump_(pump) {
-            os::Lock lock(pump_.mutex_);
-            ++pump_.drivers_;
-        }
-        Driving(const Driving&) = delete;
-        Driving& operator=(const Driving&) = delete;
-        ~Driving() {
-            os::Lock lock(pump_.mutex_);
-            if (--pump_.drivers_ > 0 || is_orderly_ || pump_.phase_ != Phase::terminating) return;
-            os::ProcessTable table;
-            pump_.kill(table, pump_.ended_by_);
-        }
-        void is_orderly() noexcept { is_orderly_ = true; }
-
-      private:
-        Pump& pump_;
-        bool is_orderly_ = false;
-    };
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
@@ -5861,7 +5876,8 @@ struct Written {
 
 /// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
 /// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
-/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader.
+/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
+/// Stragglers::wait).
 class Reader {
   public:
     class Lines;
@@ -5957,7 +5973,7 @@ class Reader {
 
     /// False once the stream has ended, or was never piped; what has been read before can still be taken.
     bool is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
-    /// The stream was cut off: the job had ended, but a process outside its group held on to it.
+    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
     bool held() const noexcept { return stream_->held(); }
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
     int handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
@@ -6196,7 +6212,7 @@ struct Captured : Streams {
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to the group, and the leader is reaped. detach() says otherwise. So
+/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
 /// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
 ///
 /// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
@@ -6245,9 +6261,9 @@ class [[nodiscard]] Popen {
         }
         return *this;
     }
-    /// SIGKILL to the group, unless the job is over; then waits until the leader is gone: five seconds at most, a
-    /// bound met only by what no signal can end (it is stuck in the kernel), and not at all where the signal is
-    /// refused.
+    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
+    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
+    /// where the signal is refused.
     ~Popen() { end(); }
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
@@ -6270,10 +6286,11 @@ class [[nodiscard]] Popen {
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
 
-    /// Has it ended? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it.
+    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
+    /// as long as there is somebody whom the leader has left behind: see Options::drain.
     std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
 
-    /// Waits until it has ended.
+    /// Waits until it is over.
     ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
@@ -6287,9 +6304,9 @@ class [[nodiscard]] Popen {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
-    // ---- signals, to the whole group (with Group::inherited to the leader alone)
+    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
 
-    /// Sends it. An error, and no signal, once the job has ended: its number may be a stranger's by then.
+    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
     Expected<void> send_signal(int number) {
         const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
         if (error == 0) return {};
@@ -6309,15 +6326,17 @@ class [[nodiscard]] Popen {
         return sent;
     }
 
-    /// SIGKILL. Does not wait.
+    /// SIGKILL, also to the descendants that have left the group. Does not wait.
     Expected<void> kill() { return send_signal(SIGKILL); }
 
-    /// Ends it in order: SIGTERM, up to `grace` for the leader to go, SIGKILL to what is left of the group, reaped.
-    /// Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
+    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
+    /// the descendants that have left it, as far as they can be found (Linux). Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
     /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
-        pump_->begin_end(EndedBy::stop, grace);
+        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+        const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
+        kept->begin_end(EndedBy::stop, grace);
         return wait();
     }
 
@@ -6409,9 +6428,9 @@ class [[nodiscard]] Popen {
     EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
     /// The job's own deadline had passed, or its idle timeout.
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
-    /// Its Cancel token was fired.
+    /// Its Cancel token was fired, or Supervisor::cancel() called.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
-    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped; 0 otherwise.
+    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
     int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
     /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
     std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
@@ -6502,7 +6521,7 @@ struct Result : Streams {
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};  ///< who the leader left behind, and was killed at the end of the drain
+    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
     std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
     Usage usage;                           ///< what the leader used
 
@@ -6618,7 +6637,8 @@ Expected<ResultOf> run_to_end(What what, Options options) {
 }  // namespace detail
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does. An Error where it cannot start.
+/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
+/// its own end. An Error where it cannot start.
 inline Expected<Result> try_run(Command command, Options options = {}) {
     return detail::run_to_end<Result>(std::move(command), std::move(options));
 }
@@ -6693,8 +6713,8 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
             tail.remove_prefix(tail.size() - most);
             tail.remove_prefix(detail::count_rest(tail));
         }
-        return detail::concat({"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ",
-                               detail::printable(tail, "\n\t")});
+        return detail::concat(
+            {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
     }
     Result result_;
 };
@@ -6971,8 +6991,8 @@ class Supervisor {
         /// What can happen to a job, in the order in which it does.
         enum Kind {
             output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,  ///< its timeout or idle timeout has passed, or it was cancelled: it is being ended
-            ended    ///< it has ended, its streams have too, and nothing is left. The last event of a job.
+            ending,  ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
+            ended    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
         };
         Kind kind;          ///< what
         Id id;              ///< to which job
