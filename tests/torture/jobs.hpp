@@ -355,7 +355,7 @@ class Job {
         if (!started(result)) return;
         if (child_.ends && !child_.is_shell) {
             const leash::Captured captured = result->communicate({}, 20s);
-            TORTURE_NEEDS(child_.name != "isatty" || job.timed_out() || captured.out == "terminal\r\n");
+            TORTURE_NEEDS(child_.name != "isatty" || result->timed_out() || captured.out == "terminal\r\n");
         } else if (dice_.chance(50)) {
             static_cast<void>(result->out().read(100, dice_.milliseconds(0, 20)).complete);
         }
