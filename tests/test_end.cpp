@@ -769,6 +769,19 @@ TEST_CASE("a deadline that had passed before the end was seen does not count, no
     CHECK(census.is_empty());
 }
 
+TEST_CASE("a deadline that had passed before the end was seen ends who is waited for: nothing else would") {
+    const Census census;
+    leash::Options options = silent(census);
+    options.stragglers = leash::Stragglers::wait;
+    options.timeout = 100ms;
+    leash::Popen p(child({"fork-holder", "0"}), options);
+    REQUIRE(eventually([&] { return support::state_of(p.pid()) == 'Z'; }));
+    std::this_thread::sleep_for(110ms);
+    REQUIRE(p.wait_for(soon));
+    CHECK(p.ended_by() == EndedBy::timeout);
+    CHECK(census.is_empty());
+}
+
 TEST_CASE("a cause that finds nothing to end does not count") {
     const Census census;
     leash::Options options = silent(census);
