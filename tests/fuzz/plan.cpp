@@ -95,7 +95,7 @@ leash::Options options(Bytes& input) {
         }
     }
     if (part(7)) options.group = static_cast<leash::Group>(input.choice(4));
-    if (part(8)) options.stragglers = static_cast<leash::Stragglers>(input.choice(2));
+    if (part(8)) options.stragglers = static_cast<leash::Stragglers>(input.choice(3));
     if (part(9)) options.timeout = timeout(input);
     if (part(10)) options.grace = timeout(input);
     if (part(11)) options.drain = timeout(input);

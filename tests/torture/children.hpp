@@ -5,6 +5,7 @@
 
 #include "../support.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,12 @@ struct Child {
     std::optional<std::string> out = "";           ///< all that it says, where that can be known beforehand
     bool echoes = false;                           ///< it says what it is told
     bool escapes = false;                          ///< something of it may leave the group
-    int on_term = -1;                              ///< the code with which it exits at SIGTERM, where it does
+    std::optional<int> stays = 0;  ///< how many of its group live on when the leader has ended, where that is known
+    bool is_late = false;          ///< it says the last of it after the leader's end
+    int apart = 0;                 ///< how many are in groups of their own, with parents that live; it is "ready" then
+    std::shared_ptr<support::TemporaryDirectory> place =
+        {};            ///< where it saves its state at SIGTERM, once it is "ready"
+    int on_term = -1;  ///< the code with which it exits at SIGTERM, where it does
     bool is_shell = false;
     bool is_missing = false;  ///< there is no such program
 };
@@ -46,6 +52,16 @@ inline Child escaping(Child child) {
     return child;
 }
 
+inline Child staying(std::optional<int> count, Child child) {
+    child.stays = count;
+    return child;
+}
+
+inline Child late(Child child) {
+    child.is_late = true;
+    return staying(std::nullopt, std::move(child));
+}
+
 /// One that needs nothing of its surroundings.
 inline Child any_child(Dice& dice) {
     const int code = dice.between(0, 255);
@@ -56,7 +72,7 @@ inline Child any_child(Dice& dice) {
         shell.out.reset();
         return shell;
     };
-    switch (dice.between(0, 29)) {
+    switch (dice.between(0, 35)) {
         case 0: return ending("exit", child({"exit", number}), "", code);
         case 1: {
             const int signal = dice.one_of({SIGHUP, SIGINT, SIGABRT, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGUSR1});
@@ -81,13 +97,14 @@ inline Child any_child(Dice& dice) {
         case 8: return ending("wait-then-exit", child({"wait-then-exit", number}), "ready\n", code);
         case 9: return ending("close-output-wait-exit", child({"close-output-wait-exit", number}), "", code);
         case 10: return ending("spin", child({"spin", "3", "4"}));
-        case 11: return ending("fork-holder", child({"fork-holder", number, "1", "2"}), {}, code);
-        case 12: return ending("fork-ignoring-holder", child({"fork-ignoring-holder", number, "1"}), {}, code);
+        case 11: return staying(1, ending("fork-holder", child({"fork-holder", number, "1", "2"}), {}, code));
+        case 12:
+            return staying(1, ending("fork-ignoring-holder", child({"fork-ignoring-holder", number, "1"}), {}, code));
         case 13: return escaping(ending("setsid-holder", child({"setsid-holder", number, "1", "2"}), {}, code));
         case 14: return escaping(ending("setsid-silent", child({"setsid-holder", number}), {}, code));
-        case 15: return escaping(script("daemon", "(setsid sleep 60 </dev/null >/dev/null 2>&1 &)"));
+        case 15: return escaping(staying({}, script("daemon", "(setsid sleep 60 </dev/null >/dev/null 2>&1 &)")));
         case 16: return script("short-lived", "for i in 1 2 3 4 5; do (exit $i) & done; wait");
-        case 17: return script("background", "sleep 60 & sleep 60 >/dev/null & :");
+        case 17: return staying(2, script("background", "sleep 60 & sleep 60 >/dev/null & :"));
         case 18: {
             Child missing = ending("missing", {"/no/such/program"});
             missing.is_missing = true;
@@ -107,6 +124,39 @@ inline Child any_child(Dice& dice) {
         case 26: return escaping(endless("change-group", child({"change-group"}), {}));
         case 27: return endless_script("tree", "f() { [ $1 = 0 ] && exec sleep 60; f $(($1-1)) & f $(($1-1)); }; f 3");
         case 28: return endless_script("deaf-tree", "trap '' TERM; sleep 60 & sleep 60 & \"$1\" ignore-term & wait");
+        case 29: {
+            const int size = dice.one_of({1, 5000, 300'000});
+            return late(ending("write-after", child({"write-after", std::to_string(size)}),
+                               support::pattern(static_cast<std::size_t>(size))));
+        }
+        case 30: {
+            Child writer = late(script("background-writer", "(sleep 0.01; echo late) & echo early"));
+            writer.out = "early\nlate\n";
+            return writer;
+        }
+        case 31: {  // the shell dies of SIGTERM at once, and what it runs needs its time
+            Child wrapper = endless_script("wrapper", "\"$1\" save-on-term \"$2\"; echo done");
+            wrapper.place = std::make_shared<support::TemporaryDirectory>();
+            wrapper.command =
+                leash::shell("\"$1\" save-on-term \"$2\"; echo done", {support::helper(), *wrapper.place / "state"});
+            wrapper.out = "ready\n";
+            return wrapper;
+        }
+        case 32:
+        case 33: {  // as a job of leash's in a job of leash's
+            const int count = dice.between(1, 3);
+            const char* const kind = dice.one_of({"group", "session"});
+            const char* const ignores = dice.one_of({"", "children", "all"});
+            Child nested = endless("apart", child({"apart", kind, std::to_string(count), ignores}), "ready\n");
+            nested.apart = count;
+            return nested;
+        }
+        case 34: {
+            Child nested = endless_script("timeout", "timeout 60 \"$1\" sleep 'ready\n'; :");
+            nested.out = "ready\n";
+            nested.apart = 2;
+            return nested;
+        }
         default: return endless_script("storm", "while :; do sleep 0.002 & (:); done");
     }
 }
@@ -117,7 +167,7 @@ inline bool is_plausible(const Child& child, ExitStatus status, bool interfered)
     if (status.code() == 98) return true;  // it could not do its part: its child went first, or it leads a session
     if (status.unknown() || !interfered) return false;
     const int signal = status.signal();
-    if (status.signaled()) return signal == SIGTERM || signal == SIGKILL || signal == SIGPIPE;
+    if (status.signaled()) return signal == SIGHUP || signal == SIGTERM || signal == SIGKILL || signal == SIGPIPE;
     const bool has_no_reader = status.code() == 74;
     return has_no_reader || status.code() == child.on_term || (child.is_shell && status.code() > 128);
 }

@@ -8,6 +8,7 @@
 #include "../support.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -17,10 +18,15 @@
 #include <vector>
 
 #include <poll.h>
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace torture {
 
 using namespace std::chrono_literals;
+using leash::EndedBy;
+using leash::Stragglers;
 using leash::Timeout;
 using std::chrono::milliseconds;
 
@@ -90,7 +96,14 @@ class Job {
         const bool sunk = dice_.chance(25);
         std::string sink;
         options_.out = leash::piped;
-        if (sunk) options_.out = leash::sink([&sink](std::string_view chunk) { sink += chunk; });
+        const bool is_slow = dice_.chance(20), is_nested = dice_.chance(20);
+        if (sunk) {
+            options_.out = leash::sink([&, this](std::string_view chunk) {
+                if (is_slow) std::this_thread::sleep_for(2ms);
+                if (is_nested && sink.empty()) TORTURE_NEEDS(leash::run({"true"}, support::silent(census_)).ok());
+                sink += chunk;
+            });
+        }
         if (dice_.chance(80)) options_.err = leash::piped;
         give_input();
         const Ender ender = make_ender();
@@ -99,8 +112,8 @@ class Job {
         check_time(watch, options_.timeout);
         if (!started(result)) return;
         if (sunk) options_.max_output = SIZE_MAX, result->out = std::move(sink);
-        check(result->status, *result, result->timed_out, result->cancelled);
-        TORTURE_NEEDS(result->ended_by != leash::EndedBy::idle_timeout || !options_.idle_timeout.is_none());
+        check(*result);
+        TORTURE_NEEDS(result->ended_by != EndedBy::idle_timeout || !options_.idle_timeout.is_none());
         tally_.survivors += !result->survivors.empty() ? 1 : 0;
     }
 
@@ -148,7 +161,7 @@ class Job {
         if (!started(job)) return;
         std::string out;
         bool first = true;  // then `in` is closed
-        for (int patience = child_.ends ? 1000 : dice_.between(0, 5); patience > 0; --patience) {
+        for (int patience = comes_to_end(child_, options_) ? 1000 : dice_.between(0, 5); patience > 0; --patience) {
             std::string piece;
             if (first) input_ = piece = support::pattern(static_cast<std::size_t>(dice_.one_of({0, 10, 100'000})));
             first = false;
@@ -158,8 +171,9 @@ class Job {
             check_time(watch, time);
             if (options_.keep == leash::Keep::head) TORTURE_NEEDS(captured.out.compare(0, out.size(), out) == 0);
             out = captured.out;
+            is_ready_ = out.rfind("ready\n", 0) == 0;
             if (captured.status) {
-                check(*captured.status, captured, job->timed_out(), job->cancelled());
+                check(*captured.status, captured, *job);
                 return;
             }
         }
@@ -182,11 +196,18 @@ class Job {
     void wait() {
         child_ = pick();
         options_.out = leash::null;
-        if (dice_.chance(50)) options_.out = leash::sink([](std::string_view) {});
+        leash::Popen* own = nullptr;
+        bool was_told = false;  // what a sink may not know of its own job
+        if (dice_.chance(50)) {
+            options_.out = leash::sink([&](std::string_view) {
+                if (own != nullptr) was_told |= own->wait_for(1h).has_value() || !own->wait().unknown();
+            });
+        }
         options_.in = leash::null;
         const Ender ender = make_ender();
         auto job = leash::Popen::try_spawn(child_.command, options_);
         if (!started(job)) return;
+        own = &*job;
         std::optional<leash::ExitStatus> status;
         while (!status) {
             switch (dice_.between(0, 4)) {
@@ -202,27 +223,38 @@ class Job {
                 }
             }
         }
+        TORTURE_NEEDS(!was_told);
+        TORTURE_NEEDS(job->stopped() == 0);
         TORTURE_NEEDS(job->wait() == *status);
         TORTURE_NEEDS(job->kill().error().code == std::errc::no_such_process);
         leash::Streams nothing;
         child_.out.reset();
-        check(*status, nothing, job->timed_out(), job->cancelled());
+        check(*status, nothing, *job);
     }
 
     /// Other threads wait for it and signal it meanwhile.
     void many_threads() {
         child_ = pick();
         options_.out = leash::null;
+        if (dice_.chance(50)) options_.out = leash::sink([](std::string_view) { std::this_thread::sleep_for(20ms); });
         auto job = leash::Popen::try_spawn(child_.command, options_);
         if (!started(job)) return;
         leash::ExitStatus seen[3];
         std::vector<std::thread> threads;
         for (leash::ExitStatus& status : seen) threads.emplace_back([&] { status = job->wait(); });
         std::this_thread::sleep_for(dice_.milliseconds(0, 20));
-        job->poll();
+        {
+            const milliseconds time = dice_.milliseconds(0, 5);
+            const support::Stopwatch watch;
+            job->wait_for(time);
+            check_time(watch, time);
+        }
         if (dice_.chance(50)) static_cast<void>(job->terminate().has_value());
         std::this_thread::sleep_for(dice_.milliseconds(0, 5));
-        const leash::ExitStatus status = job->stop(dice_.milliseconds(0, 20));
+        const milliseconds grace = dice_.milliseconds(0, 20);
+        const support::Stopwatch watch;
+        const leash::ExitStatus status = job->stop(grace);
+        check_time(watch, grace);
         for (std::thread& thread : threads) thread.join();
         for (const leash::ExitStatus& one : seen) TORTURE_NEEDS(one == status);
         check_status(status, true);
@@ -279,7 +311,8 @@ class Job {
             dress(one);
             one.out = leash::piped;
             one.err = leash::null;
-            if (!children.back().ends || dice_.chance(20)) one.timeout = dice_.milliseconds(1, 50);
+            suit(children.back(), one);
+            if (!comes_to_end(children.back(), one) || dice_.chance(20)) one.timeout = dice_.milliseconds(1, 50);
             jobs.push_back({children.back().command, one});
         }
         leash::RunAll how;
@@ -299,7 +332,7 @@ class Job {
                 TORTURE_NEEDS(how.stop_on_failure);
                 ++tally_.cancelled;
             } else {
-                check(results[i]->status, *results[i], results[i]->timed_out, false);
+                check(*results[i]);
             }
         }
     }
@@ -315,7 +348,8 @@ class Job {
             dress(its);
             its.out = dice_.chance(80) ? leash::Output(leash::piped) : leash::Output(leash::null);
             its.err = leash::null;
-            if (!one.ends || dice_.chance(20)) its.timeout = dice_.milliseconds(1, 50);
+            suit(one, its);
+            if (!comes_to_end(one, its) || dice_.chance(20)) its.timeout = dice_.milliseconds(1, 50);
             auto job = leash::Popen::try_spawn(one.command, its);
             TORTURE_NEEDS(job.has_value() != one.is_missing);
             if (!job) continue;
@@ -338,7 +372,7 @@ class Job {
             leash::Popen job = jobs.remove(event->id);
             const leash::Captured captured = job.communicate();
             TORTURE_NEEDS(captured.status.has_value());
-            check(*captured.status, captured, job.timed_out(), job.cancelled());
+            check(*captured.status, captured, job);
         }
         TORTURE_NEEDS(leaves || jobs.empty());
     }
@@ -353,13 +387,128 @@ class Job {
         options_.max_output = SIZE_MAX;
         auto result = leash::Popen::try_spawn(child_.command, options_);
         if (!started(result)) return;
-        if (child_.ends && !child_.is_shell) {
+        if (comes_to_end(child_, options_) && !child_.is_shell) {
             const leash::Captured captured = result->communicate({}, 20s);
             TORTURE_NEEDS(child_.name != "isatty" || result->timed_out() || captured.out == "terminal\r\n");
         } else if (dice_.chance(50)) {
             static_cast<void>(result->out().read(100, dice_.milliseconds(0, 20)).complete);
         }
         end(*std::move(result));
+    }
+
+    /// An interactive shell with jobs of its own: what closes its terminal takes them along.
+    void shell_at_terminal() {
+        child_ = endless("bash -i", {"bash", "--norc", "--noprofile", "-i"}, {});
+        child_.is_shell = true;
+        child_.on_term = 0;  // where it reads the end of its terminal before it has SIGHUP
+        if (::access("/bin/bash", X_OK) != 0) return;
+        options_.in = leash::tty;
+        options_.out = leash::tty;
+        options_.err = leash::tty;
+        options_.timeout = {};
+        options_.group = leash::Group::own;
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        job->in().write("sleep 60 & sleep 60 | cat & (trap '' HUP TERM; sleep 60; :) & echo st''arted\n", 20s);
+        if (!job->out().read_until("started\r\n", 20s)) may_escape_ += any_number;
+        end(*std::move(job));
+    }
+
+    /// A daemon that is left alone, and so is there afterwards.
+    void daemon() {
+        const bool is_apart = dice_.chance(50), holds = dice_.chance(30);
+        child_ = ending("daemon", support::child({is_apart ? "setsid-holder" : "fork-holder", "5", holds ? "1" : "9"}),
+                        {}, 5);
+        options_.stragglers = leash::Stragglers::leave;
+        options_.timeout = {};
+        options_.out = leash::piped;
+        options_.max_output = SIZE_MAX;
+        const auto result = leash::try_run(child_.command, options_);
+        if (!started(result)) return;
+        check(*result);
+        const pid_t pid = std::atoi(result->out.c_str());
+        TORTURE_NEEDS(result->status == child_.status && result->survivors.empty());
+        TORTURE_NEEDS(!holds || !result->held.empty());
+        TORTURE_NEEDS(census_.alive() == std::vector<pid_t>{pid});
+        TORTURE_NEEDS(pid > 1 && ::kill(pid, SIGKILL) == 0);
+        may_escape_ = 0;
+    }
+
+    /// One that somebody else stops.
+    void stopped() {
+        child_ = endless("sleep", support::child({"sleep", "ready\n"}), "ready\n");
+        options_.out = leash::piped;
+        options_.timeout = {};
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        TORTURE_NEEDS(job->out().read_until("ready\n", 20s).complete);
+        for (int rounds = dice_.between(1, 3); rounds > 0; --rounds) {
+            TORTURE_NEEDS(job->send_signal(SIGSTOP).has_value());
+            TORTURE_NEEDS(support::eventually([&] { return job->stopped() == SIGSTOP; }));
+            TORTURE_NEEDS(!job->wait_for(dice_.milliseconds(0, 5)));
+            if (dice_.chance(30)) break;
+            TORTURE_NEEDS(job->send_signal(SIGCONT).has_value());
+            TORTURE_NEEDS(support::eventually([&] { return job->stopped() == 0; }));
+        }
+        end(*std::move(job));
+    }
+
+    /// A thread that is cancelled while it waits: not before the job has ended.
+    void cancelled_thread() {
+        child_ = pick();
+        options_.out = leash::null;
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        struct Waiting {
+            leash::Popen& job;
+            int way;
+            std::atomic<bool> has_returned{false};
+        } waiting{*job, dice_.between(0, 2)};
+        const auto wait = [](void* given) -> void* {
+            Waiting& my = *static_cast<Waiting*>(given);
+            if (my.way == 0) my.job.wait();
+            else if (my.way == 1) my.job.wait_for(1h);
+            else my.job.stop(10ms);
+            my.has_returned = true;
+            for (;;) ::pause();  // here it may be cancelled, and not in there
+        };
+        pthread_t thread;
+        TORTURE_NEEDS(::pthread_create(&thread, nullptr, wait, &waiting) == 0);
+        std::this_thread::sleep_for(dice_.milliseconds(0, 5));
+        ::pthread_cancel(thread);
+        const leash::ExitStatus status = job->stop(dice_.milliseconds(0, 20));
+        void* result = nullptr;
+        TORTURE_NEEDS(::pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+        TORTURE_NEEDS(waiting.has_returned);
+        TORTURE_NEEDS(job->wait() == status);
+        check_status(status, true);
+        ++tally_.by_force;
+    }
+
+    /// A copy of the host that drops the handle, and the original that goes on with it.
+    void copy() {
+        child_ = endless("sleep", support::child({"sleep", "ready\n"}), "ready\n");
+        options_.in = leash::piped;
+        options_.out = leash::piped;
+        options_.timeout = {};
+        if (dice_.chance(50)) options_.cancel.emplace();
+        auto job = leash::Popen::try_spawn(child_.command, options_);
+        if (!started(job)) return;
+        const pid_t copy = ::fork();
+        if (copy == 0) {
+            ::alarm(20);
+            if (dice_.chance(50)) job->kill();
+            { const leash::Popen dropped = *std::move(job); }
+            ::_exit(0);
+        }
+        TORTURE_NEEDS(copy > 0);
+        int state = -1;
+        while (::waitpid(copy, &state, 0) < 0 && errno == EINTR) {}
+        TORTURE_NEEDS(state == 0);
+        TORTURE_NEEDS(job->out().read_until("ready\n", 20s).complete);
+        TORTURE_NEEDS(!job->poll());
+        is_ready_ = true;
+        end(*std::move(job));
     }
 
     // ---- afterwards
@@ -383,6 +532,7 @@ class Job {
 
   private:
     static constexpr std::size_t any_number = 1000;
+    static constexpr auto for_long = 60s;  // what is not to be used up
 
     /// Fires a token after a while, from a thread of its own.
     class Ender {
@@ -402,8 +552,23 @@ class Job {
     Child pick() {
         Child child = any_child(dice_);
         ++tally_.children[child.name];
-        may_escape_ += child.escapes ? 1 : 0;
+        // who is apart is reached for certain when all are there, and then not by terminate(): see are_reached()
+        may_escape_ += static_cast<std::size_t>(child.apart + (child.escapes ? 1 : 0));
         return child;
+    }
+
+    /// What has to do with how it ends.
+    void suit(const Child& child, leash::Options& its) {
+        if (its.stragglers == Stragglers::kill && dice_.chance(10)) its.stragglers = Stragglers::wait;
+        if (child.place) its.grace = for_long;
+    }
+    static bool comes_to_end(const Child& child, const leash::Options& its) {
+        const bool stay = child.stays.value_or(0) > 0 || child.escapes;
+        return child.ends && !(stay && its.stragglers == Stragglers::wait);
+    }
+    /// It was ended by force when all of it was there.
+    void are_reached() {
+        if (is_ready_) may_escape_ -= static_cast<std::size_t>(std::exchange(child_.apart, 0));
     }
 
     /// What has no bearing on how it ends.
@@ -430,7 +595,8 @@ class Job {
 
     /// Makes sure that what does not end by itself is ended: by its deadline, or by a token. Or not, unless `always`.
     Ender make_ender(bool always = true) {
-        if (child_.ends ? dice_.chance(80) : !always && dice_.chance(50)) return {};
+        suit(child_, options_);
+        if (comes_to_end(child_, options_) ? dice_.chance(80) : !always && dice_.chance(50)) return {};
         switch (dice_.between(0, 3)) {
             case 0: options_.cancel.emplace(); return {*options_.cancel, dice_.milliseconds(0, 50)};
             case 1:
@@ -471,20 +637,54 @@ class Job {
     }
 
     /// The end of a job that was read to its end.
-    void check(leash::ExitStatus status, const leash::Streams& streams, bool timed_out, bool cancelled) {
+    void check(const leash::Result& result) {
+        check(result.status, result, result.ended_by, result.stragglers);
+        TORTURE_NEEDS(result.timed_out == is_timeout(result.ended_by));
+        TORTURE_NEEDS(result.cancelled == (result.ended_by == EndedBy::cancel));
+    }
+    void check(leash::ExitStatus status, const leash::Streams& streams, const leash::Popen& job) {
+        check(status, streams, job.ended_by(), job.stragglers());
+    }
+    void check(leash::ExitStatus status, const leash::Streams& streams, EndedBy by,
+               const std::vector<leash::Process>& stragglers) {
+        const bool timed_out = is_timeout(by), cancelled = by == EndedBy::cancel, interfered = by != EndedBy::itself;
+        TORTURE_NEEDS(timed_out || cancelled || !interfered);
         TORTURE_NEEDS(!timed_out || !options_.timeout.is_none() || !options_.idle_timeout.is_none());
-        const bool interfered = timed_out || cancelled;
         if (cancelled && options_.cancel && status.unknown()) return count(false, true, false);  // not even started
         check_status(status, interfered);
+        check_stragglers(status, by, stragglers);
+        for (const leash::Process& one : streams.held)
+            TORTURE_NEEDS(one.why.rfind("holds ", 0) == 0 && (one.pid > 1 || one.pid == -1) && one.pid != ::getpid());
         TORTURE_NEEDS(streams.out.size() <= options_.max_output && streams.err.size() <= options_.max_output);
         if (child_.echoes) child_.out = input_;
-        if (child_.out && !interfered) {
+        // Who says something late may be cut off, and is named then.
+        const bool is_cut = child_.is_late && (!stragglers.empty() || !streams.held.empty());
+        if (child_.out && !interfered && !is_cut) {
             TORTURE_NEEDS(streams.out == kept(*child_.out, options_));
             TORTURE_NEEDS(streams.out_truncated == (streams.out.size() < child_.out->size()));
         } else if (child_.out && options_.keep == leash::Keep::head) {
             TORTURE_NEEDS(child_.out->compare(0, streams.out.size(), streams.out) == 0);
         }
+        is_ready_ = streams.out.rfind("ready\n", 0) == 0;
+        if (interfered) are_reached();
+        if (interfered && is_ready_ && options_.group != leash::Group::inherited) check_saved();
         count(timed_out, cancelled, !streams.held.empty());
+    }
+
+    static bool is_timeout(EndedBy by) { return by == EndedBy::timeout || by == EndedBy::idle_timeout; }
+
+    /// Those are named who were left in the group at the end of the drain, and nobody else.
+    void check_stragglers(leash::ExitStatus status, EndedBy by, const std::vector<leash::Process>& stragglers) const {
+        const bool ends_them = options_.stragglers == Stragglers::kill && options_.group != leash::Group::inherited;
+        TORTURE_NEEDS(stragglers.empty() || (ends_them && (by == EndedBy::itself || child_.escapes)));
+        for (const leash::Process& one : stragglers) TORTURE_NEEDS(one.pid > 1 && one.pid != ::getpid());
+        if (!ends_them || by != EndedBy::itself || !child_.ends || status != child_.status || !child_.stays) return;
+        TORTURE_NEEDS(stragglers.size() == static_cast<std::size_t>(*child_.stays));
+    }
+
+    /// It had SIGTERM, and the time that it needed.
+    void check_saved() const {
+        if (child_.place) TORTURE_NEEDS(support::read_file(*child_.place / "state") == "saved");
     }
 
     /// All that it says; nullptr where that is not known.
@@ -496,6 +696,7 @@ class Job {
         if (all == nullptr) return;
         TORTURE_NEEDS(heard_ + text.size() <= all->size() && all->compare(heard_, text.size(), text) == 0);
         heard_ += text.size();
+        is_ready_ = heard_ > 0 && *all == "ready\n";
     }
 
     /// A line, and with it its end. The last one may have none, also where it is cut off.
@@ -546,8 +747,9 @@ class Job {
         const milliseconds grace = dice_.milliseconds(0, 30);
         std::optional<leash::ExitStatus> status;
         const support::Stopwatch watch;
-        switch (dice_.between(0, 5)) {
-            case 0: status = job.stop(grace); break;
+        const int way = dice_.between(0, 5);
+        switch (way) {
+            case 0: status = job.stop(child_.place && is_ready_ ? for_long : Timeout(grace)); break;
             case 1:
                 static_cast<void>(job.kill().has_value());
                 status = job.wait();
@@ -565,6 +767,9 @@ class Job {
         }
         check_time(watch, grace);
         if (status) check_status(*status, true);
+        if (way == 0 && is_ready_ && options_.group != leash::Group::inherited) check_saved();
+        constexpr int terminated = 2;
+        if (way != terminated) are_reached();
         ++tally_.by_force;
     }
 
@@ -577,6 +782,7 @@ class Job {
     std::size_t may_escape_ = 0;  // how many processes
     std::string input_;           // what it is told
     std::size_t heard_ = 0;       // how much it has said
+    bool is_ready_ = false;       // where that is "ready\n", it has said so
 };
 
 /// A way through the interface.
@@ -596,6 +802,11 @@ inline constexpr Way ways[] = {
     {"run_all", &Job::run_all},
     {"supervise", &Job::supervise},
     {"terminal", &Job::terminal},
+    {"shell_at_terminal", &Job::shell_at_terminal},
+    {"daemon", &Job::daemon},
+    {"stopped", &Job::stopped},
+    {"cancelled_thread", &Job::cancelled_thread},
+    {"copy", &Job::copy},
 };
 
 }  // namespace torture
