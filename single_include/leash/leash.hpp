@@ -5684,10 +5684,11 @@ class Pump : public Counted {
             rest_look_ = rest_since_ = Deadline::now();
             rest_pause_ = {};
             if (phase_ == Phase::running) {
-                // One whose deadline had passed by then was not late itself, and nor is what it left.
-                deadline_seen_ |= deadline_.passed();
-                phase_ = Phase::draining;
                 const bool waits = stragglers_kept_ == Stragglers::wait;
+                // One whose deadline had passed by then was not late itself, and nor is what it left; but where that is
+                // waited for, nothing else bounds it.
+                if (!waits) deadline_seen_ |= deadline_.passed();
+                phase_ = Phase::draining;
                 streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
                 phase_end_ = streams_end_;
             } else if (phase_ >= Phase::killing) {
