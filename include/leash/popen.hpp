@@ -341,9 +341,10 @@ class [[nodiscard]] Popen {
     void end() noexcept {
         if (!pump_) return;
         detail::Pump& pump = *pump_;
+        // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
+        pump.begin_kill(true);
         // Sinks are not called any more: what they refer to may be gone.
         pump.close_streams();
-        pump.begin_kill(true);
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
         pump_ = {};
     }
