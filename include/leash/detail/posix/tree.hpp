@@ -86,9 +86,10 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
     return count;
 }
 
-/// False where there is no such process, or it cannot be looked at.
+/// False where there is no such process; or where it cannot be looked at, with an errno that is_shortage().
 inline bool look_at_process(Pid pid, Seen& seen) noexcept {
     char text[1024];
+    errno = 0;
     if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
     // "pid (name) state ppid pgrp session …": the name may hold anything, its last parenthesis ends it
     const char* const after = std::strrchr(text, ')');
@@ -131,7 +132,9 @@ class ProcessTable {
         while (const char* const name = directory.next()) {
             const Pid pid = std::atoi(name);
             Seen seen{};
-            if (pid > 0 && look_at_process(pid, seen) && !all_.add(seen)) return false;
+            if (pid <= 0) continue;
+            // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+            if (look_at_process(pid, seen) ? !all_.add(seen) : is_shortage(errno)) return false;
         }
         return true;
 #else
@@ -179,7 +182,7 @@ class Descendants {
     /// Somebody who is alive; those who are not are forgotten.
     const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
-            if (is_alive(all_[all_.size() - 1], now)) return &all_[all_.size() - 1];
+            if (is_alive(all_[all_.size() - 1], now) || is_shortage(errno)) return &all_[all_.size() - 1];
         }
         return nullptr;
     }
