@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 using namespace faults;
@@ -502,6 +503,51 @@ TEST_CASE("what an event costs does not grow with the number of jobs") {
     CHECK(many.second < few.second + few.second / 4);
     CHECK(census.is_empty());
 }
+
+#if defined(__linux__)
+
+TEST_CASE("one look at all processes serves all jobs whose dead nobody reaps") {
+    constexpr int count = 60;
+    const Census census;
+    // Orphans go to the outer host, which does not care: their zombies stay.
+    const std::string wrong = in_host([&]() -> std::string {
+        HOST_NEEDS(::prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+        return in_host([&]() -> std::string {
+            for (const bool drains : {false, true}) {
+                std::map<std::string, int> seen;
+                int ended = 0;
+                Fault recorder;
+                recorder.seen = &seen;
+                leash::Supervisor jobs;
+                leash::Options options = silent(census);
+                options.drain = 1s;
+                options.grace = 20s;
+                for (int i = 0; i < count; ++i) {
+                    const auto command = drains ? child({"fork-ignoring-holder", "0"}) : child({"fork-and-wait"});
+                    HOST_NEEDS(jobs.add(leash::Popen(command, options)).has_value());
+                }
+                HOST_NEEDS(census.reaches(drains ? count : 2 * count));
+                const Armed armed(recorder);
+                if (!drains) jobs.cancel();
+                while (ended < count) {
+                    const auto event = jobs.next(20s);
+                    HOST_NEEDS(event.has_value());
+                    if (event->kind == Event::ended) ++ended;
+                }
+                // How many there are, and so how many files one reading of the list opens; besides it is a few for each job.
+                leash::detail::os::Directory directory("/proc");
+                int all = 0;
+                while (const char* const name = directory.next()) all += std::atoi(name) > 0 ? 1 : 0;
+                HOST_NEEDS(all > count);
+                HOST_NEEDS(seen["open"] < 30 * count + all * (seen["epoll_wait"] + 2));
+            }
+            return "";
+        });
+    });
+    CHECK(wrong == "");
+}
+
+#endif
 
 TEST_CASE("what is still in a set that dies is killed, all of it, before any of it is waited for") {
     const NothingLeft nothing_left;

@@ -62,8 +62,9 @@ class Supervisor {
     Supervisor& operator=(const Supervisor&) = delete;
     /// SIGKILL to all, and then each is waited for: see ~Popen().
     ~Supervisor() {
+        table_.begin_look();
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill(true);
+            if (member) member->pump->begin_kill(true, table_);
         }
     }
 
@@ -117,6 +118,7 @@ class Supervisor {
     /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
     /// wait: next() tells of each.
     void cancel() {
+        table_.begin_look();
         for (const auto& member : members_) {
             if (member && !member->has_ended) cancel_one(*member);
         }
@@ -252,6 +254,7 @@ class Supervisor {
             }
             member.blind = true;
         }
+        table_.begin_look();
         if (token_ && token_->fired()) cancel_one(member);
         return id;
     }
@@ -345,6 +348,7 @@ class Supervisor {
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(detail::Deadline limit) {
         if (is_copy()) start_anew();
+        table_.begin_look();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = detail::Deadline::now();
@@ -361,6 +365,7 @@ class Supervisor {
         }
         const detail::Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
+        table_.begin_look();
         for (std::uint64_t token; poller_.take(token);) {
             const std::uint64_t which = token & ((1U << token_bits) - 1);
             if (which == cancel_token) {
@@ -439,7 +444,7 @@ class Supervisor {
     static constexpr unsigned all_ready = detail::Pump::in_ready | detail::Pump::out_ready | detail::Pump::err_ready;
 
     void cancel_one(Member& member) {
-        if (!member.pump->cancel()) return;
+        if (!member.pump->cancel(table_)) return;
         member.is_ending = true;
         queue(member);
         wake(member, detail::Deadline::now());  // for its new deadline

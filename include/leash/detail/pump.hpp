@@ -736,8 +736,11 @@ class Pump : public Counted {
     /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
     /// then. False where nothing is to be ended any more.
     bool begin_end(EndedBy why, Timeout grace) {
-        os::Lock lock(mutex_);
         os::ProcessTable table;
+        return begin_end(why, grace, table);
+    }
+    bool begin_end(EndedBy why, Timeout grace, os::ProcessTable& table) {
+        os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
             cut(why);
@@ -748,19 +751,22 @@ class Pump : public Counted {
         return true;
     }
     /// As if its token had been fired.
-    bool cancel() {
+    bool cancel(os::ProcessTable& table) {
         {
             os::Lock lock(mutex_);
             if (cancel_seen_) return false;
             cancel_seen_ = true;
         }
-        return begin_end(EndedBy::cancel, grace_);
+        return begin_end(EndedBy::cancel, grace_, table);
     }
 
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
     int begin_kill(bool in_any_case) {
-        os::Lock lock(mutex_);
         os::ProcessTable table;
+        return begin_kill(in_any_case, table);
+    }
+    int begin_kill(bool in_any_case, os::ProcessTable& table) {
+        os::Lock lock(mutex_);
         see(table);
         if (phase_ == Phase::over) return ESRCH;
         if (!in_any_case && job.is_out_of_reach()) return EPERM;
@@ -1031,12 +1037,12 @@ class Pump : public Counted {
     void time_is_up(os::ProcessTable& table) {
         switch (phase_) {
             case Phase::draining:
-                job.name_rest(table, stragglers_);
+                job.name_rest(table, phase_end_, stragglers_);
                 kill(table, EndedBy::itself);
                 break;
             case Phase::terminating: kill(table, ended_by_); break;
             case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
-                job.name_rest(table, survivors_);
+                job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
                     survivors_.cut(0);
                     phase_end_ = rest_pause_.next();

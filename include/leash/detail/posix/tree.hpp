@@ -115,7 +115,9 @@ class ProcessTable {
         }
         return is_known_;
     }
-    bool read_now() noexcept { return read(Deadline::now()); }
+    /// As they are now: for one who looks at many jobs at once, as they were when that look began or later.
+    bool read_now() noexcept { return read(look_.is_never() ? Deadline::now() : look_); }
+    void begin_look() noexcept { look_ = Deadline::now(); }
     /// When that was.
     Deadline read_at() const noexcept { return read_at_; }
 
@@ -143,7 +145,7 @@ class ProcessTable {
     }
 
     Notes<Seen> all_;
-    Deadline read_at_;
+    Deadline read_at_, look_;
     bool is_known_ = false;
 };
 
