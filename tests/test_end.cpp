@@ -33,7 +33,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto for_long = 100s, soon = 30s;
+constexpr auto for_long = 60s, soon = 30s;
 
 bool has_program(const char* name) {
     leash::Options options;
