@@ -3008,9 +3008,10 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
     return count;
 }
 
-/// False where there is no such process, or it cannot be looked at.
+/// False where there is no such process; or where it cannot be looked at, with an errno that is_shortage().
 inline bool look_at_process(Pid pid, Seen& seen) noexcept {
     char text[1024];
+    errno = 0;
     if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
     // "pid (name) state ppid pgrp session …": the name may hold anything, its last parenthesis ends it
     const char* const after = std::strrchr(text, ')');
@@ -3036,7 +3037,9 @@ class ProcessTable {
         }
         return is_known_;
     }
-    bool read_now() noexcept { return read(Deadline::now()); }
+    /// As they are now: for one who looks at many jobs at once, as they were when that look began or later.
+    bool read_now() noexcept { return read(look_.is_never() ? Deadline::now() : look_); }
+    void begin_look() noexcept { look_ = Deadline::now(); }
     /// When that was.
     Deadline read_at() const noexcept { return read_at_; }
 
@@ -3053,7 +3056,9 @@ class ProcessTable {
         while (const char* const name = directory.next()) {
             const Pid pid = std::atoi(name);
             Seen seen{};
-            if (pid > 0 && look_at_process(pid, seen) && !all_.add(seen)) return false;
+            if (pid <= 0) continue;
+            // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+            if (look_at_process(pid, seen) ? !all_.add(seen) : is_shortage(errno)) return false;
         }
         return true;
 #else
@@ -3062,7 +3067,7 @@ class ProcessTable {
     }
 
     Notes<Seen> all_;
-    Deadline read_at_;
+    Deadline read_at_, look_;
     bool is_known_ = false;
 };
 
@@ -3101,7 +3106,7 @@ class Descendants {
     /// Somebody who is alive; those who are not are forgotten.
     const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
-            if (is_alive(all_[all_.size() - 1], now)) return &all_[all_.size() - 1];
+            if (is_alive(all_[all_.size() - 1], now) || is_shortage(errno)) return &all_[all_.size() - 1];
         }
         return nullptr;
     }
@@ -3434,15 +3439,15 @@ class Job {
         return false;
     }
 
-    /// Tells who is alive of all that belong to it.
-    void name_rest(ProcessTable& table, Notes<Named>& names) noexcept {
+    /// Tells who is alive of all that belong to it, at a time that is not before `since`.
+    void name_rest(ProcessTable& table, Deadline since, Notes<Named>& names) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
         for (Process& process : processes_) {
             look_again(process);
             if (!process.seen) name(process.pid, names);
         }
-        if (has_group_ && ask_group() != ESRCH && table.read_now()) {
+        if (has_group_ && ask_group() != ESRCH && table.read(since)) {
             for (const Seen& one : table) {
                 if (one.group == pid() && one.is_alive()) name(one.pid, names);
             }
@@ -5430,8 +5435,11 @@ class Pump : public Counted {
     /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
     /// then. False where nothing is to be ended any more.
     bool begin_end(EndedBy why, Timeout grace) {
-        os::Lock lock(mutex_);
         os::ProcessTable table;
+        return begin_end(why, grace, table);
+    }
+    bool begin_end(EndedBy why, Timeout grace, os::ProcessTable& table) {
+        os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
             cut(why);
@@ -5442,19 +5450,22 @@ class Pump : public Counted {
         return true;
     }
     /// As if its token had been fired.
-    bool cancel() {
+    bool cancel(os::ProcessTable& table) {
         {
             os::Lock lock(mutex_);
             if (cancel_seen_) return false;
             cancel_seen_ = true;
         }
-        return begin_end(EndedBy::cancel, grace_);
+        return begin_end(EndedBy::cancel, grace_, table);
     }
 
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
     int begin_kill(bool in_any_case) {
-        os::Lock lock(mutex_);
         os::ProcessTable table;
+        return begin_kill(in_any_case, table);
+    }
+    int begin_kill(bool in_any_case, os::ProcessTable& table) {
+        os::Lock lock(mutex_);
         see(table);
         if (phase_ == Phase::over) return ESRCH;
         if (!in_any_case && job.is_out_of_reach()) return EPERM;
@@ -5725,12 +5736,12 @@ class Pump : public Counted {
     void time_is_up(os::ProcessTable& table) {
         switch (phase_) {
             case Phase::draining:
-                job.name_rest(table, stragglers_);
+                job.name_rest(table, phase_end_, stragglers_);
                 kill(table, EndedBy::itself);
                 break;
             case Phase::terminating: kill(table, ended_by_); break;
             case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
-                job.name_rest(table, survivors_);
+                job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
                     survivors_.cut(0);
                     phase_end_ = rest_pause_.next();
@@ -6488,9 +6499,10 @@ class [[nodiscard]] Popen {
     void end() noexcept {
         if (!pump_) return;
         detail::Pump& pump = *pump_;
+        // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
+        pump.begin_kill(true);
         // Sinks are not called any more: what they refer to may be gone.
         pump.close_streams();
-        pump.begin_kill(true);
         pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
         pump_ = {};
     }
@@ -7005,8 +7017,9 @@ class Supervisor {
     Supervisor& operator=(const Supervisor&) = delete;
     /// SIGKILL to all, and then each is waited for: see ~Popen().
     ~Supervisor() {
+        table_.begin_look();
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill(true);
+            if (member) member->pump->begin_kill(true, table_);
         }
     }
 
@@ -7060,6 +7073,7 @@ class Supervisor {
     /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
     /// wait: next() tells of each.
     void cancel() {
+        table_.begin_look();
         for (const auto& member : members_) {
             if (member && !member->has_ended) cancel_one(*member);
         }
@@ -7195,6 +7209,7 @@ class Supervisor {
             }
             member.blind = true;
         }
+        table_.begin_look();
         if (token_ && token_->fired()) cancel_one(member);
         return id;
     }
@@ -7288,6 +7303,7 @@ class Supervisor {
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(detail::Deadline limit) {
         if (is_copy()) start_anew();
+        table_.begin_look();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = detail::Deadline::now();
@@ -7304,6 +7320,7 @@ class Supervisor {
         }
         const detail::Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
+        table_.begin_look();
         for (std::uint64_t token; poller_.take(token);) {
             const std::uint64_t which = token & ((1U << token_bits) - 1);
             if (which == cancel_token) {
@@ -7382,7 +7399,7 @@ class Supervisor {
     static constexpr unsigned all_ready = detail::Pump::in_ready | detail::Pump::out_ready | detail::Pump::err_ready;
 
     void cancel_one(Member& member) {
-        if (!member.pump->cancel()) return;
+        if (!member.pump->cancel(table_)) return;
         member.is_ending = true;
         queue(member);
         wake(member, detail::Deadline::now());  // for its new deadline
