@@ -153,6 +153,7 @@ Outcome waits_and_looks(const Census& census) {
     leash::Options options = marked(census);
     options.in = leash::piped;
     options.out = leash::piped;
+    options.drain = 10ms;
     auto job = leash::Popen::try_spawn(dash("echo ready; read x; echo got $x; sleep 30 & exit 5"), std::move(options));
     if (!job) return outcome.error = job.error(), outcome;
     static_cast<void>(job->exit_handle());
