@@ -3662,7 +3662,9 @@ class Job {
         for (const Named& one : names) {
             if (one.pid == pid) return;
         }
-        const bool refused = sys::kill(pid, 0) != 0 && errno == EPERM;
+        const Fd handle(sys::open_exit(pid));
+        const int asked = handle.is_open() ? sys::signal_through(handle.get(), 0, false) : sys::kill(pid, 0);
+        const bool refused = asked != 0 && errno == EPERM;
         names.add(Named::of(pid, refused ? "another user's" : ""));
     }
 
