@@ -3556,8 +3556,11 @@ class Job {
         if (exit < 0 || by_pidfd_ == no) return ENOSYS;
         if (by_pidfd_ == unasked) by_pidfd_ = sys::signals_by_flags(exit) ? yes : no;
         if (by_pidfd_ == no) return ENOSYS;
-        if (sys::signal_through(exit, number, true) == 0) return 0;
-        if (errno != EINVAL) return errno;
+        const int error = sys::signal_through(exit, number, true) == 0 ? 0 : errno;
+        if (error == 0 || error == ESRCH) by_pidfd_ = proven;
+        if (error != EINVAL && error != ENOSYS) return error;
+        // What has worked before is merely not to be had at the moment: nothing is left that could do without it.
+        if (by_pidfd_ == proven) return EAGAIN;
         by_pidfd_ = no;  // Linux before 6.9
         return ENOSYS;
     }
@@ -3580,7 +3583,7 @@ class Job {
         if (pid() <= 1) return EPERM;
         const int error = group_through_pidfd(number);
         if (error == 0 || error == ESRCH) return error;
-        if (!is_pinned_now) return ESRCH;
+        if (!is_pinned_now) return error == ENOSYS ? ESRCH : error;
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
 
@@ -3722,7 +3725,7 @@ class Job {
     }
 
     const bool has_group_;
-    enum { unasked, yes, no } by_pidfd_ = unasked;
+    enum { unasked, yes, proven, no } by_pidfd_ = unasked;
     Pid owner_ = -1;  // the process that may signal and reap
     std::uint64_t inherited_peak_ = 0;
 
@@ -5353,7 +5356,8 @@ class Pump : public Counted {
                 if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
-            if (next.is_late) until = backoff.next();
+            // Or another thread has just found it over, and nothing will tell of that any more.
+            if (next.is_late || (next.is_over && set.empty())) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
@@ -5565,6 +5569,7 @@ class Pump : public Counted {
         Deadline stop_look;
         bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
         bool may_stop = false;
+        bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
     Next next_change(const Want& want, Deadline start) {
@@ -5585,6 +5590,7 @@ class Pump : public Counted {
             next.by_cancel = cancel_.has_value() && !cancel_seen_;
         }
         if (moving) next.at = sooner(next.at, streams_end_);
+        next.is_over = phase_ >= Phase::given_up;
         next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
         next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
         next.stop_look = next_stop_look_;
@@ -5720,6 +5726,8 @@ class Pump : public Counted {
         if (!table.read_at().is_never() && earlier(rest_since_, table.read_at())) rest_since_ = table.read_at();
         is_rest_watched_ = rest == os::Job::Rest::watched;
         rest_look_ = rest_pause_.next();
+        if (rest != os::Job::Rest::nobody && phase_ == Phase::killing)
+            job.kill(table);  // it may have been refused once
         if (rest != os::Job::Rest::unknown || !is_drained()) return rest == os::Job::Rest::nobody;
         // Nobody says anything any more, and that is all that can be told here.
         job.kill(table);
@@ -5746,6 +5754,7 @@ class Pump : public Counted {
                 job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
                     survivors_.cut(0);
+                    job.kill(table);
                     phase_end_ = rest_pause_.next();
                     break;
                 }

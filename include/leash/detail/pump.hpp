@@ -652,7 +652,8 @@ class Pump : public Counted {
                 if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
-            if (next.is_late) until = backoff.next();
+            // Or another thread has just found it over, and nothing will tell of that any more.
+            if (next.is_late || (next.is_over && set.empty())) until = backoff.next();
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
@@ -864,6 +865,7 @@ class Pump : public Counted {
         Deadline stop_look;
         bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
         bool may_stop = false;
+        bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
     Next next_change(const Want& want, Deadline start) {
@@ -884,6 +886,7 @@ class Pump : public Counted {
             next.by_cancel = cancel_.has_value() && !cancel_seen_;
         }
         if (moving) next.at = sooner(next.at, streams_end_);
+        next.is_over = phase_ >= Phase::given_up;
         next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
         next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
         next.stop_look = next_stop_look_;
@@ -1019,6 +1022,8 @@ class Pump : public Counted {
         if (!table.read_at().is_never() && earlier(rest_since_, table.read_at())) rest_since_ = table.read_at();
         is_rest_watched_ = rest == os::Job::Rest::watched;
         rest_look_ = rest_pause_.next();
+        if (rest != os::Job::Rest::nobody && phase_ == Phase::killing)
+            job.kill(table);  // it may have been refused once
         if (rest != os::Job::Rest::unknown || !is_drained()) return rest == os::Job::Rest::nobody;
         // Nobody says anything any more, and that is all that can be told here.
         job.kill(table);
@@ -1045,6 +1050,7 @@ class Pump : public Counted {
                 job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
                     survivors_.cut(0);
+                    job.kill(table);
                     phase_end_ = rest_pause_.next();
                     break;
                 }
