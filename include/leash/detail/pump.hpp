@@ -1007,7 +1007,7 @@ class Pump : public Counted {
                 streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
                 phase_end_ = streams_end_;
             } else if (phase_ >= Phase::killing) {
-                phase_end_ = streams_end_ = Deadline::after(after_force());
+                phase_end_ = Deadline::after(after_force());
             }
         }
         const bool leaves = phase_ == Phase::draining && stragglers_kept_ == Stragglers::leave;
@@ -1033,7 +1033,8 @@ class Pump : public Counted {
     void finish() {
         if (!job.close()) return;
         if (phase_ == Phase::given_up) survivors_.cut(0);
-        if (is_forced()) streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
+        if (is_forced() || phase_ >= Phase::killing)
+            streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
         phase_ = Phase::over;
         phase_end_ = Deadline::never();
     }
@@ -1102,7 +1103,8 @@ class Pump : public Counted {
         rest_pause_ = {};
         rest_look_ = rest_pause_.next();
         death_end_ = refused ? Deadline::now() : Deadline::after(longest_death);
-        if (has_ended_) phase_end_ = streams_end_ = Deadline::after(after_force());
+        streams_end_ = Deadline::never();  // as long as somebody who was killed is on the way out
+        if (has_ended_) phase_end_ = Deadline::after(after_force());
         else phase_end_ = death_end_;
         return error;
     }
