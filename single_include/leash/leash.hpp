@@ -3008,20 +3008,28 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
     return count;
 }
 
-/// False where there is no such process; or where it cannot be looked at, with an errno that is_shortage().
+/// Is there no such process, or none that may be looked at? Anything else, no descriptor left say, tells nothing.
+inline bool is_gone(int error) noexcept {
+    return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;
+}
+
+/// False with errno, of which is_gone() tells what it means.
 inline bool look_at_process(Pid pid, Seen& seen) noexcept {
     char text[1024];
-    errno = 0;
+    errno = ESRCH;
     if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
     // "pid (name) state ppid pgrp session …": the name may hold anything, its last parenthesis ends it
     const char* const after = std::strrchr(text, ')');
     unsigned long long start = 0;
     seen.pid = pid;
     if (after == nullptr ||
-        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-                    &seen.state, &seen.parent, &seen.group, &seen.session, &start) != 5)
+        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+                    &seen.state, &seen.parent, &seen.group, &seen.session, &start) != 5) {
+        errno = EIO;
         return false;
+    }
     seen.start = start;
+    errno = ESRCH;  // of whom it is not, whoever asks for that
     return true;
 }
 
@@ -3058,7 +3066,7 @@ class ProcessTable {
             Seen seen{};
             if (pid <= 0) continue;
             // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
-            if (look_at_process(pid, seen) ? !all_.add(seen) : is_shortage(errno)) return false;
+            if (look_at_process(pid, seen) ? !all_.add(seen) : !is_gone(errno)) return false;
         }
         return true;
 #else
@@ -3106,7 +3114,7 @@ class Descendants {
     /// Somebody who is alive; those who are not are forgotten.
     const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
-            if (is_alive(all_[all_.size() - 1], now) || is_shortage(errno)) return &all_[all_.size() - 1];
+            if (is_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
         }
         return nullptr;
     }
