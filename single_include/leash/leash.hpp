@@ -3355,6 +3355,8 @@ class Job {
             for (const Seen& one : table) {
                 if (one.group == pid() && one.is_alive()) return watch_rest(one);
             }
+            // The group is there all the same: of zombies, or of one that could not be looked at. So it is looked twice.
+            if (error == 0 && !std::exchange(seems_dead_, true)) return Rest::somebody;
         }
         const Seen* const one = descendants_.first_alive();
         if (one == nullptr) return Rest::nobody;
@@ -3742,6 +3744,7 @@ class Job {
     Descendants descendants_;
     Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
     bool is_rest_watched_ = false;
+    bool seems_dead_ = false;  // nobody of the group was seen alive
     bool over_ = true;
 };
 
