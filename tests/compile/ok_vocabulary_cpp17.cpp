@@ -54,7 +54,7 @@ void popen(std::chrono::steady_clock::time_point steady, std::chrono::system_clo
     leash::Captured c = p.communicate("input", 5s);
     use(c.out);
     use(c.err);
-    static_cast<void>(c.timed_out || c.cancelled || !c.held.empty());
+    static_cast<void>(c.timed_out || !c.held.empty());
     polled = c.status;
     c = p.communicate();
 
