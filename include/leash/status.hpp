@@ -52,7 +52,7 @@ inline const char* signal_name(int number) noexcept {
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
 /// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
-/// or ignores SIGCHLD (Linux 6.15 tells it all the same), or the process could not be seen to end within the bound of
+/// or ignores SIGCHLD (Linux 6.15 tells it to who has a pidfd), or the process could not be seen to end within the bound of
 /// the call (it runs as another user, or hangs in the kernel).
 class ExitStatus {
   public:
