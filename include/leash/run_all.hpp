@@ -123,7 +123,7 @@ struct AllRunner {
         if (!data.empty()) in.add(std::move(data));
         in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
-        is_short = running.find(id)->blind && running.size() > 1;
+        is_short = running.is_blind(id) && running.size() > 1;
         how.on_start(index, running.job(id));
         return true;
     }

@@ -215,6 +215,12 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
+    /// Can it not be watched?
+    bool is_blind(Id id) const noexcept {
+        const Member* const member = find(id);
+        return member != nullptr && member->blind;
+    }
+
     /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;

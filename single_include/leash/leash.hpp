@@ -7194,6 +7194,12 @@ class Supervisor {
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
     }
 
+    /// Can it not be watched?
+    bool is_blind(Id id) const noexcept {
+        const Member* const member = find(id);
+        return member != nullptr && member->blind;
+    }
+
     /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
@@ -7613,7 +7619,7 @@ struct AllRunner {
         if (!data.empty()) in.add(std::move(data));
         in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
-        is_short = running.find(id)->blind && running.size() > 1;
+        is_short = running.is_blind(id) && running.size() > 1;
         how.on_start(index, running.job(id));
         return true;
     }
