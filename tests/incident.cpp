@@ -97,6 +97,8 @@ const Shape shapes[] = {
      "f() { /bin/true; test $1 -gt 3000 || f $(($1 + 1)) & }; f 0; f 0; f 0; f 0; echo ready; exit 0", answers(0),
      true},
 
+    {"a member in a session of its own, whose parent lives",
+     "(setsid \"$0\" -c 'echo ready; exec sleep 30'; true); true", dies, false, 0, false, false, true},
     {"a background writer after the leader", "(sleep 0.01; echo late) & echo ready; exit 3", answers(3), true},
 
     {"it closes all its streams and lives on", "echo ready; exec <&- >&- 2>&-; sleep 30; true"},

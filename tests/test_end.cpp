@@ -457,6 +457,30 @@ TEST_CASE("a forced end reaches who has made a group or a session of its own, as
     }
 }
 
+TEST_CASE(
+    "who is apart is the same process whatever it has become between two looks: by exec, in size, by its parent") {
+    if (!has_program("setsid")) return;
+    const Census census;
+    const auto ready = [&](const char* script) {
+        leash::Popen p(leash::shell("setsid sh -c \"$1\" & wait; wait", {script}), capture(census));
+        CHECK(p.out().read_until("ready\n", soon));
+        return p;
+    };
+    for (int round = 0; round < 20; ++round) {
+        CAPTURE(round);
+        {
+            leash::Popen p = ready("echo ready; exec sleep 30");  // it is just becoming that
+            const Stopwatch watch;
+            CHECK(p.stop(for_long).signal() == SIGTERM);
+            CHECK(watch.elapsed() < soon);
+        }
+        CHECK(census.is_empty());
+    }
+    leash::Popen p = ready("trap 'exec sleep 30' TERM; echo ready; while :; do sleep 0.01; done");
+    CHECK(p.stop(500ms).signal() == SIGTERM);
+    CHECK(census.is_empty());
+}
+
 TEST_CASE("who is apart has the grace too, and the job is over when that one has gone") {
     const Census census;
     const TemporaryDirectory directory;

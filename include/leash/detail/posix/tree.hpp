@@ -101,7 +101,7 @@ inline bool look_at_process(Pid pid, Seen& seen) noexcept {
     unsigned long long start = 0;
     seen.pid = pid;
     if (after == nullptr ||
-        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
                     &seen.state, &seen.parent, &seen.group, &seen.session, &start) != 5) {
         errno = EIO;
         return false;
