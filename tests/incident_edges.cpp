@@ -137,7 +137,7 @@ TEST_CASE("a server that a command left behind has given its port back when the 
     SUBCASE("by stop()") {
         leash::Popen job(dash(server + " & wait; true"), options);
         REQUIRE(job.out().read_until("\n", 20s).data == number);
-        job.stop(20s);
+        job.stop(1s);
         CHECK(can_bind(port));
     }
     SUBCASE("by the destructor") {
@@ -199,7 +199,7 @@ TEST_CASE("stragglers that are to be left stay where the leader ended by itself,
     SUBCASE("stop()") {
         leash::Popen job(dash("(trap '' TERM; echo ready; sleep 30; true) & wait; wait"), options);
         REQUIRE(job.out().read_until("ready\n", 20s));
-        job.stop(20s);
+        job.stop(1s);
         CHECK(census.is_empty());
     }
     SUBCASE("the destructor") {
@@ -221,7 +221,7 @@ TEST_CASE("a job in a session of its own ends as whole as one in a group of its 
 
     SUBCASE("by a timeout") {
         options.timeout = 300ms;
-        options.grace = 20s;
+        options.grace = 1s;
         const leash::Result result = leash::run(dash(script), options);
         CHECK(census.is_empty());
         CHECK(result.timed_out);
@@ -230,7 +230,7 @@ TEST_CASE("a job in a session of its own ends as whole as one in a group of its 
     SUBCASE("by stop()") {
         leash::Popen job(dash(script), options);
         REQUIRE(job.out().read_until("ready\n", 20s));
-        CHECK(job.stop(20s).code() == 7);
+        CHECK(job.stop(1s).code() == 7);
         CHECK(census.is_empty());
     }
     SUBCASE("by kill()") {
