@@ -481,6 +481,25 @@ TEST_CASE(
     CHECK(census.is_empty());
 }
 
+TEST_CASE("who is apart and starts others all the time takes them along") {
+    if (!has_program("setsid")) return;
+    const Census census;
+    for (int round = 0; round < 20; ++round) {
+        CAPTURE(round);
+        {
+            leash::Popen p(
+                leash::shell("setsid sh -c 'echo ready; i=0; while test $((i += 1)) -lt 1000; do sleep 30 & done'"
+                             " & wait; wait"),
+                capture(census));
+            CHECK(p.out().read_until("ready\n", soon));
+            REQUIRE(support::eventually([&] { return census.alive().size() > 10; }));
+            CHECK(p.kill());
+            CHECK(p.wait().signal() == SIGKILL);
+        }
+        CHECK(census.is_empty());
+    }
+}
+
 TEST_CASE("who is apart has the grace too, and the job is over when that one has gone") {
     const Census census;
     const TemporaryDirectory directory;

@@ -3424,19 +3424,19 @@ class Job {
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
     }
 
-    /// SIGKILL to all of them, until nobody new is found. What send() gives.
+    /// SIGKILL to all of them. What send() gives. They are stopped first, until nobody new is found: a child that one
+    /// starts between the look and its death would have no parent any more that leads to it, and who is stopped, or has
+    /// that pending, starts none (fork(2) begins anew after a signal).
     int kill(ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
-        int error = 0;
         for (int round = 0; round < 8; ++round) {
             const std::size_t before = descendants_.all().size();
             look_for_descendants(table);
             if (round > 0 && descendants_.all().size() == before) break;
-            const int sent = send_everywhere(SIGKILL);
-            if (round == 0) error = sent;
+            send_everywhere(SIGSTOP);
         }
-        return error;
+        return send_everywhere(SIGKILL);
     }
 
     /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing

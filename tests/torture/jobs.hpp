@@ -412,8 +412,8 @@ class Job {
         job->in().write("sleep 60 & sleep 60 | cat & (trap '' HUP TERM; sleep 60; :) & echo st''arted\n", 20s);
         if (!job->out().read_until("started\r\n", 20s)) may_escape_ += any_number;
         end(*std::move(job));
-        // communicate() ends its input: then it goes by itself, and its jobs are out of reach.
-        if (status_ && status_->exited()) may_escape_ += any_number;
+        // At the end of its input it goes by itself, sooner or later, and its jobs are out of reach.
+        if (way_ == way_communicate) may_escape_ += any_number;
     }
 
     /// A daemon that is left alone, and so is there afterwards.
@@ -530,7 +530,10 @@ class Job {
     }
 
     /// For a message: what it was, and how it ended.
-    std::string describe() const { return child_.name + (status_ ? ", " + status_->describe() : ""); }
+    std::string describe() const {
+        return child_.name + (status_ ? ", " + status_->describe() : "") +
+               (way_ == way_none ? "" : ", ended by way " + std::to_string(way_));
+    }
 
   private:
     static constexpr std::size_t any_number = 1000;
@@ -749,19 +752,19 @@ class Job {
         const milliseconds grace = dice_.milliseconds(0, 30);
         std::optional<leash::ExitStatus> status;
         const support::Stopwatch watch;
-        const int way = dice_.between(0, 5);
-        switch (way) {
-            case 0: status = job.stop(child_.place && is_ready_ ? for_long : Timeout(grace)); break;
-            case 1:
+        way_ = dice_.between(0, 5);
+        switch (way_) {
+            case way_stop: status = job.stop(child_.place && is_ready_ ? for_long : Timeout(grace)); break;
+            case way_kill:
                 static_cast<void>(job.kill().has_value());
                 status = job.wait();
                 break;
-            case 2:
+            case way_terminate:
                 static_cast<void>(job.terminate().has_value());
                 status = job.wait_for(grace);
                 break;
-            case 3: status = job.communicate({}, grace).status; break;
-            case 4: {
+            case way_communicate: status = job.communicate({}, grace).status; break;
+            case way_move: {
                 leash::Popen other = std::move(job);
                 break;
             }
@@ -769,9 +772,8 @@ class Job {
         }
         check_time(watch, grace);
         if (status) check_status(*status, true);
-        if (way == 0 && is_ready_ && options_.group != leash::Group::inherited) check_saved();
-        constexpr int terminated = 2;
-        if (way != terminated) are_reached();
+        if (way_ == way_stop && is_ready_ && options_.group != leash::Group::inherited) check_saved();
+        if (way_ != way_terminate) are_reached();
         ++tally_.by_force;
     }
 
@@ -785,6 +787,8 @@ class Job {
     std::string input_;           // what it is told
     std::size_t heard_ = 0;       // how much it has said
     bool is_ready_ = false;       // where that is "ready\n", it has said so
+    enum : int { way_none = -1, way_stop, way_kill, way_terminate, way_communicate, way_move };
+    int way_ = way_none;  // of end()
 };
 
 /// A way through the interface.
