@@ -1165,17 +1165,24 @@ TEST_CASE("a shell at a terminal of the job's own is hung up, with all its jobs"
     leash::Options options = at_terminal(census);
     options.env.set("PS1", "leash> ").set("TERM", "dumb").set("HELPER", helper());
     for (const char* const ignores : {"", "trap '' TERM; "}) {
-        leash::Popen p({"bash", "--norc", "--noprofile", "--noediting", "-i"}, options);
-        CHECK(p.out().expect("leash> ", soon));
-        CHECK(
-            p.in().write(std::string(ignores) + "\"$HELPER\" sleep 're''ady' & \"$HELPER\" sleep 'al''so' &\n", soon));
-        CHECK(p.out().expect("ready", soon).complete);
-        REQUIRE(census.reaches(3));
-        const Stopwatch watch;
-        CHECK(p.stop(for_long).signal() == SIGHUP);
-        CHECK(watch.elapsed() < soon);
-        CHECK(p.ended_by() == EndedBy::stop);
-        CHECK(census.is_empty());
+        for (const bool by_handle : {false, true}) {
+            CAPTURE(by_handle);
+            {
+                leash::Popen p({"bash", "--norc", "--noprofile", "--noediting", "-i"}, options);
+                CHECK(p.out().expect("leash> ", soon));
+                CHECK(p.in().write(
+                    std::string(ignores) + "\"$HELPER\" sleep 're''ady' & \"$HELPER\" sleep 'al''so' &\n", soon));
+                CHECK(p.out().expect("ready", soon).complete);
+                REQUIRE(census.reaches(3));
+                const Stopwatch watch;
+                if (!by_handle) {
+                    CHECK(p.stop(for_long).signal() == SIGHUP);
+                    CHECK(p.ended_by() == EndedBy::stop);
+                }
+                CHECK(watch.elapsed() < soon);
+            }
+            CHECK(census.is_empty());
+        }
     }
 }
 

@@ -3046,8 +3046,9 @@ class ProcessTable {
         return is_known_;
     }
     /// As they are now: for one who looks at many jobs at once, as they were when that look began or later.
-    bool read_now() noexcept { return read(look_.is_never() ? Deadline::now() : look_); }
+    bool read_now() noexcept { return read(look_began()); }
     void begin_look() noexcept { look_ = Deadline::now(); }
+    Deadline look_began() const noexcept { return look_.is_never() ? Deadline::now() : look_; }
     /// When that was.
     Deadline read_at() const noexcept { return read_at_; }
 
@@ -3424,17 +3425,20 @@ class Job {
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
     }
 
-    /// SIGKILL to all of them. What send() gives. They are stopped first, until nobody new is found: a child that one
-    /// starts between the look and its death would have no parent any more that leads to it, and who is stopped, or has
-    /// that pending, starts none (fork(2) begins anew after a signal).
+    /// SIGKILL to all of them. What send() gives. The first time they are stopped before, until nobody new is found: who
+    /// is stopped starts no child, while one that is started between the look and its parent's death has nobody any more
+    /// who leads to it.
     int kill(ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
+        const Deadline until = std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
         for (int round = 0; round < 8; ++round) {
             const std::size_t before = descendants_.all().size();
             look_for_descendants(table);
             if (round > 0 && descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);
+            Backoff pause;
+            while (!until.passed() && !have_stopped()) sleep_until(pause.next());
         }
         return send_everywhere(SIGKILL);
     }
@@ -3480,6 +3484,23 @@ class Job {
         Ended ended;
     };
     enum class Look { running, ended, gone };
+
+    /// A signal is taken when its process comes to run, and one that is in the middle of fork(2) finishes that first
+    /// (since Linux 4.20). On a loaded machine that may take its time; a look at many jobs has it once for all of them.
+    static constexpr std::chrono::milliseconds longest_stop{50};
+
+    bool have_stopped() const noexcept {
+        const auto runs = [](const Seen& now) { return now.is_alive() && now.state != 'T' && now.state != 't'; };
+        Seen now{};
+        if (!is_proc_ours()) return true;
+        for (const Process& process : processes_) {
+            if (!process.seen && look_at_process(process.pid, now) && runs(now)) return false;
+        }
+        for (const Seen& one : descendants_.all()) {
+            if (Descendants::is_alive(one, now) && runs(now)) return false;
+        }
+        return true;
+    }
 
     /// Once seen, always seen; but what was a zombie may be gone at any time, by somebody else's wait().
     void look_again(Process& process) noexcept {
@@ -3744,6 +3765,7 @@ class Job {
     Descendants descendants_;
     Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
     bool is_rest_watched_ = false;
+    bool was_killed_ = false;
     bool seems_dead_ = false;  // nobody of the group was seen alive
     bool over_ = true;
 };

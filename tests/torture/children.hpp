@@ -155,6 +155,7 @@ inline Child any_child(Dice& dice) {
             Child nested = endless_script("timeout", "timeout 60 \"$1\" sleep 'ready\n'; :");
             nested.out = "ready\n";
             nested.apart = 2;
+            nested.on_term = 0;  // the shell's own end, where what it runs has no reader
             return nested;
         }
         default: return endless_script("storm", "while :; do sleep 0.002 & (:); done");

@@ -124,8 +124,9 @@ class ProcessTable {
         return is_known_;
     }
     /// As they are now: for one who looks at many jobs at once, as they were when that look began or later.
-    bool read_now() noexcept { return read(look_.is_never() ? Deadline::now() : look_); }
+    bool read_now() noexcept { return read(look_began()); }
     void begin_look() noexcept { look_ = Deadline::now(); }
+    Deadline look_began() const noexcept { return look_.is_never() ? Deadline::now() : look_; }
     /// When that was.
     Deadline read_at() const noexcept { return read_at_; }
 
