@@ -184,8 +184,9 @@ class [[nodiscard]] Popen {
     Expected<void> kill() { return send_signal(SIGKILL); }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
-    /// the descendants that have left it, as far as they can be found (Linux). Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
-    /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
+    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
+    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
+    /// ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
         const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle

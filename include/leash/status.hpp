@@ -122,7 +122,7 @@ enum class EndedBy {
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
 struct Process {
     int pid;              ///< its number
-    std::string command;  ///< its command line, the first 200 bytes of it; empty where that could not be read
+    std::string command;  ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
     std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
 };
 

@@ -703,7 +703,7 @@ enum class EndedBy {
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
 struct Process {
     int pid;              ///< its number
-    std::string command;  ///< its command line, the first 200 bytes of it; empty where that could not be read
+    std::string command;  ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
     std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
 };
 
@@ -1277,6 +1277,7 @@ struct ErrorOutput : Output {
 //   pipe2     everywhere but macOS
 //   ppoll     Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS
 //   memfd     Linux 3.17; called by number, glibc has it since 2.27
+//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/epoll.h>
@@ -1290,6 +1291,16 @@ struct ErrorOutput : Output {
 #define LEASH_KQUEUE 1
 #else
 #define LEASH_KQUEUE 0
+#endif
+#if defined(__APPLE__) || defined(__OpenBSD__)
+#include <sys/sysctl.h>
+#define LEASH_SYSCTL 1
+#elif defined(__FreeBSD__) || defined(__NetBSD__)
+#include <sys/param.h>
+#include <sys/sysctl.h>
+#define LEASH_SYSCTL 1
+#else
+#define LEASH_SYSCTL 0
 #endif
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
 #define LEASH_PPOLL 1
@@ -1699,6 +1710,14 @@ inline void closedir(DIR* directory) noexcept {
 
 inline pid_t getpid() noexcept { return ::getpid(); }
 
+#if LEASH_SYSCTL
+/// Reads a value; its size without a place for it.
+inline int sysctl(int* name, unsigned length, void* value, std::size_t* size) noexcept {
+    if (const int e = LEASH_FAULT("sysctl")) return fail(e);
+    return ::sysctl(name, length, value, size, nullptr, 0);
+}
+#endif
+
 /// How many processors this process may use; 1 where that cannot be told.
 inline std::size_t processors() noexcept {
 #if defined(__linux__) && defined(CPU_COUNT)
@@ -1974,6 +1993,9 @@ inline void stop_own_group(int signal) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+/// Does open_exit() give what a signal can be sent through?
+constexpr bool has_pidfd = LEASH_PIDFD;
+
 /// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
 /// ENOSYS where the system has neither, EPERM in some containers, EMFILE and ENFILE, ESRCH if there is no such child.
 inline int open_exit(pid_t pid) noexcept {
@@ -2114,6 +2136,7 @@ class Mutex {
 
 #undef LEASH_PIDFD
 #undef LEASH_KQUEUE
+#undef LEASH_SYSCTL
 #undef LEASH_PPOLL
 #undef LEASH_CLOSEFROM
 #undef LEASH_CLONE3
@@ -2925,10 +2948,10 @@ class Foreground {
 #endif  // LEASH_POSIX
 
 // =====================================================================================================================
-// leash/detail/posix/tree.hpp - who there is: processes as the system shows them, and who descends from a job.
+// leash/detail/posix/processes.hpp - who there is: processes as the system shows them.
 //
-// It only reads. What it finds may be gone a moment later: whoever signals looks once more, through a pidfd. Only Linux
-// shows all this (/proc); elsewhere nothing is known and nobody is found.
+// It only reads. What it finds may be gone a moment later: whoever signals looks once more. Linux shows all this in /proc,
+// macOS and the BSDs tell it by sysctl; elsewhere nothing is known and nobody is found.
 
 #include <type_traits>
 
@@ -2936,6 +2959,46 @@ class Foreground {
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+// What sysctl tells of a process, where it does, and by which names (these macros end with this file):
+//   KINFO       the type of an entry
+//   KERN_PROC   what gives entries, and ALL of them; SIZED where it also wants to hear how large they are, and how many
+//   COMMAND     the program's name
+//   SEEN        number, parent, group, whether it is a zombie, seconds and microseconds of its start
+#if defined(__APPLE__)
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 0
+#define LEASH_COMMAND(p) p.kp_proc.p_comm
+#define LEASH_SEEN(p)                                                                                               \
+    p.kp_proc.p_pid, p.kp_eproc.e_ppid, p.kp_eproc.e_pgid, p.kp_proc.p_stat == SZOMB, p.kp_proc.p_starttime.tv_sec, \
+        p.kp_proc.p_starttime.tv_usec
+#elif defined(__FreeBSD__)
+#include <sys/user.h>
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_PROC
+#define LEASH_KERN_PROC_SIZED 0
+#define LEASH_COMMAND(p) p.ki_comm
+#define LEASH_SEEN(p) p.ki_pid, p.ki_ppid, p.ki_pgid, p.ki_stat == SZOMB, p.ki_start.tv_sec, p.ki_start.tv_usec
+#elif defined(__NetBSD__)
+#define LEASH_KINFO kinfo_proc2
+#define LEASH_KERN_PROC KERN_PROC2
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 1
+#define LEASH_COMMAND(p) p.p_comm
+#define LEASH_SEEN(p) \
+    p.p_pid, p.p_ppid, p.p__pgid, p.p_realstat >= 5 /* SZOMB, SDEAD */, p.p_ustart_sec, p.p_ustart_usec
+#elif defined(__OpenBSD__)
+#include <sys/proc.h>
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 1
+#define LEASH_COMMAND(p) p.p_comm
+#define LEASH_SEEN(p) p.p_pid, p.p_ppid, p.p__pgid, p.p_stat == SDEAD, p.p_ustart_sec, p.p_ustart_usec
+#endif
 
 #if LEASH_POSIX
 
@@ -2982,19 +3045,51 @@ class Notes {
 
 /// A process at one look.
 struct Seen {
-    Pid pid, parent, group, session;
-    char state;
-    std::uint64_t start;  // in clock ticks since the boot: with the number it means one process and no other
+    Pid pid, parent, group;
+    bool is_zombie, is_stopped;
+    std::uint64_t start;  // in some unit since some time: with the number it means one process and no other
 
     /// More than a zombie that its parent has not reaped yet, and that holds nothing.
-    bool is_alive() const noexcept { return state != 'Z' && state != 'X'; }
+    bool is_alive() const noexcept { return !is_zombie; }
 };
 
-/// Does /proc show the processes that the host's calls mean? One that was mounted for another process namespace has other
-/// processes under the same numbers; and there may be none.
-inline bool is_proc_ours() noexcept {
+/// Are all processes told at once, as they were at one moment?
+#if defined(LEASH_KINFO)
+constexpr bool has_snapshot = true;
+#else
+constexpr bool has_snapshot = false;
+#endif
+
+#if defined(LEASH_KINFO)
+using Kinfo = struct ::LEASH_KINFO;
+
+/// Entries of the kernel's table, for one process or (pid 0) all; `size` is in bytes, before and after. False with errno.
+inline bool read_kinfo(Pid pid, Kinfo* entries, std::size_t& size) noexcept {
+    int name[] = {CTL_KERN, LEASH_KERN_PROC,    pid == 0 ? LEASH_KERN_PROC_ALL : KERN_PROC_PID,
+                  pid,      int{sizeof(Kinfo)}, static_cast<int>(size / sizeof(Kinfo))};
+    return sys::sysctl(name, LEASH_KERN_PROC_SIZED ? 6 : pid == 0 ? 3 : 4, entries, &size) == 0;
+}
+/// False where there is no such process.
+inline bool read_kinfo(Pid pid, Kinfo& entry) noexcept {
+    std::size_t size = sizeof entry;
+    return read_kinfo(pid, &entry, size) && size >= sizeof entry;
+}
+
+inline Seen read_seen(const Kinfo& entry) noexcept {
+    const auto fill = [](Pid pid, Pid parent, Pid group, bool is_zombie, auto seconds, auto microseconds) {
+        return Seen{pid,   parent,
+                    group, is_zombie,
+                    false, static_cast<std::uint64_t>(seconds) * 1'000'000 + static_cast<std::uint64_t>(microseconds)};
+    };
+    return fill(LEASH_SEEN(entry));
+}
+#endif
+
+/// Does the system show the processes that the host's calls mean? There may be no /proc; and one that was mounted for
+/// another process namespace has other processes under the same numbers.
+inline bool shows_processes() noexcept {
     char self[32];
-    return sys::readlink("/proc/self", self, sizeof self) > 0 && std::atoi(self) == sys::getpid();
+    return has_snapshot || (sys::readlink("/proc/self", self, sizeof self) > 0 && std::atoi(self) == sys::getpid());
 }
 
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
@@ -3015,29 +3110,39 @@ inline bool is_gone(int error) noexcept {
 
 /// False with errno, of which is_gone() tells what it means.
 inline bool look_at_process(Pid pid, Seen& seen) noexcept {
+#if defined(LEASH_KINFO)
+    Kinfo entry{};
+    if (!read_kinfo(pid, entry)) return false;
+    seen = read_seen(entry);
+    return seen.pid == pid;
+#else
     char text[1024];
     errno = ESRCH;
     if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
-    // "pid (name) state ppid pgrp session …": the name may hold anything, its last parenthesis ends it
+    // "pid (name) state ppid pgrp …": the name may hold anything, its last parenthesis ends it
     const char* const after = std::strrchr(text, ')');
     unsigned long long start = 0;
+    char state = 0;
     seen.pid = pid;
     if (after == nullptr ||
-        std::sscanf(after + 1, " %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-                    &seen.state, &seen.parent, &seen.group, &seen.session, &start) != 5) {
+        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state,
+                    &seen.parent, &seen.group, &start) != 4) {
         errno = EIO;
         return false;
     }
+    seen.is_zombie = state == 'Z' || state == 'X';
+    seen.is_stopped = state == 'T' || state == 't';
     seen.start = start;
     errno = ESRCH;  // of whom it is not, whoever asks for that
     return true;
+#endif
 }
 
 /// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
 class ProcessTable {
   public:
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
-    /// namespace.
+    /// namespace, nor where a sandbox hides them.
     bool read(Deadline since) noexcept {
         if (read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
@@ -3059,7 +3164,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        if (!is_proc_ours()) return false;
+        if (!shows_processes()) return false;
         Directory directory("/proc");
         if (!directory.is_open()) return false;
         while (const char* const name = directory.next()) {
@@ -3070,15 +3175,113 @@ class ProcessTable {
             if (look_at_process(pid, seen) ? !all_.add(seen) : !is_gone(errno)) return false;
         }
         return true;
+#elif defined(LEASH_KINFO)
+        // More may have started since it was asked how many there are: then it is asked once more.
+        for (int attempt = 0; attempt < 4; ++attempt) {
+            std::size_t size = 0;
+            if (!read_kinfo(0, nullptr, size)) return false;
+            size += size / 4 + 16 * sizeof(Kinfo);
+            Kinfo* const entries = static_cast<Kinfo*>(std::malloc(size));
+            if (entries == nullptr) return false;
+            const bool told = read_kinfo(0, entries, size);
+            const bool was_short = !told && errno == ENOMEM;
+            const bool noted = told && add_all(entries, size / sizeof(Kinfo));
+            std::free(entries);
+            if (!was_short) return noted;
+        }
+        return false;
 #else
         return false;
 #endif
     }
 
+#if defined(LEASH_KINFO)
+    /// False where memory is out, or not even the host is among them.
+    bool add_all(const Kinfo* entries, std::size_t count) noexcept {
+        bool has_host = false;
+        for (std::size_t i = 0; i < count; ++i) {
+            const Seen seen = read_seen(entries[i]);
+            if (!all_.add(seen)) return false;
+            has_host |= seen.pid == sys::getpid();
+        }
+        return has_host;
+    }
+#endif
+
     Notes<Seen> all_;
     Deadline read_at_, look_;
     bool is_known_ = false;
 };
+
+/// A process that a result tells of, as long as it was there to be asked.
+struct Named {
+    Pid pid;
+    const char* why;
+    char command[200];  // cut off, for a log
+
+    /// Its command line; its name in brackets where it has none, or sysctl tells it, as ps shows it.
+    static Named of(Pid pid, const char* why) noexcept {
+        Named named{};
+        named.pid = pid;
+        named.why = why;
+#if defined(LEASH_KINFO)
+        Kinfo entry{};
+        if (read_kinfo(pid, entry)) std::snprintf(named.command, sizeof named.command, "[%.64s]", LEASH_COMMAND(entry));
+#else
+        if (!shows_processes()) return named;
+        const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
+        for (ssize_t i = 0; i + 1 < size; ++i) {
+            if (named.command[i] == '\0') named.command[i] = ' ';
+        }
+        if (size > 0) return named;
+        char name[64];
+        ssize_t length = read_proc(pid, "comm", name, sizeof name);
+        if (length > 0 && name[length - 1] == '\n') name[length - 1] = '\0';
+        if (length > 0) std::snprintf(named.command, sizeof named.command, "[%s]", name);
+#endif
+        return named;
+    }
+};
+
+/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names of the links: a
+/// stat() would go to what they lead to, which may be a mount that hangs.)
+inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
+    char path[64], asked[64], other[64];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
+    if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
+    for (const Seen& one : table) {
+        if (!one.is_alive() || one.pid == sys::getpid()) continue;
+        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
+        Directory directory(path);
+        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
+            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
+            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
+            found.add(Named::of(one.pid, why));
+            break;
+        }
+    }
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_KINFO
+#undef LEASH_KERN_PROC
+#undef LEASH_KERN_PROC_ALL
+#undef LEASH_KERN_PROC_SIZED
+#undef LEASH_COMMAND
+#undef LEASH_SEEN
+
+// =====================================================================================================================
+// leash/detail/posix/tree.hpp - who descends from a job.
+
+#include <cstdio>
+#include <cstdlib>
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
 
 /// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
 /// gone, they are still known.
@@ -3086,23 +3289,23 @@ class Descendants {
   public:
     const Notes<Seen>& all() const noexcept { return all_; }
 
-    /// Looks below a process. Only the job's own tree is read, where the kernel tells
-    /// children (CONFIG_PROC_CHILDREN, Linux 4.2), otherwise all processes.
-    void find_below(Pid root, ProcessTable& table) noexcept { visit(root, table); }
+    /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
+    /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`.
+    void find_below(Pid root, ProcessTable& table, Deadline since) noexcept { visit(root, table, since); }
     /// Takes the members of a group, for what they have below them.
-    void add_group(Pid group, ProcessTable& table) noexcept {
-        if (!table.read_now()) return;
+    void add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!table.read(since)) return;
         for (const Seen& one : table) {
             if (one.group == group && one.is_alive()) add(one);
         }
     }
     /// Looks below all who are known, those included whom that finds.
-    void find_below_all(ProcessTable& table) noexcept {
+    void find_below_all(ProcessTable& table, Deadline since) noexcept {
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
             const std::size_t before = all_.size();
             if (!is_alive(all_[i], now)) continue;
-            visit(now.pid, table);
+            visit(now.pid, table, since);
             // Its number may have become another's meanwhile, and then those are that one's.
             if (!is_alive(all_[i], now)) all_.cut(before);
         }
@@ -3132,11 +3335,19 @@ class Descendants {
         all_.add(seen);
     }
 
-    void visit(Pid parent, ProcessTable& table) noexcept {
+    void visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
+        if ((!has_snapshot && is_told_children(parent)) || !table.read(since)) return;
+        for (const Seen& one : table) {
+            if (one.parent == parent && one.is_alive()) add(one);
+        }
+    }
+
+    /// False where only the table of all tells.
+    bool is_told_children(Pid parent) noexcept {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
-        if (!threads.is_open()) return;
+        if (!threads.is_open()) return true;  // there is no such process
         bool is_told = false;
         while (const char* const thread = threads.next()) {
             if (std::atoi(thread) <= 0) continue;
@@ -3146,10 +3357,7 @@ class Descendants {
             is_told = true;
             read_children(file, parent);
         }
-        if (is_told || !table.read_now()) return;
-        for (const Seen& one : table) {
-            if (one.parent == parent && one.is_alive()) add(one);
-        }
+        return is_told;
     }
 
     /// "123 456 ": numbers, which a read may cut in two.
@@ -3171,50 +3379,6 @@ class Descendants {
 
     Notes<Seen> all_;
 };
-
-/// A process that a result tells of, as long as it was there to be asked.
-struct Named {
-    Pid pid;
-    const char* why;
-    char command[200];  // cut off, for a log
-
-    /// Its command line; its name in brackets where it has none, as ps shows it.
-    static Named of(Pid pid, const char* why) noexcept {
-        Named named{};
-        named.pid = pid;
-        named.why = why;
-        if (!is_proc_ours()) return named;
-        const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
-        for (ssize_t i = 0; i + 1 < size; ++i) {
-            if (named.command[i] == '\0') named.command[i] = ' ';
-        }
-        if (size > 0) return named;
-        char name[64];
-        ssize_t length = read_proc(pid, "comm", name, sizeof name);
-        if (length > 0 && name[length - 1] == '\n') name[length - 1] = '\0';
-        if (length > 0) std::snprintf(named.command, sizeof named.command, "[%s]", name);
-        return named;
-    }
-};
-
-/// Who has this pipe open besides the host. Only those of the same user can be asked. (By the names of the links: a
-/// stat() would go to what they lead to, which may be a mount that hangs.)
-inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
-    char path[64], asked[64], other[64];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
-    if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
-    for (const Seen& one : table) {
-        if (!one.is_alive() || one.pid == sys::getpid()) continue;
-        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
-        Directory directory(path);
-        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
-            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
-            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
-            found.add(Named::of(one.pid, why));
-            break;
-        }
-    }
-}
 
 }  // namespace leash::detail::os
 
@@ -3419,7 +3583,7 @@ class Job {
     void terminate(bool hang_up, ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return;
-        look_for_descendants(table);
+        look_for_descendants(table, table.look_began());
         if (hang_up) send_everywhere(SIGHUP);
         send_everywhere(SIGTERM);
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
@@ -3431,10 +3595,11 @@ class Job {
     int kill(ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
-        const Deadline until = std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
+        const Deadline until =
+            std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
         for (int round = 0; round < 8; ++round) {
             const std::size_t before = descendants_.all().size();
-            look_for_descendants(table);
+            look_for_descendants(table, round == 0 ? table.look_began() : Deadline::now());
             if (round > 0 && descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);
             Backoff pause;
@@ -3490,9 +3655,9 @@ class Job {
     static constexpr std::chrono::milliseconds longest_stop{50};
 
     bool have_stopped() const noexcept {
-        const auto runs = [](const Seen& now) { return now.is_alive() && now.state != 'T' && now.state != 't'; };
+        const auto runs = [](const Seen& now) { return now.is_alive() && !now.is_stopped; };
         Seen now{};
-        if (!is_proc_ours()) return true;
+        if (has_snapshot || !shows_processes()) return true;
         for (const Process& process : processes_) {
             if (!process.seen && look_at_process(process.pid, now) && runs(now)) return false;
         }
@@ -3650,32 +3815,36 @@ class Job {
         return group == 0 || sent || (group == EPERM && ended) ? 0 : group;
     }
 
-    /// To the descendants too that the group's signal does not reach. Identity first: a pidfd, and then a look whether
-    /// it is the one that was meant. Without a pidfd there is no signal.
+    /// To the descendants too that the group's signal does not reach.
     int send_everywhere(int number) noexcept {
         const int error = send_to_all(number);
-        for (const Seen& known : descendants_.all()) {
-            const Fd handle(sys::open_exit(known.pid));
-            Seen now{};
-            if (!handle.is_open() || !Descendants::is_alive(known, now)) continue;
-            if (has_group_ && now.group == pid()) continue;
-            sys::signal_through(handle.get(), number, false);
-        }
+        for (const Seen& known : descendants_.all()) send_to_descendant(known, number);
         return error;
     }
 
-    void look_for_descendants(ProcessTable& table) noexcept {
-        if (owner_ != sys::getpid() || !is_proc_ours()) return;
+    /// Identity first: a pidfd, and then a look whether it is the one that was meant. Without a pidfd there is no signal.
+    /// On systems that have none at all the number is all there is, and the look comes right before the signal.
+    void send_to_descendant(const Seen& known, int number) noexcept {
+        const Fd handle(sys::has_pidfd ? sys::open_exit(known.pid) : -1);
+        Seen now{};
+        if (handle.is_open() != sys::has_pidfd || !Descendants::is_alive(known, now)) return;
+        if (has_group_ && now.group == pid()) return;
+        if (sys::has_pidfd) sys::signal_through(handle.get(), number, false);
+        else if (known.pid > 1) sys::kill(known.pid, number);
+    }
+
+    void look_for_descendants(ProcessTable& table, Deadline since) noexcept {
+        if (owner_ != sys::getpid() || !shows_processes()) return;
         bool ended = true;
         for (Process& process : processes_) {
             look_again(process);
             if (process.seen) continue;
             ended = false;
-            descendants_.find_below(process.pid, table);
+            descendants_.find_below(process.pid, table, since);
         }
         // Nobody's links lead to those whose parent has gone, but that they are in the group.
-        if (ended && has_group_ && ask_group() != ESRCH) descendants_.add_group(pid(), table);
-        descendants_.find_below_all(table);
+        if (ended && has_group_ && ask_group() != ESRCH) descendants_.add_group(pid(), table, since);
+        descendants_.find_below_all(table, since);
     }
 
     Rest watch_rest(const Seen& one) noexcept {
@@ -3696,7 +3865,7 @@ class Job {
         for (const Named& one : names) {
             if (one.pid == pid) return;
         }
-        const Fd handle(sys::open_exit(pid));
+        const Fd handle(sys::has_pidfd ? sys::open_exit(pid) : -1);
         const int asked = handle.is_open() ? sys::signal_through(handle.get(), 0, false) : sys::kill(pid, 0);
         const bool refused = asked != 0 && errno == EPERM;
         names.add(Named::of(pid, refused ? "another user's" : ""));
@@ -6388,8 +6557,9 @@ class [[nodiscard]] Popen {
     Expected<void> kill() { return send_signal(SIGKILL); }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
-    /// the descendants that have left it, as far as they can be found (Linux). Returns within grace + Options::drain, but for what the kernel takes to end a killed process (see
-    /// Options::timeout); unknown() where it could not be ended (see ExitStatus).
+    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
+    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
+    /// ExitStatus).
     ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
         if (!pump_) return {};
         const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle

@@ -1,0 +1,329 @@
+// leash/detail/posix/processes.hpp - who there is: processes as the system shows them.
+//
+// It only reads. What it finds may be gone a moment later: whoever signals looks once more. Linux shows all this in /proc,
+// macOS and the BSDs tell it by sysctl; elsewhere nothing is known and nobody is found.
+#pragma once
+
+#include <leash/config.hpp>
+
+#include <type_traits>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <leash/detail/posix/fd.hpp>
+
+// What sysctl tells of a process, where it does, and by which names (these macros end with this file):
+//   KINFO       the type of an entry
+//   KERN_PROC   what gives entries, and ALL of them; SIZED where it also wants to hear how large they are, and how many
+//   COMMAND     the program's name
+//   SEEN        number, parent, group, whether it is a zombie, seconds and microseconds of its start
+#if defined(__APPLE__)
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 0
+#define LEASH_COMMAND(p) p.kp_proc.p_comm
+#define LEASH_SEEN(p)                                                                                               \
+    p.kp_proc.p_pid, p.kp_eproc.e_ppid, p.kp_eproc.e_pgid, p.kp_proc.p_stat == SZOMB, p.kp_proc.p_starttime.tv_sec, \
+        p.kp_proc.p_starttime.tv_usec
+#elif defined(__FreeBSD__)
+#include <sys/user.h>
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_PROC
+#define LEASH_KERN_PROC_SIZED 0
+#define LEASH_COMMAND(p) p.ki_comm
+#define LEASH_SEEN(p) p.ki_pid, p.ki_ppid, p.ki_pgid, p.ki_stat == SZOMB, p.ki_start.tv_sec, p.ki_start.tv_usec
+#elif defined(__NetBSD__)
+#define LEASH_KINFO kinfo_proc2
+#define LEASH_KERN_PROC KERN_PROC2
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 1
+#define LEASH_COMMAND(p) p.p_comm
+#define LEASH_SEEN(p) \
+    p.p_pid, p.p_ppid, p.p__pgid, p.p_realstat >= 5 /* SZOMB, SDEAD */, p.p_ustart_sec, p.p_ustart_usec
+#elif defined(__OpenBSD__)
+#include <sys/proc.h>
+#define LEASH_KINFO kinfo_proc
+#define LEASH_KERN_PROC KERN_PROC
+#define LEASH_KERN_PROC_ALL KERN_PROC_ALL
+#define LEASH_KERN_PROC_SIZED 1
+#define LEASH_COMMAND(p) p.p_comm
+#define LEASH_SEEN(p) p.p_pid, p.p_ppid, p.p__pgid, p.p_stat == SDEAD, p.p_ustart_sec, p.p_ustart_usec
+#endif
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// A list that grows where there is memory and otherwise stays as it is: a job must be able to end also where there is
+/// none.
+template <class T>
+class Notes {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+  public:
+    Notes() = default;
+    Notes(const Notes&) = delete;
+    Notes& operator=(const Notes&) = delete;
+    ~Notes() { std::free(items_); }
+
+    bool add(const T& item) noexcept {
+        if (count_ == room_) {
+            const std::size_t room = room_ == 0 ? 16 : room_ * 2;
+            void* const grown = std::realloc(items_, room * sizeof(T));
+            if (grown == nullptr) return false;
+            items_ = static_cast<T*>(grown);
+            room_ = room;
+        }
+        std::memcpy(static_cast<void*>(items_ + count_), &item, sizeof item);
+        ++count_;
+        return true;
+    }
+    void remove(std::size_t place) noexcept {
+        --count_;
+        if (place != count_) std::memcpy(static_cast<void*>(items_ + place), items_ + count_, sizeof(T));
+    }
+    void cut(std::size_t count) noexcept { count_ = count; }
+    std::size_t size() const noexcept { return count_; }
+    const T& operator[](std::size_t place) const noexcept { return items_[place]; }
+    const T* begin() const noexcept { return items_; }
+    const T* end() const noexcept { return items_ + count_; }
+
+  private:
+    T* items_ = nullptr;
+    std::size_t count_ = 0, room_ = 0;
+};
+
+/// A process at one look.
+struct Seen {
+    Pid pid, parent, group;
+    bool is_zombie, is_stopped;
+    std::uint64_t start;  // in some unit since some time: with the number it means one process and no other
+
+    /// More than a zombie that its parent has not reaped yet, and that holds nothing.
+    bool is_alive() const noexcept { return !is_zombie; }
+};
+
+/// Are all processes told at once, as they were at one moment?
+#if defined(LEASH_KINFO)
+constexpr bool has_snapshot = true;
+#else
+constexpr bool has_snapshot = false;
+#endif
+
+#if defined(LEASH_KINFO)
+using Kinfo = struct ::LEASH_KINFO;
+
+/// Entries of the kernel's table, for one process or (pid 0) all; `size` is in bytes, before and after. False with errno.
+inline bool read_kinfo(Pid pid, Kinfo* entries, std::size_t& size) noexcept {
+    int name[] = {CTL_KERN, LEASH_KERN_PROC,    pid == 0 ? LEASH_KERN_PROC_ALL : KERN_PROC_PID,
+                  pid,      int{sizeof(Kinfo)}, static_cast<int>(size / sizeof(Kinfo))};
+    return sys::sysctl(name, LEASH_KERN_PROC_SIZED ? 6 : pid == 0 ? 3 : 4, entries, &size) == 0;
+}
+/// False where there is no such process.
+inline bool read_kinfo(Pid pid, Kinfo& entry) noexcept {
+    std::size_t size = sizeof entry;
+    return read_kinfo(pid, &entry, size) && size >= sizeof entry;
+}
+
+inline Seen read_seen(const Kinfo& entry) noexcept {
+    const auto fill = [](Pid pid, Pid parent, Pid group, bool is_zombie, auto seconds, auto microseconds) {
+        return Seen{pid,   parent,
+                    group, is_zombie,
+                    false, static_cast<std::uint64_t>(seconds) * 1'000'000 + static_cast<std::uint64_t>(microseconds)};
+    };
+    return fill(LEASH_SEEN(entry));
+}
+#endif
+
+/// Does the system show the processes that the host's calls mean? There may be no /proc; and one that was mounted for
+/// another process namespace has other processes under the same numbers.
+inline bool shows_processes() noexcept {
+    char self[32];
+    return has_snapshot || (sys::readlink("/proc/self", self, sizeof self) > 0 && std::atoi(self) == sys::getpid());
+}
+
+/// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
+inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/%s", long{pid}, name);
+    const Fd file = Fd::open(path, O_RDONLY);
+    if (!file.is_open()) return -1;
+    const ssize_t count = read_some(file, text, size - 1);
+    text[count > 0 ? count : 0] = '\0';
+    return count;
+}
+
+/// Is there no such process, or none that may be looked at? Anything else, no descriptor left say, tells nothing.
+inline bool is_gone(int error) noexcept {
+    return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;
+}
+
+/// False with errno, of which is_gone() tells what it means.
+inline bool look_at_process(Pid pid, Seen& seen) noexcept {
+#if defined(LEASH_KINFO)
+    Kinfo entry{};
+    if (!read_kinfo(pid, entry)) return false;
+    seen = read_seen(entry);
+    return seen.pid == pid;
+#else
+    char text[1024];
+    errno = ESRCH;
+    if (read_proc(pid, "stat", text, sizeof text) <= 0) return false;
+    // "pid (name) state ppid pgrp …": the name may hold anything, its last parenthesis ends it
+    const char* const after = std::strrchr(text, ')');
+    unsigned long long start = 0;
+    char state = 0;
+    seen.pid = pid;
+    if (after == nullptr ||
+        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state,
+                    &seen.parent, &seen.group, &start) != 4) {
+        errno = EIO;
+        return false;
+    }
+    seen.is_zombie = state == 'Z' || state == 'X';
+    seen.is_stopped = state == 'T' || state == 't';
+    seen.start = start;
+    errno = ESRCH;  // of whom it is not, whoever asks for that
+    return true;
+#endif
+}
+
+/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
+class ProcessTable {
+  public:
+    /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
+    /// namespace, nor where a sandbox hides them.
+    bool read(Deadline since) noexcept {
+        if (read_at_.is_never() || !earlier(since, read_at_)) {
+            read_at_ = Deadline::now();
+            is_known_ = read_all();
+        }
+        return is_known_;
+    }
+    /// As they are now: for one who looks at many jobs at once, as they were when that look began or later.
+    bool read_now() noexcept { return read(look_began()); }
+    void begin_look() noexcept { look_ = Deadline::now(); }
+    Deadline look_began() const noexcept { return look_.is_never() ? Deadline::now() : look_; }
+    /// When that was.
+    Deadline read_at() const noexcept { return read_at_; }
+
+    const Seen* begin() const noexcept { return all_.begin(); }
+    const Seen* end() const noexcept { return all_.end(); }
+
+  private:
+    bool read_all() noexcept {
+        all_.cut(0);
+#if defined(__linux__)
+        if (!shows_processes()) return false;
+        Directory directory("/proc");
+        if (!directory.is_open()) return false;
+        while (const char* const name = directory.next()) {
+            const Pid pid = std::atoi(name);
+            Seen seen{};
+            if (pid <= 0) continue;
+            // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+            if (look_at_process(pid, seen) ? !all_.add(seen) : !is_gone(errno)) return false;
+        }
+        return true;
+#elif defined(LEASH_KINFO)
+        // More may have started since it was asked how many there are: then it is asked once more.
+        for (int attempt = 0; attempt < 4; ++attempt) {
+            std::size_t size = 0;
+            if (!read_kinfo(0, nullptr, size)) return false;
+            size += size / 4 + 16 * sizeof(Kinfo);
+            Kinfo* const entries = static_cast<Kinfo*>(std::malloc(size));
+            if (entries == nullptr) return false;
+            const bool told = read_kinfo(0, entries, size);
+            const bool was_short = !told && errno == ENOMEM;
+            const bool noted = told && add_all(entries, size / sizeof(Kinfo));
+            std::free(entries);
+            if (!was_short) return noted;
+        }
+        return false;
+#else
+        return false;
+#endif
+    }
+
+#if defined(LEASH_KINFO)
+    /// False where memory is out, or not even the host is among them.
+    bool add_all(const Kinfo* entries, std::size_t count) noexcept {
+        bool has_host = false;
+        for (std::size_t i = 0; i < count; ++i) {
+            const Seen seen = read_seen(entries[i]);
+            if (!all_.add(seen)) return false;
+            has_host |= seen.pid == sys::getpid();
+        }
+        return has_host;
+    }
+#endif
+
+    Notes<Seen> all_;
+    Deadline read_at_, look_;
+    bool is_known_ = false;
+};
+
+/// A process that a result tells of, as long as it was there to be asked.
+struct Named {
+    Pid pid;
+    const char* why;
+    char command[200];  // cut off, for a log
+
+    /// Its command line; its name in brackets where it has none, or sysctl tells it, as ps shows it.
+    static Named of(Pid pid, const char* why) noexcept {
+        Named named{};
+        named.pid = pid;
+        named.why = why;
+#if defined(LEASH_KINFO)
+        Kinfo entry{};
+        if (read_kinfo(pid, entry)) std::snprintf(named.command, sizeof named.command, "[%.64s]", LEASH_COMMAND(entry));
+#else
+        if (!shows_processes()) return named;
+        const ssize_t size = read_proc(pid, "cmdline", named.command, sizeof named.command);
+        for (ssize_t i = 0; i + 1 < size; ++i) {
+            if (named.command[i] == '\0') named.command[i] = ' ';
+        }
+        if (size > 0) return named;
+        char name[64];
+        ssize_t length = read_proc(pid, "comm", name, sizeof name);
+        if (length > 0 && name[length - 1] == '\n') name[length - 1] = '\0';
+        if (length > 0) std::snprintf(named.command, sizeof named.command, "[%s]", name);
+#endif
+        return named;
+    }
+};
+
+/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names of the links: a
+/// stat() would go to what they lead to, which may be a mount that hangs.)
+inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
+    char path[64], asked[64], other[64];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
+    if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
+    for (const Seen& one : table) {
+        if (!one.is_alive() || one.pid == sys::getpid()) continue;
+        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
+        Directory directory(path);
+        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
+            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
+            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
+            found.add(Named::of(one.pid, why));
+            break;
+        }
+    }
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_KINFO
+#undef LEASH_KERN_PROC
+#undef LEASH_KERN_PROC_ALL
+#undef LEASH_KERN_PROC_SIZED
+#undef LEASH_COMMAND
+#undef LEASH_SEEN
