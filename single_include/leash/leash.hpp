@@ -2854,6 +2854,507 @@ class Backoff {
 #endif  // LEASH_POSIX
 
 // =====================================================================================================================
+// leash/detail/incoming.hpp - what the child writes and we read: a pipe into a buffer, or into a sink.
+
+#include <atomic>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace LEASH_NAMESPACE::detail {
+
+/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
+/// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
+/// limited.
+inline void make_room(std::string& text, std::size_t more) {
+    const std::size_t needed = text.size() + more;
+    if (needed <= text.capacity()) return;
+    constexpr std::size_t large = std::size_t{64} << 20;
+    const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
+    text.reserve(grown > needed ? grown : needed);
+}
+
+/// How much of an output is kept, and which part of it.
+struct Limit {
+    std::size_t most = SIZE_MAX;
+    Keep which = Keep::head;
+
+    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
+    std::size_t tail() const noexcept { return most - head(); }
+};
+
+/// One stream of output.
+class Incoming {
+  public:
+    Incoming() = default;
+    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
+    Incoming(const Incoming&) = delete;
+    Incoming& operator=(const Incoming&) = delete;
+    ~Incoming() { delete[] scratch_; }
+
+    void begin(os::Fd fd) noexcept {
+        fd_ = std::move(fd);
+        handle_.store(fd_.get(), std::memory_order_release);
+        piped_ = fd_.is_open() && !sink_;
+    }
+
+    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
+    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+
+    bool is_piped() const noexcept { return piped_; }
+    bool has_sink() const noexcept { return static_cast<bool>(sink_); }
+    bool is_open() const noexcept { return handle() >= 0; }
+    int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
+    bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
+    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
+    /// Is it this thread that is at it, and so in its sink?
+    bool is_mine() const noexcept { return turnstile_.is_mine(); }
+    int error() const noexcept { return error_; }
+
+    /// What has been read and not been taken.
+    std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
+
+    /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
+    /// looked at once for it: how far the search has come is remembered.
+    std::size_t find(std::string_view text) {
+        Search& search = search_for(text);
+        const std::string_view all = waiting();
+        const std::size_t at = all.find(text, search.next > before_ ? search.next - before_ : 0);
+        if (at != std::string_view::npos) search.next = before_ + at;
+        // only what is new, and a text that began at the end
+        else if (all.size() >= text.size()) search.next = before_ + all.size() - text.size() + 1;
+        return at;
+    }
+
+    void take(std::size_t count) {
+        before_ += count;
+        taken_ += count;
+        if (gap_ != none) gap_ -= count < gap_ ? count : gap_;
+        if (taken_ >= buffer_.size()) {
+            buffer_.clear();
+            taken_ = 0;
+        } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
+            buffer_.erase(0, taken_);
+            taken_ = 0;
+        }
+    }
+
+    /// The first bytes of what waits are on show as a line. Whatever is read next begins behind them.
+    void show(std::size_t count) noexcept { shown_ = count; }
+
+    void take_shown() { take(std::exchange(shown_, 0)); }
+
+    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
+    void begin_reading() {
+        take_shown();
+        if (tail_.empty()) return;
+        make_room(buffer_, tail_.size());
+        if (dropped_ > 0) gap_ = waiting().size();
+        buffer_.append(tail_);
+        tail_.clear();
+    }
+
+    /// What the limit keeps of all that waits, as a copy.
+    std::string captured(Limit limit) const {
+        const Kept kept = select(limit);
+        return concat({kept.head, kept.tail, kept.last});
+    }
+    /// How many bytes that leaves out, of all that came.
+    std::size_t dropped(Limit limit) const noexcept { return select(limit).dropped; }
+    /// Where in captured() they are missing; 0 where none are.
+    std::size_t seam(Limit limit) const noexcept {
+        const Kept kept = select(limit);
+        return kept.dropped > 0 ? kept.head.size() : 0;
+    }
+    /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
+    void cut(Limit limit) {
+        const Kept kept = select(limit);
+        if (kept.dropped > dropped_) {
+            const std::size_t seam = kept.head.size(), missing = kept.dropped;
+            buffer_ = captured(limit);
+            tail_.clear();
+            searches_.clear();
+            taken_ = shown_ = 0;
+            dropped_ = missing;
+            gap_ = seam;
+        } else {
+            begin_reading();
+        }
+    }
+    /// Hands it over.
+    std::string take_captured() noexcept {
+        searches_.clear();
+        gap_ = none;
+        buffer_.erase(0, std::exchange(taken_, 0));
+        return std::exchange(buffer_, std::string());
+    }
+
+    /// Memory ran out before what was read could be kept: pull() has it at hand.
+    bool has_unsaved() const noexcept { return unsaved_ > 0; }
+
+    enum class Pulled { nothing, something, busy };
+
+    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
+    /// another thread is at it.
+    Pulled pull(Limit keep) {
+        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (stream && !function && sink_->turnstile.is_mine()) {
+            // Its function has started a job that says something to that same function: it would wait for itself.
+            error_ = EDEADLK;
+            shut();
+            return Pulled::something;
+        }
+        if (!stream || !function) return Pulled::busy;
+        if (!is_open()) return Pulled::nothing;
+        bool something = false;
+        // A few full reads in a row before the next poll(), which would cost 3 % between each two.
+        for (int round = 0; round < 4 && is_open(); ++round) {
+            const std::size_t asked = size_, count = read_once(keep);
+            something |= count > 0 || !is_open();
+            if (count < asked) break;
+        }
+        return something ? Pulled::something : Pulled::nothing;
+    }
+
+    /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
+    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed, and
+    /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
+    /// not had by now, it never gets.
+    template <class Note>
+    bool expire(Limit keep, bool in_any_case, Note note) {
+        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
+        if (!stream || !is_open()) {
+            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
+            return false;
+        }
+        if (!function && !in_any_case) return false;
+        // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
+        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
+        for (bool last = left == 0; function; last = left == 0) {
+            const std::size_t count = read_once(keep);
+            if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
+            if (count == 0 || last) break;
+            left -= count < left ? count : left;
+        }
+        note(fd_.get());
+        held_.store(true, std::memory_order_relaxed);
+        shut();
+        fd_.close();
+        return true;
+    }
+
+    void close() noexcept {
+        for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
+            const Turn stream(&turnstile_);
+            if (stream) {
+                shut();
+                fd_.close();
+            }
+            if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
+        }
+    }
+
+    /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
+    int resize(unsigned short rows, unsigned short columns) noexcept {
+        if (!is_terminal_) return ENOTTY;  // before the turn: a sink that asks this has it already
+        const Turn stream(&turnstile_);
+        if (!stream) return EAGAIN;
+        if (!is_open()) return ENOTTY;
+        return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
+    }
+
+  private:
+    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+
+    /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
+    struct Kept {
+        std::string_view head, tail, last;
+        std::size_t dropped;  // of all that came
+    };
+
+    /// Cut at the edges of characters, which the job's own words may be read by.
+    Kept select(Limit limit) const noexcept {
+        const std::string_view first = waiting().substr(shown_);
+        const std::size_t total = first.size() + tail_.size();
+        if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
+        std::size_t head = total > limit.most ? limit.head() : gap_ != none ? gap_ : first.size();
+        if (head > first.size()) head = first.size();
+        const std::size_t tail = limit.most - head;
+        Kept kept{whole_head(first.substr(0, head)), first.substr(head), tail_, dropped_};
+        const std::size_t of_both = kept.tail.size() + kept.last.size();
+        const auto leave_out = [&](std::size_t count) {
+            const std::size_t of_tail = count < kept.tail.size() ? count : kept.tail.size();
+            kept.tail.remove_prefix(of_tail);
+            kept.last.remove_prefix(count - of_tail);
+        };
+        if (of_both > tail) leave_out(of_both - tail);
+        leave_out(count_rest(kept.tail, kept.last));
+        kept.dropped += total - kept.head.size() - kept.tail.size() - kept.last.size();
+        return kept;
+    }
+
+    /// A text that was asked for, and the first place where it may begin, counted as `before_` is.
+    struct Search {
+        std::string text;
+        std::size_t next;
+    };
+
+    Search& search_for(std::string_view text) {
+        Search* useless = nullptr;  // it would begin anew
+        for (Search& search : searches_) {
+            if (search.text == text) return search;
+            if (search.next <= before_) useless = &search;
+        }
+        if (useless == nullptr) {
+            searches_.push_back({std::string(text), 0});
+            return searches_.back();
+        }
+        useless->text = text;
+        return *useless;
+    }
+
+    /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
+    std::size_t read_once(Limit keep) {
+        if (unsaved_ == 0) {
+            if (scratch_ == nullptr) scratch_ = new char[size_];
+            const ssize_t n = os::read_some(fd_, scratch_, size_);
+            if (n <= 0) {
+                if (n < 0 && errno == EAGAIN) return 0;
+                // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
+                const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
+                if (!is_end) error_ = errno;
+                shut();
+                return 0;
+            }
+            unsaved_ = static_cast<std::size_t>(n);
+        }
+        const std::size_t count = unsaved_;
+        if (sink_) {
+            unsaved_ = 0;  // given once, whatever the function does with it
+            sink_->write(std::string_view(scratch_, count));
+        } else {
+            save(std::string_view(scratch_, count), keep);
+            unsaved_ = 0;
+        }
+        if (count == size_ && size_ < largest) {
+            os::grow_pipe(fd_);
+            delete[] std::exchange(scratch_, nullptr);
+            size_ = largest;
+        }
+        return count;
+    }
+
+    /// All or nothing, should memory run out.
+    void save(std::string_view chunk, Limit keep) {
+        const std::size_t have = buffer_.size() - taken_;
+        const std::string_view first = chunk.substr(0, keep.head() > have ? keep.head() - have : 0);
+        const std::string_view rest = chunk.substr(first.size());
+        const std::string_view last = keep.tail() > 0 ? rest : std::string_view();
+        make_room(buffer_, first.size());
+        make_room(tail_, last.size());
+        buffer_.append(first);
+        tail_.append(last);
+        dropped_ += rest.size() - last.size();
+        // Cut off now and then, so that each byte is moved once at the most.
+        if (tail_.size() / 2 > keep.tail() && tail_.size() > largest) {
+            dropped_ += tail_.size() - keep.tail();
+            tail_.erase(0, tail_.size() - keep.tail());
+        }
+    }
+
+    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
+    /// would end a child that has merely closed its streams before it ends.
+    void shut() noexcept {
+        handle_.store(-1, std::memory_order_release);
+        if (told_ != nullptr) *told_ = true;
+        if (!is_terminal_) fd_.close();
+        delete[] std::exchange(scratch_, nullptr);
+        unsaved_ = 0;
+    }
+
+    os::Fd fd_;
+    Shared<SinkFunction> sink_;
+    bool is_terminal_ = false;
+    bool piped_ = false;
+    std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
+    Turnstile turnstile_;          // one thread at a time
+    std::atomic<bool>* told_ = nullptr;
+
+    // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
+    // in while the pipe is locked, and stall the writer.
+    char* scratch_ = nullptr;
+    std::size_t unsaved_ = 0;  // bytes in it that nobody has had yet
+    std::size_t size_ = smallest;
+
+    std::string buffer_;
+    std::size_t taken_ = 0;
+    std::size_t shown_ = 0;
+    std::string tail_;        // of what the head had no room for
+    std::size_t before_ = 0;  // how much was taken, ever
+    std::vector<Search> searches_;
+    std::size_t dropped_ = 0;
+    static constexpr std::size_t none = SIZE_MAX;
+    std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
+    std::atomic<bool> held_{false}, abandoned_{false};
+    int error_ = 0;
+};
+
+}  // namespace leash::detail
+
+// =====================================================================================================================
+// leash/detail/posix/terminal.hpp - a pseudo-terminal for the child.
+
+#include <string>
+#include <utility>
+
+#if LEASH_POSIX
+
+namespace LEASH_NAMESPACE::detail::os {
+
+/// Both sides of a terminal. The child opens its own by the path, after it has made a session: on Linux, illumos and
+/// macOS the first terminal that a session's leader opens becomes its controlling one.
+struct PseudoTerminal {
+    Fd ours;
+    Fd theirs;  // held until the child has opened it: a terminal that nobody has open is at its end
+    std::string path;
+};
+
+inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
+    PseudoTerminal made;
+    made.ours = Fd(sys::open_terminal());
+    char path[128];
+    if (!made.ours.is_open() || !move_above_standard(made.ours) || !make_nonblocking(made.ours) ||
+        sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
+        return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
+    made.path = path;
+    made.theirs = Fd::open(path, O_RDWR | O_NOCTTY);
+    termios modes{};
+    if (!made.theirs.is_open() || sys::tcgetattr(made.theirs.get(), &modes) != 0)
+        return last_error(Step::redirect, concat({"tty: ", path}));
+    if (!settings.echo) modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
+        sys::set_window(made.theirs.get(), settings.rows, settings.columns) != 0)
+        return last_error(Step::redirect, concat({"tty: ", path}));
+    return made;
+}
+
+/// The character that means end of file to the one who reads the terminal by lines.
+inline char end_of_file_character(const Fd& terminal) noexcept {
+    constexpr char control_d = 4;
+    termios modes{};
+    return sys::tcgetattr(terminal.get(), &modes) == 0 ? static_cast<char>(modes.c_cc[VEOF]) : control_d;
+}
+
+}  // namespace leash::detail::os
+
+#endif  // LEASH_POSIX
+
+// =====================================================================================================================
+// leash/detail/outgoing.hpp - what we write and the child reads.
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace LEASH_NAMESPACE::detail {
+
+/// One pipe, or terminal, for what is to be written.
+class Outgoing {
+  public:
+    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
+
+    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
+
+    bool is_open() const noexcept { return fd_.is_open(); }
+    int handle() const noexcept { return fd_.get(); }
+    bool is_idle() const noexcept { return todo_.empty(); }
+    bool is_writing() const noexcept { return is_open() && !is_idle(); }
+    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
+    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
+    int error() const noexcept { return error_; }
+
+    /// Adds to what is to be written, and owns it.
+    void add(std::string data) {
+        if (todo_.empty()) {
+            owned_ = std::move(data);
+        } else {
+            std::string rest(todo_);
+            owned_ = std::move(rest) + data;
+        }
+        todo_ = owned_;
+    }
+    /// What is to be written, owned by the caller until it is, or withdraw() is called. Only when idle.
+    void lend(std::string_view data) noexcept { todo_ = data; }
+    void withdraw() noexcept { todo_ = {}; }
+
+    /// No more to come: the pipe is closed as soon as all is written.
+    void finish() noexcept {
+        finishing_ = true;
+        if (todo_.empty()) end();
+    }
+    /// The same at once: what waits to be written is dropped.
+    void finish_now() noexcept {
+        todo_ = {};
+        finish();
+        fd_.close();
+    }
+    void close() noexcept { fd_.close(); }
+
+    /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
+    /// whoever keeps a deadline looks at it in between.
+    void push() noexcept {
+        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
+            const std::string_view piece = todo_.substr(0, largest);
+            const ssize_t n = os::write_some(fd_, piece);
+            if (n < 0) {
+                // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
+                const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
+                if (errno == EAGAIN && !is_gone) return;
+                error_ = is_gone ? EPIPE : errno;
+                fd_.close();
+                return;
+            }
+            const std::size_t count = static_cast<std::size_t>(n);
+            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
+            if (count < piece.size() && !grown_) {
+                grown_ = true;
+                os::grow_pipe(fd_);
+            }
+            todo_.remove_prefix(count);
+        }
+        if (todo_.empty() && finishing_) end();
+    }
+
+  private:
+    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
+    /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
+    /// the first one ends the line.
+    void end() noexcept {
+        if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
+        ending_ = true;
+        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
+        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
+        push();
+    }
+
+    os::Fd fd_;
+    std::string owned_;
+    std::string_view todo_;
+    char ends_[2] = {};
+    const bool is_terminal_;
+    bool is_in_line_ = false;
+    bool finishing_ = false;
+    bool ending_ = false;  // what is to be written is the end of file
+    bool grown_ = false;
+    int error_ = 0;
+};
+
+}  // namespace leash::detail
+
+// =====================================================================================================================
 // leash/detail/posix/foreground.hpp - the terminal that controls the host, lent to a job and taken back.
 
 #include <utility>
@@ -4366,54 +4867,6 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 }  // namespace leash::detail
 
 // =====================================================================================================================
-// leash/detail/posix/terminal.hpp - a pseudo-terminal for the child.
-
-#include <string>
-#include <utility>
-
-#if LEASH_POSIX
-
-namespace LEASH_NAMESPACE::detail::os {
-
-/// Both sides of a terminal. The child opens its own by the path, after it has made a session: on Linux, illumos and
-/// macOS the first terminal that a session's leader opens becomes its controlling one.
-struct PseudoTerminal {
-    Fd ours;
-    Fd theirs;  // held until the child has opened it: a terminal that nobody has open is at its end
-    std::string path;
-};
-
-inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
-    PseudoTerminal made;
-    made.ours = Fd(sys::open_terminal());
-    char path[128];
-    if (!made.ours.is_open() || !move_above_standard(made.ours) || !make_nonblocking(made.ours) ||
-        sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
-        return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
-    made.path = path;
-    made.theirs = Fd::open(path, O_RDWR | O_NOCTTY);
-    termios modes{};
-    if (!made.theirs.is_open() || sys::tcgetattr(made.theirs.get(), &modes) != 0)
-        return last_error(Step::redirect, concat({"tty: ", path}));
-    if (!settings.echo) modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-    if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
-        sys::set_window(made.theirs.get(), settings.rows, settings.columns) != 0)
-        return last_error(Step::redirect, concat({"tty: ", path}));
-    return made;
-}
-
-/// The character that means end of file to the one who reads the terminal by lines.
-inline char end_of_file_character(const Fd& terminal) noexcept {
-    constexpr char control_d = 4;
-    termios modes{};
-    return sys::tcgetattr(terminal.get(), &modes) == 0 ? static_cast<char>(modes.c_cc[VEOF]) : control_d;
-}
-
-}  // namespace leash::detail::os
-
-#endif  // LEASH_POSIX
-
-// =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> a running process: posix_spawn, its file actions and its attributes.
 
 #include <string>
@@ -4927,441 +5380,10 @@ inline Expected<void> spawn(Plan plan, Started& started) {
 
 #include <atomic>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace LEASH_NAMESPACE::detail {
-
-/// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
-/// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
-/// limited.
-inline void make_room(std::string& text, std::size_t more) {
-    const std::size_t needed = text.size() + more;
-    if (needed <= text.capacity()) return;
-    constexpr std::size_t large = std::size_t{64} << 20;
-    const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
-    text.reserve(grown > needed ? grown : needed);
-}
-
-/// How much of an output is kept, and which part of it.
-struct Limit {
-    std::size_t most = SIZE_MAX;
-    Keep which = Keep::head;
-
-    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
-    std::size_t tail() const noexcept { return most - head(); }
-};
-
-/// What the child writes and we read: a pipe into a buffer, or into a sink.
-class Incoming {
-  public:
-    Incoming() = default;
-    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
-    Incoming(const Incoming&) = delete;
-    Incoming& operator=(const Incoming&) = delete;
-    ~Incoming() { delete[] scratch_; }
-
-    void begin(os::Fd fd) noexcept {
-        fd_ = std::move(fd);
-        handle_.store(fd_.get(), std::memory_order_release);
-        piped_ = fd_.is_open() && !sink_;
-    }
-
-    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
-    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
-
-    bool is_piped() const noexcept { return piped_; }
-    bool has_sink() const noexcept { return static_cast<bool>(sink_); }
-    bool is_open() const noexcept { return handle() >= 0; }
-    int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
-    bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
-    /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
-    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
-    /// Is it this thread that is at it, and so in its sink?
-    bool is_mine() const noexcept { return turnstile_.is_mine(); }
-    int error() const noexcept { return error_; }
-
-    /// What has been read and not been taken.
-    std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
-
-    /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
-    /// looked at once for it: how far the search has come is remembered.
-    std::size_t find(std::string_view text) {
-        Search& search = search_for(text);
-        const std::string_view all = waiting();
-        const std::size_t at = all.find(text, search.next > before_ ? search.next - before_ : 0);
-        if (at != std::string_view::npos) search.next = before_ + at;
-        // only what is new, and a text that began at the end
-        else if (all.size() >= text.size()) search.next = before_ + all.size() - text.size() + 1;
-        return at;
-    }
-
-    void take(std::size_t count) {
-        before_ += count;
-        taken_ += count;
-        if (gap_ != none) gap_ -= count < gap_ ? count : gap_;
-        if (taken_ >= buffer_.size()) {
-            buffer_.clear();
-            taken_ = 0;
-        } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
-            buffer_.erase(0, taken_);
-            taken_ = 0;
-        }
-    }
-
-    /// The first bytes of what waits are on show as a line. Whatever is read next begins behind them.
-    void show(std::size_t count) noexcept { shown_ = count; }
-
-    void take_shown() { take(std::exchange(shown_, 0)); }
-
-    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
-    void begin_reading() {
-        take_shown();
-        if (tail_.empty()) return;
-        make_room(buffer_, tail_.size());
-        if (dropped_ > 0) gap_ = waiting().size();
-        buffer_.append(tail_);
-        tail_.clear();
-    }
-
-    /// What the limit keeps of all that waits, as a copy.
-    std::string captured(Limit limit) const {
-        const Kept kept = select(limit);
-        return concat({kept.head, kept.tail, kept.last});
-    }
-    /// How many bytes that leaves out, of all that came.
-    std::size_t dropped(Limit limit) const noexcept { return select(limit).dropped; }
-    /// Where in captured() they are missing; 0 where none are.
-    std::size_t seam(Limit limit) const noexcept {
-        const Kept kept = select(limit);
-        return kept.dropped > 0 ? kept.head.size() : 0;
-    }
-    /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
-    void cut(Limit limit) {
-        const Kept kept = select(limit);
-        if (kept.dropped > dropped_) {
-            const std::size_t seam = kept.head.size(), missing = kept.dropped;
-            buffer_ = captured(limit);
-            tail_.clear();
-            searches_.clear();
-            taken_ = shown_ = 0;
-            dropped_ = missing;
-            gap_ = seam;
-        } else {
-            begin_reading();
-        }
-    }
-    /// Hands it over.
-    std::string take_captured() noexcept {
-        searches_.clear();
-        gap_ = none;
-        buffer_.erase(0, std::exchange(taken_, 0));
-        return std::exchange(buffer_, std::string());
-    }
-
-    /// Memory ran out before what was read could be kept: pull() has it at hand.
-    bool has_unsaved() const noexcept { return unsaved_ > 0; }
-
-    enum class Pulled { nothing, something, busy };
-
-    /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
-    /// another thread is at it.
-    Pulled pull(Limit keep) {
-        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (stream && !function && sink_->turnstile.is_mine()) {
-            // Its function has started a job that says something to that same function: it would wait for itself.
-            error_ = EDEADLK;
-            shut();
-            return Pulled::something;
-        }
-        if (!stream || !function) return Pulled::busy;
-        if (!is_open()) return Pulled::nothing;
-        bool something = false;
-        // A few full reads in a row before the next poll(), which would cost 3 % between each two.
-        for (int round = 0; round < 4 && is_open(); ++round) {
-            const std::size_t asked = size_, count = read_once(keep);
-            something |= count > 0 || !is_open();
-            if (count < asked) break;
-        }
-        return something ? Pulled::something : Pulled::nothing;
-    }
-
-    /// The job is over and the drain with it, but somebody outside the group still has the stream open. What is in
-    /// the pipe at this moment was written in time and is read, be the reader ever so late; then it is closed, and
-    /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
-    /// not had by now, it never gets.
-    template <class Note>
-    bool expire(Limit keep, bool in_any_case, Note note) {
-        const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
-        if (!stream || !is_open()) {
-            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
-            return false;
-        }
-        if (!function && !in_any_case) return false;
-        // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
-        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
-        for (bool last = left == 0; function; last = left == 0) {
-            const std::size_t count = read_once(keep);
-            if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
-            if (count == 0 || last) break;
-            left -= count < left ? count : left;
-        }
-        note(fd_.get());
-        held_.store(true, std::memory_order_relaxed);
-        shut();
-        fd_.close();
-        return true;
-    }
-
-    void close() noexcept {
-        for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
-            const Turn stream(&turnstile_);
-            if (stream) {
-                shut();
-                fd_.close();
-            }
-            if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
-        }
-    }
-
-    /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
-    int resize(unsigned short rows, unsigned short columns) noexcept {
-        if (!is_terminal_) return ENOTTY;  // before the turn: a sink that asks this has it already
-        const Turn stream(&turnstile_);
-        if (!stream) return EAGAIN;
-        if (!is_open()) return ENOTTY;
-        return sys::set_window(fd_.get(), rows, columns) == 0 ? 0 : errno;
-    }
-
-  private:
-    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
-
-    /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
-    struct Kept {
-        std::string_view head, tail, last;
-        std::size_t dropped;  // of all that came
-    };
-
-    /// Cut at the edges of characters, which the job's own words may be read by.
-    Kept select(Limit limit) const noexcept {
-        const std::string_view first = waiting().substr(shown_);
-        const std::size_t total = first.size() + tail_.size();
-        if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
-        std::size_t head = total > limit.most ? limit.head() : gap_ != none ? gap_ : first.size();
-        if (head > first.size()) head = first.size();
-        const std::size_t tail = limit.most - head;
-        Kept kept{whole_head(first.substr(0, head)), first.substr(head), tail_, dropped_};
-        const std::size_t of_both = kept.tail.size() + kept.last.size();
-        const auto leave_out = [&](std::size_t count) {
-            const std::size_t of_tail = count < kept.tail.size() ? count : kept.tail.size();
-            kept.tail.remove_prefix(of_tail);
-            kept.last.remove_prefix(count - of_tail);
-        };
-        if (of_both > tail) leave_out(of_both - tail);
-        leave_out(count_rest(kept.tail, kept.last));
-        kept.dropped += total - kept.head.size() - kept.tail.size() - kept.last.size();
-        return kept;
-    }
-
-    /// A text that was asked for, and the first place where it may begin, counted as `before_` is.
-    struct Search {
-        std::string text;
-        std::size_t next;
-    };
-
-    Search& search_for(std::string_view text) {
-        Search* useless = nullptr;  // it would begin anew
-        for (Search& search : searches_) {
-            if (search.text == text) return search;
-            if (search.next <= before_) useless = &search;
-        }
-        if (useless == nullptr) {
-            searches_.push_back({std::string(text), 0});
-            return searches_.back();
-        }
-        useless->text = text;
-        return *useless;
-    }
-
-    /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
-    std::size_t read_once(Limit keep) {
-        if (unsaved_ == 0) {
-            if (scratch_ == nullptr) scratch_ = new char[size_];
-            const ssize_t n = os::read_some(fd_, scratch_, size_);
-            if (n <= 0) {
-                if (n < 0 && errno == EAGAIN) return 0;
-                // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
-                const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
-                if (!is_end) error_ = errno;
-                shut();
-                return 0;
-            }
-            unsaved_ = static_cast<std::size_t>(n);
-        }
-        const std::size_t count = unsaved_;
-        if (sink_) {
-            unsaved_ = 0;  // given once, whatever the function does with it
-            sink_->write(std::string_view(scratch_, count));
-        } else {
-            save(std::string_view(scratch_, count), keep);
-            unsaved_ = 0;
-        }
-        if (count == size_ && size_ < largest) {
-            os::grow_pipe(fd_);
-            delete[] std::exchange(scratch_, nullptr);
-            size_ = largest;
-        }
-        return count;
-    }
-
-    /// All or nothing, should memory run out.
-    void save(std::string_view chunk, Limit keep) {
-        const std::size_t have = buffer_.size() - taken_;
-        const std::string_view first = chunk.substr(0, keep.head() > have ? keep.head() - have : 0);
-        const std::string_view rest = chunk.substr(first.size());
-        const std::string_view last = keep.tail() > 0 ? rest : std::string_view();
-        make_room(buffer_, first.size());
-        make_room(tail_, last.size());
-        buffer_.append(first);
-        tail_.append(last);
-        dropped_ += rest.size() - last.size();
-        // Cut off now and then, so that each byte is moved once at the most.
-        if (tail_.size() / 2 > keep.tail() && tail_.size() > largest) {
-            dropped_ += tail_.size() - keep.tail();
-            tail_.erase(0, tail_.size() - keep.tail());
-        }
-    }
-
-    /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
-    /// would end a child that has merely closed its streams before it ends.
-    void shut() noexcept {
-        handle_.store(-1, std::memory_order_release);
-        if (told_ != nullptr) *told_ = true;
-        if (!is_terminal_) fd_.close();
-        delete[] std::exchange(scratch_, nullptr);
-        unsaved_ = 0;
-    }
-
-    os::Fd fd_;
-    Shared<SinkFunction> sink_;
-    bool is_terminal_ = false;
-    bool piped_ = false;
-    std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile turnstile_;          // one thread at a time
-    std::atomic<bool>* told_ = nullptr;
-
-    // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
-    // in while the pipe is locked, and stall the writer.
-    char* scratch_ = nullptr;
-    std::size_t unsaved_ = 0;  // bytes in it that nobody has had yet
-    std::size_t size_ = smallest;
-
-    std::string buffer_;
-    std::size_t taken_ = 0;
-    std::size_t shown_ = 0;
-    std::string tail_;        // of what the head had no room for
-    std::size_t before_ = 0;  // how much was taken, ever
-    std::vector<Search> searches_;
-    std::size_t dropped_ = 0;
-    static constexpr std::size_t none = SIZE_MAX;
-    std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
-    std::atomic<bool> held_{false}, abandoned_{false};
-    int error_ = 0;
-};
-
-/// What we write and the child reads.
-class Outgoing {
-  public:
-    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
-
-    void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
-
-    bool is_open() const noexcept { return fd_.is_open(); }
-    int handle() const noexcept { return fd_.get(); }
-    bool is_idle() const noexcept { return todo_.empty(); }
-    bool is_writing() const noexcept { return is_open() && !is_idle(); }
-    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
-    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
-    int error() const noexcept { return error_; }
-
-    /// Adds to what is to be written, and owns it.
-    void add(std::string data) {
-        if (todo_.empty()) {
-            owned_ = std::move(data);
-        } else {
-            std::string rest(todo_);
-            owned_ = std::move(rest) + data;
-        }
-        todo_ = owned_;
-    }
-    /// What is to be written, owned by the caller until it is, or withdraw() is called. Only when idle.
-    void lend(std::string_view data) noexcept { todo_ = data; }
-    void withdraw() noexcept { todo_ = {}; }
-
-    /// No more to come: the pipe is closed as soon as all is written.
-    void finish() noexcept {
-        finishing_ = true;
-        if (todo_.empty()) end();
-    }
-    /// The same at once: what waits to be written is dropped.
-    void finish_now() noexcept {
-        todo_ = {};
-        finish();
-        fd_.close();
-    }
-    void close() noexcept { fd_.close(); }
-
-    /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
-    /// whoever keeps a deadline looks at it in between.
-    void push() noexcept {
-        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
-            const std::string_view piece = todo_.substr(0, largest);
-            const ssize_t n = os::write_some(fd_, piece);
-            if (n < 0) {
-                // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
-                const bool is_gone = is_terminal_ && (errno == EIO || (errno == EAGAIN && os::is_hung_up(fd_)));
-                if (errno == EAGAIN && !is_gone) return;
-                error_ = is_gone ? EPIPE : errno;
-                fd_.close();
-                return;
-            }
-            const std::size_t count = static_cast<std::size_t>(n);
-            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
-            if (count < piece.size() && !grown_) {
-                grown_ = true;
-                os::grow_pipe(fd_);
-            }
-            todo_.remove_prefix(count);
-        }
-        if (todo_.empty() && finishing_) end();
-    }
-
-  private:
-    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
-
-    /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
-    /// the first one ends the line.
-    void end() noexcept {
-        if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
-        ending_ = true;
-        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
-        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
-        push();
-    }
-
-    os::Fd fd_;
-    std::string owned_;
-    std::string_view todo_;
-    char ends_[2] = {};
-    const bool is_terminal_;
-    bool is_in_line_ = false;
-    bool finishing_ = false;
-    bool ending_ = false;  // what is to be written is the end of file
-    bool grown_ = false;
-    int error_ = 0;
-};
 
 /// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
 class Condition {
