@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UMBRELLA = "leash/leash.hpp"
 CONFIG = "leash/config.hpp"
+NAMES = "leash/fwd.hpp"
+GUARD = r"LEASH_\d+_\d+_\d+_\w+_HPP"
 
 
 def read_tree(folder):
@@ -68,10 +70,17 @@ def directives(text):
             yield first + 1, match.group(1), match.group(2)
 
 
+def guard(name, number):
+    """The macro that says of a header that it was seen: LEASH_0_1_0_DETAIL_PUMP_HPP."""
+    return "_".join(["LEASH", *number.split("."), re.sub(r"\W", "_", name.partition("/")[2]).upper()])
+
+
 def includes(text):
     found, open_ifs = [], []
     for line, keyword, rest in directives(text):
-        if keyword in ("if", "ifdef", "ifndef"):
+        if keyword == "ifndef" and re.fullmatch(GUARD, rest):
+            open_ifs.append(None)
+        elif keyword in ("if", "ifdef", "ifndef"):
             open_ifs.append(f"#{keyword} {rest}")
         elif keyword == "endif" and open_ifs:
             open_ifs.pop()

@@ -1,11 +1,13 @@
 // leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
-#pragma once
+#ifndef LEASH_0_1_0_CANCEL_HPP
+#define LEASH_0_1_0_CANCEL_HPP
 
 #include <leash/config.hpp>
 #include <leash/detail/posix/event.hpp>
 #include <leash/detail/shared.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
 /// host it is another token from the fork on: neither process ends the other's jobs.
@@ -42,4 +44,7 @@ class Cancel {
     detail::Shared<State> state_;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_CANCEL_HPP

@@ -1,5 +1,6 @@
 // leash/command.hpp - WHAT to run: an argument list, or, only when you say so, a shell script.
-#pragma once
+#ifndef LEASH_0_1_0_COMMAND_HPP
+#define LEASH_0_1_0_COMMAND_HPP
 
 #include <initializer_list>
 #include <string>
@@ -10,7 +11,8 @@
 
 #include <leash/config.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 namespace detail {
 
@@ -142,4 +144,7 @@ inline std::string shell_quote(std::string_view text) {
     return quoted;
 }
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_COMMAND_HPP

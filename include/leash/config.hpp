@@ -1,5 +1,10 @@
 // leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
-#pragma once
+#ifndef LEASH_0_1_0_CONFIG_HPP
+#define LEASH_0_1_0_CONFIG_HPP
+
+#if defined(LEASH_VERSION_MAJOR)
+#error "leash: two versions of it in one file; the header that comes second has to be of the first one's version"
+#endif
 
 /// The version, here and nowhere else: CMakeLists.txt and meson.build read these three lines.
 /// @{
@@ -7,6 +12,8 @@
 #define LEASH_VERSION_MINOR 1
 #define LEASH_VERSION_PATCH 0
 /// @}
+/// The same as one number, for `#if`: 1.2.3 is 10203.
+#define LEASH_VERSION (LEASH_VERSION_MAJOR * 10000 + LEASH_VERSION_MINOR * 100 + LEASH_VERSION_PATCH)
 
 #if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
@@ -31,17 +38,15 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
-// The namespace of everything: leash_v0_1_0, or leash_v0_1_0_nothrow without exceptions. Parts of one program that were
-// compiled with different versions, or with and without exceptions, can so be linked together. Users write leash::.
-#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) leash_v##major##_##minor##_##patch##suffix
+// What everything in leash:: is in besides: v0_1_0, or v0_1_0_nothrow without exceptions. Parts of one program that were
+// compiled with different versions, or with and without exceptions, can so be linked together. Users never write it.
+#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) v##major##_##minor##_##patch##suffix
 #define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
 #if LEASH_EXCEPTIONS
-#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
 #else
-#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
 #endif
-namespace LEASH_NAMESPACE {}
-namespace leash = LEASH_NAMESPACE;
 
 // The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
 // call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
@@ -51,3 +56,5 @@ int leash_fault(const char* call) noexcept;
 #else
 #define LEASH_FAULT(call) 0
 #endif
+
+#endif  // LEASH_0_1_0_CONFIG_HPP

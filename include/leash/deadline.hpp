@@ -1,12 +1,14 @@
 // leash/deadline.hpp - how long, and until when. The only reader of a clock.
-#pragma once
+#ifndef LEASH_0_1_0_DEADLINE_HPP
+#define LEASH_0_1_0_DEADLINE_HPP
 
 #include <chrono>
 #include <ratio>
 
 #include <leash/config.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
 /// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.
@@ -22,7 +24,7 @@ class Timeout {
     static constexpr Timeout none() { return {}; }  ///< no limit
 
     /// Is there no limit?
-    constexpr bool is_none() const { return length_ == std::chrono::nanoseconds::max(); }
+    constexpr bool is_none() const { return length_ == (std::chrono::nanoseconds::max)(); }
     /// nanoseconds::max() stands for no limit.
     constexpr std::chrono::nanoseconds length() const { return length_; }
 
@@ -35,13 +37,13 @@ class Timeout {
         const long double seconds = static_cast<long double>(length.count()) * static_cast<long double>(Period::num) /
                                     static_cast<long double>(Period::den);
         constexpr long double limit = 200.0L * 365 * 24 * 3600;
-        if (seconds >= limit) return nanoseconds::max();
-        if (seconds <= -limit) return nanoseconds::min();
-        if (!(seconds <= 0) && !(seconds >= 0)) return nanoseconds::min();  // NaN
+        if (seconds >= limit) return (nanoseconds::max)();
+        if (seconds <= -limit) return (nanoseconds::min)();
+        if (!(seconds <= 0) && !(seconds >= 0)) return (nanoseconds::min)();  // NaN
         return std::chrono::duration_cast<nanoseconds>(length);
     }
 
-    std::chrono::nanoseconds length_ = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds length_ = (std::chrono::nanoseconds::max)();
 };
 
 namespace detail {
@@ -60,7 +62,7 @@ class Deadline {
         if (timeout.is_none()) return {};
         const auto start = Clock::now();
         // A clock's epoch is arbitrary: it need not lie near zero.
-        if (timeout.length() > Clock::time_point::max() - start) return {};
+        if (timeout.length() > (Clock::time_point::max)() - start) return {};
         if (timeout.length() < std::chrono::nanoseconds::zero()) return Deadline(start);
         return Deadline(start + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
@@ -68,25 +70,25 @@ class Deadline {
     /// The point of another clock as seen now; should that clock be set later, this deadline stays.
     template <class Other, class Duration>
     static Deadline at(std::chrono::time_point<Other, Duration> point) {
-        if (point == std::chrono::time_point<Other, Duration>::max()) return {};
+        if (point == (std::chrono::time_point<Other, Duration>::max)()) return {};
         // Subtracted as long double seconds: `min() - now()` would overflow the clock's own integers.
         using Seconds = std::chrono::duration<long double>;
         return after(Timeout(Seconds(point.time_since_epoch()) - Seconds(Other::now().time_since_epoch())));
     }
 
-    bool is_never() const { return point_ == Clock::time_point::max(); }
+    bool is_never() const { return point_ == (Clock::time_point::max)(); }
     bool passed() const { return !is_never() && Clock::now() >= point_; }
 
     /// Zero when it has passed; nanoseconds::max() for never.
     std::chrono::nanoseconds remaining() const {
-        if (is_never()) return std::chrono::nanoseconds::max();
+        if (is_never()) return (std::chrono::nanoseconds::max)();
         const auto left = point_ - Clock::now();
         return left > Clock::duration::zero() ? left : Clock::duration::zero();
     }
 
     /// That much later; never stays never.
     Deadline plus(Timeout timeout) const {
-        if (is_never() || timeout.is_none() || timeout.length() > Clock::time_point::max() - point_) return {};
+        if (is_never() || timeout.is_none() || timeout.length() > (Clock::time_point::max)() - point_) return {};
         return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
 
@@ -95,8 +97,11 @@ class Deadline {
 
   private:
     constexpr explicit Deadline(Clock::time_point point) : point_(point) {}
-    Clock::time_point point_ = Clock::time_point::max();
+    Clock::time_point point_ = (Clock::time_point::max)();
 };
 
 }  // namespace detail
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_DEADLINE_HPP

@@ -1,5 +1,6 @@
 // leash/error.hpp - what went wrong, in which step, with what.
-#pragma once
+#ifndef LEASH_0_1_0_ERROR_HPP
+#define LEASH_0_1_0_ERROR_HPP
 
 #include <new>
 #include <string>
@@ -12,7 +13,8 @@
 #include <leash/config.hpp>
 #include <leash/detail/text.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The step that failed. Together with Error::subject it tells what to mend.
 enum class Step {
@@ -214,4 +216,7 @@ class Expected<void> {
     bool failed_ = false;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_ERROR_HPP

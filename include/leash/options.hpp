@@ -1,5 +1,6 @@
 // leash/options.hpp - HOW: everything about a job but its command.
-#pragma once
+#ifndef LEASH_0_1_0_OPTIONS_HPP
+#define LEASH_0_1_0_OPTIONS_HPP
 
 #include <chrono>
 #include <cstddef>
@@ -17,7 +18,8 @@
 #include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
 class Env {
@@ -252,4 +254,7 @@ struct Options {
     }
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_OPTIONS_HPP

@@ -1,5 +1,6 @@
 // leash/pipeline.hpp - WHAT to run: several commands, each one's output the next one's input.
-#pragma once
+#ifndef LEASH_0_1_0_PIPELINE_HPP
+#define LEASH_0_1_0_PIPELINE_HPP
 
 #include <utility>
 #include <vector>
@@ -7,7 +8,8 @@
 #include <leash/command.hpp>
 #include <leash/config.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
@@ -53,4 +55,7 @@ inline Pipeline operator|(Pipeline front, Pipeline rest) {
 }
 /// @}
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_PIPELINE_HPP

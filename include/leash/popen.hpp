@@ -1,5 +1,6 @@
 // leash/popen.hpp - Popen: a running job.
-#pragma once
+#ifndef LEASH_0_1_0_POPEN_HPP
+#define LEASH_0_1_0_POPEN_HPP
 
 #include <chrono>
 #include <initializer_list>
@@ -31,7 +32,8 @@
 #define LEASH_TO_BE_KEPT
 #endif
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 namespace detail {
 struct AllRunner;
@@ -355,6 +357,9 @@ class [[nodiscard]] Popen {
     bool per_stage_ = false;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
 
 #undef LEASH_TO_BE_KEPT
+
+#endif  // LEASH_0_1_0_POPEN_HPP

@@ -1,5 +1,6 @@
 // leash/run.hpp - run() and check_output(): one call from a command to its result.
-#pragma once
+#ifndef LEASH_0_1_0_RUN_HPP
+#define LEASH_0_1_0_RUN_HPP
 
 #include <chrono>
 #include <stdexcept>
@@ -17,7 +18,8 @@
 #include <leash/popen.hpp>
 #include <leash/status.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
@@ -261,4 +263,7 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 
 #endif  // LEASH_EXCEPTIONS
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_HPP

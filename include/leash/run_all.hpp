@@ -1,5 +1,6 @@
 // leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
-#pragma once
+#ifndef LEASH_0_1_0_RUN_ALL_HPP
+#define LEASH_0_1_0_RUN_ALL_HPP
 
 #include <chrono>
 #include <optional>
@@ -21,7 +22,8 @@
 #include <leash/run.hpp>
 #include <leash/supervisor.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
 struct Job {
@@ -195,4 +197,7 @@ inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how =
     return all.run();
 }
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_ALL_HPP

@@ -1,5 +1,6 @@
 // leash/status.hpp - how a process ended, and what it used.
-#pragma once
+#ifndef LEASH_0_1_0_STATUS_HPP
+#define LEASH_0_1_0_STATUS_HPP
 
 #include <chrono>
 #include <optional>
@@ -11,7 +12,8 @@
 #include <leash/config.hpp>
 #include <leash/detail/text.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
 inline const char* signal_name(int number) noexcept {
@@ -137,4 +139,7 @@ struct Usage {
     std::optional<std::uint64_t> peak_memory = std::nullopt;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STATUS_HPP

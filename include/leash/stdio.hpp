@@ -1,5 +1,6 @@
 // leash/stdio.hpp - HOW: where a stream of the child comes from or goes to.
-#pragma once
+#ifndef LEASH_0_1_0_STDIO_HPP
+#define LEASH_0_1_0_STDIO_HPP
 
 #include <string>
 #include <string_view>
@@ -11,7 +12,8 @@
 #include <leash/detail/shared.hpp>
 #include <leash/detail/turnstile.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};
@@ -174,4 +176,7 @@ struct ErrorOutput : Output {
     /// @}
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STDIO_HPP

@@ -1,5 +1,6 @@
 // leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
-#pragma once
+#ifndef LEASH_0_1_0_STREAM_HPP
+#define LEASH_0_1_0_STREAM_HPP
 
 #include <initializer_list>
 #include <iterator>
@@ -15,7 +16,8 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/pump.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
@@ -333,4 +335,7 @@ class Writer {
     detail::Pump* pump_;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STREAM_HPP

@@ -1,5 +1,6 @@
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
-#pragma once
+#ifndef LEASH_0_1_0_SUPERVISOR_HPP
+#define LEASH_0_1_0_SUPERVISOR_HPP
 
 #include <atomic>
 #include <chrono>
@@ -21,7 +22,8 @@
 #include <leash/error.hpp>
 #include <leash/popen.hpp>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
 /// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
@@ -525,4 +527,7 @@ class Supervisor {
     Id last_ = 0;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_SUPERVISOR_HPP

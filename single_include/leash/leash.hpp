@@ -21,7 +21,6 @@
 // LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 // OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 // SOFTWARE.
-#pragma once
 
 // leash - start other programs, and leave nothing of them behind.
 //
@@ -133,9 +132,17 @@
 // amount of data blocks; waiting costs nothing. The README says where each of these is proved, and where they end: to a
 // process that has made a session of its own, and whose parent has ended, nothing leads any more, and the call returns in
 // time without it (`held`).
+#ifndef LEASH_0_1_0_LEASH_HPP
+#define LEASH_0_1_0_LEASH_HPP
 
 // =====================================================================================================================
 // leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
+#ifndef LEASH_0_1_0_CONFIG_HPP
+#define LEASH_0_1_0_CONFIG_HPP
+
+#if defined(LEASH_VERSION_MAJOR)
+#error "leash: two versions of it in one file; the header that comes second has to be of the first one's version"
+#endif
 
 /// The version, here and nowhere else: CMakeLists.txt and meson.build read these three lines.
 /// @{
@@ -143,6 +150,8 @@
 #define LEASH_VERSION_MINOR 1
 #define LEASH_VERSION_PATCH 0
 /// @}
+/// The same as one number, for `#if`: 1.2.3 is 10203.
+#define LEASH_VERSION (LEASH_VERSION_MAJOR * 10000 + LEASH_VERSION_MINOR * 100 + LEASH_VERSION_PATCH)
 
 #if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
@@ -167,17 +176,15 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
-// The namespace of everything: leash_v0_1_0, or leash_v0_1_0_nothrow without exceptions. Parts of one program that were
-// compiled with different versions, or with and without exceptions, can so be linked together. Users write leash::.
-#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) leash_v##major##_##minor##_##patch##suffix
+// What everything in leash:: is in besides: v0_1_0, or v0_1_0_nothrow without exceptions. Parts of one program that were
+// compiled with different versions, or with and without exceptions, can so be linked together. Users never write it.
+#define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) v##major##_##minor##_##patch##suffix
 #define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
 #if LEASH_EXCEPTIONS
-#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
 #else
-#define LEASH_NAMESPACE LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
 #endif
-namespace LEASH_NAMESPACE {}
-namespace leash = LEASH_NAMESPACE;
 
 // The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
 // call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
@@ -188,8 +195,61 @@ int leash_fault(const char* call) noexcept;
 #define LEASH_FAULT(call) 0
 #endif
 
+#endif  // LEASH_0_1_0_CONFIG_HPP
+
+// =====================================================================================================================
+// leash/fwd.hpp - the names, for a header of yours that only mentions them.
+#ifndef LEASH_0_1_0_FWD_HPP
+#define LEASH_0_1_0_FWD_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+class Cancel;
+class Command;
+class Env;
+class ExitStatus;
+class Pipeline;
+class Popen;
+class Reader;
+class Supervisor;
+class Timeout;
+class Writer;
+
+struct Captured;
+struct Error;
+struct Job;
+struct Match;
+struct Options;
+struct PassFd;
+struct PipelineResult;
+struct Process;
+struct Read;
+struct Result;
+struct RunAll;
+struct Streams;
+struct Terminal;
+struct Usage;
+struct Written;
+
+enum class EndedBy;
+enum class Group;
+enum class Keep;
+enum class Step;
+enum class Stragglers;
+
+template <class T>
+class Expected;
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_FWD_HPP
+
 // =====================================================================================================================
 // leash/detail/text.hpp - putting strings together.
+#ifndef LEASH_0_1_0_DETAIL_TEXT_HPP
+#define LEASH_0_1_0_DETAIL_TEXT_HPP
 
 #include <initializer_list>
 #include <string>
@@ -197,7 +257,9 @@ int leash_fault(const char* call) noexcept;
 
 #include <cstddef>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
 /// every `+` in it.
@@ -264,10 +326,16 @@ inline std::string printable(std::string_view text, std::string_view but = {}) {
     return shown;
 }
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_TEXT_HPP
 
 // =====================================================================================================================
 // leash/error.hpp - what went wrong, in which step, with what.
+#ifndef LEASH_0_1_0_ERROR_HPP
+#define LEASH_0_1_0_ERROR_HPP
 
 #include <new>
 #include <string>
@@ -277,7 +345,8 @@ inline std::string printable(std::string_view text, std::string_view but = {}) {
 #include <cstdio>
 #include <cstdlib>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The step that failed. Together with Error::subject it tells what to mend.
 enum class Step {
@@ -479,15 +548,21 @@ class Expected<void> {
     bool failed_ = false;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_ERROR_HPP
 
 // =====================================================================================================================
 // leash/deadline.hpp - how long, and until when. The only reader of a clock.
+#ifndef LEASH_0_1_0_DEADLINE_HPP
+#define LEASH_0_1_0_DEADLINE_HPP
 
 #include <chrono>
 #include <ratio>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
 /// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.
@@ -503,7 +578,7 @@ class Timeout {
     static constexpr Timeout none() { return {}; }  ///< no limit
 
     /// Is there no limit?
-    constexpr bool is_none() const { return length_ == std::chrono::nanoseconds::max(); }
+    constexpr bool is_none() const { return length_ == (std::chrono::nanoseconds::max)(); }
     /// nanoseconds::max() stands for no limit.
     constexpr std::chrono::nanoseconds length() const { return length_; }
 
@@ -516,13 +591,13 @@ class Timeout {
         const long double seconds = static_cast<long double>(length.count()) * static_cast<long double>(Period::num) /
                                     static_cast<long double>(Period::den);
         constexpr long double limit = 200.0L * 365 * 24 * 3600;
-        if (seconds >= limit) return nanoseconds::max();
-        if (seconds <= -limit) return nanoseconds::min();
-        if (!(seconds <= 0) && !(seconds >= 0)) return nanoseconds::min();  // NaN
+        if (seconds >= limit) return (nanoseconds::max)();
+        if (seconds <= -limit) return (nanoseconds::min)();
+        if (!(seconds <= 0) && !(seconds >= 0)) return (nanoseconds::min)();  // NaN
         return std::chrono::duration_cast<nanoseconds>(length);
     }
 
-    std::chrono::nanoseconds length_ = std::chrono::nanoseconds::max();
+    std::chrono::nanoseconds length_ = (std::chrono::nanoseconds::max)();
 };
 
 namespace detail {
@@ -541,7 +616,7 @@ class Deadline {
         if (timeout.is_none()) return {};
         const auto start = Clock::now();
         // A clock's epoch is arbitrary: it need not lie near zero.
-        if (timeout.length() > Clock::time_point::max() - start) return {};
+        if (timeout.length() > (Clock::time_point::max)() - start) return {};
         if (timeout.length() < std::chrono::nanoseconds::zero()) return Deadline(start);
         return Deadline(start + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
@@ -549,25 +624,25 @@ class Deadline {
     /// The point of another clock as seen now; should that clock be set later, this deadline stays.
     template <class Other, class Duration>
     static Deadline at(std::chrono::time_point<Other, Duration> point) {
-        if (point == std::chrono::time_point<Other, Duration>::max()) return {};
+        if (point == (std::chrono::time_point<Other, Duration>::max)()) return {};
         // Subtracted as long double seconds: `min() - now()` would overflow the clock's own integers.
         using Seconds = std::chrono::duration<long double>;
         return after(Timeout(Seconds(point.time_since_epoch()) - Seconds(Other::now().time_since_epoch())));
     }
 
-    bool is_never() const { return point_ == Clock::time_point::max(); }
+    bool is_never() const { return point_ == (Clock::time_point::max)(); }
     bool passed() const { return !is_never() && Clock::now() >= point_; }
 
     /// Zero when it has passed; nanoseconds::max() for never.
     std::chrono::nanoseconds remaining() const {
-        if (is_never()) return std::chrono::nanoseconds::max();
+        if (is_never()) return (std::chrono::nanoseconds::max)();
         const auto left = point_ - Clock::now();
         return left > Clock::duration::zero() ? left : Clock::duration::zero();
     }
 
     /// That much later; never stays never.
     Deadline plus(Timeout timeout) const {
-        if (is_never() || timeout.is_none() || timeout.length() > Clock::time_point::max() - point_) return {};
+        if (is_never() || timeout.is_none() || timeout.length() > (Clock::time_point::max)() - point_) return {};
         return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
     }
 
@@ -576,14 +651,19 @@ class Deadline {
 
   private:
     constexpr explicit Deadline(Clock::time_point point) : point_(point) {}
-    Clock::time_point point_ = Clock::time_point::max();
+    Clock::time_point point_ = (Clock::time_point::max)();
 };
 
 }  // namespace detail
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_DEADLINE_HPP
 
 // =====================================================================================================================
 // leash/status.hpp - how a process ended, and what it used.
+#ifndef LEASH_0_1_0_STATUS_HPP
+#define LEASH_0_1_0_STATUS_HPP
 
 #include <chrono>
 #include <optional>
@@ -592,7 +672,8 @@ class Deadline {
 #include <csignal>
 #include <cstdint>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
 inline const char* signal_name(int number) noexcept {
@@ -718,10 +799,15 @@ struct Usage {
     std::optional<std::uint64_t> peak_memory = std::nullopt;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STATUS_HPP
 
 // =====================================================================================================================
 // leash/command.hpp - WHAT to run: an argument list, or, only when you say so, a shell script.
+#ifndef LEASH_0_1_0_COMMAND_HPP
+#define LEASH_0_1_0_COMMAND_HPP
 
 #include <initializer_list>
 #include <string>
@@ -730,7 +816,8 @@ struct Usage {
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 namespace detail {
 
@@ -862,15 +949,21 @@ inline std::string shell_quote(std::string_view text) {
     return quoted;
 }
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_COMMAND_HPP
 
 // =====================================================================================================================
 // leash/pipeline.hpp - WHAT to run: several commands, each one's output the next one's input.
+#ifndef LEASH_0_1_0_PIPELINE_HPP
+#define LEASH_0_1_0_PIPELINE_HPP
 
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
 /// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
@@ -916,15 +1009,22 @@ inline Pipeline operator|(Pipeline front, Pipeline rest) {
 }
 /// @}
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_PIPELINE_HPP
 
 // =====================================================================================================================
 // leash/detail/shared.hpp - a counted pointer. <memory> would cost every user more than all of leash.
+#ifndef LEASH_0_1_0_DETAIL_SHARED_HPP
+#define LEASH_0_1_0_DETAIL_SHARED_HPP
 
 #include <atomic>
 #include <utility>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Base of what a Shared<> points to.
 class Counted {
@@ -974,15 +1074,23 @@ class Shared {
     T* object_ = nullptr;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_SHARED_HPP
 
 // =====================================================================================================================
 // leash/detail/callback.hpp - any callable with given arguments, without the cost of <functional>.
+#ifndef LEASH_0_1_0_DETAIL_CALLBACK_HPP
+#define LEASH_0_1_0_DETAIL_CALLBACK_HPP
 
 #include <type_traits>
 #include <utility>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Made from anything that can be called with these arguments; empty when default-constructed. Copies share it.
 template <class... Args>
@@ -1017,16 +1125,24 @@ class Callback {
     Shared<Target> target_;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_CALLBACK_HPP
 
 // =====================================================================================================================
 // leash/detail/turnstile.hpp - one at a time, and never a wait for it.
+#ifndef LEASH_0_1_0_DETAIL_TURNSTILE_HPP
+#define LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 
 #include <atomic>
 
 #include <cerrno>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
 class Turnstile {
@@ -1063,17 +1179,24 @@ class Turn {
     bool mine_;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 
 // =====================================================================================================================
 // leash/stdio.hpp - HOW: where a stream of the child comes from or goes to.
+#ifndef LEASH_0_1_0_STDIO_HPP
+#define LEASH_0_1_0_STDIO_HPP
 
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The type of `null`: the null device. Reads give end of file, writes vanish.
 struct Null {};
@@ -1236,13 +1359,18 @@ struct ErrorOutput : Output {
     /// @}
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STDIO_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/syscalls.hpp - the thin seam: every system call of this back end, and nothing else.
 //
 // Each function is the system's own, by its own name, and answers as the system does. A test that defines
 // LEASH_FAULTS can make any of them fail; otherwise the compiler sees straight through.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
 
 #if LEASH_POSIX
 
@@ -1383,7 +1511,9 @@ extern char** environ;
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::sys {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
 
 inline int fail(int error) noexcept {
     errno = error;
@@ -1531,7 +1661,7 @@ inline int unnamed_file() noexcept {
 inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexcept {
     if (const int e = LEASH_FAULT("poll")) return fail(e);
     const NoCancellation guard;
-    const bool forever = most == std::chrono::nanoseconds::max();
+    const bool endless = most == (std::chrono::nanoseconds::max)();
     // At most a day at a time: the caller looks at its deadline again, and no conversion can overflow.
     constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
     if (most > day) most = day;
@@ -1540,9 +1670,9 @@ inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexce
     const auto seconds = std::chrono::duration_cast<std::chrono::duration<time_t>>(most);
     wait.tv_sec = seconds.count();
     wait.tv_nsec = std::chrono::duration_cast<std::chrono::duration<long, std::nano>>(most - seconds).count();
-    return ::ppoll(fds, count, forever ? nullptr : &wait, nullptr);
+    return ::ppoll(fds, count, endless ? nullptr : &wait, nullptr);
 #else
-    return ::poll(fds, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+    return ::poll(fds, count, endless ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
 #endif
 }
 
@@ -1565,10 +1695,10 @@ inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token, 
 inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::nanoseconds most) noexcept {
     if (const int e = LEASH_FAULT("epoll_wait")) return fail(e);
     const NoCancellation guard;
-    const bool forever = most == std::chrono::nanoseconds::max();
+    const bool endless = most == (std::chrono::nanoseconds::max)();
     constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
     if (most > day) most = day;
-    return ::epoll_wait(epoll, events, count, forever ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+    return ::epoll_wait(epoll, events, count, endless ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
 }
 #endif
 
@@ -2130,7 +2260,9 @@ class Mutex {
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
-}  // namespace leash::detail::sys
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
@@ -2146,8 +2278,12 @@ class Mutex {
 #undef LEASH_SETSID
 #undef LEASH_TCSETPGRP
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
+
 // =====================================================================================================================
 // leash/detail/posix/fd.hpp - descriptors that are owned, and how they are made, read, written and closed.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_FD_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_FD_HPP
 
 #include <chrono>
 #include <string>
@@ -2157,7 +2293,9 @@ class Mutex {
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 using sys::Mutex;
 using Pid = pid_t;
@@ -2453,18 +2591,26 @@ class WaitSet {
     int last_ = 0;  // that was asked for: mostly they are asked for in the order in which they came
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_FD_HPP
+
 // =====================================================================================================================
 // leash/detail/posix/event.hpp - a flag that another thread raises and that a poll() sees.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
 
 #include <atomic>
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Raised once and for all. raise() only stores to atomics and writes to a pipe: it may be called from a signal
 /// handler. The pipe is made when somebody first waits.
@@ -2515,14 +2661,21 @@ class Event {
     Fd read_, write_;
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
+
 // =====================================================================================================================
 // leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
+#ifndef LEASH_0_1_0_CANCEL_HPP
+#define LEASH_0_1_0_CANCEL_HPP
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
 /// host it is another token from the fork on: neither process ends the other's jobs.
@@ -2559,10 +2712,15 @@ class Cancel {
     detail::Shared<State> state_;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_CANCEL_HPP
 
 // =====================================================================================================================
 // leash/options.hpp - HOW: everything about a job but its command.
+#ifndef LEASH_0_1_0_OPTIONS_HPP
+#define LEASH_0_1_0_OPTIONS_HPP
 
 #include <chrono>
 #include <cstddef>
@@ -2573,7 +2731,8 @@ class Cancel {
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
 class Env {
@@ -2808,14 +2967,21 @@ struct Options {
     }
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_OPTIONS_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/exit_watch.hpp - how a process's end is noticed: a handle to poll, or looks at growing distances.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// A handle that becomes readable when a child ends: a pidfd (Linux 5.3) or a kqueue (macOS, the BSDs). Where there
 /// is none - an older kernel, a sandbox that forbids it - whoever waits asks again and again, at growing distances.
@@ -2849,12 +3015,18 @@ class Backoff {
     std::chrono::microseconds pause_{50};
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
+
 // =====================================================================================================================
 // leash/detail/incoming.hpp - what the child writes and we read: a pipe into a buffer, or into a sink.
+#ifndef LEASH_0_1_0_DETAIL_INCOMING_HPP
+#define LEASH_0_1_0_DETAIL_INCOMING_HPP
 
 #include <atomic>
 #include <string>
@@ -2862,7 +3034,9 @@ class Backoff {
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
 /// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
@@ -3201,17 +3375,25 @@ class Incoming {
     int error_ = 0;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_INCOMING_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/terminal.hpp - a pseudo-terminal for the child.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TERMINAL_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TERMINAL_HPP
 
 #include <string>
 #include <utility>
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Both sides of a terminal. The child opens its own by the path, after it has made a session: on Linux, illumos and
 /// macOS the first terminal that a session's leader opens becomes its controlling one.
@@ -3247,18 +3429,26 @@ inline char end_of_file_character(const Fd& terminal) noexcept {
     return sys::tcgetattr(terminal.get(), &modes) == 0 ? static_cast<char>(modes.c_cc[VEOF]) : control_d;
 }
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TERMINAL_HPP
+
 // =====================================================================================================================
 // leash/detail/outgoing.hpp - what we write and the child reads.
+#ifndef LEASH_0_1_0_DETAIL_OUTGOING_HPP
+#define LEASH_0_1_0_DETAIL_OUTGOING_HPP
 
 #include <string>
 #include <string_view>
 #include <utility>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// One pipe, or terminal, for what is to be written.
 class Outgoing {
@@ -3352,16 +3542,24 @@ class Outgoing {
     int error_ = 0;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_OUTGOING_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/foreground.hpp - the terminal that controls the host, lent to a job and taken back.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_FOREGROUND_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_FOREGROUND_HPP
 
 #include <utility>
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// What a shell does for a job in the foreground (POSIX.1-2017, 11.1.2 and tcsetpgrp): the job's group becomes the
 /// terminal's foreground group, so that it may read, and gets Ctrl-C and Ctrl-Z; when it has stopped or ended, the
@@ -3444,15 +3642,21 @@ class Foreground {
     Modes host_modes_, job_modes_;
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_FOREGROUND_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/processes.hpp - who there is: processes as the system shows them.
 //
 // It only reads. What it finds may be gone a moment later: whoever signals looks once more. Linux shows all this in /proc,
 // macOS and the BSDs tell it by sysctl; elsewhere nothing is known and nobody is found.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
 
 #include <type_traits>
 
@@ -3503,7 +3707,9 @@ class Foreground {
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// A list that grows where there is memory and otherwise stays as it is: a job must be able to end also where there is
 /// none.
@@ -3763,7 +3969,9 @@ inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<N
     }
 }
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
@@ -3774,15 +3982,21 @@ inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<N
 #undef LEASH_COMMAND
 #undef LEASH_SEEN
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
+
 // =====================================================================================================================
 // leash/detail/posix/tree.hpp - who descends from a job.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 
 #include <cstdio>
 #include <cstdlib>
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
 /// gone, they are still known.
@@ -3881,12 +4095,18 @@ class Descendants {
     Notes<Seen> all_;
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
+
 // =====================================================================================================================
 // leash/detail/posix/job.hpp - the processes of a job and their group: the one place that signals, and that reaps.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 
 #include <chrono>
 #include <utility>
@@ -3896,7 +4116,9 @@ class Descendants {
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// The processes that were started together (one, or the stages of a pipeline), their group, who descends from them, and
 /// how they ended. Every member may be called from any threads at once.
@@ -4084,7 +4306,7 @@ class Job {
     void terminate(bool hang_up, ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return;
-        look_for_descendants(table, table.look_began());
+        look_for_descendants(table);
         if (hang_up) send_everywhere(SIGHUP);
         send_everywhere(SIGTERM);
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
@@ -4100,7 +4322,7 @@ class Job {
             std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
         for (int round = 0; round < 8; ++round) {
             const std::size_t before = descendants_.all().size();
-            look_for_descendants(table, round == 0 ? table.look_began() : Deadline::now());
+            look_for_descendants(table);
             if (round > 0 && descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);
             Backoff pause;
@@ -4334,8 +4556,9 @@ class Job {
         else if (known.pid > 1) sys::kill(known.pid, number);
     }
 
-    void look_for_descendants(ProcessTable& table, Deadline since) noexcept {
+    void look_for_descendants(ProcessTable& table) noexcept {
         if (owner_ != sys::getpid() || !shows_processes()) return;
+        const Deadline since = table.look_began();
         bool ended = true;
         for (Process& process : processes_) {
             look_again(process);
@@ -4440,12 +4663,18 @@ class Job {
     bool over_ = true;
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
+
 // =====================================================================================================================
 // leash/detail/posix/program.hpp - which file is executed, and why it could not be.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
 
 #include <optional>
 #include <string>
@@ -4454,7 +4683,9 @@ class Job {
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
 /// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
@@ -4651,19 +4882,27 @@ inline Error explain_spawn(int error, const std::string& program, const std::str
     return explain_exec(error, program, cwd);
 }
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+
 // =====================================================================================================================
 // leash/detail/plan.hpp - Command + Options -> Plan: everything decided and checked, nothing done yet.
+#ifndef LEASH_0_1_0_DETAIL_PLAN_HPP
+#define LEASH_0_1_0_DETAIL_PLAN_HPP
 
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// One program to start.
 struct Stage {
@@ -4721,15 +4960,15 @@ inline Expected<void> check_times(const Options& options) {
     if (options.idle_timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
                           "zero or less: no time to run in");
-    const auto check = [&](Timeout time, const char* name) -> Expected<void> {
+    const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
             return make_error(std::errc::invalid_argument, Step::options, name,
                               "without an end, no deadline could hold");
         return {};
     };
-    if (auto checked = check(options.grace, "grace"); !checked) return checked;
-    return check(options.drain, "drain");
+    if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
+    return check_limit(options.drain, "drain");
 }
 
 inline Expected<void> check_stream(const Stdio& stream, const char* name) {
@@ -4864,10 +5103,16 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
     return plan;
 }
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> a running process: posix_spawn, its file actions and its attributes.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 
 #include <string>
 #include <utility>
@@ -4875,7 +5120,9 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// The processes of a job that have been started, in order, and our ends of its pipes.
 struct Started {
@@ -5368,22 +5615,30 @@ inline Expected<void> spawn(Plan plan, Started& started) {
     return {};
 }
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 
 // =====================================================================================================================
 // leash/detail/pump.hpp - one wait for everything: the streams, the exit, the cancel token and the deadlines of a job.
 //
 // Whatever waits for a job, reads from it or writes to it is a call of Pump::drive(), which says what it wants moved
 // and when it is done. There is no thread: who calls does the work.
+#ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
+#define LEASH_0_1_0_DETAIL_PUMP_HPP
 
 #include <atomic>
 #include <optional>
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
 class Condition {
@@ -6071,10 +6326,16 @@ class Pump : public Counted {
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_PUMP_HPP
 
 // =====================================================================================================================
 // leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
+#ifndef LEASH_0_1_0_STREAM_HPP
+#define LEASH_0_1_0_STREAM_HPP
 
 #include <initializer_list>
 #include <iterator>
@@ -6086,7 +6347,8 @@ class Pump : public Counted {
 #include <cstddef>
 #include <cstdint>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// What a read gave. True where it gave what was asked for.
 struct Read {
@@ -6404,10 +6666,15 @@ class Writer {
     detail::Pump* pump_;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_STREAM_HPP
 
 // =====================================================================================================================
 // leash/popen.hpp - Popen: a running job.
+#ifndef LEASH_0_1_0_POPEN_HPP
+#define LEASH_0_1_0_POPEN_HPP
 
 #include <chrono>
 #include <initializer_list>
@@ -6426,7 +6693,8 @@ class Writer {
 #define LEASH_TO_BE_KEPT
 #endif
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 namespace detail {
 struct AllRunner;
@@ -6750,12 +7018,17 @@ class [[nodiscard]] Popen {
     bool per_stage_ = false;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
 
 #undef LEASH_TO_BE_KEPT
 
+#endif  // LEASH_0_1_0_POPEN_HPP
+
 // =====================================================================================================================
 // leash/run.hpp - run() and check_output(): one call from a command to its result.
+#ifndef LEASH_0_1_0_RUN_HPP
+#define LEASH_0_1_0_RUN_HPP
 
 #include <chrono>
 #include <stdexcept>
@@ -6764,7 +7037,8 @@ class [[nodiscard]] Popen {
 #include <utility>
 #include <vector>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
@@ -7008,10 +7282,15 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 
 #endif  // LEASH_EXCEPTIONS
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/poller.hpp - one wait for very many handles.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
 
 #include <vector>
 
@@ -7026,7 +7305,9 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Handles that are waited for until they are readable, or writable where that is said. Each tells that once, by its token, and then no more until it
 /// is rearmed: so one that has been closed cannot go on telling, as it would while some copy of it is still open.
@@ -7117,21 +7398,29 @@ class Poller {
 #endif
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
 #undef LEASH_EPOLL
 
+#endif  // LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
+
 // =====================================================================================================================
 // leash/detail/timers.hpp - which of very many things is due first.
+#ifndef LEASH_0_1_0_DETAIL_TIMERS_HPP
+#define LEASH_0_1_0_DETAIL_TIMERS_HPP
 
 #include <utility>
 #include <vector>
 
 #include <cstddef>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// A thing that is due at a time, or never: the base of what Timers orders.
 class Timed {
@@ -7200,10 +7489,16 @@ class Timers {
     std::vector<Timed*> heap_;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_TIMERS_HPP
 
 // =====================================================================================================================
 // leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+#ifndef LEASH_0_1_0_SUPERVISOR_HPP
+#define LEASH_0_1_0_SUPERVISOR_HPP
 
 #include <atomic>
 #include <chrono>
@@ -7214,7 +7509,8 @@ class Timers {
 #include <cstddef>
 #include <cstdint>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
 /// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
@@ -7718,10 +8014,15 @@ class Supervisor {
     Id last_ = 0;
 };
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_SUPERVISOR_HPP
 
 // =====================================================================================================================
 // leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+#ifndef LEASH_0_1_0_RUN_ALL_HPP
+#define LEASH_0_1_0_RUN_ALL_HPP
 
 #include <chrono>
 #include <optional>
@@ -7731,7 +8032,8 @@ class Supervisor {
 
 #include <cstddef>
 
-namespace LEASH_NAMESPACE {
+namespace leash {
+inline namespace LEASH_ABI {
 
 /// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
 struct Job {
@@ -7905,4 +8207,9 @@ inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how =
     return all.run();
 }
 
+}  // namespace LEASH_ABI
 }  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_ALL_HPP
+
+#endif  // LEASH_0_1_0_LEASH_HPP

@@ -1,5 +1,6 @@
 // leash/detail/incoming.hpp - what the child writes and we read: a pipe into a buffer, or into a sink.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_INCOMING_HPP
+#define LEASH_0_1_0_DETAIL_INCOMING_HPP
 
 #include <atomic>
 #include <string>
@@ -14,7 +15,9 @@
 #include <leash/detail/turnstile.hpp>
 #include <leash/options.hpp>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Lets a string grow as fast as the output comes: growing by four spares most of the page faults that copying costs,
 /// and what is reserved but not reached is never touched. Large strings grow by two, for hosts whose address space is
@@ -353,4 +356,8 @@ class Incoming {
     int error_ = 0;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_INCOMING_HPP

@@ -1,5 +1,6 @@
 // leash/detail/outgoing.hpp - what we write and the child reads.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_OUTGOING_HPP
+#define LEASH_0_1_0_DETAIL_OUTGOING_HPP
 
 #include <string>
 #include <string_view>
@@ -9,7 +10,9 @@
 #include <leash/detail/posix/terminal.hpp>
 #include <leash/options.hpp>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// One pipe, or terminal, for what is to be written.
 class Outgoing {
@@ -103,4 +106,8 @@ class Outgoing {
     int error_ = 0;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_OUTGOING_HPP

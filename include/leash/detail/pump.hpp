@@ -2,7 +2,8 @@
 //
 // Whatever waits for a job, reads from it or writes to it is a call of Pump::drive(), which says what it wants moved
 // and when it is done. There is no thread: who calls does the work.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
+#define LEASH_0_1_0_DETAIL_PUMP_HPP
 
 #include <atomic>
 #include <optional>
@@ -25,7 +26,9 @@
 #include <leash/options.hpp>
 #include <leash/status.hpp>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
 class Condition {
@@ -713,4 +716,8 @@ class Pump : public Counted {
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_PUMP_HPP

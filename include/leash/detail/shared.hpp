@@ -1,12 +1,15 @@
 // leash/detail/shared.hpp - a counted pointer. <memory> would cost every user more than all of leash.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_SHARED_HPP
+#define LEASH_0_1_0_DETAIL_SHARED_HPP
 
 #include <atomic>
 #include <utility>
 
 #include <leash/config.hpp>
 
-namespace LEASH_NAMESPACE::detail {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
 
 /// Base of what a Shared<> points to.
 class Counted {
@@ -56,4 +59,8 @@ class Shared {
     T* object_ = nullptr;
 };
 
-}  // namespace leash::detail
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_SHARED_HPP

@@ -2,7 +2,8 @@
 //
 // It only reads. What it finds may be gone a moment later: whoever signals looks once more. Linux shows all this in /proc,
 // macOS and the BSDs tell it by sysctl; elsewhere nothing is known and nobody is found.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
 
 #include <leash/config.hpp>
 
@@ -57,7 +58,9 @@
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// A list that grows where there is memory and otherwise stays as it is: a job must be able to end also where there is
 /// none.
@@ -317,7 +320,9 @@ inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<N
     }
 }
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
 
@@ -327,3 +332,5 @@ inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<N
 #undef LEASH_KERN_PROC_SIZED
 #undef LEASH_COMMAND
 #undef LEASH_SEEN
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP

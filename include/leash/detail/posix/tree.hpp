@@ -1,5 +1,6 @@
 // leash/detail/posix/tree.hpp - who descends from a job.
-#pragma once
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 
 #include <leash/config.hpp>
 
@@ -10,7 +11,9 @@
 
 #if LEASH_POSIX
 
-namespace LEASH_NAMESPACE::detail::os {
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
 
 /// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
 /// gone, they are still known.
@@ -109,6 +112,10 @@ class Descendants {
     Notes<Seen> all_;
 };
 
-}  // namespace leash::detail::os
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
 
 #endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TREE_HPP

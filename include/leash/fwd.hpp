@@ -1,0 +1,49 @@
+// leash/fwd.hpp - the names, for a header of yours that only mentions them.
+#ifndef LEASH_0_1_0_FWD_HPP
+#define LEASH_0_1_0_FWD_HPP
+
+#include <leash/config.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+class Cancel;
+class Command;
+class Env;
+class ExitStatus;
+class Pipeline;
+class Popen;
+class Reader;
+class Supervisor;
+class Timeout;
+class Writer;
+
+struct Captured;
+struct Error;
+struct Job;
+struct Match;
+struct Options;
+struct PassFd;
+struct PipelineResult;
+struct Process;
+struct Read;
+struct Result;
+struct RunAll;
+struct Streams;
+struct Terminal;
+struct Usage;
+struct Written;
+
+enum class EndedBy;
+enum class Group;
+enum class Keep;
+enum class Step;
+enum class Stragglers;
+
+template <class T>
+class Expected;
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_FWD_HPP
