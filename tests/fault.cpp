@@ -520,3 +520,27 @@ TEST_CASE("a leader that leaves its group at the very moment of a signal gets it
     if (!fault.fired) MESSAGE("no signal through a pidfd here: nothing tried");
     CHECK(p.wait_for(20s) == leash::ExitStatus::from_signal(SIGKILL));
 }
+
+TEST_CASE("a loop that has no handle to wait for is told by time_left() when to look, before the end and after it") {
+    const Census census;
+    Fault none;
+    none.no_pidfd = true;
+    const Armed armed(none);
+    leash::Options options = marked(census);
+    options.in = leash::piped;
+    options.drain = 300ms;
+    leash::Popen job(dash("read x; sleep 30 & exit 5"), options);
+    int rounds = 0;
+    while (!job.poll() && rounds < 2000) {
+        CHECK(job.exit_handle() == -1);
+        const auto left = job.time_left();
+        REQUIRE(!left.is_none());
+        REQUIRE(left.length() <= 300ms);
+        ::poll(nullptr, 0,
+               static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(left.length()).count()) + 1);
+        if (++rounds == 3) job.in().close();
+    }
+    CHECK(rounds > 3);
+    CHECK(job.wait().code() == 5);
+    CHECK(census.is_empty());
+}

@@ -173,8 +173,8 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
-/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`; the order of
-/// the fields is fixed, later ones go to the end. With C++17: `leash::Options o; o.out = leash::piped;`.
+/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
+/// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
     /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;

@@ -267,9 +267,9 @@ class [[nodiscard]] Popen {
     }
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Where poll() gives nothing then, somebody
-    /// else is still there (another stage of a pipeline, one that the leader has left behind): ask again, it is that one's
-    /// now. See time_left().
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
+    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
+    /// ask again, it is that one's now.
     int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
@@ -293,14 +293,15 @@ class [[nodiscard]] Popen {
     std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
     /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
     std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
-    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown until the job has ended.
+    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
+    /// been seen to end; when the job is over all are as told as they will be.
     std::vector<ExitStatus> statuses() const {
         std::vector<ExitStatus> all;
         if (!pump_) return all;
         for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
         return all;
     }
-    /// What it used (of a pipeline, the last stage); zero until it has ended.
+    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
     Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
 
   private:

@@ -2886,8 +2886,8 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
-/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`; the order of
-/// the fields is fixed, later ones go to the end. With C++17: `leash::Options o; o.out = leash::piped;`.
+/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
+/// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
     /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
@@ -3004,6 +3004,8 @@ class ExitWatch {
 /// How long to sleep between two looks where no handle tells: 50 µs at first, twice as long each time, up to 10 ms.
 class Backoff {
   public:
+    static constexpr std::chrono::microseconds longest{10'000};
+
     Deadline next() noexcept {
         const Deadline until = Deadline::after(pause_);
         pause_ = pause_ * 2 < longest ? pause_ * 2 : longest;
@@ -3011,7 +3013,6 @@ class Backoff {
     }
 
   private:
-    static constexpr std::chrono::microseconds longest{10'000};
     std::chrono::microseconds pause_{50};
 };
 
@@ -5894,13 +5895,15 @@ class Pump : public Counted {
     }
     static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
 
-    /// When somebody has to look again, should nothing else tell before. Never for one that no clock concerns.
+    /// When somebody has to look again, should no handle tell before. Never for one that no clock concerns.
     Deadline next_look() {
         const Next next = next_change({}, Deadline::never());
-        return next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const Deadline at = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const bool blind = next.by_exit && !next.has_ended && job.exit_handle() < 0;
+        return blind ? sooner(at, Deadline::after(os::Backoff::longest)) : at;
     }
 
-    /// Readable when there is somebody less to wait for.
+    /// Readable when there is somebody less to wait for; -1 where only a look can tell.
     int exit_handle() {
         os::Lock lock(mutex_);
         os::ProcessTable table;
@@ -5909,6 +5912,8 @@ class Pump : public Counted {
             rest_looks_ = looks_from_afar;
             rest_look_ = Deadline::now();
             see(table);
+            // That of a process that has ended would tell of nothing, again and again.
+            if (phase_ < Phase::given_up && !is_rest_watched_) return -1;
         }
         return job.exit_handle();
     }
@@ -6928,9 +6933,9 @@ class [[nodiscard]] Popen {
     }
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had. Where poll() gives nothing then, somebody
-    /// else is still there (another stage of a pipeline, one that the leader has left behind): ask again, it is that one's
-    /// now. See time_left().
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
+    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
+    /// ask again, it is that one's now.
     int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
@@ -6954,14 +6959,15 @@ class [[nodiscard]] Popen {
     std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
     /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
     std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
-    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown until the job has ended.
+    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
+    /// been seen to end; when the job is over all are as told as they will be.
     std::vector<ExitStatus> statuses() const {
         std::vector<ExitStatus> all;
         if (!pump_) return all;
         for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
         return all;
     }
-    /// What it used (of a pipeline, the last stage); zero until it has ended.
+    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
     Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
 
   private:

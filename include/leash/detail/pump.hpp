@@ -284,13 +284,15 @@ class Pump : public Counted {
     }
     static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
 
-    /// When somebody has to look again, should nothing else tell before. Never for one that no clock concerns.
+    /// When somebody has to look again, should no handle tell before. Never for one that no clock concerns.
     Deadline next_look() {
         const Next next = next_change({}, Deadline::never());
-        return next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const Deadline at = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
+        const bool blind = next.by_exit && !next.has_ended && job.exit_handle() < 0;
+        return blind ? sooner(at, Deadline::after(os::Backoff::longest)) : at;
     }
 
-    /// Readable when there is somebody less to wait for.
+    /// Readable when there is somebody less to wait for; -1 where only a look can tell.
     int exit_handle() {
         os::Lock lock(mutex_);
         os::ProcessTable table;
@@ -299,6 +301,8 @@ class Pump : public Counted {
             rest_looks_ = looks_from_afar;
             rest_look_ = Deadline::now();
             see(table);
+            // That of a process that has ended would tell of nothing, again and again.
+            if (phase_ < Phase::given_up && !is_rest_watched_) return -1;
         }
         return job.exit_handle();
     }
