@@ -273,7 +273,8 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late.
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
+    /// that tells so.
     Timeout time_left() const {
         const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
         return next.is_never() ? Timeout::none() : Timeout(next.remaining());

@@ -5899,8 +5899,10 @@ class Pump : public Counted {
     Deadline next_look() {
         const Next next = next_change({}, Deadline::never());
         const Deadline at = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
-        const bool blind = next.by_exit && !next.has_ended && job.exit_handle() < 0;
-        return blind ? sooner(at, Deadline::after(os::Backoff::longest)) : at;
+        const bool unseen = next.is_over || (next.by_exit && !next.has_ended);
+        if (!unseen || job.exit_handle() >= 0) return at;
+        // Its end may have been found by any call in between, which tells nobody who waits for no handle.
+        return is_complete() ? Deadline::now() : sooner(at, Deadline::after(os::Backoff::longest));
     }
 
     /// Readable when there is somebody less to wait for; -1 where only a look can tell.
@@ -6939,7 +6941,8 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late.
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
+    /// that tells so.
     Timeout time_left() const {
         const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
         return next.is_never() ? Timeout::none() : Timeout(next.remaining());

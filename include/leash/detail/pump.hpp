@@ -288,8 +288,10 @@ class Pump : public Counted {
     Deadline next_look() {
         const Next next = next_change({}, Deadline::never());
         const Deadline at = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
-        const bool blind = next.by_exit && !next.has_ended && job.exit_handle() < 0;
-        return blind ? sooner(at, Deadline::after(os::Backoff::longest)) : at;
+        const bool unseen = next.is_over || (next.by_exit && !next.has_ended);
+        if (!unseen || job.exit_handle() >= 0) return at;
+        // Its end may have been found by any call in between, which tells nobody who waits for no handle.
+        return is_complete() ? Deadline::now() : sooner(at, Deadline::after(os::Backoff::longest));
     }
 
     /// Readable when there is somebody less to wait for; -1 where only a look can tell.
