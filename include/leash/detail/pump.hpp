@@ -294,7 +294,7 @@ class Pump : public Counted {
         return is_complete() ? Deadline::now() : sooner(at, Deadline::after(os::Backoff::longest));
     }
 
-    /// Readable when there is somebody less to wait for; -1 where only a look can tell.
+    /// Readable when there is somebody less to wait for, or where that cannot be told: then a look is due.
     int exit_handle() {
         os::Lock lock(mutex_);
         os::ProcessTable table;
@@ -303,8 +303,6 @@ class Pump : public Counted {
             rest_looks_ = looks_from_afar;
             rest_look_ = Deadline::now();
             see(table);
-            // That of a process that has ended would tell of nothing, again and again.
-            if (phase_ < Phase::given_up && !is_rest_watched_) return -1;
         }
         return job.exit_handle();
     }
