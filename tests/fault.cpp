@@ -97,7 +97,8 @@ Outcome stragglers(const Census& census) {
     expect(outcome, result->status.code() == 3, "status");
     // One that was killed may take longer than this drain to let go of the stream. Mostly it is seen to be dying; where the
     // processes could not be looked at, it is taken for one that is out of reach.
-    outcome.survivors = !result->survivors.empty() || !result->held.empty();
+    outcome.survivors = !result->survivors.empty();
+    outcome.held = !outcome.survivors && !result->held.empty();
     return outcome;
 }
 

@@ -124,6 +124,7 @@ struct Outcome {
     std::string wrong;
     std::optional<leash::Error> error;
     bool survivors = false;  // the library says so itself: something could not be ended
+    bool held = false;       // and likewise: a stream counted as held
     bool partial = false;    // and likewise: not all input was written
 };
 
@@ -209,6 +210,7 @@ inline std::string attempt(const Scenario& scenario, Fault& fault) {
         } else {
             expect(outcome, !scenario.fails, "no error");
         }
+        if (outcome.held) expect(outcome, fault.fired && !is_harmless(fault), "no reason to be held");
         if (outcome.partial) expect(outcome, fault.fired && !is_harmless(fault), "no reason not to write");
         // A signal that is refused is the one fault after which something may stay, if the library says so.
         const bool refused = fault.call != nullptr && std::strcmp(fault.call, "kill") == 0 && fault.fired;

@@ -182,7 +182,8 @@ class [[nodiscard]] Popen {
         return sent;
     }
 
-    /// SIGKILL, also to the descendants that have left the group. Does not wait.
+    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
+    /// stopped, so that none of them starts another one meanwhile.
     Expected<void> kill() { return send_signal(SIGKILL); }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and

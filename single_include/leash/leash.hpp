@@ -3862,7 +3862,7 @@ class ProcessTable {
     bool read_now() noexcept { return read(look_began()); }
     void begin_look() noexcept { look_ = Deadline::now(); }
     Deadline look_began() const noexcept { return look_.is_never() ? Deadline::now() : look_; }
-    /// When that was.
+    /// When they were read last; never where they were not.
     Deadline read_at() const noexcept { return read_at_; }
 
     const Seen* begin() const noexcept { return all_.begin(); }
@@ -3951,8 +3951,8 @@ struct Named {
     }
 };
 
-/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names of the links: a
-/// stat() would go to what they lead to, which may be a mount that hangs.)
+/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
+/// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
     char path[64], asked[64], other[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
@@ -4313,9 +4313,9 @@ class Job {
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
     }
 
-    /// SIGKILL to all of them. What send() gives. The first time they are stopped before, until nobody new is found: who
-    /// is stopped starts no child, while one that is started between the look and its parent's death has nobody any more
-    /// who leads to it.
+    /// SIGKILL to all of them. What send() gives. They are stopped before, until nobody new is found: who is stopped
+    /// starts no child, while one that is started between the look and its parent's death has nobody any more who leads
+    /// to it. Only the first time it is waited for that they are.
     int kill(ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
@@ -6848,7 +6848,8 @@ class [[nodiscard]] Popen {
         return sent;
     }
 
-    /// SIGKILL, also to the descendants that have left the group. Does not wait.
+    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
+    /// stopped, so that none of them starts another one meanwhile.
     Expected<void> kill() { return send_signal(SIGKILL); }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and

@@ -212,7 +212,7 @@ class ProcessTable {
     bool read_now() noexcept { return read(look_began()); }
     void begin_look() noexcept { look_ = Deadline::now(); }
     Deadline look_began() const noexcept { return look_.is_never() ? Deadline::now() : look_; }
-    /// When that was.
+    /// When they were read last; never where they were not.
     Deadline read_at() const noexcept { return read_at_; }
 
     const Seen* begin() const noexcept { return all_.begin(); }
@@ -301,8 +301,8 @@ struct Named {
     }
 };
 
-/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names of the links: a
-/// stat() would go to what they lead to, which may be a mount that hangs.)
+/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
+/// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
     char path[64], asked[64], other[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
