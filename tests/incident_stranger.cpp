@@ -139,6 +139,7 @@ TEST_CASE(
         job->in().close();
         int raw = 0;
         REQUIRE(::waitpid(job->pid(), &raw, 0) == job->pid());  // the thief
+        REQUIRE(raw == 0);
         const Stranger stranger(job->pid());
         tried = stranger.exists();
         if (kind == 2 || kind == 3) {
@@ -170,7 +171,9 @@ TEST_CASE(
     for (int kind = 0; kind < 4 && tried; ++kind) {
         CAPTURE(kind);
         std::optional<leash::Popen> job(std::in_place, dash("exit 0"), options);
-        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        int raw = -1;
+        REQUIRE(::waitpid(job->pid(), &raw, 0) == job->pid());  // the thief
+        REQUIRE(raw == 0);
         const Stranger stranger(job->pid());
         tried = stranger.exists();
         if (!tried) break;
@@ -212,7 +215,9 @@ TEST_CASE("a handle whose number went to another job of the host's neither ends 
     for (int kind = 0; kind < 6 && tried; ++kind) {
         CAPTURE(kind);
         std::optional<leash::Popen> job(std::in_place, dash("exit 0"), first);
-        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        int raw = -1;
+        REQUIRE(::waitpid(job->pid(), &raw, 0) == job->pid());  // the thief
+        REQUIRE(raw == 0);
         std::optional<leash::Popen> heir;
         for (int attempt = 0; attempt < 100 && !(heir && heir->pid() == job->pid()); ++attempt) {
             heir.reset();
@@ -339,7 +344,9 @@ TEST_CASE("a handle that had no pidfd at its start gets none later that is a str
         REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
         REQUIRE(started);
         std::optional<leash::Popen> job(*std::move(started));
-        REQUIRE(::waitpid(job->pid(), nullptr, 0) == job->pid());
+        int raw = -1;
+        REQUIRE(::waitpid(job->pid(), &raw, 0) == job->pid());  // the thief
+        REQUIRE(raw == 0);
         const Stranger stranger(job->pid());
         tried = stranger.exists();
         if (!tried) break;

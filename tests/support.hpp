@@ -174,7 +174,9 @@ inline bool kernel_keeps_statuses() {
 
 /// Is a status that somebody else has taken told as it should be? The truth where the kernel keeps it, else unknown.
 inline bool is_told(leash::ExitStatus status, leash::ExitStatus truth) {
-    return kernel_keeps_statuses() ? status == truth : status.unknown();
+    const bool right = kernel_keeps_statuses() ? status == truth : status.unknown();
+    if (!right) std::fprintf(stderr, "it %s, in truth it %s\n", status.describe().c_str(), truth.describe().c_str());
+    return right;
 }
 
 /// How many times as much processor time `large()` takes as `small()`: each one's best of a few rounds. What grows with
