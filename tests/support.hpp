@@ -2,7 +2,7 @@
 // waiting for an event instead of for a time.
 #pragma once
 
-#include <leash/leash.hpp>
+#include "inside.hpp"
 
 #include <atomic>
 #include <chrono>

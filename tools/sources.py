@@ -11,13 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 UMBRELLA = "leash/leash.hpp"
 CONFIG = "leash/config.hpp"
 NAMES = "leash/fwd.hpp"
-GUARD = r"LEASH_\d+_\d+_\d+_\w+_HPP"
+GUARD = r"LEASH_\d+_\d+_\d+_\w+_[HI]PP"
+BODIES = "#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)"
 
 
 def read_tree(folder):
     folder = Path(folder)
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-            for path in sorted((folder / "leash").rglob("*.hpp"))}
+            for path in sorted((folder / "leash").rglob("*.[hi]pp"))}
 
 
 _TOKEN = re.compile(
@@ -78,7 +79,7 @@ def guard(name, number):
 def includes(text):
     found, open_ifs = [], []
     for line, keyword, rest in directives(text):
-        if keyword == "ifndef" and re.fullmatch(GUARD, rest):
+        if keyword == "ifndef" and re.fullmatch(GUARD, rest) or f"#{keyword} {rest}" == BODIES:
             open_ifs.append(None)
         elif keyword in ("if", "ifdef", "ifndef"):
             open_ifs.append(f"#{keyword} {rest}")

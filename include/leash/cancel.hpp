@@ -3,7 +3,6 @@
 #define LEASH_0_1_0_CANCEL_HPP
 
 #include <leash/config.hpp>
-#include <leash/detail/posix/event.hpp>
 #include <leash/detail/shared.hpp>
 
 namespace leash {
@@ -18,7 +17,7 @@ inline namespace LEASH_ABI {
 class Cancel {
   public:
     /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
-    Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
+    Cancel();
 
     /// Copied, never moved: no token is without its state.
     /// @{
@@ -28,23 +27,23 @@ class Cancel {
 
     /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
     /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
-    void fire() noexcept { state_->event.raise(); }
+    void fire() noexcept;
 
     /// Has fire() been called?
-    bool fired() const noexcept { return state_->event.raised(); }
+    bool fired() const noexcept;
 
     /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
     /// a fork the copy gets another one: it has to ask again.
-    int handle() const noexcept { return state_->event.handle(); }
+    int handle() const noexcept;
 
   private:
-    struct State : detail::Counted {
-        detail::os::Event event;
-    };
+    struct State;
     detail::Shared<State> state_;
 };
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/cancel.ipp>
 
 #endif  // LEASH_0_1_0_CANCEL_HPP

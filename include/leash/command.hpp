@@ -31,9 +31,9 @@ class Arg {
   public:
     /// From a string, copied.
     /// @{
-    Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
-    Arg(std::string text) : text_(std::move(text)) {}
-    Arg(std::string_view text) : text_(text) {}
+    Arg(const char* text);
+    Arg(std::string text);
+    Arg(std::string_view text);
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T,
@@ -63,10 +63,7 @@ class Arg {
 class Command {
   public:
     /// The program and its arguments.
-    Command(std::initializer_list<Arg> argv) {
-        argv_.reserve(argv.size());
-        for (const Arg& arg : argv) argv_.push_back(arg.str());
-    }
+    Command(std::initializer_list<Arg> argv);
 
     /// A bare string is neither a list nor a script: there is no telling which was meant.
     template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> ||
@@ -84,7 +81,7 @@ class Command {
     }
 
     /// For args() and shell().
-    Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+    Command(detail::FromVector, std::vector<std::string> argv);
 
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
@@ -104,7 +101,7 @@ Command args(Vector argv) {
 }
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
-inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
+Command args(std::initializer_list<Arg> argv);
 
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
@@ -122,29 +119,18 @@ Command shell(std::string script, Vector given) {
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
-inline Command shell(std::string script, std::initializer_list<Arg> parameters = {}) {
-    std::vector<std::string> list;
-    list.reserve(parameters.size());
-    for (const Arg& parameter : parameters) list.push_back(parameter.str());
-    return shell(std::move(script), std::move(list));
-}
+Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
 /// A list is not a script: write args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
-inline std::string shell_quote(std::string_view text) {
-    std::string quoted = "'";
-    for (const char c : text) {
-        if (c == '\'') quoted += "'\\''";
-        else quoted += c;
-    }
-    quoted += '\'';
-    return quoted;
-}
+std::string shell_quote(std::string_view text);
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/command.ipp>
 
 #endif  // LEASH_0_1_0_COMMAND_HPP

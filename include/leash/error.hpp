@@ -7,11 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include <cstdio>
-#include <cstdlib>
-
 #include <leash/config.hpp>
-#include <leash/detail/text.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -31,21 +27,7 @@ enum class Step {
 };
 
 /// "program", "cwd", …: the step as a word.
-inline const char* to_string(Step step) noexcept {
-    switch (step) {
-        case Step::command: return "command";
-        case Step::environment: return "environment";
-        case Step::options: return "options";
-        case Step::program: return "program";
-        case Step::interpreter: return "interpreter";
-        case Step::cwd: return "cwd";
-        case Step::redirect: return "redirect";
-        case Step::spawn: return "spawn";
-        case Step::signal: return "signal";
-        case Step::stream: return "stream";
-    }
-    return "?";
-}
+const char* to_string(Step step) noexcept;
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
@@ -56,22 +38,14 @@ struct Error {
     int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
-    std::string message() const {
-        const bool hints = *hint != '\0';
-        const char* const quote = subject.empty() ? "" : "\"";
-        return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
-                               stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
-                               detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
-                               hints ? ")" : ""});
-    }
+    std::string message() const;
 };
 
 /// Thrown where a job cannot be started, by the functions that are not named try_….
 class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
     /// Its code() is the error's.
-    explicit SpawnError(Error error)
-        : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
+    explicit SpawnError(Error error);
 
     /// The error, and its parts.
     /// @{
@@ -80,7 +54,7 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     const std::string& subject() const noexcept { return error_.subject; }
     /// @}
     /// Error::message().
-    const char* what() const noexcept override { return message_.c_str(); }
+    const char* what() const noexcept override;
 
   private:
     Error error_;
@@ -89,29 +63,11 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
 
 namespace detail {
 
-inline Error make_error(int code, Step step, std::string subject = {}, const char* hint = "") {
-    Error error;
-    error.code = std::error_code(code, std::generic_category());
-    error.step = step;
-    error.subject = std::move(subject);
-    error.hint = hint;
-    return error;
-}
+Error make_error(int code, Step step, std::string subject = {}, const char* hint = "");
+Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "");
 
-inline Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "") {
-    return make_error(static_cast<int>(code), step, std::move(subject), hint);
-}
-
-/// The one throw site. Without exceptions only Expected::value() can arrive here: it says why, and aborts.
-template <class Exception>
-[[noreturn]] void raise(Exception&& exception) {
-#if LEASH_EXCEPTIONS
-    throw std::forward<Exception>(exception);
-#else
-    std::fprintf(stderr, "%s\n", exception.what());
-    std::abort();
-#endif
-}
+/// Throws SpawnError; without exceptions it says why, and aborts.
+[[noreturn]] void raise_error(const Error& error);
 
 }  // namespace detail
 
@@ -169,7 +125,7 @@ class [[nodiscard]] Expected {
 
   private:
     void demand() const {
-        if (!has_value_) detail::raise(SpawnError(error_));
+        if (!has_value_) detail::raise_error(error_);
     }
     template <class From>
     void construct(From&& from) {
@@ -206,7 +162,7 @@ class Expected<void> {
     /// @}
     /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
     void value() const {
-        if (failed_) detail::raise(SpawnError(error_));
+        if (failed_) detail::raise_error(error_);
     }
     /// What went wrong; an Error without a code where has_value().
     const Error& error() const noexcept { return error_; }
@@ -218,5 +174,7 @@ class Expected<void> {
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/error.ipp>
 
 #endif  // LEASH_0_1_0_ERROR_HPP

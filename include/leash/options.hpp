@@ -8,14 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <leash/cancel.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
-#include <leash/detail/posix/syscalls.hpp>
-#include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
 namespace leash {
@@ -25,43 +22,24 @@ inline namespace LEASH_ABI {
 class Env {
   public:
     /// The host's variables. What Options::env is when nothing is said.
-    static Env inherited() { return Env(true); }
+    static Env inherited();
     /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
-    static Env empty() { return Env(false); }
+    static Env empty();
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     /// @{
-    Env& set(std::string name, std::string value) & {
-        change({std::move(name), std::move(value), false});
-        return *this;
-    }
-    Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
+    Env& set(std::string name, std::string value) &;
+    Env set(std::string name, std::string value) &&;
     /// @}
 
     /// The child shall not have it.
     /// @{
-    Env& unset(std::string name) & {
-        change({std::move(name), {}, true});
-        return *this;
-    }
-    Env unset(std::string name) && { return std::move(unset(std::move(name))); }
+    Env& unset(std::string name) &;
+    Env unset(std::string name) &&;
     /// @}
 
     /// What the child would see; nullopt where the variable would not exist.
-    std::optional<std::string> get(std::string_view name) const {
-        if (const std::size_t place = place_of(name)) {
-            const Change& last = changes_[place - 1];
-            if (last.removed) return std::nullopt;
-            return last.value;
-        }
-        if (!inherit_) return std::nullopt;
-        char** const all = detail::sys::environment();
-        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            const std::string_view text = *entry;
-            if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
-        }
-        return std::nullopt;
-    }
+    std::optional<std::string> get(std::string_view name) const;
 
     /// Does it begin with the host's variables?
     bool is_inherited() const noexcept { return inherit_; }
@@ -75,47 +53,18 @@ class Env {
     const std::vector<Change>& changes() const noexcept { return changes_; }
 
     /// The "NAME=value" strings that the child gets.
-    std::vector<std::string> build() const {
-        std::vector<std::string> strings;
-        char** const all = inherit_ ? detail::sys::environment() : nullptr;
-        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
-        }
-        for (const Change& one : changes_) {
-            if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
-        }
-        return strings;
-    }
+    std::vector<std::string> build() const;
 
   private:
     explicit Env(bool inherits) : inherit_(inherits) {}
 
     /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
-    static std::string_view name_of(std::string_view entry) noexcept {
-        const std::size_t equals = entry.find('=', 1);
-        return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
-    }
+    static std::string_view name_of(std::string_view entry) noexcept;
     /// Where in changes_ a name stands, counted from 1; 0 where it does not.
-    std::size_t place_of(std::string_view name) const noexcept { return places_.empty() ? 0 : places_[slot_of(name)]; }
+    std::size_t place_of(std::string_view name) const noexcept;
     /// Where in places_ its place is to be found, or the free slot for it.
-    std::size_t slot_of(std::string_view name) const noexcept {
-        const std::size_t last = places_.size() - 1;
-        std::size_t slot = std::hash<std::string_view>()(name) & last;
-        while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
-        return slot;
-    }
-    void change(Change made) {
-        if (const std::size_t place = place_of(made.name)) {
-            changes_[place - 1] = std::move(made);
-            return;
-        }
-        if (places_.size() < 2 * (changes_.size() + 1)) {
-            places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
-            for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
-        }
-        changes_.push_back(std::move(made));
-        places_[slot_of(changes_.back().name)] = changes_.size();
-    }
+    std::size_t slot_of(std::string_view name) const noexcept;
+    void change(Change made);
 
     bool inherit_;
     std::vector<Change> changes_;
@@ -256,5 +205,7 @@ struct Options {
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/options.ipp>
 
 #endif  // LEASH_0_1_0_OPTIONS_HPP

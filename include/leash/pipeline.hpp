@@ -26,10 +26,7 @@ class Pipeline {
     /// @}
 
     /// One more at the end, for pipelines that are put together at run time.
-    Pipeline& append(Command last) {
-        stages_.push_back(std::move(last));
-        return *this;
-    }
+    Pipeline& append(Command last);
 
   private:
     friend Pipeline operator|(Command first, Command second);
@@ -40,22 +37,14 @@ class Pipeline {
 
 /// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
 /// @{
-inline Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline{Pipeline::Empty()};
-    pipeline.append(std::move(first)).append(std::move(second));
-    return pipeline;
-}
-
-inline Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-
-inline Pipeline operator|(Pipeline front, Pipeline rest) {
-    std::vector<Command> stages = std::move(rest).stages();
-    for (Command& stage : stages) front.append(std::move(stage));
-    return front;
-}
+Pipeline operator|(Command first, Command second);
+Pipeline operator|(Pipeline front, Command last);
+Pipeline operator|(Pipeline front, Pipeline rest);
 /// @}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/pipeline.ipp>
 
 #endif  // LEASH_0_1_0_PIPELINE_HPP

@@ -6,18 +6,14 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <leash/command.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
-#include <leash/detail/plan.hpp>
-#include <leash/detail/posix/spawn.hpp>
-#include <leash/detail/pump.hpp>
-#include <leash/detail/text.hpp>
+#include <leash/detail/limit.hpp>
+#include <leash/detail/shared.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/pipeline.hpp>
@@ -37,10 +33,12 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 struct AllRunner;
-}
+class Pump;
+class SupervisorCore;
+}  // namespace detail
 
 /// The system's process id: pid_t.
-using Pid = detail::os::Pid;
+using Pid = int;
 
 /// What the pipes of a job gave.
 struct Streams {
@@ -82,11 +80,9 @@ class [[nodiscard]] Popen {
   public:
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
-    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {})
-        : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
+    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
     /// Starts a pipeline, as one job.
-    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {})
-        : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
+    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {});
     /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
     /// pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
@@ -94,45 +90,31 @@ class [[nodiscard]] Popen {
 #endif
 
     /// Starts it, without exceptions.
-    static Expected<Popen> try_spawn(Command command, Options options = {}) {
-        std::vector<Command> one;
-        one.push_back(std::move(command));
-        return start(std::move(one), std::move(options), true);
-    }
+    static Expected<Popen> try_spawn(Command command, Options options = {});
 
     /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
-    static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {}) {
-        return start(std::move(pipeline).stages(), std::move(options), true);
-    }
+    static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
     /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
     Popen(Popen&& other) noexcept = default;
     /// Ends the job that this handle had.
-    Popen& operator=(Popen&& other) noexcept {
-        if (this != &other) {
-            end();
-            pump_ = std::move(other.pump_);
-            limit_ = other.limit_;
-            per_stage_ = other.per_stage_;
-        }
-        return *this;
-    }
+    Popen& operator=(Popen&& other) noexcept;
     /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
     /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
     /// where the signal is refused.
-    ~Popen() { end(); }
+    ~Popen();
 
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
-    Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
+    Pid pid() const noexcept;
 
     /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
     /// @{
-    Writer in() & noexcept { return Writer(pump_.get()); }
-    Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
-    Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+    Writer in() & noexcept;
+    Reader out() & noexcept;
+    Reader err() & noexcept;
     /// @}
     /// With per_stage: what that stage says, counted from 0. Any other number means the first.
-    Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
+    Reader err(std::size_t stage) & noexcept;
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
     Writer in() && = delete;
     Reader out() && = delete;
@@ -144,15 +126,13 @@ class [[nodiscard]] Popen {
 
     /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
     /// as long as there is somebody whom the leader has left behind: see Options::drain.
-    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
+    std::optional<ExitStatus> poll();
 
     /// Waits until it is over.
-    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
+    ExitStatus wait();
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
-    std::optional<ExitStatus> wait_for(Timeout timeout) {
-        return wait_until_deadline(detail::Deadline::after(timeout));
-    }
+    std::optional<ExitStatus> wait_for(Timeout timeout);
 
     /// Waits until a point of any clock; nullopt where it still runs.
     template <class Clock, class Duration>
@@ -163,49 +143,24 @@ class [[nodiscard]] Popen {
     // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
 
     /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
-    Expected<void> send_signal(int number) {
-        const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
-        if (error == 0) return {};
-        const std::string_view name = signal_name(number);
-        const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-        return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
-                                  !pump_           ? "an empty handle: moved from, or detached"
-                                  : error == ESRCH ? "the job has ended; nothing was signalled"
-                                  : error == EPERM ? "it runs as another user"
-                                                   : "");
-    }
+    Expected<void> send_signal(int number);
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
-    Expected<void> terminate() {
-        auto sent = send_signal(SIGTERM);
-        if (sent) pump_->job.send(SIGCONT);
-        return sent;
-    }
+    Expected<void> terminate();
 
     /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
     /// stopped, so that none of them starts another one meanwhile.
-    Expected<void> kill() { return send_signal(SIGKILL); }
+    Expected<void> kill();
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
     /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
     /// ExitStatus).
-    ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
-        if (!pump_) return {};
-        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
-        const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
-        kept->begin_end(EndedBy::stop, grace);
-        return wait();
-    }
+    ExitStatus stop(Timeout grace = std::chrono::seconds(1));
 
     /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
     /// none, or the terminal has come to its end.
-    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
-        const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
-        if (error == 0) return {};
-        return detail::make_error(error, Step::stream, "tty",
-                                  error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
-    }
+    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept;
 
     // ---- everything at once
 
@@ -215,145 +170,54 @@ class [[nodiscard]] Popen {
     /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
     /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
     /// that finds the job ended hands everything over.
-    Captured communicate(std::string input = {}, Timeout timeout = {}) {
-        Captured result;
-        if (!pump_) {
-            result.unwritten = input.size();
-            return result;
-        }
-        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
-        detail::Pump& pump = *kept;
-        const detail::Deadline limit = detail::Deadline::after(timeout);
-        if (pump.in.is_open()) {
-            if (!input.empty()) pump.in.add(std::move(input));
-            pump.in.finish();
-        } else {
-            result.unwritten = input.size();
-        }
-        detail::Pump::Want want;
-        want.in = want.out = want.err = true;
-        want.keep = limit_;
-        const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
-        std::vector<std::string> errs(pump.count_errs());
-        result.out_dropped = pump.out.dropped(limit_);
-        result.out_seam = pump.out.seam(limit_);
-        if (!per_stage_) result.err_seam = pump.err.seam(limit_);
-        for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
-        if (ended) {
-            result.status = pump.job.ended().status;
-            result.held = pump.holders();
-            pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-            for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
-            result.out = pump.out.take_captured();
-            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
-        } else {
-            result.out = pump.out.captured(limit_);
-            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
-        }
-        if (per_stage_) result.errs = std::move(errs);
-        else result.err = std::move(errs.front());
-        result.out_truncated = result.out_dropped > 0;
-        result.err_truncated = result.err_dropped > 0;
-        result.unwritten += pump.in.unwritten();
-        result.timed_out = !ended;
-        return result;
-    }
+    Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
     /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
-    Pid detach() noexcept {
-        const Pid leader = pid();
-        pump_ = {};
-        return leader;
-    }
+    Pid detach() noexcept;
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
     /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
     /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
     /// ask again, it is that one's now.
-    int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
+    int exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
     /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
     /// that tells so.
-    Timeout time_left() const {
-        const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
-        return next.is_never() ? Timeout::none() : Timeout(next.remaining());
-    }
+    Timeout time_left() const;
 
     // ---- what became of it
 
     /// Why it was ended; EndedBy::itself as long as it was not.
-    EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
+    EndedBy ended_by() const noexcept;
     /// The job's own deadline had passed, or its idle timeout.
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
     /// Its Cancel token was fired, or Supervisor::cancel() called.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
     /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
-    int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
+    int stopped() const noexcept;
     /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
-    std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
+    std::vector<Process> stragglers() const;
     /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
-    std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
+    std::vector<Process> survivors() const;
     /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
     /// been seen to end; when the job is over all are as told as they will be.
-    std::vector<ExitStatus> statuses() const {
-        std::vector<ExitStatus> all;
-        if (!pump_) return all;
-        for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
-        return all;
-    }
+    std::vector<ExitStatus> statuses() const;
     /// What it used (of a pipeline, the last stage); zero until it was seen to end.
-    Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
+    Usage usage() const noexcept;
 
   private:
-    friend class Supervisor;
+    friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
     Popen() = default;
 
-    /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
-    /// the handle ends it.
-    struct Handover {
-        detail::Pump& pump;
-        detail::os::Started started;
-        ~Handover() { pump.begin(std::move(started)); }
-    };
-
     /// `is_patient`: a program that is being written at the moment is waited for.
-    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient) {
-        const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
-        Popen popen;
-        popen.limit_ = {options.max_output, options.keep};
-        popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
-        popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
-        auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
-        if (!plan) return std::move(plan).error();
-        plan->is_patient = is_patient;
-        const auto spawned = [&] {
-            Handover handover{*popen.pump_, {}};
-            return detail::os::spawn(*std::move(plan), handover.started);
-        }();
-        if (!spawned) return spawned.error();
-        return popen;
-    }
+    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
 
-    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit) {
-        if (!pump_) return ExitStatus();
-        const detail::Shared<detail::Pump> pump = pump_;  // a sink may destroy this handle
-        if (!pump->drive({}, limit, [&] { return pump->is_complete(); })) return std::nullopt;
-        return pump->job.ended().status;
-    }
+    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
 
-    void end() noexcept {
-        if (!pump_) return;
-        detail::Pump& pump = *pump_;
-        // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
-        pump.begin_kill(true);
-        // Sinks are not called any more: what they refer to may be gone.
-        pump.close_streams();
-        pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
-        pump_ = {};
-    }
+    void end() noexcept;
 
     detail::Shared<detail::Pump> pump_;
     detail::Limit limit_;
@@ -364,5 +228,7 @@ class [[nodiscard]] Popen {
 }  // namespace leash
 
 #undef LEASH_TO_BE_KEPT
+
+#include <leash/impl/popen.ipp>
 
 #endif  // LEASH_0_1_0_POPEN_HPP

@@ -2,10 +2,7 @@
 #ifndef LEASH_0_1_0_RUN_ALL_HPP
 #define LEASH_0_1_0_RUN_ALL_HPP
 
-#include <chrono>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include <cstddef>
@@ -15,7 +12,6 @@
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/callback.hpp>
-#include <leash/detail/posix/syscalls.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/popen.hpp>
@@ -51,133 +47,6 @@ struct RunAll {
     std::optional<Cancel> cancel = std::nullopt;
 };
 
-namespace detail {
-
-struct AllRunner {
-    std::vector<Job> jobs;
-    RunAll how;
-    Supervisor running;
-    std::vector<Expected<Result>> results;
-    std::size_t next = 0;  // to be started
-    std::string input;     // what that one is to be given
-    // Its program is being written: when to try again, and how long to wait then.
-    Deadline again = Deadline::now();
-    std::chrono::milliseconds pause{1};
-    bool is_stopped = false;
-    bool is_short = false;  // of what it takes to start one, until one has ended
-
-    std::vector<Expected<Result>> run() {
-        results.reserve(jobs.size());
-        for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
-        constexpr std::size_t limit = std::size_t{1} << Supervisor::slot_bits;
-        if (how.at_most == 0) how.at_most = sys::processors();
-        if (how.at_most > limit) how.at_most = limit;
-        if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
-            fail_all(os::last_error(Step::stream, "supervisor"));
-        for (;;) {
-            const bool started = may_start() && again.passed() && start();
-            if (running.empty() && !has_more()) return std::move(results);
-            const bool waits = !started && may_start();
-            if (waits && running.empty()) os::sleep_until(again);
-            // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
-            // start dearer.
-            // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0))
-                              : waits ? Timeout(again.remaining())
-                                      : Timeout::none();
-            for (std::size_t most = running.size(); most > 0; --most) {
-                const auto event = running.next(timeout);
-                if (!event) break;
-                if (event->kind == Supervisor::Event::ended) finish(*event);
-                timeout = std::chrono::nanoseconds(0);
-            }
-        }
-    }
-
-    bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
-    bool may_start() const noexcept { return has_more() && running.size() < how.at_most && !is_short; }
-
-    /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
-    bool start() {
-        const std::size_t index = next;
-        Options& options = jobs[index].options;
-        if (options.cancel && options.cancel->fired()) {
-            ++next;
-            tell_end(index);
-            return true;
-        }
-        if (options.in.is(Input::Kind::bytes)) {  // written as run() does it, while the others run
-            input = std::move(options.in.text);
-            options.in = piped;
-        }
-        auto started = Popen::start({jobs[index].command}, options, false);
-        if (!started && is_to_wait(started.error(), options.timeout)) return false;
-        ++next;
-        pause = std::chrono::milliseconds(1);
-        std::string data = std::exchange(input, {});
-        jobs[index] = {};
-        if (!started) {
-            results[index] = std::move(started).error();
-            tell_end(index);
-            return true;
-        }
-        Outgoing& in = started->pump_->in;
-        if (!data.empty()) in.add(std::move(data));
-        in.finish();
-        const Supervisor::Id id = running.add(*std::move(started), index, true).value();
-        is_short = running.is_blind(id) && running.size() > 1;
-        how.on_start(index, running.job(id));
-        return true;
-    }
-
-    /// It may yet be started: when another one has ended, or when its program has been written.
-    bool is_to_wait(const Error& error, Timeout timeout) {
-        is_short = is_shortage(error) && !running.empty();
-        const bool is_late = pause > std::chrono::milliseconds(64) || pause >= timeout.length();
-        if (error.code != std::errc::text_file_busy || is_late) return is_short;
-        again = Deadline::after(pause);
-        pause *= 2;
-        return true;
-    }
-
-    /// Descriptors, processes, terminals or memory: there will be some when others have ended.
-    static bool is_shortage(const Error& error) noexcept {
-        for (const std::errc code :
-             {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
-              std::errc::resource_unavailable_try_again, std::errc::not_enough_memory, std::errc::no_space_on_device}) {
-            if (error.code == code) return true;
-        }
-        return false;
-    }
-
-    void finish(const Supervisor::Event& event) {
-        is_short = false;
-        Popen job = running.remove(event.id);
-        const std::size_t index = static_cast<std::size_t>(event.tag);
-        results[index] = make_result<Result>(job, job.communicate());
-        tell_end(index);
-    }
-
-    void tell_end(std::size_t index) {
-        const bool failed = !results[index] || !results[index]->ok();
-        if (failed && how.stop_on_failure && !is_stopped) {
-            is_stopped = true;
-            running.cancel();
-        }
-        how.on_end(index, results[index]);
-    }
-
-    void fail_all(const Error& error) {
-        is_stopped = true;
-        for (std::size_t i = 0; i < results.size(); ++i) {
-            results[i] = error;
-            how.on_end(i, results[i]);
-        }
-    }
-};
-
-}  // namespace detail
-
 /// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
 /// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
 /// could not be started, which does not concern the others. A command that was not started, for a cancel or
@@ -190,14 +59,11 @@ struct AllRunner {
 ///     std::vector<leash::Job> jobs;
 ///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
 ///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
-inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {}) {
-    detail::AllRunner all;
-    all.jobs = std::move(jobs);
-    all.how = std::move(how);
-    return all.run();
-}
+std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {});
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/run_all.ipp>
 
 #endif  // LEASH_0_1_0_RUN_ALL_HPP

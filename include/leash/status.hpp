@@ -6,50 +6,15 @@
 #include <optional>
 #include <string>
 
-#include <csignal>
 #include <cstdint>
 
 #include <leash/config.hpp>
-#include <leash/detail/text.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
-inline const char* signal_name(int number) noexcept {
-    switch (number) {
-        case SIGHUP: return "SIGHUP";
-        case SIGINT: return "SIGINT";
-        case SIGQUIT: return "SIGQUIT";
-        case SIGILL: return "SIGILL";
-        case SIGTRAP: return "SIGTRAP";
-        case SIGABRT: return "SIGABRT";
-        case SIGBUS: return "SIGBUS";
-        case SIGFPE: return "SIGFPE";
-        case SIGKILL: return "SIGKILL";
-        case SIGUSR1: return "SIGUSR1";
-        case SIGSEGV: return "SIGSEGV";
-        case SIGUSR2: return "SIGUSR2";
-        case SIGPIPE: return "SIGPIPE";
-        case SIGALRM: return "SIGALRM";
-        case SIGTERM: return "SIGTERM";
-        case SIGCHLD: return "SIGCHLD";
-        case SIGCONT: return "SIGCONT";
-        case SIGSTOP: return "SIGSTOP";
-        case SIGTSTP: return "SIGTSTP";
-        case SIGTTIN: return "SIGTTIN";
-        case SIGTTOU: return "SIGTTOU";
-        case SIGURG: return "SIGURG";
-        case SIGXCPU: return "SIGXCPU";
-        case SIGXFSZ: return "SIGXFSZ";
-        case SIGVTALRM: return "SIGVTALRM";
-        case SIGPROF: return "SIGPROF";
-        case SIGWINCH: return "SIGWINCH";
-        case SIGIO: return "SIGIO";
-        case SIGSYS: return "SIGSYS";
-        default: return "signal";
-    }
-}
+const char* signal_name(int number) noexcept;
 
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
@@ -85,12 +50,7 @@ class ExitStatus {
     constexpr bool core_dumped() const noexcept { return core_; }
 
     /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
-    std::string describe() const {
-        if (exited()) return detail::concat({"exited ", std::to_string(number_)});
-        if (!signaled()) return "unknown";
-        return detail::concat(
-            {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
-    }
+    std::string describe() const;
 
     /// The same kind, number and core dump.
     /// @{
@@ -141,5 +101,7 @@ struct Usage {
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/status.ipp>
 
 #endif  // LEASH_0_1_0_STATUS_HPP

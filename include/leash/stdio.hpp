@@ -10,7 +10,6 @@
 #include <leash/config.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/shared.hpp>
-#include <leash/detail/turnstile.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -89,12 +88,8 @@ inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {
 
-/// What sink() was given.
-struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
-    const Callback<std::string_view> write;
-    Turnstile turnstile;  // of all streams that share this function
-};
+struct SinkFunction;
+Shared<SinkFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
@@ -111,7 +106,7 @@ struct Sink {
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
-    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkFunction(std::move(function)))};
+    return {detail::make_sink_function(std::move(function))};
 }
 
 namespace detail {
@@ -178,5 +173,7 @@ struct ErrorOutput : Output {
 
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/stdio.ipp>
 
 #endif  // LEASH_0_1_0_STDIO_HPP

@@ -37,7 +37,7 @@ class LeashConan(ConanFile):
 
     def package(self):
         copy(self, "LICENSE", self.source_folder, join(self.package_folder, "licenses"))
-        copy(self, "*.hpp", join(self.source_folder, "include"), join(self.package_folder, "include"))
+        copy(self, "*.[hi]pp", join(self.source_folder, "include"), join(self.package_folder, "include"))
 
     def package_info(self):
         self.cpp_info.bindirs = []

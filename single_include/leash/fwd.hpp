@@ -23,7 +23,7 @@
 // SOFTWARE.
 
 // =====================================================================================================================
-// leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
+// leash/config.hpp - version, platform, exceptions, form. Every macro that outlives its own file is defined here.
 #ifndef LEASH_0_1_0_CONFIG_HPP
 #define LEASH_0_1_0_CONFIG_HPP
 
@@ -63,12 +63,28 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
-// What everything in leash:: is in besides: v0_1_0, or v0_1_0_nothrow without exceptions. Parts of one program that were
-// compiled with different versions, or with and without exceptions, can so be linked together. Users never write it.
+// Header-only by default. With LEASH_COMPILED, in every file of the program, the headers only declare, and one file has
+// LEASH_IMPLEMENTATION too, or the program links leash::compiled, which is that file.
+#if defined(LEASH_IMPLEMENTATION) && !defined(LEASH_COMPILED)
+#error "leash: LEASH_IMPLEMENTATION is for one file of a program of which every file is compiled with LEASH_COMPILED"
+#endif
+#if defined(LEASH_COMPILED)
+#define LEASH_INLINE
+#else
+#define LEASH_INLINE inline
+#endif
+
+// What everything in leash:: is in besides: v0_1_0, with _compiled where the bodies are elsewhere, with _nothrow without
+// exceptions. Parts of one program that were compiled with different versions, with and without exceptions, header-only
+// and not, can so be linked together, and where the bodies are missing the linker names what is wanted. Users never write it.
 #define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) v##major##_##minor##_##patch##suffix
 #define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
-#if LEASH_EXCEPTIONS
+#if LEASH_EXCEPTIONS && defined(LEASH_COMPILED)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _compiled)
+#elif LEASH_EXCEPTIONS
 #define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#elif defined(LEASH_COMPILED)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _compiled_nothrow)
 #else
 #define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
 #endif

@@ -136,7 +136,7 @@
 #define LEASH_0_1_0_LEASH_HPP
 
 // =====================================================================================================================
-// leash/config.hpp - version, platform, exceptions. Every macro that outlives its own file is defined here.
+// leash/config.hpp - version, platform, exceptions, form. Every macro that outlives its own file is defined here.
 #ifndef LEASH_0_1_0_CONFIG_HPP
 #define LEASH_0_1_0_CONFIG_HPP
 
@@ -176,12 +176,28 @@
 #define LEASH_EXCEPTIONS 0
 #endif
 
-// What everything in leash:: is in besides: v0_1_0, or v0_1_0_nothrow without exceptions. Parts of one program that were
-// compiled with different versions, or with and without exceptions, can so be linked together. Users never write it.
+// Header-only by default. With LEASH_COMPILED, in every file of the program, the headers only declare, and one file has
+// LEASH_IMPLEMENTATION too, or the program links leash::compiled, which is that file.
+#if defined(LEASH_IMPLEMENTATION) && !defined(LEASH_COMPILED)
+#error "leash: LEASH_IMPLEMENTATION is for one file of a program of which every file is compiled with LEASH_COMPILED"
+#endif
+#if defined(LEASH_COMPILED)
+#define LEASH_INLINE
+#else
+#define LEASH_INLINE inline
+#endif
+
+// What everything in leash:: is in besides: v0_1_0, with _compiled where the bodies are elsewhere, with _nothrow without
+// exceptions. Parts of one program that were compiled with different versions, with and without exceptions, header-only
+// and not, can so be linked together, and where the bodies are missing the linker names what is wanted. Users never write it.
 #define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) v##major##_##minor##_##patch##suffix
 #define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
-#if LEASH_EXCEPTIONS
+#if LEASH_EXCEPTIONS && defined(LEASH_COMPILED)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _compiled)
+#elif LEASH_EXCEPTIONS
 #define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, )
+#elif defined(LEASH_COMPILED)
+#define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _compiled_nothrow)
 #else
 #define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
 #endif
@@ -247,92 +263,6 @@ class Expected;
 #endif  // LEASH_0_1_0_FWD_HPP
 
 // =====================================================================================================================
-// leash/detail/text.hpp - putting strings together.
-#ifndef LEASH_0_1_0_DETAIL_TEXT_HPP
-#define LEASH_0_1_0_DETAIL_TEXT_HPP
-
-#include <initializer_list>
-#include <string>
-#include <string_view>
-
-#include <cstddef>
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail {
-
-/// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
-/// every `+` in it.
-inline std::string concat(std::initializer_list<std::string_view> parts) {
-    std::string text;
-    for (const std::string_view part : parts) text.append(part.data(), part.size());
-    return text;
-}
-
-/// Does a character of UTF-8 go on with this byte?
-inline bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
-
-/// The first bytes of a text that goes on behind them, without the start of a character that they do not have to its end.
-/// Of what is no UTF-8 that takes three bytes at the most.
-inline std::string_view whole_head(std::string_view text) noexcept {
-    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
-        const unsigned byte = static_cast<unsigned char>(text[text.size() - back]);
-        if ((byte & 0xc0) == 0x80) continue;
-        const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-        return text.substr(0, text.size() - (length > back ? back : 0));
-    }
-    return text;
-}
-
-/// How many bytes at the start of a text, of which the start is missing, are the rest of a character: three at the most.
-inline std::size_t count_rest(std::string_view text, std::string_view and_then = {}) noexcept {
-    std::size_t rest = 0;
-    while (rest < 4 && rest < text.size() && continues(text[rest])) ++rest;
-    for (std::size_t i = 0; rest == text.size() + i && rest < 4 && i < and_then.size() && continues(and_then[i]); ++i)
-        ++rest;
-    return rest < 4 ? rest : 0;
-}
-
-/// With control characters escaped as C does it: for messages, which may go to a terminal. (Those of C1 are there in UTF-8
-/// too: U+009B begins what ESC [ begins.)
-inline std::string printable(std::string_view text, std::string_view but = {}) {
-    constexpr char digits[] = "0123456789abcdef";
-    std::string shown;
-    bool was_c1 = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        const unsigned byte = static_cast<unsigned char>(c);
-        const unsigned next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
-        const bool is_c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0;
-        const bool is_control = byte < 0x20 || byte == 0x7f || is_c1 || was_c1;
-        was_c1 = is_c1;
-        if (!is_control || but.find(c) != std::string_view::npos) {
-            shown += c;
-            continue;
-        }
-        shown += '\\';
-        if (c == '\n') {
-            shown += 'n';
-        } else if (c == '\r') {
-            shown += 'r';
-        } else if (c == '\t') {
-            shown += 't';
-        } else {
-            shown += 'x';
-            shown += digits[byte >> 4];
-            shown += digits[byte & 15];
-        }
-    }
-    return shown;
-}
-
-}  // namespace detail
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_0_1_0_DETAIL_TEXT_HPP
-
-// =====================================================================================================================
 // leash/error.hpp - what went wrong, in which step, with what.
 #ifndef LEASH_0_1_0_ERROR_HPP
 #define LEASH_0_1_0_ERROR_HPP
@@ -341,9 +271,6 @@ inline std::string printable(std::string_view text, std::string_view but = {}) {
 #include <string>
 #include <system_error>
 #include <utility>
-
-#include <cstdio>
-#include <cstdlib>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -363,21 +290,7 @@ enum class Step {
 };
 
 /// "program", "cwd", …: the step as a word.
-inline const char* to_string(Step step) noexcept {
-    switch (step) {
-        case Step::command: return "command";
-        case Step::environment: return "environment";
-        case Step::options: return "options";
-        case Step::program: return "program";
-        case Step::interpreter: return "interpreter";
-        case Step::cwd: return "cwd";
-        case Step::redirect: return "redirect";
-        case Step::spawn: return "spawn";
-        case Step::signal: return "signal";
-        case Step::stream: return "stream";
-    }
-    return "?";
-}
+const char* to_string(Step step) noexcept;
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
@@ -388,22 +301,14 @@ struct Error {
     int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
-    std::string message() const {
-        const bool hints = *hint != '\0';
-        const char* const quote = subject.empty() ? "" : "\"";
-        return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
-                               stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
-                               detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
-                               hints ? ")" : ""});
-    }
+    std::string message() const;
 };
 
 /// Thrown where a job cannot be started, by the functions that are not named try_….
 class [[gnu::visibility("default")]] SpawnError : public std::system_error {
   public:
     /// Its code() is the error's.
-    explicit SpawnError(Error error)
-        : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
+    explicit SpawnError(Error error);
 
     /// The error, and its parts.
     /// @{
@@ -412,7 +317,7 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     const std::string& subject() const noexcept { return error_.subject; }
     /// @}
     /// Error::message().
-    const char* what() const noexcept override { return message_.c_str(); }
+    const char* what() const noexcept override;
 
   private:
     Error error_;
@@ -421,29 +326,11 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
 
 namespace detail {
 
-inline Error make_error(int code, Step step, std::string subject = {}, const char* hint = "") {
-    Error error;
-    error.code = std::error_code(code, std::generic_category());
-    error.step = step;
-    error.subject = std::move(subject);
-    error.hint = hint;
-    return error;
-}
+Error make_error(int code, Step step, std::string subject = {}, const char* hint = "");
+Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "");
 
-inline Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "") {
-    return make_error(static_cast<int>(code), step, std::move(subject), hint);
-}
-
-/// The one throw site. Without exceptions only Expected::value() can arrive here: it says why, and aborts.
-template <class Exception>
-[[noreturn]] void raise(Exception&& exception) {
-#if LEASH_EXCEPTIONS
-    throw std::forward<Exception>(exception);
-#else
-    std::fprintf(stderr, "%s\n", exception.what());
-    std::abort();
-#endif
-}
+/// Throws SpawnError; without exceptions it says why, and aborts.
+[[noreturn]] void raise_error(const Error& error);
 
 }  // namespace detail
 
@@ -501,7 +388,7 @@ class [[nodiscard]] Expected {
 
   private:
     void demand() const {
-        if (!has_value_) detail::raise(SpawnError(error_));
+        if (!has_value_) detail::raise_error(error_);
     }
     template <class From>
     void construct(From&& from) {
@@ -538,7 +425,7 @@ class Expected<void> {
     /// @}
     /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
     void value() const {
-        if (failed_) detail::raise(SpawnError(error_));
+        if (failed_) detail::raise_error(error_);
     }
     /// What went wrong; an Error without a code where has_value().
     const Error& error() const noexcept { return error_; }
@@ -669,47 +556,13 @@ class Deadline {
 #include <optional>
 #include <string>
 
-#include <csignal>
 #include <cstdint>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
 /// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
-inline const char* signal_name(int number) noexcept {
-    switch (number) {
-        case SIGHUP: return "SIGHUP";
-        case SIGINT: return "SIGINT";
-        case SIGQUIT: return "SIGQUIT";
-        case SIGILL: return "SIGILL";
-        case SIGTRAP: return "SIGTRAP";
-        case SIGABRT: return "SIGABRT";
-        case SIGBUS: return "SIGBUS";
-        case SIGFPE: return "SIGFPE";
-        case SIGKILL: return "SIGKILL";
-        case SIGUSR1: return "SIGUSR1";
-        case SIGSEGV: return "SIGSEGV";
-        case SIGUSR2: return "SIGUSR2";
-        case SIGPIPE: return "SIGPIPE";
-        case SIGALRM: return "SIGALRM";
-        case SIGTERM: return "SIGTERM";
-        case SIGCHLD: return "SIGCHLD";
-        case SIGCONT: return "SIGCONT";
-        case SIGSTOP: return "SIGSTOP";
-        case SIGTSTP: return "SIGTSTP";
-        case SIGTTIN: return "SIGTTIN";
-        case SIGTTOU: return "SIGTTOU";
-        case SIGURG: return "SIGURG";
-        case SIGXCPU: return "SIGXCPU";
-        case SIGXFSZ: return "SIGXFSZ";
-        case SIGVTALRM: return "SIGVTALRM";
-        case SIGPROF: return "SIGPROF";
-        case SIGWINCH: return "SIGWINCH";
-        case SIGIO: return "SIGIO";
-        case SIGSYS: return "SIGSYS";
-        default: return "signal";
-    }
-}
+const char* signal_name(int number) noexcept;
 
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
@@ -745,12 +598,7 @@ class ExitStatus {
     constexpr bool core_dumped() const noexcept { return core_; }
 
     /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
-    std::string describe() const {
-        if (exited()) return detail::concat({"exited ", std::to_string(number_)});
-        if (!signaled()) return "unknown";
-        return detail::concat(
-            {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
-    }
+    std::string describe() const;
 
     /// The same kind, number and core dump.
     /// @{
@@ -836,9 +684,9 @@ class Arg {
   public:
     /// From a string, copied.
     /// @{
-    Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
-    Arg(std::string text) : text_(std::move(text)) {}
-    Arg(std::string_view text) : text_(text) {}
+    Arg(const char* text);
+    Arg(std::string text);
+    Arg(std::string_view text);
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T,
@@ -868,10 +716,7 @@ class Arg {
 class Command {
   public:
     /// The program and its arguments.
-    Command(std::initializer_list<Arg> argv) {
-        argv_.reserve(argv.size());
-        for (const Arg& arg : argv) argv_.push_back(arg.str());
-    }
+    Command(std::initializer_list<Arg> argv);
 
     /// A bare string is neither a list nor a script: there is no telling which was meant.
     template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> ||
@@ -889,7 +734,7 @@ class Command {
     }
 
     /// For args() and shell().
-    Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+    Command(detail::FromVector, std::vector<std::string> argv);
 
     /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
     /// @{
@@ -909,7 +754,7 @@ Command args(Vector argv) {
 }
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
-inline Command args(std::initializer_list<Arg> argv) { return Command(argv); }
+Command args(std::initializer_list<Arg> argv);
 
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
@@ -927,27 +772,14 @@ Command shell(std::string script, Vector given) {
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
-inline Command shell(std::string script, std::initializer_list<Arg> parameters = {}) {
-    std::vector<std::string> list;
-    list.reserve(parameters.size());
-    for (const Arg& parameter : parameters) list.push_back(parameter.str());
-    return shell(std::move(script), std::move(list));
-}
+Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
 /// A list is not a script: write args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
-inline std::string shell_quote(std::string_view text) {
-    std::string quoted = "'";
-    for (const char c : text) {
-        if (c == '\'') quoted += "'\\''";
-        else quoted += c;
-    }
-    quoted += '\'';
-    return quoted;
-}
+std::string shell_quote(std::string_view text);
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -980,10 +812,7 @@ class Pipeline {
     /// @}
 
     /// One more at the end, for pipelines that are put together at run time.
-    Pipeline& append(Command last) {
-        stages_.push_back(std::move(last));
-        return *this;
-    }
+    Pipeline& append(Command last);
 
   private:
     friend Pipeline operator|(Command first, Command second);
@@ -994,19 +823,9 @@ class Pipeline {
 
 /// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
 /// @{
-inline Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline{Pipeline::Empty()};
-    pipeline.append(std::move(first)).append(std::move(second));
-    return pipeline;
-}
-
-inline Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-
-inline Pipeline operator|(Pipeline front, Pipeline rest) {
-    std::vector<Command> stages = std::move(rest).stages();
-    for (Command& stage : stages) front.append(std::move(stage));
-    return front;
-}
+Pipeline operator|(Command first, Command second);
+Pipeline operator|(Pipeline front, Command last);
+Pipeline operator|(Pipeline front, Pipeline rest);
 /// @}
 
 }  // namespace LEASH_ABI
@@ -1019,9 +838,6 @@ inline Pipeline operator|(Pipeline front, Pipeline rest) {
 #ifndef LEASH_0_1_0_DETAIL_SHARED_HPP
 #define LEASH_0_1_0_DETAIL_SHARED_HPP
 
-#include <atomic>
-#include <utility>
-
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
@@ -1032,30 +848,38 @@ class Counted {
     Counted() = default;
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    virtual ~Counted() = default;
+    virtual ~Counted();
 
   private:
-    template <class T>
-    friend class Shared;
-    std::atomic<unsigned> count_{1};
+    friend void retain(Counted* object) noexcept;
+    friend void release(Counted* object) noexcept;
+    unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
 };
 
-/// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from.
+/// One owner more, one less; the last one deletes.
+/// @{
+void retain(Counted* object) noexcept;
+void release(Counted* object) noexcept;
+/// @}
+
+/// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from. The T may be
+/// incomplete where it is neither made nor looked at.
 template <class T>
 class Shared {
   public:
     Shared() = default;
     Shared(const Shared& other) noexcept : object_(other.object_) {
-        if (object_ != nullptr) object_->Counted::count_.fetch_add(1, std::memory_order_relaxed);
+        if (object_ != nullptr) retain(object_);
     }
-    Shared(Shared&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    Shared(Shared&& other) noexcept : object_(other.object_) { other.object_ = nullptr; }
     Shared& operator=(Shared other) noexcept {
-        std::swap(object_, other.object_);
+        Counted* const mine = object_;
+        object_ = other.object_;
+        other.object_ = mine;
         return *this;
     }
     ~Shared() {
-        // acquire-release: whoever deletes must see all that the other owners did to the object
-        if (object_ != nullptr && object_->Counted::count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete object_;
+        if (object_ != nullptr) release(object_);
     }
 
     /// Takes over the first reference of a new object.
@@ -1066,12 +890,12 @@ class Shared {
     }
 
     explicit operator bool() const noexcept { return object_ != nullptr; }
-    T* get() const noexcept { return object_; }
-    T* operator->() const noexcept { return object_; }
-    T& operator*() const noexcept { return *object_; }
+    T* get() const noexcept { return static_cast<T*>(object_); }
+    T* operator->() const noexcept { return static_cast<T*>(object_); }
+    T& operator*() const noexcept { return *static_cast<T*>(object_); }
 
   private:
-    T* object_ = nullptr;
+    Counted* object_ = nullptr;
 };
 
 }  // namespace detail
@@ -1130,60 +954,6 @@ class Callback {
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_DETAIL_CALLBACK_HPP
-
-// =====================================================================================================================
-// leash/detail/turnstile.hpp - one at a time, and never a wait for it.
-#ifndef LEASH_0_1_0_DETAIL_TURNSTILE_HPP
-#define LEASH_0_1_0_DETAIL_TURNSTILE_HPP
-
-#include <atomic>
-
-#include <cerrno>
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail {
-
-/// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
-class Turnstile {
-  public:
-    bool enter() noexcept {
-        const void* nobody = nullptr;
-        return holder_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
-                                               std::memory_order_relaxed);
-    }
-    void leave() noexcept { holder_.store(nullptr, std::memory_order_release); }
-
-    /// Is it the calling thread that is behind it?
-    bool is_mine() const noexcept { return holder_.load(std::memory_order_relaxed) == this_thread(); }
-
-  private:
-    static const void* this_thread() noexcept { return &errno; }  // each thread has its own
-
-    std::atomic<const void*> holder_{nullptr};
-};
-
-/// A turn at it, if there is one to be had, for a scope.
-class Turn {
-  public:
-    explicit Turn(Turnstile* stile) noexcept : stile_(stile), mine_(stile == nullptr || stile->enter()) {}
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-    ~Turn() {
-        if (mine_ && stile_ != nullptr) stile_->leave();
-    }
-    explicit operator bool() const noexcept { return mine_; }
-
-  private:
-    Turnstile* stile_;
-    bool mine_;
-};
-
-}  // namespace detail
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 
 // =====================================================================================================================
 // leash/stdio.hpp - HOW: where a stream of the child comes from or goes to.
@@ -1272,12 +1042,8 @@ inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
 namespace detail {
 
-/// What sink() was given.
-struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
-    const Callback<std::string_view> write;
-    Turnstile turnstile;  // of all streams that share this function
-};
+struct SinkFunction;
+Shared<SinkFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
@@ -1294,7 +1060,7 @@ struct Sink {
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
-    return {detail::Shared<detail::SinkFunction>::adopt(new detail::SinkFunction(std::move(function)))};
+    return {detail::make_sink_function(std::move(function))};
 }
 
 namespace detail {
@@ -1363,6 +1129,1476 @@ struct ErrorOutput : Output {
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_STDIO_HPP
+
+// =====================================================================================================================
+// leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
+#ifndef LEASH_0_1_0_CANCEL_HPP
+#define LEASH_0_1_0_CANCEL_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
+/// host it is another token from the fork on: neither process ends the other's jobs.
+///
+///     leash::Cancel stop;
+///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
+///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
+class Cancel {
+  public:
+    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
+    Cancel();
+
+    /// Copied, never moved: no token is without its state.
+    /// @{
+    Cancel(const Cancel&) = default;
+    Cancel& operator=(const Cancel&) = default;
+    /// @}
+
+    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
+    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
+    void fire() noexcept;
+
+    /// Has fire() been called?
+    bool fired() const noexcept;
+
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
+    /// a fork the copy gets another one: it has to ask again.
+    int handle() const noexcept;
+
+  private:
+    struct State;
+    detail::Shared<State> state_;
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_CANCEL_HPP
+
+// =====================================================================================================================
+// leash/options.hpp - HOW: everything about a job but its command.
+#ifndef LEASH_0_1_0_OPTIONS_HPP
+#define LEASH_0_1_0_OPTIONS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
+class Env {
+  public:
+    /// The host's variables. What Options::env is when nothing is said.
+    static Env inherited();
+    /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
+    static Env empty();
+
+    /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    /// @{
+    Env& set(std::string name, std::string value) &;
+    Env set(std::string name, std::string value) &&;
+    /// @}
+
+    /// The child shall not have it.
+    /// @{
+    Env& unset(std::string name) &;
+    Env unset(std::string name) &&;
+    /// @}
+
+    /// What the child would see; nullopt where the variable would not exist.
+    std::optional<std::string> get(std::string_view name) const;
+
+    /// Does it begin with the host's variables?
+    bool is_inherited() const noexcept { return inherit_; }
+    /// A variable that is set, or removed. No name comes twice.
+    struct Change {
+        std::string name;   ///< not empty, without `=`
+        std::string value;  ///< empty where it is removed
+        bool removed;       ///< unset(), not set()
+    };
+    /// What was set and unset, in the order in which each name first came.
+    const std::vector<Change>& changes() const noexcept { return changes_; }
+
+    /// The "NAME=value" strings that the child gets.
+    std::vector<std::string> build() const;
+
+  private:
+    explicit Env(bool inherits) : inherit_(inherits) {}
+
+    /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
+    static std::string_view name_of(std::string_view entry) noexcept;
+    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
+    std::size_t place_of(std::string_view name) const noexcept;
+    /// Where in places_ its place is to be found, or the free slot for it.
+    std::size_t slot_of(std::string_view name) const noexcept;
+    void change(Change made);
+
+    bool inherit_;
+    std::vector<Change> changes_;
+    std::vector<std::size_t>
+        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+};
+
+/// Which processes make up the job, and with it whom a signal reaches.
+enum class Group {
+    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
+    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
+    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
+    /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
+    own,
+    /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
+    /// only an end by force looks for its descendants: no promise about what stays behind.
+    inherited,
+    /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
+    session,
+    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
+    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
+    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
+    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
+    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
+    /// host should read the terminal (SIGTTIN).
+    foreground
+};
+
+/// A pseudo-terminal's settings: see `tty`.
+struct Terminal {
+    unsigned short rows = 24;     ///< lines
+    unsigned short columns = 80;  ///< characters in a line
+    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
+};
+
+/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
+/// whole, in any case.)
+enum class Stragglers {
+    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
+    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
+    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
+          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
+};
+
+/// Which part of a longer output Options::max_output keeps.
+enum class Keep {
+    head,  ///< the first bytes. The default.
+    tail,  ///< the last bytes: what a log is read for
+    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
+};
+
+/// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
+struct PassFd {
+    int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
+    int theirs;  ///< its number in the child, 3 or more
+};
+
+/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
+/// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
+struct Options {
+    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
+    Input in = null;
+
+    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
+    Output out = inherit;
+
+    /// inherit (default), what `out` takes, to_out, or per_stage.
+    ErrorOutput err = inherit;
+
+    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
+    /// shell's `cd`; that of a redirect, which the host opens, does not.
+    std::string cwd = {};
+
+    /// The environment; Env::inherited() by default.
+    Env env = Env::inherited();
+
+    /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
+    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
+    /// empty member of PATH means that directory itself, as POSIX has it.
+    std::string executable = {};
+
+    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
+    std::vector<PassFd> pass_fds = {};
+
+    /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
+    /// it would stop the job (SIGTTIN). See interactive().
+    Group group = Group::own;
+
+    /// Stragglers::kill by default; with Group::inherited they stay.
+    Stragglers stragglers = Stragglers::kill;
+
+    /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
+    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
+    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
+    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
+    /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
+    Timeout timeout = Timeout::none();
+
+    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
+    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
+    Timeout grace = std::chrono::seconds(1);
+
+    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
+    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
+    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
+    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
+    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
+    Timeout drain = std::chrono::seconds(2);
+
+    /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
+    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
+    /// be up to three bytes less at a cut. No limit by default. See `keep`.
+    std::size_t max_output = SIZE_MAX;
+
+    /// A token that ends the job when it is fired; none by default.
+    std::optional<Cancel> cancel = std::nullopt;
+
+    /// Which part of it is kept: Keep::head, tail or ends.
+    Keep keep = Keep::head;
+
+    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
+    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
+    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
+    Timeout idle_timeout = Timeout::none();
+
+    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    Terminal terminal = {};
+
+    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
+    /// and Group::foreground.
+    static Options interactive() {
+        Options options;
+        options.in = inherit;
+        options.group = Group::foreground;
+        return options;
+    }
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_OPTIONS_HPP
+
+// =====================================================================================================================
+// leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
+#ifndef LEASH_0_1_0_STREAM_HPP
+#define LEASH_0_1_0_STREAM_HPP
+
+#include <initializer_list>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+class Condition;
+class Incoming;
+class Pump;
+}  // namespace detail
+
+/// What a read gave. True where it gave what was asked for.
+struct Read {
+    std::string data = {};   ///< the bytes
+    bool complete = false;   ///< data is what was asked for
+    bool eof = false;        ///< the stream has ended, and data is the last of it
+    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error =
+        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
+
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
+};
+
+/// What Reader::expect() found. True where one of the patterns came.
+struct Match {
+    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
+    std::string before;            ///< what stood before it; at the end of the stream: all the rest
+    std::string matched;           ///< the pattern itself, or what the function found
+    bool complete = false;         ///< it came
+    bool eof = false;              ///< the stream ended before one did
+    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
+    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
+
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
+};
+
+/// What a write did. True where all was written.
+struct Written {
+    std::size_t count = 0;       ///< how many bytes the pipe took
+    bool complete = false;       ///< all of them
+    bool timed_out = false;      ///< the call's own time was up first
+    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
+
+    explicit operator bool() const noexcept { return complete; }  ///< `complete`
+};
+
+/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
+/// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
+/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
+/// Stragglers::wait).
+class Reader {
+  public:
+    class Lines;
+
+    /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
+    Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
+
+    /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
+    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
+    /// over is not in the descriptor any more, so that no loop tells of it.
+    Read try_read(std::size_t most = SIZE_MAX);
+
+    /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
+    /// then data is the rest.
+    Read read_until(std::string_view delimiter, Timeout timeout = {});
+
+    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
+    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
+    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// pattern is plain text; see expect_if() for others.
+    Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
+    /// With a single one.
+    Match expect(std::string_view pattern, Timeout timeout = {});
+
+    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
+    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
+    /// find it is given again: where much may come before, let it remember how far it has looked.
+    template <class Function>
+    Match expect_if(Function find, Timeout timeout = {}) {
+        return expect_by(
+            &find,
+            [](void* it, std::string_view waiting) -> std::string_view {
+                return (*static_cast<Function*>(it))(waiting);
+            },
+            timeout);
+    }
+
+    /// Reads to the end of the stream.
+    Read read_all(Timeout timeout = {});
+
+    /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
+    /// is_open() tells which.
+    Lines lines(Timeout timeout = {});
+
+    /// False once the stream has ended, or was never piped; what has been read before can still be taken.
+    bool is_open() const noexcept;
+    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
+    bool held() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
+    int handle() const noexcept;
+    /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
+    void close() noexcept;
+
+  private:
+    friend class Popen;
+    Reader(detail::Pump* pump, detail::Incoming* stream, bool is_err) : pump_(pump), stream_(stream), is_err_(is_err) {}
+
+    /// Until there is enough or the stream has ended; false where the limit came first.
+    bool wait(detail::Condition enough, detail::Deadline limit);
+
+    /// expect_if(), whatever its function is.
+    Match expect_by(void* function, std::string_view (*ask)(void*, std::string_view), Timeout timeout);
+
+    /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
+    std::size_t find(std::string_view delimiter, detail::Deadline limit);
+
+    Read give(std::size_t count, bool complete, bool timed_out);
+
+    detail::Pump* pump_;
+    detail::Incoming* stream_;
+    bool is_err_;
+};
+
+/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
+/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
+/// means. Lines can be of any length.
+class Reader::Lines {
+  public:
+    class iterator {
+      public:
+        using value_type = std::string_view;
+        using reference = std::string_view;
+        using pointer = const std::string_view*;
+        using difference_type = std::ptrdiff_t;
+        using iterator_category = std::input_iterator_tag;
+
+        iterator() = default;
+        std::string_view operator*() const noexcept { return lines_->line_; }
+        iterator& operator++() {
+            if (!lines_->next()) lines_ = nullptr;
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        friend bool operator==(iterator a, iterator b) noexcept { return a.lines_ == b.lines_; }
+        friend bool operator!=(iterator a, iterator b) noexcept { return a.lines_ != b.lines_; }
+
+      private:
+        friend class Lines;
+        explicit iterator(Lines* lines) noexcept : lines_(lines) {}
+        Lines* lines_ = nullptr;
+    };
+
+    Lines(const Lines&) = delete;
+    Lines& operator=(const Lines&) = delete;
+    /// The line that was seen last counts as read, also where the loop was left early.
+    ~Lines();
+
+    /// An input iterator over std::string_view; once only.
+    /// @{
+    iterator begin();
+    iterator end() noexcept { return iterator(nullptr); }
+    /// @}
+
+  private:
+    friend class Reader;
+    Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
+
+    bool next();
+
+    Reader reader_;
+    detail::Deadline limit_;
+    std::string_view line_;
+};
+
+/// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
+/// One thread at a time. Never raises SIGPIPE.
+class Writer {
+  public:
+    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. It reads nothing
+    /// meanwhile: a child that answers at length before it has read all blocks both; communicate() does not.
+    Written write(std::string_view data, Timeout timeout = {});
+
+    /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
+    Written try_write(std::string_view data);
+
+    /// False once it was closed, by either side, or was never piped.
+    bool is_open() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
+    int handle() const noexcept;
+    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
+    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
+    /// read, the Ctrl-D is lost. communicate() waits.)
+    void close() noexcept;
+
+  private:
+    friend class Popen;
+    explicit Writer(detail::Pump* pump) : pump_(pump) {}
+
+    bool drain(detail::Deadline limit);
+
+    detail::Pump* pump_;
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_STREAM_HPP
+
+// =====================================================================================================================
+// leash/detail/limit.hpp - how much of an output is kept, and which part of it.
+#ifndef LEASH_0_1_0_DETAIL_LIMIT_HPP
+#define LEASH_0_1_0_DETAIL_LIMIT_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// How much of an output is kept, and which part of it.
+struct Limit {
+    std::size_t most = SIZE_MAX;
+    Keep which = Keep::head;
+
+    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
+    std::size_t tail() const noexcept { return most - head(); }
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_LIMIT_HPP
+
+// =====================================================================================================================
+// leash/popen.hpp - Popen: a running job.
+#ifndef LEASH_0_1_0_POPEN_HPP
+#define LEASH_0_1_0_POPEN_HPP
+
+#include <chrono>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
+// the class; g++ before 10 takes the former for a mistake.
+#if __has_cpp_attribute(nodiscard) >= 201907L
+#define LEASH_TO_BE_KEPT [[nodiscard]]
+#else
+#define LEASH_TO_BE_KEPT
+#endif
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+struct AllRunner;
+class Pump;
+class SupervisorCore;
+}  // namespace detail
+
+/// The system's process id: pid_t.
+using Pid = int;
+
+/// What the pipes of a job gave.
+struct Streams {
+    std::string out;                ///< of the streams that are piped
+    std::string err;                ///< likewise
+    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
+    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
+    bool err_truncated = false;     ///< likewise
+    std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
+    std::size_t err_dropped = 0;    ///< likewise
+    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
+    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
+    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
+    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
+    /// they are: an entry without a number stands for those.
+    std::vector<Process> held;
+    std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
+};
+
+/// What Popen::communicate() gives.
+struct Captured : Streams {
+    std::optional<ExitStatus> status;  ///< nullopt while the job runs on
+    bool timed_out = false;            ///< the time of this call was up first: the job runs on
+};
+
+/// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
+///
+/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
+/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
+///
+/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
+/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
+///
+/// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
+/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
+/// where a sink of yours does, or memory runs out.
+class [[nodiscard]] Popen {
+  public:
+    /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
+#if LEASH_EXCEPTIONS
+    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
+    /// Starts a pipeline, as one job.
+    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {});
+    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
+    /// pack keeps `Popen{"ls -l"}` from being a list.)
+    template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
+    LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
+#endif
+
+    /// Starts it, without exceptions.
+    static Expected<Popen> try_spawn(Command command, Options options = {});
+
+    /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
+    static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
+
+    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
+    Popen(Popen&& other) noexcept = default;
+    /// Ends the job that this handle had.
+    Popen& operator=(Popen&& other) noexcept;
+    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
+    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
+    /// where the signal is refused.
+    ~Popen();
+
+    /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
+    Pid pid() const noexcept;
+
+    /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    /// @{
+    Writer in() & noexcept;
+    Reader out() & noexcept;
+    Reader err() & noexcept;
+    /// @}
+    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
+    Reader err(std::size_t stage) & noexcept;
+    // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
+    Writer in() && = delete;
+    Reader out() && = delete;
+    Reader err() && = delete;
+    Reader err(std::size_t) && = delete;
+
+    // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
+
+    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
+    /// as long as there is somebody whom the leader has left behind: see Options::drain.
+    std::optional<ExitStatus> poll();
+
+    /// Waits until it is over.
+    ExitStatus wait();
+
+    /// Waits at most so long; nullopt where it still runs. Zero and less only look.
+    std::optional<ExitStatus> wait_for(Timeout timeout);
+
+    /// Waits until a point of any clock; nullopt where it still runs.
+    template <class Clock, class Duration>
+    std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
+        return wait_until_deadline(detail::Deadline::at(point));
+    }
+
+    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
+
+    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
+    Expected<void> send_signal(int number);
+
+    /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
+    Expected<void> terminate();
+
+    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
+    /// stopped, so that none of them starts another one meanwhile.
+    Expected<void> kill();
+
+    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
+    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
+    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
+    /// ExitStatus).
+    ExitStatus stop(Timeout grace = std::chrono::seconds(1));
+
+    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
+    /// none, or the terminal has come to its end.
+    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept;
+
+    // ---- everything at once
+
+    /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
+    /// same time, on this thread, so that no amount of data blocks either side.
+    ///
+    /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
+    /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
+    /// that finds the job ended hands everything over.
+    Captured communicate(std::string input = {}, Timeout timeout = {});
+
+    /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
+    /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
+    Pid detach() noexcept;
+
+    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
+    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
+    /// ask again, it is that one's now.
+    int exit_handle() noexcept;
+
+    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
+    /// that tells so.
+    Timeout time_left() const;
+
+    // ---- what became of it
+
+    /// Why it was ended; EndedBy::itself as long as it was not.
+    EndedBy ended_by() const noexcept;
+    /// The job's own deadline had passed, or its idle timeout.
+    bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
+    /// Its Cancel token was fired, or Supervisor::cancel() called.
+    bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
+    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
+    int stopped() const noexcept;
+    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
+    std::vector<Process> stragglers() const;
+    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
+    std::vector<Process> survivors() const;
+    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
+    /// been seen to end; when the job is over all are as told as they will be.
+    std::vector<ExitStatus> statuses() const;
+    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
+    Usage usage() const noexcept;
+
+  private:
+    friend class detail::SupervisorCore;
+    friend struct detail::AllRunner;
+    Popen() = default;
+
+    /// `is_patient`: a program that is being written at the moment is waited for.
+    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
+
+    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
+
+    void end() noexcept;
+
+    detail::Shared<detail::Pump> pump_;
+    detail::Limit limit_;
+    bool per_stage_ = false;
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#undef LEASH_TO_BE_KEPT
+
+#endif  // LEASH_0_1_0_POPEN_HPP
+
+// =====================================================================================================================
+// leash/run.hpp - run() and check_output(): one call from a command to its result.
+#ifndef LEASH_0_1_0_RUN_HPP
+#define LEASH_0_1_0_RUN_HPP
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// What run() gives: how it ended, what it said, what it used.
+struct Result : Streams {
+    ExitStatus status;                     ///< how the leader ended
+    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
+    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
+    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
+    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
+    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
+    Usage usage;                           ///< what the leader used
+
+    /// It exited with 0, in time and uncancelled.
+    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
+
+    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
+    /// of what the job said.
+    std::string describe() const;
+};
+
+/// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
+struct PipelineResult : Result {
+    std::vector<ExitStatus> statuses;  ///< of each stage, in order
+
+    /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
+    /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
+    /// about SIGPIPE.
+    bool ok() const noexcept;
+
+    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
+    std::size_t failed_stage() const noexcept;
+};
+
+/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
+/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
+/// its own end. An Error where it cannot start.
+Expected<Result> try_run(Command command, Options options = {});
+
+/// The same for a pipeline.
+Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {});
+
+/// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
+/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
+///
+/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
+/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
+class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
+  public:
+    /// `name` is what the message calls the command.
+    ProcessFailed(const std::string& name, Result result);
+
+    /// How it ended.
+    ExitStatus status() const noexcept { return result_.status; }
+    /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
+    const std::string& err() const noexcept { return result_.err; }
+    /// All of it; `out` is what had come by then.
+    const Result& result() const noexcept { return result_; }
+
+  private:
+    static std::string describe(const std::string& name, const Result& result);
+    Result result_;
+};
+
+#if LEASH_EXCEPTIONS
+
+/// try_run() that throws SpawnError where the command cannot be started. How it ended is in the result: no status
+/// is an exception.
+Result run(Command command, Options options = {});
+
+/// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
+PipelineResult run(Pipeline pipeline, Options options = {});
+
+/// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
+/// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
+/// it somewhere.
+std::string check_output(Command command, Options options = {});
+
+/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
+/// last stage that did not; with per_stage, its `err` is that stage's.
+std::string check_output(Pipeline pipeline, Options options = {});
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_HPP
+
+// =====================================================================================================================
+// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+#ifndef LEASH_0_1_0_SUPERVISOR_HPP
+#define LEASH_0_1_0_SUPERVISOR_HPP
+
+#include <optional>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+class SupervisorCore;
+}
+
+/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
+/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
+/// all.
+///
+///     leash::Supervisor jobs;
+///     for (const auto& host : hosts)
+///         jobs.add(leash::Popen({"ping", "-c1", host}, {.out = leash::piped, .timeout = 5s})).value();
+///     while (auto event = jobs.next()) {
+///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
+///     }
+///
+/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
+/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
+/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
+/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
+/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added.
+class Supervisor {
+  public:
+    /// A job in the set. No two jobs have the same, not even one after the other.
+    using Id = std::uint64_t;
+
+    /// What happened, and to which job.
+    struct Event {
+        /// What can happen to a job, in the order in which it does.
+        enum Kind {
+            output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
+            ending,  ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
+            ended    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
+        };
+        Kind kind;          ///< what
+        Id id;              ///< to which job
+        std::uint64_t tag;  ///< what add() was given
+    };
+
+    /// An empty one. Costs one allocation.
+    Supervisor();
+    Supervisor(const Supervisor&) = delete;
+    Supervisor& operator=(const Supervisor&) = delete;
+    /// SIGKILL to all, and then each is waited for: see ~Popen().
+    ~Supervisor();
+
+    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
+    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
+    /// `job` is as it was.
+    Expected<Id> add(Popen&& job, std::uint64_t tag = 0);
+
+    /// How many jobs are in it, those included that have ended and were not removed.
+    std::size_t size() const noexcept;
+    /// Is there none?
+    bool empty() const noexcept;
+    /// Is it in the set still?
+    bool contains(Id id) const noexcept;
+
+    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until
+    /// it is removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    Popen& job(Id id) noexcept;
+
+    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
+    Popen remove(Id id);
+
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when every job's end has
+    /// been told: one that is empty is no clock to sleep by. With zero it never waits.
+    std::optional<Event> next(Timeout timeout = {});
+
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
+    /// wait: next() tells of each.
+    void cancel();
+
+    // ---- inside of a foreign event loop
+
+    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
+    /// is the Supervisor's own. -1 before the first add(), in a forked copy of the host too, and on systems other than
+    /// Linux.
+    int handle() const noexcept;
+
+    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
+    /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// `std::min(time_left().length(), 1h)`.
+    Timeout time_left() const;
+
+  private:
+    detail::Shared<detail::SupervisorCore> core_;
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_SUPERVISOR_HPP
+
+// =====================================================================================================================
+// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+#ifndef LEASH_0_1_0_RUN_ALL_HPP
+#define LEASH_0_1_0_RUN_ALL_HPP
+
+#include <optional>
+#include <vector>
+
+#include <cstddef>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
+struct Job {
+    Command command;       ///< what
+    Options options = {};  ///< and how
+};
+
+/// How run_all() goes about it.
+struct RunAll {
+    /// How many run at a time; 0, the default, means as many as this process may use processors.
+    std::size_t at_most = 0;
+
+    /// Called with a job's place in the list when it has been started.
+    detail::Callback<std::size_t, const Popen&> on_start = {};
+
+    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
+    detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
+
+    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
+    /// default.
+    bool stop_on_failure = false;
+
+    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
+    /// their own besides.
+    std::optional<Cancel> cancel = std::nullopt;
+};
+
+/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
+/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
+/// could not be started, which does not concern the others. A command that was not started, for a cancel or
+/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
+///
+/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
+/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
+/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
+///
+///     std::vector<leash::Job> jobs;
+///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
+///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
+std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {});
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_RUN_ALL_HPP
+
+#endif  // LEASH_0_1_0_LEASH_HPP
+
+// ---- the bodies, and the machinery behind them
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+// =====================================================================================================================
+// leash/detail/raise.hpp - the one place that throws.
+#ifndef LEASH_0_1_0_DETAIL_RAISE_HPP
+#define LEASH_0_1_0_DETAIL_RAISE_HPP
+
+#include <utility>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// Without exceptions only Expected::value() can arrive here: it says why, and aborts.
+template <class Exception>
+[[noreturn]] void raise(Exception&& exception) {
+#if LEASH_EXCEPTIONS
+    throw std::forward<Exception>(exception);
+#else
+    std::fprintf(stderr, "%s\n", exception.what());
+    std::abort();
+#endif
+}
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_RAISE_HPP
+
+// =====================================================================================================================
+// leash/detail/text.hpp - putting strings together.
+#ifndef LEASH_0_1_0_DETAIL_TEXT_HPP
+#define LEASH_0_1_0_DETAIL_TEXT_HPP
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include <cstddef>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
+/// every `+` in it.
+inline std::string concat(std::initializer_list<std::string_view> parts) {
+    std::string text;
+    for (const std::string_view part : parts) text.append(part.data(), part.size());
+    return text;
+}
+
+/// Does a character of UTF-8 go on with this byte?
+inline bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+/// The first bytes of a text that goes on behind them, without the start of a character that they do not have to its end.
+/// Of what is no UTF-8 that takes three bytes at the most.
+inline std::string_view whole_head(std::string_view text) noexcept {
+    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+        const unsigned byte = static_cast<unsigned char>(text[text.size() - back]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+        return text.substr(0, text.size() - (length > back ? back : 0));
+    }
+    return text;
+}
+
+/// How many bytes at the start of a text, of which the start is missing, are the rest of a character: three at the most.
+inline std::size_t count_rest(std::string_view text, std::string_view and_then = {}) noexcept {
+    std::size_t rest = 0;
+    while (rest < 4 && rest < text.size() && continues(text[rest])) ++rest;
+    for (std::size_t i = 0; rest == text.size() + i && rest < 4 && i < and_then.size() && continues(and_then[i]); ++i)
+        ++rest;
+    return rest < 4 ? rest : 0;
+}
+
+/// With control characters escaped as C does it: for messages, which may go to a terminal. (Those of C1 are there in UTF-8
+/// too: U+009B begins what ESC [ begins.)
+inline std::string printable(std::string_view text, std::string_view but = {}) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string shown;
+    bool was_c1 = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        const unsigned byte = static_cast<unsigned char>(c);
+        const unsigned next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+        const bool is_c1 = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+        const bool is_control = byte < 0x20 || byte == 0x7f || is_c1 || was_c1;
+        was_c1 = is_c1;
+        if (!is_control || but.find(c) != std::string_view::npos) {
+            shown += c;
+            continue;
+        }
+        shown += '\\';
+        if (c == '\n') {
+            shown += 'n';
+        } else if (c == '\r') {
+            shown += 'r';
+        } else if (c == '\t') {
+            shown += 't';
+        } else {
+            shown += 'x';
+            shown += digits[byte >> 4];
+            shown += digits[byte & 15];
+        }
+    }
+    return shown;
+}
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_TEXT_HPP
+
+// =====================================================================================================================
+// leash/impl/error.ipp - the bodies of <leash/error.hpp>.
+#ifndef LEASH_0_1_0_IMPL_ERROR_IPP
+#define LEASH_0_1_0_IMPL_ERROR_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE const char* to_string(Step step) noexcept {
+    switch (step) {
+        case Step::command: return "command";
+        case Step::environment: return "environment";
+        case Step::options: return "options";
+        case Step::program: return "program";
+        case Step::interpreter: return "interpreter";
+        case Step::cwd: return "cwd";
+        case Step::redirect: return "redirect";
+        case Step::spawn: return "spawn";
+        case Step::signal: return "signal";
+        case Step::stream: return "stream";
+    }
+    return "?";
+}
+
+LEASH_INLINE std::string Error::message() const {
+    const bool hints = *hint != '\0';
+    const char* const quote = subject.empty() ? "" : "\"";
+    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
+                           stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
+                           detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
+                           hints ? ")" : ""});
+}
+
+LEASH_INLINE SpawnError::SpawnError(Error error)
+    : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
+
+LEASH_INLINE const char* SpawnError::what() const noexcept { return message_.c_str(); }
+
+namespace detail {
+
+LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {
+    Error error;
+    error.code = std::error_code(code, std::generic_category());
+    error.step = step;
+    error.subject = std::move(subject);
+    error.hint = hint;
+    return error;
+}
+
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string subject, const char* hint) {
+    return make_error(static_cast<int>(code), step, std::move(subject), hint);
+}
+
+LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_ERROR_IPP
+
+// =====================================================================================================================
+// leash/impl/status.ipp - the bodies of <leash/status.hpp>.
+#ifndef LEASH_0_1_0_IMPL_STATUS_IPP
+#define LEASH_0_1_0_IMPL_STATUS_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+
+#include <csignal>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE const char* signal_name(int number) noexcept {
+    switch (number) {
+        case SIGHUP: return "SIGHUP";
+        case SIGINT: return "SIGINT";
+        case SIGQUIT: return "SIGQUIT";
+        case SIGILL: return "SIGILL";
+        case SIGTRAP: return "SIGTRAP";
+        case SIGABRT: return "SIGABRT";
+        case SIGBUS: return "SIGBUS";
+        case SIGFPE: return "SIGFPE";
+        case SIGKILL: return "SIGKILL";
+        case SIGUSR1: return "SIGUSR1";
+        case SIGSEGV: return "SIGSEGV";
+        case SIGUSR2: return "SIGUSR2";
+        case SIGPIPE: return "SIGPIPE";
+        case SIGALRM: return "SIGALRM";
+        case SIGTERM: return "SIGTERM";
+        case SIGCHLD: return "SIGCHLD";
+        case SIGCONT: return "SIGCONT";
+        case SIGSTOP: return "SIGSTOP";
+        case SIGTSTP: return "SIGTSTP";
+        case SIGTTIN: return "SIGTTIN";
+        case SIGTTOU: return "SIGTTOU";
+        case SIGURG: return "SIGURG";
+        case SIGXCPU: return "SIGXCPU";
+        case SIGXFSZ: return "SIGXFSZ";
+        case SIGVTALRM: return "SIGVTALRM";
+        case SIGPROF: return "SIGPROF";
+        case SIGWINCH: return "SIGWINCH";
+        case SIGIO: return "SIGIO";
+        case SIGSYS: return "SIGSYS";
+        default: return "signal";
+    }
+}
+
+LEASH_INLINE std::string ExitStatus::describe() const {
+    if (exited()) return detail::concat({"exited ", std::to_string(number_)});
+    if (!signaled()) return "unknown";
+    return detail::concat(
+        {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_STATUS_IPP
+
+// =====================================================================================================================
+// leash/impl/command.ipp - the bodies of <leash/command.hpp>.
+#ifndef LEASH_0_1_0_IMPL_COMMAND_IPP
+#define LEASH_0_1_0_IMPL_COMMAND_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Arg::Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
+
+LEASH_INLINE Arg::Arg(std::string text) : text_(std::move(text)) {}
+
+LEASH_INLINE Arg::Arg(std::string_view text) : text_(text) {}
+
+LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
+    argv_.reserve(argv.size());
+    for (const Arg& arg : argv) argv_.push_back(arg.str());
+}
+
+LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+
+LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv); }
+
+LEASH_INLINE Command shell(std::string script, std::initializer_list<Arg> parameters) {
+    std::vector<std::string> list;
+    list.reserve(parameters.size());
+    for (const Arg& parameter : parameters) list.push_back(parameter.str());
+    return shell(std::move(script), std::move(list));
+}
+
+LEASH_INLINE std::string shell_quote(std::string_view text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\'') quoted += "'\\''";
+        else quoted += c;
+    }
+    quoted += '\'';
+    return quoted;
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_COMMAND_IPP
+
+// =====================================================================================================================
+// leash/impl/pipeline.ipp - the bodies of <leash/pipeline.hpp>.
+#ifndef LEASH_0_1_0_IMPL_PIPELINE_IPP
+#define LEASH_0_1_0_IMPL_PIPELINE_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <utility>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Pipeline& Pipeline::append(Command last) {
+    stages_.push_back(std::move(last));
+    return *this;
+}
+
+LEASH_INLINE Pipeline operator|(Command first, Command second) {
+    Pipeline pipeline{Pipeline::Empty()};
+    pipeline.append(std::move(first)).append(std::move(second));
+    return pipeline;
+}
+
+LEASH_INLINE Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
+    std::vector<Command> stages = std::move(rest).stages();
+    for (Command& stage : stages) front.append(std::move(stage));
+    return front;
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_PIPELINE_IPP
+
+// =====================================================================================================================
+// leash/impl/shared.ipp - the bodies of <leash/detail/shared.hpp>.
+#ifndef LEASH_0_1_0_IMPL_SHARED_IPP
+#define LEASH_0_1_0_IMPL_SHARED_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+LEASH_INLINE Counted::~Counted() = default;
+
+LEASH_INLINE void retain(Counted* object) noexcept { __atomic_fetch_add(&object->count_, 1U, __ATOMIC_RELAXED); }
+
+LEASH_INLINE void release(Counted* object) noexcept {
+    // acquire-release: whoever deletes must see all that the other owners did to the object
+    if (__atomic_fetch_sub(&object->count_, 1U, __ATOMIC_ACQ_REL) == 1) delete object;
+}
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_SHARED_IPP
+
+// =====================================================================================================================
+// leash/detail/turnstile.hpp - one at a time, and never a wait for it.
+#ifndef LEASH_0_1_0_DETAIL_TURNSTILE_HPP
+#define LEASH_0_1_0_DETAIL_TURNSTILE_HPP
+
+#include <atomic>
+
+#include <cerrno>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
+class Turnstile {
+  public:
+    bool enter() noexcept {
+        const void* nobody = nullptr;
+        return holder_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
+                                               std::memory_order_relaxed);
+    }
+    void leave() noexcept { holder_.store(nullptr, std::memory_order_release); }
+
+    /// Is it the calling thread that is behind it?
+    bool is_mine() const noexcept { return holder_.load(std::memory_order_relaxed) == this_thread(); }
+
+  private:
+    static const void* this_thread() noexcept { return &errno; }  // each thread has its own
+
+    std::atomic<const void*> holder_{nullptr};
+};
+
+/// A turn at it, if there is one to be had, for a scope.
+class Turn {
+  public:
+    explicit Turn(Turnstile* stile) noexcept : stile_(stile), mine_(stile == nullptr || stile->enter()) {}
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+        if (mine_ && stile_ != nullptr) stile_->leave();
+    }
+    explicit operator bool() const noexcept { return mine_; }
+
+  private:
+    Turnstile* stile_;
+    bool mine_;
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_TURNSTILE_HPP
+
+// =====================================================================================================================
+// leash/detail/sink_function.hpp - what sink() was given.
+#ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+#define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+
+#include <string_view>
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// What sink() was given.
+struct SinkFunction : Counted {
+    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
+    const Callback<std::string_view> write;
+    Turnstile turnstile;  // of all streams that share this function
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+
+// =====================================================================================================================
+// leash/impl/stdio.ipp - the bodies of <leash/stdio.hpp>.
+#ifndef LEASH_0_1_0_IMPL_STDIO_IPP
+#define LEASH_0_1_0_IMPL_STDIO_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string_view>
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> function) {
+    return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
+}
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_STDIO_IPP
 
 // =====================================================================================================================
 // leash/detail/posix/syscalls.hpp - the thin seam: every system call of this back end, and nothing else.
@@ -2670,307 +3906,162 @@ class Event {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
 
 // =====================================================================================================================
-// leash/cancel.hpp - HOW: a token with which another thread, or a signal handler, ends a job.
-#ifndef LEASH_0_1_0_CANCEL_HPP
-#define LEASH_0_1_0_CANCEL_HPP
+// leash/impl/cancel.ipp - the bodies of <leash/cancel.hpp>.
+#ifndef LEASH_0_1_0_IMPL_CANCEL_IPP
+#define LEASH_0_1_0_IMPL_CANCEL_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
-/// host it is another token from the fork on: neither process ends the other's jobs.
-///
-///     leash::Cancel stop;
-///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
-///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
-class Cancel {
-  public:
-    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
-    Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
-
-    /// Copied, never moved: no token is without its state.
-    /// @{
-    Cancel(const Cancel&) = default;
-    Cancel& operator=(const Cancel&) = default;
-    /// @}
-
-    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
-    void fire() noexcept { state_->event.raise(); }
-
-    /// Has fire() been called?
-    bool fired() const noexcept { return state_->event.raised(); }
-
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
-    /// a fork the copy gets another one: it has to ask again.
-    int handle() const noexcept { return state_->event.handle(); }
-
-  private:
-    struct State : detail::Counted {
-        detail::os::Event event;
-    };
-    detail::Shared<State> state_;
+struct Cancel::State : detail::Counted {
+    detail::os::Event event;
 };
+
+LEASH_INLINE Cancel::Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
+
+LEASH_INLINE void Cancel::fire() noexcept { state_->event.raise(); }
+
+LEASH_INLINE bool Cancel::fired() const noexcept { return state_->event.raised(); }
+
+LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle(); }
 
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_CANCEL_HPP
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_CANCEL_IPP
 
 // =====================================================================================================================
-// leash/options.hpp - HOW: everything about a job but its command.
-#ifndef LEASH_0_1_0_OPTIONS_HPP
-#define LEASH_0_1_0_OPTIONS_HPP
+// leash/impl/options.ipp - the bodies of <leash/options.hpp>.
+#ifndef LEASH_0_1_0_IMPL_OPTIONS_IPP
+#define LEASH_0_1_0_IMPL_OPTIONS_IPP
 
-#include <chrono>
-#include <cstddef>
-#include <cstdint>
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <cstddef>
+
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
-class Env {
-  public:
-    /// The host's variables. What Options::env is when nothing is said.
-    static Env inherited() { return Env(true); }
-    /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
-    static Env empty() { return Env(false); }
+LEASH_INLINE Env Env::inherited() { return Env(true); }
 
-    /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
-    /// @{
-    Env& set(std::string name, std::string value) & {
-        change({std::move(name), std::move(value), false});
-        return *this;
+LEASH_INLINE Env Env::empty() { return Env(false); }
+
+LEASH_INLINE Env& Env::set(std::string name, std::string value) & {
+    change({std::move(name), std::move(value), false});
+    return *this;
+}
+
+LEASH_INLINE Env Env::set(std::string name, std::string value) && {
+    return std::move(set(std::move(name), std::move(value)));
+}
+
+LEASH_INLINE Env& Env::unset(std::string name) & {
+    change({std::move(name), {}, true});
+    return *this;
+}
+
+LEASH_INLINE Env Env::unset(std::string name) && { return std::move(unset(std::move(name))); }
+
+LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
+    if (const std::size_t place = place_of(name)) {
+        const Change& last = changes_[place - 1];
+        if (last.removed) return std::nullopt;
+        return last.value;
     }
-    Env set(std::string name, std::string value) && { return std::move(set(std::move(name), std::move(value))); }
-    /// @}
-
-    /// The child shall not have it.
-    /// @{
-    Env& unset(std::string name) & {
-        change({std::move(name), {}, true});
-        return *this;
+    if (!inherit_) return std::nullopt;
+    char** const all = detail::sys::environment();
+    for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+        const std::string_view text = *entry;
+        if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
     }
-    Env unset(std::string name) && { return std::move(unset(std::move(name))); }
-    /// @}
+    return std::nullopt;
+}
 
-    /// What the child would see; nullopt where the variable would not exist.
-    std::optional<std::string> get(std::string_view name) const {
-        if (const std::size_t place = place_of(name)) {
-            const Change& last = changes_[place - 1];
-            if (last.removed) return std::nullopt;
-            return last.value;
-        }
-        if (!inherit_) return std::nullopt;
-        char** const all = detail::sys::environment();
-        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            const std::string_view text = *entry;
-            if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
-        }
-        return std::nullopt;
+LEASH_INLINE std::vector<std::string> Env::build() const {
+    std::vector<std::string> strings;
+    char** const all = inherit_ ? detail::sys::environment() : nullptr;
+    for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+        if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
     }
-
-    /// Does it begin with the host's variables?
-    bool is_inherited() const noexcept { return inherit_; }
-    /// A variable that is set, or removed. No name comes twice.
-    struct Change {
-        std::string name;   ///< not empty, without `=`
-        std::string value;  ///< empty where it is removed
-        bool removed;       ///< unset(), not set()
-    };
-    /// What was set and unset, in the order in which each name first came.
-    const std::vector<Change>& changes() const noexcept { return changes_; }
-
-    /// The "NAME=value" strings that the child gets.
-    std::vector<std::string> build() const {
-        std::vector<std::string> strings;
-        char** const all = inherit_ ? detail::sys::environment() : nullptr;
-        for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-            if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
-        }
-        for (const Change& one : changes_) {
-            if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
-        }
-        return strings;
+    for (const Change& one : changes_) {
+        if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
     }
+    return strings;
+}
 
-  private:
-    explicit Env(bool inherits) : inherit_(inherits) {}
+LEASH_INLINE std::string_view Env::name_of(std::string_view entry) noexcept {
+    const std::size_t equals = entry.find('=', 1);
+    return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
+}
 
-    /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
-    static std::string_view name_of(std::string_view entry) noexcept {
-        const std::size_t equals = entry.find('=', 1);
-        return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
+LEASH_INLINE std::size_t Env::place_of(std::string_view name) const noexcept {
+    return places_.empty() ? 0 : places_[slot_of(name)];
+}
+
+LEASH_INLINE std::size_t Env::slot_of(std::string_view name) const noexcept {
+    const std::size_t last = places_.size() - 1;
+    std::size_t slot = std::hash<std::string_view>()(name) & last;
+    while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
+    return slot;
+}
+
+LEASH_INLINE void Env::change(Change made) {
+    if (const std::size_t place = place_of(made.name)) {
+        changes_[place - 1] = std::move(made);
+        return;
     }
-    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
-    std::size_t place_of(std::string_view name) const noexcept { return places_.empty() ? 0 : places_[slot_of(name)]; }
-    /// Where in places_ its place is to be found, or the free slot for it.
-    std::size_t slot_of(std::string_view name) const noexcept {
-        const std::size_t last = places_.size() - 1;
-        std::size_t slot = std::hash<std::string_view>()(name) & last;
-        while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
-        return slot;
+    if (places_.size() < 2 * (changes_.size() + 1)) {
+        places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
+        for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
     }
-    void change(Change made) {
-        if (const std::size_t place = place_of(made.name)) {
-            changes_[place - 1] = std::move(made);
-            return;
-        }
-        if (places_.size() < 2 * (changes_.size() + 1)) {
-            places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
-            for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
-        }
-        changes_.push_back(std::move(made));
-        places_[slot_of(changes_.back().name)] = changes_.size();
-    }
-
-    bool inherit_;
-    std::vector<Change> changes_;
-    std::vector<std::size_t>
-        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
-};
-
-/// Which processes make up the job, and with it whom a signal reaches.
-enum class Group {
-    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
-    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
-    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
-    /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
-    own,
-    /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
-    /// only an end by force looks for its descendants: no promise about what stays behind.
-    inherited,
-    /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
-    session,
-    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
-    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
-    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
-    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
-    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
-    /// host should read the terminal (SIGTTIN).
-    foreground
-};
-
-/// A pseudo-terminal's settings: see `tty`.
-struct Terminal {
-    unsigned short rows = 24;     ///< lines
-    unsigned short columns = 80;  ///< characters in a line
-    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
-};
-
-/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
-/// whole, in any case.)
-enum class Stragglers {
-    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
-    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
-    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
-          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
-};
-
-/// Which part of a longer output Options::max_output keeps.
-enum class Keep {
-    head,  ///< the first bytes. The default.
-    tail,  ///< the last bytes: what a log is read for
-    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
-};
-
-/// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
-struct PassFd {
-    int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
-    int theirs;  ///< its number in the child, 3 or more
-};
-
-/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
-/// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
-struct Options {
-    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
-    Input in = null;
-
-    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
-    Output out = inherit;
-
-    /// inherit (default), what `out` takes, to_out, or per_stage.
-    ErrorOutput err = inherit;
-
-    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
-    /// shell's `cd`; that of a redirect, which the host opens, does not.
-    std::string cwd = {};
-
-    /// The environment; Env::inherited() by default.
-    Env env = Env::inherited();
-
-    /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
-    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
-    /// empty member of PATH means that directory itself, as POSIX has it.
-    std::string executable = {};
-
-    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
-    std::vector<PassFd> pass_fds = {};
-
-    /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
-    /// it would stop the job (SIGTTIN). See interactive().
-    Group group = Group::own;
-
-    /// Stragglers::kill by default; with Group::inherited they stay.
-    Stragglers stragglers = Stragglers::kill;
-
-    /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
-    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
-    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
-    /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
-    Timeout timeout = Timeout::none();
-
-    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
-    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
-    Timeout grace = std::chrono::seconds(1);
-
-    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
-    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
-    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
-    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
-    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
-    Timeout drain = std::chrono::seconds(2);
-
-    /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
-    /// be up to three bytes less at a cut. No limit by default. See `keep`.
-    std::size_t max_output = SIZE_MAX;
-
-    /// A token that ends the job when it is fired; none by default.
-    std::optional<Cancel> cancel = std::nullopt;
-
-    /// Which part of it is kept: Keep::head, tail or ends.
-    Keep keep = Keep::head;
-
-    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
-    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
-    Timeout idle_timeout = Timeout::none();
-
-    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
-    Terminal terminal = {};
-
-    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
-    /// and Group::foreground.
-    static Options interactive() {
-        Options options;
-        options.in = inherit;
-        options.group = Group::foreground;
-        return options;
-    }
-};
+    changes_.push_back(std::move(made));
+    places_[slot_of(changes_.back().name)] = changes_.size();
+}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_OPTIONS_HPP
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_OPTIONS_IPP
+
+// =====================================================================================================================
+// leash/detail/condition.hpp - refers to a question of the caller's.
+#ifndef LEASH_0_1_0_DETAIL_CONDITION_HPP
+#define LEASH_0_1_0_DETAIL_CONDITION_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
+class Condition {
+  public:
+    template <class Question>
+    Condition(const Question& question) noexcept
+        : question_(&question), ask_([](const void* it) { return (*static_cast<const Question*>(it))(); }) {}
+    bool operator()() const { return ask_(question_); }
+
+  private:
+    const void* question_;
+    bool (*ask_)(const void*);
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_CONDITION_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/exit_watch.hpp - how a process's end is noticed: a handle to poll, or looks at growing distances.
@@ -3049,15 +4140,6 @@ inline void make_room(std::string& text, std::size_t more) {
     const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
     text.reserve(grown > needed ? grown : needed);
 }
-
-/// How much of an output is kept, and which part of it.
-struct Limit {
-    std::size_t most = SIZE_MAX;
-    Keep which = Keep::head;
-
-    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
-    std::size_t tail() const noexcept { return most - head(); }
-};
 
 /// One stream of output.
 class Incoming {
@@ -5641,19 +6723,6 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
 
-/// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
-class Condition {
-  public:
-    template <class Question>
-    Condition(const Question& question) noexcept
-        : question_(&question), ask_([](const void* it) { return (*static_cast<const Question*>(it))(); }) {}
-    bool operator()() const { return ask_(question_); }
-
-  private:
-    const void* question_;
-    bool (*ask_)(const void*);
-};
-
 /// A running job and everything about it that can be waited for.
 class Pump : public Counted {
   public:
@@ -6338,12 +7407,14 @@ class Pump : public Counted {
 #endif  // LEASH_0_1_0_DETAIL_PUMP_HPP
 
 // =====================================================================================================================
-// leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
-#ifndef LEASH_0_1_0_STREAM_HPP
-#define LEASH_0_1_0_STREAM_HPP
+// leash/impl/stream.ipp - the bodies of <leash/stream.hpp>.
+#ifndef LEASH_0_1_0_IMPL_STREAM_IPP
+#define LEASH_0_1_0_IMPL_STREAM_IPP
 
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <chrono>
 #include <initializer_list>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -6355,334 +7426,204 @@ class Pump : public Counted {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What a read gave. True where it gave what was asked for.
-struct Read {
-    std::string data = {};   ///< the bytes
-    bool complete = false;   ///< data is what was asked for
-    bool eof = false;        ///< the stream has ended, and data is the last of it
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error =
-        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
+LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
+    const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
+    const std::string_view waiting = stream_->waiting();
+    return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
+}
 
-    explicit operator bool() const noexcept { return complete; }  ///< `complete`
-};
+LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, std::chrono::nanoseconds(0)); }
 
-/// What Reader::expect() found. True where one of the patterns came.
-struct Match {
-    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
-    std::string before;            ///< what stood before it; at the end of the stream: all the rest
-    std::string matched;           ///< the pattern itself, or what the function found
-    bool complete = false;         ///< it came
-    bool eof = false;              ///< the stream ended before one did
-    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
+LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
+    const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
+    if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
+    return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
+}
 
-    explicit operator bool() const noexcept { return complete; }  ///< `complete`
-};
-
-/// What a write did. True where all was written.
-struct Written {
-    std::size_t count = 0;       ///< how many bytes the pipe took
-    bool complete = false;       ///< all of them
-    bool timed_out = false;      ///< the call's own time was up first
-    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
-
-    explicit operator bool() const noexcept { return complete; }  ///< `complete`
-};
-
-/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
-/// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
-/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
-/// Stragglers::wait).
-class Reader {
-  public:
-    class Lines;
-
-    /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
-    Read read(std::size_t most = 64 * 1024, Timeout timeout = {}) {
-        const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
-        const std::string_view waiting = stream_->waiting();
-        return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
-    }
-
-    /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
-    /// over is not in the descriptor any more, so that no loop tells of it.
-    Read try_read(std::size_t most = SIZE_MAX) { return read(most, std::chrono::nanoseconds(0)); }
-
-    /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
-    /// then data is the rest.
-    Read read_until(std::string_view delimiter, Timeout timeout = {}) {
-        const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
-        if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
-        return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
-    }
-
-    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
-    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
-    /// pattern is plain text; see expect_if() for others.
-    Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {}) {
-        std::size_t which = 0;
-        Match match = expect_if(
-            [&](std::string_view waiting) {
-                std::size_t at = std::string_view::npos, index = 0;
-                std::string_view found;
-                for (const std::string_view pattern : patterns) {
-                    const std::size_t here = stream_->find(pattern);
-                    if (here < at) {
-                        at = here;
-                        found = waiting.substr(here, pattern.size());
-                        which = index;
-                    }
-                    ++index;
+LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
+    std::size_t which = 0;
+    Match match = expect_if(
+        [&](std::string_view waiting) {
+            std::size_t at = std::string_view::npos, index = 0;
+            std::string_view found;
+            for (const std::string_view pattern : patterns) {
+                const std::size_t here = stream_->find(pattern);
+                if (here < at) {
+                    at = here;
+                    found = waiting.substr(here, pattern.size());
+                    which = index;
                 }
-                return found;
-            },
-            timeout);
-        if (match.complete) match.which = which;
-        return match;
+                ++index;
+            }
+            return found;
+        },
+        timeout);
+    if (match.complete) match.which = which;
+    return match;
+}
+
+LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
+
+LEASH_INLINE Read Reader::read_all(Timeout timeout) {
+    const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
+    return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
+                : give(0, false, true);
+}
+
+LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
+
+LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
+
+LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
+
+LEASH_INLINE void Reader::close() noexcept {
+    if (stream_->is_piped()) stream_->close();
+}
+
+LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
+    stream_->begin_reading();
+    detail::Pump::Want want;
+    (is_err_ ? want.err : want.out) = true;
+    const auto done = [&] { return enough() || !is_open(); };
+    return done() || pump_->drive(want, limit, done);
+}
+
+LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),
+                                     Timeout timeout) {
+    std::string_view found;
+    std::size_t seen = SIZE_MAX;
+    wait(
+        [&] {
+            const std::string_view all = stream_->waiting();
+            if (std::exchange(seen, all.size()) != all.size()) found = ask(function, all);
+            return found.data() != nullptr;
+        },
+        detail::Deadline::after(timeout));
+    const std::string_view waiting = stream_->waiting();
+    Match match;
+    match.complete = found.data() != nullptr;
+    const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
+    match.matched = std::string(found);
+    if (match.complete) match.which = 0;
+    const std::size_t rest = is_open() ? 0 : waiting.size();
+    Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
+    match.before = std::move(read.data);
+    if (match.complete) match.before.resize(before);
+    match.eof = !match.complete && !read.timed_out;
+    match.timed_out = read.timed_out;
+    match.error = read.error;
+    return match;
+}
+
+LEASH_INLINE std::size_t Reader::find(std::string_view delimiter, detail::Deadline limit) {
+    std::size_t at = std::string_view::npos;
+    wait([&] { return (at = stream_->find(delimiter)) != std::string_view::npos; }, limit);
+    return at;
+}
+
+LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out) {
+    Read read;
+    read.data = std::string(stream_->waiting().substr(0, count));
+    stream_->take(count);
+    read.complete = complete;
+    read.timed_out = timed_out;
+    read.eof = !is_open() && stream_->waiting().empty();
+    int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+    if (timed_out && pump_->is_in_sink()) {
+        read.timed_out = false;
+        error = static_cast<int>(std::errc::resource_deadlock_would_occur);
     }
-    /// With a single one.
-    Match expect(std::string_view pattern, Timeout timeout = {}) { return expect({pattern}, timeout); }
+    if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
+    return read;
+}
 
-    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
-    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
-    /// find it is given again: where much may come before, let it remember how far it has looked.
-    template <class Function>
-    Match expect_if(Function find, Timeout timeout = {}) {
-        std::string_view found;
-        std::size_t seen = SIZE_MAX;
-        wait(
-            [&] {
-                const std::string_view all = stream_->waiting();
-                if (std::exchange(seen, all.size()) != all.size()) found = find(all);
-                return found.data() != nullptr;
-            },
-            detail::Deadline::after(timeout));
-        const std::string_view waiting = stream_->waiting();
-        Match match;
-        match.complete = found.data() != nullptr;
-        const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
-        match.matched = std::string(found);
-        if (match.complete) match.which = 0;
-        const std::size_t rest = is_open() ? 0 : waiting.size();
-        Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
-        match.before = std::move(read.data);
-        if (match.complete) match.before.resize(before);
-        match.eof = !match.complete && !read.timed_out;
-        match.timed_out = read.timed_out;
-        match.error = read.error;
-        return match;
-    }
+LEASH_INLINE Reader::Lines::~Lines() { reader_.stream_->take_shown(); }
 
-    /// Reads to the end of the stream.
-    Read read_all(Timeout timeout = {}) {
-        const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
-        return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
-                    : give(0, false, true);
-    }
+LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
 
-    /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
-    /// is_open() tells which.
-    Lines lines(Timeout timeout = {});
-
-    /// False once the stream has ended, or was never piped; what has been read before can still be taken.
-    bool is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
-    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
-    bool held() const noexcept { return stream_->held(); }
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
-    int handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
-    /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
-    void close() noexcept {
-        if (stream_->is_piped()) stream_->close();
-    }
-
-  private:
-    friend class Popen;
-    Reader(detail::Pump* pump, detail::Incoming* stream, bool is_err) : pump_(pump), stream_(stream), is_err_(is_err) {}
-
-    /// Until there is enough or the stream has ended; false where the limit came first.
-    template <class Enough>
-    bool wait(Enough enough, detail::Deadline limit) {
-        stream_->begin_reading();
-        detail::Pump::Want want;
-        (is_err_ ? want.err : want.out) = true;
-        const auto done = [&] { return enough() || !is_open(); };
-        return done() || pump_->drive(want, limit, done);
-    }
-
-    /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
-    std::size_t find(std::string_view delimiter, detail::Deadline limit) {
-        std::size_t at = std::string_view::npos;
-        wait([&] { return (at = stream_->find(delimiter)) != std::string_view::npos; }, limit);
-        return at;
-    }
-
-    Read give(std::size_t count, bool complete, bool timed_out) {
-        Read read;
-        read.data = std::string(stream_->waiting().substr(0, count));
-        stream_->take(count);
-        read.complete = complete;
-        read.timed_out = timed_out;
-        read.eof = !is_open() && stream_->waiting().empty();
-        int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
-        if (timed_out && pump_->is_in_sink()) {
-            read.timed_out = false;
-            error = static_cast<int>(std::errc::resource_deadlock_would_occur);
-        }
-        if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
-        return read;
-    }
-
-    detail::Pump* pump_;
-    detail::Incoming* stream_;
-    bool is_err_;
-};
-
-/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
-/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
-/// means. Lines can be of any length.
-class Reader::Lines {
-  public:
-    class iterator {
-      public:
-        using value_type = std::string_view;
-        using reference = std::string_view;
-        using pointer = const std::string_view*;
-        using difference_type = std::ptrdiff_t;
-        using iterator_category = std::input_iterator_tag;
-
-        iterator() = default;
-        std::string_view operator*() const noexcept { return lines_->line_; }
-        iterator& operator++() {
-            if (!lines_->next()) lines_ = nullptr;
-            return *this;
-        }
-        void operator++(int) { ++*this; }
-        friend bool operator==(iterator a, iterator b) noexcept { return a.lines_ == b.lines_; }
-        friend bool operator!=(iterator a, iterator b) noexcept { return a.lines_ != b.lines_; }
-
-      private:
-        friend class Lines;
-        explicit iterator(Lines* lines) noexcept : lines_(lines) {}
-        Lines* lines_ = nullptr;
-    };
-
-    Lines(const Lines&) = delete;
-    Lines& operator=(const Lines&) = delete;
-    /// The line that was seen last counts as read, also where the loop was left early.
-    ~Lines() { reader_.stream_->take_shown(); }
-
-    /// An input iterator over std::string_view; once only.
-    /// @{
-    iterator begin() { return iterator(next() ? this : nullptr); }
-    iterator end() noexcept { return iterator(nullptr); }
-    /// @}
-
-  private:
-    friend class Reader;
-    Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
-
-    bool next() {
-        const std::size_t end = reader_.find("\n", limit_);
-        const std::string_view waiting = reader_.stream_->waiting();
-        if (end == std::string_view::npos) {
-            // The rest is a line only if the stream has ended; after a timeout it is the start of one.
-            if (waiting.empty() || reader_.stream_->is_open()) return false;
-            line_ = waiting;
-            reader_.stream_->show(waiting.size());
-            return true;
-        }
-        line_ = waiting.substr(0, end);
-        reader_.stream_->show(end + 1);
+LEASH_INLINE bool Reader::Lines::next() {
+    const std::size_t end = reader_.find("\n", limit_);
+    const std::string_view waiting = reader_.stream_->waiting();
+    if (end == std::string_view::npos) {
+        // The rest is a line only if the stream has ended; after a timeout it is the start of one.
+        if (waiting.empty() || reader_.stream_->is_open()) return false;
+        line_ = waiting;
+        reader_.stream_->show(waiting.size());
         return true;
     }
+    line_ = waiting.substr(0, end);
+    reader_.stream_->show(end + 1);
+    return true;
+}
 
-    Reader reader_;
-    detail::Deadline limit_;
-    std::string_view line_;
-};
+LEASH_INLINE Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }
 
-inline Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }
+namespace detail {
 
-/// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
-/// One thread at a time. Never raises SIGPIPE.
-class Writer {
+/// What is to be written is the caller's for as long as the call.
+class Loan {
   public:
-    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. It reads nothing
-    /// meanwhile: a child that answers at length before it has read all blocks both; communicate() does not.
-    Written write(std::string_view data, Timeout timeout = {}) {
-        const detail::Deadline limit = detail::Deadline::after(timeout);
-        Written written;
-        // What a communicate() that timed out left over goes first.
-        if (drain(limit)) {
-            const Loan loan(pump_->in, data);  // also taken back when a sink throws
-            written.complete = drain(limit);
-            written.count = data.size() - pump_->in.unwritten();
-        }
-        if (!written.complete) {
-            const int broken = pump_->in.error();
-            if (broken != 0) written.error = std::error_code(broken, std::generic_category());
-            else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
-            else if (pump_->is_in_sink())
-                written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
-            else written.timed_out = true;
-        }
-        return written;
-    }
-
-    /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
-    Written try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
-
-    /// False once it was closed, by either side, or was never piped.
-    bool is_open() const noexcept { return pump_->in.is_open(); }
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
-    int handle() const noexcept { return pump_->in.handle(); }
-    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
-    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
-    /// read, the Ctrl-D is lost. communicate() waits.)
-    void close() noexcept { pump_->in.finish_now(); }
+    Loan(Outgoing& to, std::string_view data) noexcept : to_(to) { to_.lend(data); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() { to_.withdraw(); }
 
   private:
-    friend class Popen;
-    explicit Writer(detail::Pump* pump) : pump_(pump) {}
-
-    class Loan {
-      public:
-        Loan(detail::Outgoing& to, std::string_view data) noexcept : to_(to) { to_.lend(data); }
-        Loan(const Loan&) = delete;
-        Loan& operator=(const Loan&) = delete;
-        ~Loan() { to_.withdraw(); }
-
-      private:
-        detail::Outgoing& to_;
-    };
-
-    bool drain(detail::Deadline limit) {
-        if (!is_open()) return false;
-        pump_->in.push();
-        detail::Pump::Want want;
-        want.in = true;
-        pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
-        return pump_->in.is_idle();
-    }
-
-    detail::Pump* pump_;
+    Outgoing& to_;
 };
+
+}  // namespace detail
+
+LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
+    const detail::Deadline limit = detail::Deadline::after(timeout);
+    Written written;
+    // What a communicate() that timed out left over goes first.
+    if (drain(limit)) {
+        const detail::Loan loan(pump_->in, data);  // also taken back when a sink throws
+        written.complete = drain(limit);
+        written.count = data.size() - pump_->in.unwritten();
+    }
+    if (!written.complete) {
+        const int broken = pump_->in.error();
+        if (broken != 0) written.error = std::error_code(broken, std::generic_category());
+        else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
+        else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+        else written.timed_out = true;
+    }
+    return written;
+}
+
+LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
+
+LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
+
+LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
+
+LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+
+LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
+    if (!is_open()) return false;
+    pump_->in.push();
+    detail::Pump::Want want;
+    want.in = true;
+    pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
+    return pump_->in.is_idle();
+}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_STREAM_HPP
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_STREAM_IPP
 
 // =====================================================================================================================
-// leash/popen.hpp - Popen: a running job.
-#ifndef LEASH_0_1_0_POPEN_HPP
-#define LEASH_0_1_0_POPEN_HPP
+// leash/impl/popen.ipp - the bodies of <leash/popen.hpp>.
+#ifndef LEASH_0_1_0_IMPL_POPEN_IPP
+#define LEASH_0_1_0_IMPL_POPEN_IPP
 
-#include <chrono>
-#include <initializer_list>
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -6690,401 +7631,262 @@ class Writer {
 #include <utility>
 #include <vector>
 
-// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
-// the class; g++ before 10 takes the former for a mistake.
-#if __has_cpp_attribute(nodiscard) >= 201907L
-#define LEASH_TO_BE_KEPT [[nodiscard]]
-#else
-#define LEASH_TO_BE_KEPT
-#endif
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-namespace detail {
-struct AllRunner;
+#if LEASH_EXCEPTIONS
+LEASH_INLINE Popen::Popen(Command command, Options options)
+    : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
+
+LEASH_INLINE Popen::Popen(Pipeline pipeline, Options options)
+    : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
+#endif  // LEASH_EXCEPTIONS
+
+LEASH_INLINE Expected<Popen> Popen::try_spawn(Command command, Options options) {
+    std::vector<Command> one;
+    one.push_back(std::move(command));
+    return start(std::move(one), std::move(options), true);
 }
 
-/// The system's process id: pid_t.
-using Pid = detail::os::Pid;
+LEASH_INLINE Expected<Popen> Popen::try_spawn(Pipeline pipeline, Options options) {
+    return start(std::move(pipeline).stages(), std::move(options), true);
+}
 
-/// What the pipes of a job gave.
-struct Streams {
-    std::string out;                ///< of the streams that are piped
-    std::string err;                ///< likewise
-    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
-    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
-    bool err_truncated = false;     ///< likewise
-    std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
-    std::size_t err_dropped = 0;    ///< likewise
-    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
-    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
-    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
-    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
-    /// they are: an entry without a number stands for those.
-    std::vector<Process> held;
-    std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
-};
-
-/// What Popen::communicate() gives.
-struct Captured : Streams {
-    std::optional<ExitStatus> status;  ///< nullopt while the job runs on
-    bool timed_out = false;            ///< the time of this call was up first: the job runs on
-};
-
-/// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
-///
-/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
-/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
-///
-/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
-/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
-///
-/// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
-/// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
-/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
-/// where a sink of yours does, or memory runs out.
-class [[nodiscard]] Popen {
-  public:
-    /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
-#if LEASH_EXCEPTIONS
-    LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {})
-        : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
-    /// Starts a pipeline, as one job.
-    LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {})
-        : Popen(try_spawn(std::move(pipeline), std::move(options)).value()) {}
-    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
-    /// pack keeps `Popen{"ls -l"}` from being a list.)
-    template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
-    LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
-#endif
-
-    /// Starts it, without exceptions.
-    static Expected<Popen> try_spawn(Command command, Options options = {}) {
-        std::vector<Command> one;
-        one.push_back(std::move(command));
-        return start(std::move(one), std::move(options), true);
+LEASH_INLINE Popen& Popen::operator=(Popen&& other) noexcept {
+    if (this != &other) {
+        end();
+        pump_ = std::move(other.pump_);
+        limit_ = other.limit_;
+        per_stage_ = other.per_stage_;
     }
+    return *this;
+}
 
-    /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
-    static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {}) {
-        return start(std::move(pipeline).stages(), std::move(options), true);
-    }
+LEASH_INLINE Popen::~Popen() { end(); }
 
-    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
-    Popen(Popen&& other) noexcept = default;
-    /// Ends the job that this handle had.
-    Popen& operator=(Popen&& other) noexcept {
-        if (this != &other) {
-            end();
-            pump_ = std::move(other.pump_);
-            limit_ = other.limit_;
-            per_stage_ = other.per_stage_;
-        }
-        return *this;
-    }
-    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
-    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
-    /// where the signal is refused.
-    ~Popen() { end(); }
+LEASH_INLINE Pid Popen::pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
-    /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
-    Pid pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
+LEASH_INLINE Writer Popen::in() & noexcept { return Writer(pump_.get()); }
 
-    /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
-    /// @{
-    Writer in() & noexcept { return Writer(pump_.get()); }
-    Reader out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
-    Reader err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
-    /// @}
-    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
-    Reader err(std::size_t stage) & noexcept { return Reader(pump_.get(), &pump_->err_of(stage), true); }
-    // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
-    Writer in() && = delete;
-    Reader out() && = delete;
-    Reader err() && = delete;
-    Reader err(std::size_t) && = delete;
+LEASH_INLINE Reader Popen::out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
 
-    // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
+LEASH_INLINE Reader Popen::err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
 
-    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
-    /// as long as there is somebody whom the leader has left behind: see Options::drain.
-    std::optional<ExitStatus> poll() { return wait_until_deadline(detail::Deadline::now()); }
+LEASH_INLINE Reader Popen::err(std::size_t stage) & noexcept {
+    return Reader(pump_.get(), &pump_->err_of(stage), true);
+}
 
-    /// Waits until it is over.
-    ExitStatus wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
+LEASH_INLINE std::optional<ExitStatus> Popen::poll() { return wait_until_deadline(detail::Deadline::now()); }
 
-    /// Waits at most so long; nullopt where it still runs. Zero and less only look.
-    std::optional<ExitStatus> wait_for(Timeout timeout) {
-        return wait_until_deadline(detail::Deadline::after(timeout));
-    }
+LEASH_INLINE ExitStatus Popen::wait() { return wait_until_deadline(detail::Deadline::never()).value_or(ExitStatus()); }
 
-    /// Waits until a point of any clock; nullopt where it still runs.
-    template <class Clock, class Duration>
-    std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
-        return wait_until_deadline(detail::Deadline::at(point));
-    }
+LEASH_INLINE std::optional<ExitStatus> Popen::wait_for(Timeout timeout) {
+    return wait_until_deadline(detail::Deadline::after(timeout));
+}
 
-    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
+LEASH_INLINE Expected<void> Popen::send_signal(int number) {
+    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+    if (error == 0) return {};
+    const std::string_view name = signal_name(number);
+    const std::string more = name == "signal" ? " " + std::to_string(number) : "";
+    return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
+                              !pump_           ? "an empty handle: moved from, or detached"
+                              : error == ESRCH ? "the job has ended; nothing was signalled"
+                              : error == EPERM ? "it runs as another user"
+                                               : "");
+}
 
-    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
-    Expected<void> send_signal(int number) {
-        const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
-        if (error == 0) return {};
-        const std::string_view name = signal_name(number);
-        const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-        return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
-                                  !pump_           ? "an empty handle: moved from, or detached"
-                                  : error == ESRCH ? "the job has ended; nothing was signalled"
-                                  : error == EPERM ? "it runs as another user"
-                                                   : "");
-    }
+LEASH_INLINE Expected<void> Popen::terminate() {
+    auto sent = send_signal(SIGTERM);
+    if (sent) pump_->job.send(SIGCONT);
+    return sent;
+}
 
-    /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
-    Expected<void> terminate() {
-        auto sent = send_signal(SIGTERM);
-        if (sent) pump_->job.send(SIGCONT);
-        return sent;
-    }
+LEASH_INLINE Expected<void> Popen::kill() { return send_signal(SIGKILL); }
 
-    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
-    /// stopped, so that none of them starts another one meanwhile.
-    Expected<void> kill() { return send_signal(SIGKILL); }
+LEASH_INLINE ExitStatus Popen::stop(Timeout grace) {
+    if (!pump_) return {};
+    const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+    const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
+    kept->begin_end(EndedBy::stop, grace);
+    return wait();
+}
 
-    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
-    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
-    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
-    /// ExitStatus).
-    ExitStatus stop(Timeout grace = std::chrono::seconds(1)) {
-        if (!pump_) return {};
-        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
-        const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
-        kept->begin_end(EndedBy::stop, grace);
-        return wait();
-    }
+LEASH_INLINE Expected<void> Popen::resize(unsigned short rows, unsigned short columns) noexcept {
+    const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
+    if (error == 0) return {};
+    return detail::make_error(error, Step::stream, "tty",
+                              error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+}
 
-    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
-    /// none, or the terminal has come to its end.
-    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept {
-        const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
-        if (error == 0) return {};
-        return detail::make_error(error, Step::stream, "tty",
-                                  error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
-    }
-
-    // ---- everything at once
-
-    /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
-    /// same time, on this thread, so that no amount of data blocks either side.
-    ///
-    /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
-    /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
-    /// that finds the job ended hands everything over.
-    Captured communicate(std::string input = {}, Timeout timeout = {}) {
-        Captured result;
-        if (!pump_) {
-            result.unwritten = input.size();
-            return result;
-        }
-        const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
-        detail::Pump& pump = *kept;
-        const detail::Deadline limit = detail::Deadline::after(timeout);
-        if (pump.in.is_open()) {
-            if (!input.empty()) pump.in.add(std::move(input));
-            pump.in.finish();
-        } else {
-            result.unwritten = input.size();
-        }
-        detail::Pump::Want want;
-        want.in = want.out = want.err = true;
-        want.keep = limit_;
-        const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
-        std::vector<std::string> errs(pump.count_errs());
-        result.out_dropped = pump.out.dropped(limit_);
-        result.out_seam = pump.out.seam(limit_);
-        if (!per_stage_) result.err_seam = pump.err.seam(limit_);
-        for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
-        if (ended) {
-            result.status = pump.job.ended().status;
-            result.held = pump.holders();
-            pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-            for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
-            result.out = pump.out.take_captured();
-            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
-        } else {
-            result.out = pump.out.captured(limit_);
-            for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
-        }
-        if (per_stage_) result.errs = std::move(errs);
-        else result.err = std::move(errs.front());
-        result.out_truncated = result.out_dropped > 0;
-        result.err_truncated = result.err_dropped > 0;
-        result.unwritten += pump.in.unwritten();
-        result.timed_out = !ended;
+LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
+    Captured result;
+    if (!pump_) {
+        result.unwritten = input.size();
         return result;
     }
-
-    /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
-    /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
-    Pid detach() noexcept {
-        const Pid leader = pid();
-        pump_ = {};
-        return leader;
+    const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
+    detail::Pump& pump = *kept;
+    const detail::Deadline limit = detail::Deadline::after(timeout);
+    if (pump.in.is_open()) {
+        if (!input.empty()) pump.in.add(std::move(input));
+        pump.in.finish();
+    } else {
+        result.unwritten = input.size();
     }
-
-    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
-    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
-    /// ask again, it is that one's now.
-    int exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
-
-    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
-    /// that tells so.
-    Timeout time_left() const {
-        const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
-        return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+    detail::Pump::Want want;
+    want.in = want.out = want.err = true;
+    want.keep = limit_;
+    const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
+    std::vector<std::string> errs(pump.count_errs());
+    result.out_dropped = pump.out.dropped(limit_);
+    result.out_seam = pump.out.seam(limit_);
+    if (!per_stage_) result.err_seam = pump.err.seam(limit_);
+    for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
+    if (ended) {
+        result.status = pump.job.ended().status;
+        result.held = pump.holders();
+        pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
+        for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
+        result.out = pump.out.take_captured();
+        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
+    } else {
+        result.out = pump.out.captured(limit_);
+        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
     }
+    if (per_stage_) result.errs = std::move(errs);
+    else result.err = std::move(errs.front());
+    result.out_truncated = result.out_dropped > 0;
+    result.err_truncated = result.err_dropped > 0;
+    result.unwritten += pump.in.unwritten();
+    result.timed_out = !ended;
+    return result;
+}
 
-    // ---- what became of it
+LEASH_INLINE Pid Popen::detach() noexcept {
+    const Pid leader = pid();
+    pump_ = {};
+    return leader;
+}
 
-    /// Why it was ended; EndedBy::itself as long as it was not.
-    EndedBy ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
-    /// The job's own deadline had passed, or its idle timeout.
-    bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
-    /// Its Cancel token was fired, or Supervisor::cancel() called.
-    bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
-    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
-    int stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
-    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
-    std::vector<Process> stragglers() const { return pump_ ? pump_->stragglers() : std::vector<Process>(); }
-    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
-    std::vector<Process> survivors() const { return pump_ ? pump_->survivors() : std::vector<Process>(); }
-    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
-    /// been seen to end; when the job is over all are as told as they will be.
-    std::vector<ExitStatus> statuses() const {
-        std::vector<ExitStatus> all;
-        if (!pump_) return all;
-        for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
-        return all;
-    }
-    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
-    Usage usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
+LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
-  private:
-    friend class Supervisor;
-    friend struct detail::AllRunner;
-    Popen() = default;
+LEASH_INLINE Timeout Popen::time_left() const {
+    const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
+    return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+}
 
-    /// What has been started comes under the handle, also where a later stage could not start or memory ran out: then
-    /// the handle ends it.
-    struct Handover {
-        detail::Pump& pump;
-        detail::os::Started started;
-        ~Handover() { pump.begin(std::move(started)); }
-    };
+LEASH_INLINE EndedBy Popen::ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
 
-    /// `is_patient`: a program that is being written at the moment is waited for.
-    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient) {
-        const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
-        Popen popen;
-        popen.limit_ = {options.max_output, options.keep};
-        popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
-        popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
-        auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
-        if (!plan) return std::move(plan).error();
-        plan->is_patient = is_patient;
-        const auto spawned = [&] {
-            Handover handover{*popen.pump_, {}};
-            return detail::os::spawn(*std::move(plan), handover.started);
-        }();
-        if (!spawned) return spawned.error();
-        return popen;
-    }
+LEASH_INLINE int Popen::stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
 
-    std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit) {
-        if (!pump_) return ExitStatus();
-        const detail::Shared<detail::Pump> pump = pump_;  // a sink may destroy this handle
-        if (!pump->drive({}, limit, [&] { return pump->is_complete(); })) return std::nullopt;
-        return pump->job.ended().status;
-    }
+LEASH_INLINE std::vector<Process> Popen::stragglers() const {
+    return pump_ ? pump_->stragglers() : std::vector<Process>();
+}
 
-    void end() noexcept {
-        if (!pump_) return;
-        detail::Pump& pump = *pump_;
-        // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
-        pump.begin_kill(true);
-        // Sinks are not called any more: what they refer to may be gone.
-        pump.close_streams();
-        pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
-        pump_ = {};
-    }
+LEASH_INLINE std::vector<Process> Popen::survivors() const {
+    return pump_ ? pump_->survivors() : std::vector<Process>();
+}
 
-    detail::Shared<detail::Pump> pump_;
-    detail::Limit limit_;
-    bool per_stage_ = false;
+LEASH_INLINE std::vector<ExitStatus> Popen::statuses() const {
+    std::vector<ExitStatus> all;
+    if (!pump_) return all;
+    for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
+    return all;
+}
+
+LEASH_INLINE Usage Popen::usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
+
+namespace detail {
+
+static_assert(std::is_same_v<leash::Pid, os::Pid>);
+
+/// What has been started comes under the handle, also where a later stage could not start or memory ran out: then the
+/// handle ends it.
+struct Handover {
+    Pump& pump;
+    os::Started started;
+    ~Handover() { pump.begin(std::move(started)); }
 };
+
+}  // namespace detail
+
+LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options options, bool is_patient) {
+    const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
+    Popen popen;
+    popen.limit_ = {options.max_output, options.keep};
+    popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
+    popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
+    auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
+    if (!plan) return std::move(plan).error();
+    plan->is_patient = is_patient;
+    const auto spawned = [&] {
+        detail::Handover handover{*popen.pump_, {}};
+        return detail::os::spawn(*std::move(plan), handover.started);
+    }();
+    if (!spawned) return spawned.error();
+    return popen;
+}
+
+LEASH_INLINE std::optional<ExitStatus> Popen::wait_until_deadline(detail::Deadline limit) {
+    if (!pump_) return ExitStatus();
+    const detail::Shared<detail::Pump> pump = pump_;  // a sink may destroy this handle
+    if (!pump->drive({}, limit, [&] { return pump->is_complete(); })) return std::nullopt;
+    return pump->job.ended().status;
+}
+
+LEASH_INLINE void Popen::end() noexcept {
+    if (!pump_) return;
+    detail::Pump& pump = *pump_;
+    // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
+    pump.begin_kill(true);
+    // Sinks are not called any more: what they refer to may be gone.
+    pump.close_streams();
+    pump.drive({}, detail::Deadline::never(), [&] { return pump.is_over(); });
+    pump_ = {};
+}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#undef LEASH_TO_BE_KEPT
+#endif  // the bodies are here
 
-#endif  // LEASH_0_1_0_POPEN_HPP
+#endif  // LEASH_0_1_0_IMPL_POPEN_IPP
 
 // =====================================================================================================================
-// leash/run.hpp - run() and check_output(): one call from a command to its result.
-#ifndef LEASH_0_1_0_RUN_HPP
-#define LEASH_0_1_0_RUN_HPP
+// leash/impl/run.ipp - the bodies of <leash/run.hpp>.
+#ifndef LEASH_0_1_0_IMPL_RUN_IPP
+#define LEASH_0_1_0_IMPL_RUN_IPP
 
-#include <chrono>
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <csignal>
+#include <cstddef>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What run() gives: how it ended, what it said, what it used.
-struct Result : Streams {
-    ExitStatus status;                     ///< how the leader ended
-    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
-    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
-    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
-    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
-    Usage usage;                           ///< what the leader used
+LEASH_INLINE bool PipelineResult::ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
 
-    /// It exited with 0, in time and uncancelled.
-    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
-
-    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
-    /// of what the job said.
-    std::string describe() const;
-};
-
-/// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
-struct PipelineResult : Result {
-    std::vector<ExitStatus> statuses;  ///< of each stage, in order
-
-    /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
-    /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
-    /// about SIGPIPE.
-    bool ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
-
-    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
-    std::size_t failed_stage() const noexcept {
-        for (std::size_t i = statuses.size(); i > 0;) {
-            --i;
-            const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
-            if (!statuses[i].success() && !was_cut_off) return i;
-        }
-        return statuses.size();
+LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
+    for (std::size_t i = statuses.size(); i > 0;) {
+        --i;
+        const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
+        if (!statuses[i].success() && !was_cut_off) return i;
     }
-};
+    return statuses.size();
+}
 
 namespace detail {
 
@@ -7117,7 +7919,7 @@ inline const char* describe(EndedBy why) noexcept {
 
 }  // namespace detail
 
-inline std::string Result::describe() const {
+LEASH_INLINE std::string Result::describe() const {
     return detail::concat({status.describe(), detail::describe(ended_by), out_truncated ? ", out cut off" : "",
                            err_truncated ? ", err cut off" : "",
                            detail::describe("left behind and killed: ", stragglers),
@@ -7169,15 +7971,11 @@ Expected<ResultOf> run_to_end(What what, Options options) {
 
 }  // namespace detail
 
-/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
-/// its own end. An Error where it cannot start.
-inline Expected<Result> try_run(Command command, Options options = {}) {
+LEASH_INLINE Expected<Result> try_run(Command command, Options options) {
     return detail::run_to_end<Result>(std::move(command), std::move(options));
 }
 
-/// The same for a pipeline.
-inline Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {}) {
+LEASH_INLINE Expected<PipelineResult> try_run(Pipeline pipeline, Options options) {
     return detail::run_to_end<PipelineResult>(std::move(pipeline), std::move(options));
 }
 
@@ -7219,65 +8017,39 @@ ResultOf run_for_output(What what, Options options) {
 
 }  // namespace detail
 
-/// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
-/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
-///
-/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
-/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
-class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
-  public:
-    /// `name` is what the message calls the command.
-    ProcessFailed(const std::string& name, Result result)
-        : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
+LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result)
+    : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
 
-    /// How it ended.
-    ExitStatus status() const noexcept { return result_.status; }
-    /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
-    const std::string& err() const noexcept { return result_.err; }
-    /// All of it; `out` is what had come by then.
-    const Result& result() const noexcept { return result_; }
-
-  private:
-    static std::string describe(const std::string& name, const Result& result) {
-        constexpr std::size_t most = 2000;
-        std::string_view tail = result.err;
-        while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
-        if (tail.size() > most) {
-            tail.remove_prefix(tail.size() - most);
-            tail.remove_prefix(detail::count_rest(tail));
-        }
-        return detail::concat(
-            {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
+LEASH_INLINE std::string ProcessFailed::describe(const std::string& name, const Result& result) {
+    constexpr std::size_t most = 2000;
+    std::string_view tail = result.err;
+    while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
+    if (tail.size() > most) {
+        tail.remove_prefix(tail.size() - most);
+        tail.remove_prefix(detail::count_rest(tail));
     }
-    Result result_;
-};
+    return detail::concat(
+        {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
+}
 
 #if LEASH_EXCEPTIONS
 
-/// try_run() that throws SpawnError where the command cannot be started. How it ended is in the result: no status
-/// is an exception.
-inline Result run(Command command, Options options = {}) {
+LEASH_INLINE Result run(Command command, Options options) {
     return try_run(std::move(command), std::move(options)).value();
 }
 
-/// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
-inline PipelineResult run(Pipeline pipeline, Options options = {}) {
+LEASH_INLINE PipelineResult run(Pipeline pipeline, Options options) {
     return try_run(std::move(pipeline), std::move(options)).value();
 }
 
-/// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
-/// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
-/// it somewhere.
-inline std::string check_output(Command command, Options options = {}) {
+LEASH_INLINE std::string check_output(Command command, Options options) {
     const std::string name = detail::name_of(command);
     Result result = detail::run_for_output<Result>(std::move(command), std::move(options));
     if (result.ok()) return std::move(result.out);
     detail::raise(ProcessFailed(name, std::move(result)));
 }
 
-/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
-/// last stage that did not; with per_stage, its `err` is that stage's.
-inline std::string check_output(Pipeline pipeline, Options options = {}) {
+LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
     const std::vector<Command> stages = pipeline.stages();
     PipelineResult result = detail::run_for_output<PipelineResult>(std::move(pipeline), std::move(options));
     if (result.ok()) return std::move(result.out);
@@ -7293,7 +8065,9 @@ inline std::string check_output(Pipeline pipeline, Options options = {}) {
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_RUN_HPP
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_RUN_IPP
 
 // =====================================================================================================================
 // leash/detail/posix/poller.hpp - one wait for very many handles.
@@ -7504,84 +8278,78 @@ class Timers {
 #endif  // LEASH_0_1_0_DETAIL_TIMERS_HPP
 
 // =====================================================================================================================
-// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
-#ifndef LEASH_0_1_0_SUPERVISOR_HPP
-#define LEASH_0_1_0_SUPERVISOR_HPP
+// leash/impl/supervisor.ipp - the bodies of <leash/supervisor.hpp>.
+#ifndef LEASH_0_1_0_IMPL_SUPERVISOR_IPP
+#define LEASH_0_1_0_IMPL_SUPERVISOR_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
-/// all.
-///
-///     leash::Supervisor jobs;
-///     for (const auto& host : hosts)
-///         jobs.add(leash::Popen({"ping", "-c1", host}, {.out = leash::piped, .timeout = 5s})).value();
-///     while (auto event = jobs.next()) {
-///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
-///     }
-///
-/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
-/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
-/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
-/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added.
-class Supervisor {
+namespace detail {
+
+/// What a Supervisor is behind its contract, where each member is described.
+class SupervisorCore : public Counted {
   public:
-    /// A job in the set. No two jobs have the same, not even one after the other.
-    using Id = std::uint64_t;
+    using Id = Supervisor::Id;
+    using Event = Supervisor::Event;
 
-    /// What happened, and to which job.
-    struct Event {
-        /// What can happen to a job, in the order in which it does.
-        enum Kind {
-            output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,  ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
-            ended    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
-        };
-        Kind kind;          ///< what
-        Id id;              ///< to which job
-        std::uint64_t tag;  ///< what add() was given
-    };
-
-    Supervisor() = default;
-    Supervisor(const Supervisor&) = delete;
-    Supervisor& operator=(const Supervisor&) = delete;
-    /// SIGKILL to all, and then each is waited for: see ~Popen().
-    ~Supervisor() {
+    SupervisorCore() = default;
+    ~SupervisorCore() override {
         table_.begin_look();
         for (const auto& member : members_) {
             if (member) member->pump->begin_kill(true, table_);
         }
     }
 
-    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
-    /// `job` is as it was.
-    Expected<Id> add(Popen&& job, std::uint64_t tag = 0) { return add(std::move(job), tag, false); }
+    /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
+    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
+        constexpr const char* self = "supervisor";
+        if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!open()) return os::last_error(Step::stream, self);
+        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
+        make_room(cancel);
+        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        const std::size_t slot = free_.back();
+        const Id id = ++last_ << slot_bits | slot;
+        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        free_.pop_back();
+        ++size_;
+        ++unended_;
+        Member& member = *members_[slot];
+        member.pump->tell_stream_ends(&stream_ended_);
+        wake(member, member.start);
+        if (!watch(member, cancel)) {
+            const int error = errno;
+            if (!anyhow) {
+                job = remove(id);
+                return make_error(error, Step::stream, self, "the job cannot be watched");
+            }
+            member.blind = true;
+        }
+        table_.begin_look();
+        if (token_ && token_->fired()) cancel_one(member);
+        return id;
+    }
 
-    /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept { return size_; }
-    /// Is there none?
     bool empty() const noexcept { return size_ == 0; }
-    /// Is it in the set still?
     bool contains(Id id) const noexcept { return find(id) != nullptr; }
 
-    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until
-    /// it is removed. It may be waited for directly too. To let go of one, say remove(id).detach().
     Popen& job(Id id) noexcept { return find(id)->job; }
 
-    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
     Popen remove(Id id) {
         Member* const member = find(id);
         if (member == nullptr) return Popen();
@@ -7599,21 +8367,17 @@ class Supervisor {
         return job;
     }
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when every job's end has
-    /// been told: one that is empty is no clock to sleep by. With zero it never waits.
-    std::optional<Event> next(Timeout timeout = {}) {
-        const detail::sys::NoCancellation guard;
-        const detail::Deadline limit = detail::Deadline::after(timeout);
+    std::optional<Event> next(Timeout timeout) {
+        const sys::NoCancellation guard;
+        const Deadline limit = Deadline::after(timeout);
         for (bool last = false;;) {
             if (auto event = take_event()) return event;
             if (unended_ == 0 || last) return std::nullopt;
             last = limit.passed();
-            look(last ? detail::Deadline::now() : limit);
+            look(last ? Deadline::now() : limit);
         }
     }
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
-    /// wait: next() tells of each.
     void cancel() {
         table_.begin_look();
         for (const auto& member : members_) {
@@ -7621,26 +8385,18 @@ class Supervisor {
         }
     }
 
-    // ---- inside of a foreign event loop
-
-    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), in a forked copy of the host too, and on systems other than
-    /// Linux.
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
-    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
-    /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
-    /// `std::min(time_left().length(), 1h)`.
     Timeout time_left() const {
         if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
             (unended_ > 0 && is_copy()))
             return std::chrono::nanoseconds(0);
-        const detail::Timed* const first = timers_.first();
+        const Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
 
   private:
-    friend struct detail::AllRunner;
+    friend struct AllRunner;
 
     struct Member;
 
@@ -7651,16 +8407,16 @@ class Supervisor {
         bool is_in = false;
     };
 
-    struct Member : detail::Counted, detail::Timed {
+    struct Member : Counted, Timed {
         Member(Popen&& popen, Id number, std::uint64_t its_tag)
             : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         ~Member() override { pump->tell_stream_ends(nullptr); }
         Popen job;
-        const detail::Shared<detail::Pump> pump;  // the job's, whatever its user does with the handle
+        const Shared<Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
         const std::uint64_t tag;
-        const detail::Deadline start = detail::Deadline::now();
-        detail::os::Backoff backoff;
+        const Deadline start = Deadline::now();
+        os::Backoff backoff;
         int exit = -1, cancel = -1;  // handles that are watched
         bool blind = false;          // one that should be is not
         bool exit_tells = true;      // the first of them is of use
@@ -7731,47 +8487,16 @@ class Supervisor {
         for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
     }
 
-    /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
-    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
-        constexpr const char* self = "supervisor";
-        if (!job.pump_) return detail::make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
-        if (!open()) return detail::os::last_error(Step::stream, self);
-        const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
-        make_room(cancel);
-        if (free_.empty())
-            return detail::make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
-        const std::size_t slot = free_.back();
-        const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = detail::Shared<Member>::adopt(new Member(std::move(job), id, tag));
-        free_.pop_back();
-        ++size_;
-        ++unended_;
-        Member& member = *members_[slot];
-        member.pump->tell_stream_ends(&stream_ended_);
-        wake(member, member.start);
-        if (!watch(member, cancel)) {
-            const int error = errno;
-            if (!anyhow) {
-                job = remove(id);
-                return detail::make_error(error, Step::stream, self, "the job cannot be watched");
-            }
-            member.blind = true;
-        }
-        table_.begin_look();
-        if (token_ && token_->fired()) cancel_one(member);
-        return id;
-    }
-
     // ---- forked copies of the host
 
     /// Is it somebody else's? Or nobody's yet.
-    bool is_copy() const noexcept { return owner_ != detail::sys::getpid(); }
+    bool is_copy() const noexcept { return owner_ != sys::getpid(); }
 
     /// The copy's handles are left alone: what is done to the epoll there is done to the original's. The streams that
     /// came along are closed, which the original does not notice, and the jobs are over as soon as somebody looks.
     void start_anew() {
         poller_ = {};
-        owner_ = detail::sys::getpid();
+        owner_ = sys::getpid();
         cancels_.assign(cancels_.size(), 0);
         token_handle_ = -1;
         for (const auto& member : members_) {
@@ -7779,14 +8504,14 @@ class Supervisor {
             member->exit = member->cancel = -1;
             member->writes = false;
             member->pump->close_streams();
-            wake(*member, detail::Deadline::now());
+            wake(*member, Deadline::now());
         }
     }
 
     // ---- handles
 
     bool watch(Member& member, int cancel) {
-        detail::Pump& pump = *member.pump;
+        Pump& pump = *member.pump;
         const auto add = [&](int fd, std::uint64_t which) {
             return fd < 0 || poller_.add(fd, member.id << token_bits | which);
         };
@@ -7824,7 +8549,7 @@ class Supervisor {
     }
 
     void unwatch(Member& member) noexcept {
-        detail::Pump& pump = *member.pump;
+        Pump& pump = *member.pump;
         if (member.writes && pump.in.is_open()) poller_.remove(pump.in.handle());
         if (pump.out.is_open()) poller_.remove(pump.out.handle());
         for (std::size_t i = 0; i < pump.count_errs(); ++i) {
@@ -7835,8 +8560,8 @@ class Supervisor {
     }
 
     void rearm(Member& member, std::uint64_t which) {
-        detail::Pump& pump = *member.pump;
-        const auto again = [&](const detail::Incoming& stream) {
+        Pump& pump = *member.pump;
+        const auto again = [&](const Incoming& stream) {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
         if (which == exit_token && member.exit_tells) watch_exit(member);
@@ -7849,12 +8574,12 @@ class Supervisor {
     // ---- what happens
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
-    void look(detail::Deadline limit) {
+    void look(Deadline limit) {
         if (is_copy()) start_anew();
         table_.begin_look();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
-            limit = detail::Deadline::now();
+            limit = Deadline::now();
             step(*member, all_ready);
             for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
         }
@@ -7863,10 +8588,10 @@ class Supervisor {
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
-            limit = detail::Deadline::now();
+            limit = Deadline::now();
             step(*member, 0);
         }
-        const detail::Timed* const first = timers_.first();
+        const Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         table_.begin_look();
         for (std::uint64_t token; poller_.take(token);) {
@@ -7875,14 +8600,14 @@ class Supervisor {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
                 step(*member, which == exit_token  ? 0
-                              : which == in_token  ? detail::Pump::in_ready
-                              : which == out_token ? detail::Pump::out_ready
-                                                   : detail::Pump::err_ready);
+                              : which == in_token  ? Pump::in_ready
+                              : which == out_token ? Pump::out_ready
+                                                   : Pump::err_ready);
                 rearm(*member, which);
             }
         }
         // Those that are due now, and not also those that become due on the way: there may always be one more.
-        const detail::Deadline now = detail::Deadline::now();
+        const Deadline now = Deadline::now();
         while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
             Member& member = static_cast<Member&>(*timers_.first());
             timers_.remove(member);
@@ -7926,7 +8651,7 @@ class Supervisor {
     /// have seen all.
     class Finding {
       public:
-        Finding(Supervisor& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
+        Finding(SupervisorCore& jobs, Member& member) noexcept : jobs_(jobs), member_(member) {}
         Finding(const Finding&) = delete;
         Finding& operator=(const Finding&) = delete;
         ~Finding() {
@@ -7936,27 +8661,27 @@ class Supervisor {
             if (step.output || step.ending || step.ended) jobs_.queue(member_);
             if (!is_whole) jobs_.interrupted_.add(member_);
         }
-        detail::Pump::Step step;
+        Pump::Step step;
         bool is_whole = false;
 
       private:
-        Supervisor& jobs_;
+        SupervisorCore& jobs_;
         Member& member_;
     };
 
-    static constexpr unsigned all_ready = detail::Pump::in_ready | detail::Pump::out_ready | detail::Pump::err_ready;
+    static constexpr unsigned all_ready = Pump::in_ready | Pump::out_ready | Pump::err_ready;
 
     void cancel_one(Member& member) {
         if (!member.pump->cancel(table_)) return;
         member.is_ending = true;
         queue(member);
-        wake(member, detail::Deadline::now());  // for its new deadline
+        wake(member, Deadline::now());  // for its new deadline
     }
 
     void step(Member& member, unsigned ready) {
         if (member.has_ended) return;
         Finding found(*this, member);
-        detail::Pump::Want want;
+        Pump::Want want;
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.job.limit_;
@@ -7973,15 +8698,15 @@ class Supervisor {
     }
 
     /// The next look at it, should no handle tell before.
-    static detail::Deadline when_again(Member& member, const detail::Pump::Step& found) noexcept {
+    static Deadline when_again(Member& member, const Pump::Step& found) noexcept {
         const bool passed = found.next.passed();
         if (!found.blind && !member.blind && (member.exit >= 0 || found.draining) && !passed) return found.next;
-        const detail::Deadline soon = member.backoff.next();
+        const Deadline soon = member.backoff.next();
         return passed ? soon : sooner(found.next, soon);
     }
 
     /// Takes a look at it then, if not sooner.
-    void wake(Member& member, detail::Deadline at) {
+    void wake(Member& member, Deadline at) {
         if (earlier(at, member.due())) timers_.set(member, at);
     }
 
@@ -8004,13 +8729,13 @@ class Supervisor {
         return event;
     }
 
-    detail::os::Pid owner_ = -1;  // the process that has added the jobs
-    detail::os::Poller poller_;
-    detail::os::ProcessTable table_;               // for all jobs
-    std::vector<detail::Shared<Member>> members_;  // by slot
-    std::vector<std::size_t> free_;                // slots
-    std::vector<unsigned> cancels_;                // by descriptor: how many watch it
-    detail::Timers timers_;
+    os::Pid owner_ = -1;  // the process that has added the jobs
+    os::Poller poller_;
+    os::ProcessTable table_;               // for all jobs
+    std::vector<Shared<Member>> members_;  // by slot
+    std::vector<std::size_t> free_;        // slots
+    std::vector<unsigned> cancels_;        // by descriptor: how many watch it
+    Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
     List<&Member::draining> draining_;        // that have ended, but something holds a stream
@@ -8022,19 +8747,52 @@ class Supervisor {
     Id last_ = 0;
 };
 
+}  // namespace detail
+
+LEASH_INLINE Supervisor::Supervisor()
+    : core_(detail::Shared<detail::SupervisorCore>::adopt(new detail::SupervisorCore)) {}
+
+LEASH_INLINE Supervisor::~Supervisor() = default;
+
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::add(Popen&& job, std::uint64_t tag) {
+    return core_->add(std::move(job), tag, false);
+}
+
+LEASH_INLINE std::size_t Supervisor::size() const noexcept { return core_->size(); }
+
+LEASH_INLINE bool Supervisor::empty() const noexcept { return core_->empty(); }
+
+LEASH_INLINE bool Supervisor::contains(Id id) const noexcept { return core_->contains(id); }
+
+LEASH_INLINE Popen& Supervisor::job(Id id) noexcept { return core_->job(id); }
+
+LEASH_INLINE Popen Supervisor::remove(Id id) { return core_->remove(id); }
+
+LEASH_INLINE std::optional<Supervisor::Event> Supervisor::next(Timeout timeout) { return core_->next(timeout); }
+
+LEASH_INLINE void Supervisor::cancel() { core_->cancel(); }
+
+LEASH_INLINE int Supervisor::handle() const noexcept { return core_->handle(); }
+
+LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); }
+
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_SUPERVISOR_HPP
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_SUPERVISOR_IPP
 
 // =====================================================================================================================
-// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
-#ifndef LEASH_0_1_0_RUN_ALL_HPP
-#define LEASH_0_1_0_RUN_ALL_HPP
+// leash/impl/run_all.ipp - the bodies of <leash/run_all.hpp>.
+#ifndef LEASH_0_1_0_IMPL_RUN_ALL_IPP
+#define LEASH_0_1_0_IMPL_RUN_ALL_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <chrono>
-#include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -8043,38 +8801,12 @@ class Supervisor {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
-struct Job {
-    Command command;       ///< what
-    Options options = {};  ///< and how
-};
-
-/// How run_all() goes about it.
-struct RunAll {
-    /// How many run at a time; 0, the default, means as many as this process may use processors.
-    std::size_t at_most = 0;
-
-    /// Called with a job's place in the list when it has been started.
-    detail::Callback<std::size_t, const Popen&> on_start = {};
-
-    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
-    detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
-
-    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
-    /// default.
-    bool stop_on_failure = false;
-
-    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
-    /// their own besides.
-    std::optional<Cancel> cancel = std::nullopt;
-};
-
 namespace detail {
 
 struct AllRunner {
     std::vector<Job> jobs;
     RunAll how;
-    Supervisor running;
+    SupervisorCore running;
     std::vector<Expected<Result>> results;
     std::size_t next = 0;  // to be started
     std::string input;     // what that one is to be given
@@ -8087,7 +8819,7 @@ struct AllRunner {
     std::vector<Expected<Result>> run() {
         results.reserve(jobs.size());
         for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
-        constexpr std::size_t limit = std::size_t{1} << Supervisor::slot_bits;
+        constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
         if (how.at_most == 0) how.at_most = sys::processors();
         if (how.at_most > limit) how.at_most = limit;
         if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
@@ -8196,19 +8928,7 @@ struct AllRunner {
 
 }  // namespace detail
 
-/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
-/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
-/// could not be started, which does not concern the others. A command that was not started, for a cancel or
-/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
-///
-/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
-/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
-/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
-///
-///     std::vector<leash::Job> jobs;
-///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
-///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
-inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {}) {
+LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how) {
     detail::AllRunner all;
     all.jobs = std::move(jobs);
     all.how = std::move(how);
@@ -8218,6 +8938,8 @@ inline std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how =
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_RUN_ALL_HPP
+#endif  // the bodies are here
 
-#endif  // LEASH_0_1_0_LEASH_HPP
+#endif  // LEASH_0_1_0_IMPL_RUN_ALL_IPP
+
+#endif  // the bodies are here

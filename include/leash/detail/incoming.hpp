@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include <leash/detail/limit.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/detail/sink_function.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/detail/turnstile.hpp>
 #include <leash/options.hpp>
@@ -29,15 +31,6 @@ inline void make_room(std::string& text, std::size_t more) {
     const std::size_t grown = text.capacity() * (text.capacity() < large ? 4 : 2);
     text.reserve(grown > needed ? grown : needed);
 }
-
-/// How much of an output is kept, and which part of it.
-struct Limit {
-    std::size_t most = SIZE_MAX;
-    Keep which = Keep::head;
-
-    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
-    std::size_t tail() const noexcept { return most - head(); }
-};
 
 /// One stream of output.
 class Incoming {

@@ -12,7 +12,9 @@
 
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/condition.hpp>
 #include <leash/detail/incoming.hpp>
+#include <leash/detail/limit.hpp>
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
@@ -29,19 +31,6 @@
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
-
-/// Refers to a question of the caller's, without a copy. (As a template, drive() would be compiled for each of them.)
-class Condition {
-  public:
-    template <class Question>
-    Condition(const Question& question) noexcept
-        : question_(&question), ask_([](const void* it) { return (*static_cast<const Question*>(it))(); }) {}
-    bool operator()() const { return ask_(question_); }
-
-  private:
-    const void* question_;
-    bool (*ask_)(const void*);
-};
 
 /// A running job and everything about it that can be waited for.
 class Pump : public Counted {

@@ -2,9 +2,6 @@
 #ifndef LEASH_0_1_0_DETAIL_SHARED_HPP
 #define LEASH_0_1_0_DETAIL_SHARED_HPP
 
-#include <atomic>
-#include <utility>
-
 #include <leash/config.hpp>
 
 namespace leash {
@@ -17,30 +14,38 @@ class Counted {
     Counted() = default;
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    virtual ~Counted() = default;
+    virtual ~Counted();
 
   private:
-    template <class T>
-    friend class Shared;
-    std::atomic<unsigned> count_{1};
+    friend void retain(Counted* object) noexcept;
+    friend void release(Counted* object) noexcept;
+    unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
 };
 
-/// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from.
+/// One owner more, one less; the last one deletes.
+/// @{
+void retain(Counted* object) noexcept;
+void release(Counted* object) noexcept;
+/// @}
+
+/// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from. The T may be
+/// incomplete where it is neither made nor looked at.
 template <class T>
 class Shared {
   public:
     Shared() = default;
     Shared(const Shared& other) noexcept : object_(other.object_) {
-        if (object_ != nullptr) object_->Counted::count_.fetch_add(1, std::memory_order_relaxed);
+        if (object_ != nullptr) retain(object_);
     }
-    Shared(Shared&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    Shared(Shared&& other) noexcept : object_(other.object_) { other.object_ = nullptr; }
     Shared& operator=(Shared other) noexcept {
-        std::swap(object_, other.object_);
+        Counted* const mine = object_;
+        object_ = other.object_;
+        other.object_ = mine;
         return *this;
     }
     ~Shared() {
-        // acquire-release: whoever deletes must see all that the other owners did to the object
-        if (object_ != nullptr && object_->Counted::count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete object_;
+        if (object_ != nullptr) release(object_);
     }
 
     /// Takes over the first reference of a new object.
@@ -51,16 +56,18 @@ class Shared {
     }
 
     explicit operator bool() const noexcept { return object_ != nullptr; }
-    T* get() const noexcept { return object_; }
-    T* operator->() const noexcept { return object_; }
-    T& operator*() const noexcept { return *object_; }
+    T* get() const noexcept { return static_cast<T*>(object_); }
+    T* operator->() const noexcept { return static_cast<T*>(object_); }
+    T& operator*() const noexcept { return *static_cast<T*>(object_); }
 
   private:
-    T* object_ = nullptr;
+    Counted* object_ = nullptr;
 };
 
 }  // namespace detail
 }  // namespace LEASH_ABI
 }  // namespace leash
+
+#include <leash/impl/shared.ipp>
 
 #endif  // LEASH_0_1_0_DETAIL_SHARED_HPP

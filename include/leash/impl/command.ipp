@@ -1,0 +1,57 @@
+// leash/impl/command.ipp - the bodies of <leash/command.hpp>.
+#ifndef LEASH_0_1_0_IMPL_COMMAND_IPP
+#define LEASH_0_1_0_IMPL_COMMAND_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <leash/command.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Arg::Arg(const char* text) : text_(text != nullptr ? std::string_view(text) : detail::null_pointer) {}
+
+LEASH_INLINE Arg::Arg(std::string text) : text_(std::move(text)) {}
+
+LEASH_INLINE Arg::Arg(std::string_view text) : text_(text) {}
+
+LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
+    argv_.reserve(argv.size());
+    for (const Arg& arg : argv) argv_.push_back(arg.str());
+}
+
+LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
+
+LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv); }
+
+LEASH_INLINE Command shell(std::string script, std::initializer_list<Arg> parameters) {
+    std::vector<std::string> list;
+    list.reserve(parameters.size());
+    for (const Arg& parameter : parameters) list.push_back(parameter.str());
+    return shell(std::move(script), std::move(list));
+}
+
+LEASH_INLINE std::string shell_quote(std::string_view text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\'') quoted += "'\\''";
+        else quoted += c;
+    }
+    quoted += '\'';
+    return quoted;
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_COMMAND_IPP

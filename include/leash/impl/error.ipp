@@ -1,0 +1,74 @@
+// leash/impl/error.ipp - the bodies of <leash/error.hpp>.
+#ifndef LEASH_0_1_0_IMPL_ERROR_IPP
+#define LEASH_0_1_0_IMPL_ERROR_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <leash/detail/raise.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/error.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE const char* to_string(Step step) noexcept {
+    switch (step) {
+        case Step::command: return "command";
+        case Step::environment: return "environment";
+        case Step::options: return "options";
+        case Step::program: return "program";
+        case Step::interpreter: return "interpreter";
+        case Step::cwd: return "cwd";
+        case Step::redirect: return "redirect";
+        case Step::spawn: return "spawn";
+        case Step::signal: return "signal";
+        case Step::stream: return "stream";
+    }
+    return "?";
+}
+
+LEASH_INLINE std::string Error::message() const {
+    const bool hints = *hint != '\0';
+    const char* const quote = subject.empty() ? "" : "\"";
+    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
+                           stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
+                           detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
+                           hints ? ")" : ""});
+}
+
+LEASH_INLINE SpawnError::SpawnError(Error error)
+    : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
+
+LEASH_INLINE const char* SpawnError::what() const noexcept { return message_.c_str(); }
+
+namespace detail {
+
+LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {
+    Error error;
+    error.code = std::error_code(code, std::generic_category());
+    error.step = step;
+    error.subject = std::move(subject);
+    error.hint = hint;
+    return error;
+}
+
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string subject, const char* hint) {
+    return make_error(static_cast<int>(code), step, std::move(subject), hint);
+}
+
+LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_ERROR_IPP

@@ -1,0 +1,31 @@
+// leash/impl/shared.ipp - the bodies of <leash/detail/shared.hpp>.
+#ifndef LEASH_0_1_0_IMPL_SHARED_IPP
+#define LEASH_0_1_0_IMPL_SHARED_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <leash/detail/shared.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+LEASH_INLINE Counted::~Counted() = default;
+
+LEASH_INLINE void retain(Counted* object) noexcept { __atomic_fetch_add(&object->count_, 1U, __ATOMIC_RELAXED); }
+
+LEASH_INLINE void release(Counted* object) noexcept {
+    // acquire-release: whoever deletes must see all that the other owners did to the object
+    if (__atomic_fetch_sub(&object->count_, 1U, __ATOMIC_ACQ_REL) == 1) delete object;
+}
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_SHARED_IPP

@@ -1,0 +1,217 @@
+// leash/impl/stream.ipp - the bodies of <leash/stream.hpp>.
+#ifndef LEASH_0_1_0_IMPL_STREAM_IPP
+#define LEASH_0_1_0_IMPL_STREAM_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <chrono>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <cstddef>
+#include <cstdint>
+
+#include <leash/detail/condition.hpp>
+#include <leash/detail/incoming.hpp>
+#include <leash/detail/outgoing.hpp>
+#include <leash/detail/pump.hpp>
+#include <leash/stream.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
+    const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
+    const std::string_view waiting = stream_->waiting();
+    return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
+}
+
+LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, std::chrono::nanoseconds(0)); }
+
+LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
+    const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
+    if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
+    return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
+}
+
+LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
+    std::size_t which = 0;
+    Match match = expect_if(
+        [&](std::string_view waiting) {
+            std::size_t at = std::string_view::npos, index = 0;
+            std::string_view found;
+            for (const std::string_view pattern : patterns) {
+                const std::size_t here = stream_->find(pattern);
+                if (here < at) {
+                    at = here;
+                    found = waiting.substr(here, pattern.size());
+                    which = index;
+                }
+                ++index;
+            }
+            return found;
+        },
+        timeout);
+    if (match.complete) match.which = which;
+    return match;
+}
+
+LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
+
+LEASH_INLINE Read Reader::read_all(Timeout timeout) {
+    const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
+    return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
+                : give(0, false, true);
+}
+
+LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
+
+LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
+
+LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
+
+LEASH_INLINE void Reader::close() noexcept {
+    if (stream_->is_piped()) stream_->close();
+}
+
+LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
+    stream_->begin_reading();
+    detail::Pump::Want want;
+    (is_err_ ? want.err : want.out) = true;
+    const auto done = [&] { return enough() || !is_open(); };
+    return done() || pump_->drive(want, limit, done);
+}
+
+LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),
+                                     Timeout timeout) {
+    std::string_view found;
+    std::size_t seen = SIZE_MAX;
+    wait(
+        [&] {
+            const std::string_view all = stream_->waiting();
+            if (std::exchange(seen, all.size()) != all.size()) found = ask(function, all);
+            return found.data() != nullptr;
+        },
+        detail::Deadline::after(timeout));
+    const std::string_view waiting = stream_->waiting();
+    Match match;
+    match.complete = found.data() != nullptr;
+    const std::size_t before = match.complete ? static_cast<std::size_t>(found.data() - waiting.data()) : 0;
+    match.matched = std::string(found);
+    if (match.complete) match.which = 0;
+    const std::size_t rest = is_open() ? 0 : waiting.size();
+    Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
+    match.before = std::move(read.data);
+    if (match.complete) match.before.resize(before);
+    match.eof = !match.complete && !read.timed_out;
+    match.timed_out = read.timed_out;
+    match.error = read.error;
+    return match;
+}
+
+LEASH_INLINE std::size_t Reader::find(std::string_view delimiter, detail::Deadline limit) {
+    std::size_t at = std::string_view::npos;
+    wait([&] { return (at = stream_->find(delimiter)) != std::string_view::npos; }, limit);
+    return at;
+}
+
+LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out) {
+    Read read;
+    read.data = std::string(stream_->waiting().substr(0, count));
+    stream_->take(count);
+    read.complete = complete;
+    read.timed_out = timed_out;
+    read.eof = !is_open() && stream_->waiting().empty();
+    int error = stream_->is_piped() ? stream_->error() : static_cast<int>(std::errc::bad_file_descriptor);
+    if (timed_out && pump_->is_in_sink()) {
+        read.timed_out = false;
+        error = static_cast<int>(std::errc::resource_deadlock_would_occur);
+    }
+    if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
+    return read;
+}
+
+LEASH_INLINE Reader::Lines::~Lines() { reader_.stream_->take_shown(); }
+
+LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
+
+LEASH_INLINE bool Reader::Lines::next() {
+    const std::size_t end = reader_.find("\n", limit_);
+    const std::string_view waiting = reader_.stream_->waiting();
+    if (end == std::string_view::npos) {
+        // The rest is a line only if the stream has ended; after a timeout it is the start of one.
+        if (waiting.empty() || reader_.stream_->is_open()) return false;
+        line_ = waiting;
+        reader_.stream_->show(waiting.size());
+        return true;
+    }
+    line_ = waiting.substr(0, end);
+    reader_.stream_->show(end + 1);
+    return true;
+}
+
+LEASH_INLINE Reader::Lines Reader::lines(Timeout timeout) { return Lines(*this, detail::Deadline::after(timeout)); }
+
+namespace detail {
+
+/// What is to be written is the caller's for as long as the call.
+class Loan {
+  public:
+    Loan(Outgoing& to, std::string_view data) noexcept : to_(to) { to_.lend(data); }
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() { to_.withdraw(); }
+
+  private:
+    Outgoing& to_;
+};
+
+}  // namespace detail
+
+LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
+    const detail::Deadline limit = detail::Deadline::after(timeout);
+    Written written;
+    // What a communicate() that timed out left over goes first.
+    if (drain(limit)) {
+        const detail::Loan loan(pump_->in, data);  // also taken back when a sink throws
+        written.complete = drain(limit);
+        written.count = data.size() - pump_->in.unwritten();
+    }
+    if (!written.complete) {
+        const int broken = pump_->in.error();
+        if (broken != 0) written.error = std::error_code(broken, std::generic_category());
+        else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
+        else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+        else written.timed_out = true;
+    }
+    return written;
+}
+
+LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
+
+LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
+
+LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
+
+LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+
+LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
+    if (!is_open()) return false;
+    pump_->in.push();
+    detail::Pump::Want want;
+    want.in = true;
+    pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
+    return pump_->in.is_idle();
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_STREAM_IPP
