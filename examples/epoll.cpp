@@ -100,7 +100,8 @@ int main(int argc, char** argv) {
     for (bool asked = false; !jobs.empty();) {
         // Not everything has a handle that tells: see Popen::time_left().
         std::chrono::nanoseconds left = 1h;
-        for (const auto& [number, job] : jobs) left = std::min(left, job.popen.time_left().length());
+        for (const auto& [number, job] : jobs)
+            left = std::min<std::chrono::nanoseconds>(left, job.popen.time_left().length());
         epoll_event event;
         const int milliseconds = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
         const int count = ::epoll_wait(loop, &event, 1, milliseconds);

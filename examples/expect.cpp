@@ -6,6 +6,7 @@
 
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 

@@ -1,5 +1,6 @@
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <iostream>
 #include <string>
 

@@ -41,7 +41,7 @@ struct Lines {
 
 /// For poll(2): not a moment too early, or it would be asked in vain.
 int milliseconds(leash::Timeout time) {
-    const auto count = std::chrono::ceil<std::chrono::milliseconds>(time.length()).count();
+    const auto count = std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(time.length())).count();
     return count > std::numeric_limits<int>::max() ? -1 : static_cast<int>(count);
 }
 

@@ -6,6 +6,7 @@
 
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>

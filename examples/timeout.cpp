@@ -11,6 +11,7 @@
 
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>

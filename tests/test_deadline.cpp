@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <algorithm>
 #include <limits>
 
 using leash::Timeout;
@@ -38,6 +39,45 @@ TEST_CASE("what does not fit into a timeout is no limit, and what is not a numbe
     CHECK(Timeout(std::chrono::hours::min()).length() < 0ns);
     CHECK(Timeout(duration<double>(-std::numeric_limits<double>::infinity())).length() < 0ns);
     CHECK(Timeout(duration<double>(std::numeric_limits<double>::quiet_NaN())).length() < 0ns);
+}
+
+TEST_CASE("a length of time converts from and to what <chrono> has, compares with it, and is exact where it can be") {
+    using leash::Duration;
+    static_assert(Duration().count() == 0);
+    static_assert(Duration(3min) == 180s && 180s == Duration::seconds(180) && Duration(1ns) < 1us &&
+                  2h >= Duration(2h));
+    static_assert(Duration::milliseconds(7) == 7ms && Duration::microseconds(7) == 7us &&
+                  Duration::nanoseconds(7) == 7ns);
+    constexpr nanoseconds exact = nanoseconds(1'234'567'890'123'456'789);  // more than a double can hold
+    static_assert(Duration(exact).count() == exact.count() && nanoseconds(Duration(exact)) == exact);
+
+    const std::chrono::milliseconds shorter = Duration(1'999'999ns);  // as duration_cast does it
+    CHECK(shorter == 1ms);
+    CHECK(std::chrono::milliseconds(Duration(-1'999'999ns)) == -1ms);
+    CHECK(duration<double>(Duration(250ms)).count() == 0.25);
+    CHECK(std::min<nanoseconds>(Duration(5s), 1s) == 1s);
+    std::chrono::microseconds sum = 1us;
+    sum += Duration(2us);
+    CHECK(sum == 3us);
+
+    using Thirds = duration<std::int64_t, std::ratio<1, 3>>;
+    using Picoseconds = duration<std::int64_t, std::pico>;
+    CHECK(Duration(Thirds(3 * 6'000'000'000)).count() == 6'000'000'000'000'000'000);  // the product would overflow
+    CHECK(Duration(Thirds(1)).count() == 333'333'333);
+    CHECK(Thirds(Duration(2s)).count() == 6);
+    CHECK(Duration(Picoseconds(2'999)).count() == 2);
+    CHECK(Picoseconds(Duration(2ns)).count() == 2'000);
+    CHECK(Duration(duration<float, std::micro>(1.5F)) == 1'500ns);
+
+    CHECK(Duration(2s) + 3s == 5s);
+    CHECK(1s - Duration(3s) == -2s);
+    CHECK(Duration::longest() + 1ns == Duration::longest());
+    CHECK(Duration() - Duration::longest() - 1h == Duration(nanoseconds::min()));
+    CHECK(Duration() - Duration(nanoseconds::min()) == Duration::longest());
+    CHECK(Duration::seconds(INT64_MAX) == Duration::longest());
+    CHECK(Duration::seconds(INT64_MIN) == Duration(nanoseconds::min()));
+    CHECK(Timeout(Duration::seconds(2)).length() == 2s);
+    CHECK(Timeout(Duration::longest()).is_none());
 }
 
 TEST_CASE("a deadline is never, passed, or a time that remains") {

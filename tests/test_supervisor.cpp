@@ -1010,8 +1010,9 @@ int foreign_loop(Supervisor& jobs, std::size_t count, std::vector<Event>& events
     for (int rounds = 0;; ++rounds) {
         const leash::Timeout left = jobs.time_left();
         const bool forever = left.is_none() || left.length() > long_enough;
-        const auto wait =
-            forever ? std::chrono::milliseconds(10s) : std::chrono::ceil<std::chrono::milliseconds>(left.length());
+        const auto wait = forever
+                              ? std::chrono::milliseconds(10s)
+                              : std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(left.length()));
         pollfd handle{jobs.handle(), POLLIN, 0};
         const int ready = ::poll(&handle, 1, static_cast<int>(wait.count()));
         if (ready == 0 && forever) return -1;

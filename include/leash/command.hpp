@@ -42,6 +42,15 @@ class Arg {
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
+    /// Copied and moved like a string.
+    /// @{
+    Arg(const Arg& other);
+    Arg(Arg&& other) noexcept;
+    Arg& operator=(const Arg& other);
+    Arg& operator=(Arg&& other) noexcept;
+    ~Arg();
+    /// @}
+
     /// The argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
@@ -59,7 +68,7 @@ class Arg {
 };
 
 /// What to run. A braced list is the argument vector, program first, and no shell ever sees it:
-/// `{"git", "log", "-1"}`. See also args() and shell(). Copies and moves like a vector of strings.
+/// `{"git", "log", "-1"}`. See also args() and shell().
 class Command {
   public:
     /// The program and its arguments.
@@ -79,6 +88,15 @@ class Command {
     Command(const std::vector<T>&) {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
     }
+
+    /// Copied and moved like a vector of strings.
+    /// @{
+    Command(const Command& other);
+    Command(Command&& other) noexcept;
+    Command& operator=(const Command& other);
+    Command& operator=(Command&& other) noexcept;
+    ~Command();
+    /// @}
 
     /// For args() and shell().
     Command(detail::FromVector, std::vector<std::string> argv);

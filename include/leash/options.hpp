@@ -2,7 +2,6 @@
 #ifndef LEASH_0_1_0_OPTIONS_HPP
 #define LEASH_0_1_0_OPTIONS_HPP
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <leash/cancel.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/shared.hpp>
 #include <leash/stdio.hpp>
 
 namespace leash {
@@ -50,26 +50,18 @@ class Env {
         bool removed;       ///< unset(), not set()
     };
     /// What was set and unset, in the order in which each name first came.
-    const std::vector<Change>& changes() const noexcept { return changes_; }
+    std::vector<Change> changes() const;
 
     /// The "NAME=value" strings that the child gets.
     std::vector<std::string> build() const;
 
   private:
+    struct Table;
     explicit Env(bool inherits) : inherit_(inherits) {}
-
-    /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
-    static std::string_view name_of(std::string_view entry) noexcept;
-    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
-    std::size_t place_of(std::string_view name) const noexcept;
-    /// Where in places_ its place is to be found, or the free slot for it.
-    std::size_t slot_of(std::string_view name) const noexcept;
     void change(Change made);
 
     bool inherit_;
-    std::vector<Change> changes_;
-    std::vector<std::size_t>
-        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+    detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
 /// Which processes make up the job, and with it whom a signal reaches.
@@ -165,14 +157,14 @@ struct Options {
 
     /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
     /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
-    Timeout grace = std::chrono::seconds(1);
+    Timeout grace = Duration::seconds(1);
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
     /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
     /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
     /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
     /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
-    Timeout drain = std::chrono::seconds(2);
+    Timeout drain = Duration::seconds(2);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
     /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
@@ -195,12 +187,7 @@ struct Options {
 
     /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.
-    static Options interactive() {
-        Options options;
-        options.in = inherit;
-        options.group = Group::foreground;
-        return options;
-    }
+    static Options interactive();
 };
 
 }  // namespace LEASH_ABI

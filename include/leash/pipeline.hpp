@@ -25,6 +25,15 @@ class Pipeline {
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
     /// @}
 
+    /// Copied and moved like a vector of commands.
+    /// @{
+    Pipeline(const Pipeline& other);
+    Pipeline(Pipeline&& other) noexcept;
+    Pipeline& operator=(const Pipeline& other);
+    Pipeline& operator=(Pipeline&& other) noexcept;
+    ~Pipeline();
+    /// @}
+
     /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last);
 

@@ -2,7 +2,6 @@
 #ifndef LEASH_0_1_0_POPEN_HPP
 #define LEASH_0_1_0_POPEN_HPP
 
-#include <chrono>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -42,6 +41,16 @@ using Pid = int;
 
 /// What the pipes of a job gave.
 struct Streams {
+    /// Empty; copied and moved like its strings.
+    /// @{
+    Streams();
+    Streams(const Streams& other);
+    Streams(Streams&& other) noexcept;
+    Streams& operator=(const Streams& other);
+    Streams& operator=(Streams&& other) noexcept;
+    ~Streams();
+    /// @}
+
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
@@ -134,9 +143,9 @@ class [[nodiscard]] Popen {
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock; nullopt where it still runs.
-    template <class Clock, class Duration>
-    std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
+    /// Waits until a point of any clock (a std::chrono::time_point); nullopt where it still runs.
+    template <class Point, class = typename Point::clock>
+    std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
@@ -156,7 +165,7 @@ class [[nodiscard]] Popen {
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
     /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
     /// ExitStatus).
-    ExitStatus stop(Timeout grace = std::chrono::seconds(1));
+    ExitStatus stop(Timeout grace = Duration::seconds(1));
 
     /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
     /// none, or the terminal has come to its end.

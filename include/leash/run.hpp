@@ -19,6 +19,16 @@ inline namespace LEASH_ABI {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
+    /// Of a job whose status is unknown; copied and moved like its strings.
+    /// @{
+    Result();
+    Result(const Result& other);
+    Result(Result&& other) noexcept;
+    Result& operator=(const Result& other);
+    Result& operator=(Result&& other) noexcept;
+    ~Result();
+    /// @}
+
     ExitStatus status;                     ///< how the leader ended
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout

@@ -2,13 +2,13 @@
 #ifndef LEASH_0_1_0_STATUS_HPP
 #define LEASH_0_1_0_STATUS_HPP
 
-#include <chrono>
 #include <optional>
 #include <string>
 
 #include <cstdint>
 
 #include <leash/config.hpp>
+#include <leash/deadline.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -91,8 +91,8 @@ struct Process {
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
 /// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
 struct Usage {
-    std::chrono::microseconds user{0};    ///< processor time in its own code
-    std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
+    Duration user;    ///< processor time in its own code
+    Duration system;  ///< processor time in the kernel on its behalf
     /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
     /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
     /// BSDs; not macOS).

@@ -115,11 +115,16 @@ namespace detail {
 struct Stdio {
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
-    explicit Stdio(Kind k) : kind(k) {}
-    explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
-    explicit Stdio(Descriptor d) : kind(Kind::descriptor), number(d.number) {}
-    explicit Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
-    explicit Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+    explicit Stdio(Kind k);
+    explicit Stdio(File f);
+    explicit Stdio(Descriptor d);
+    explicit Stdio(Bytes b);
+    explicit Stdio(Sink s);
+    Stdio(const Stdio& other);
+    Stdio(Stdio&& other) noexcept;
+    Stdio& operator=(const Stdio& other);
+    Stdio& operator=(Stdio&& other) noexcept;
+    ~Stdio();
 
     bool is(Kind k) const noexcept { return kind == k; }
 

@@ -3,7 +3,6 @@
 #define LEASH_0_1_0_STREAM_HPP
 
 #include <initializer_list>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>

@@ -97,7 +97,7 @@ class Supervisor {
 
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
     /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
-    /// `std::min(time_left().length(), 1h)`.
+    /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 
   private:

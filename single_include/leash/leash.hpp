@@ -441,15 +441,139 @@ class Expected<void> {
 #endif  // LEASH_0_1_0_ERROR_HPP
 
 // =====================================================================================================================
-// leash/deadline.hpp - how long, and until when. The only reader of a clock.
+// leash/deadline.hpp - how long, and until when.
 #ifndef LEASH_0_1_0_DEADLINE_HPP
 #define LEASH_0_1_0_DEADLINE_HPP
 
-#include <chrono>
-#include <ratio>
+#include <type_traits>
+#include <utility>
+
+#include <cstdint>
 
 namespace leash {
 inline namespace LEASH_ABI {
+
+namespace detail {
+
+/// For what has the parts of a std::chrono::duration. (<chrono> itself would cost every file that includes leash more than
+/// all of leash does, half a second with some compilers: who writes `5s` has included it.)
+template <class T, class Rep = typename T::rep, class Period = typename T::period,
+          class = decltype(static_cast<Rep>(std::declval<const T&>().count()))>
+using IfDuration = std::enable_if_t<(Period::num > 0 && Period::den > 0)>;
+
+/// How many nanoseconds, as well as a long double holds it.
+template <class T>
+constexpr long double in_nanoseconds(const T& length) {
+    return static_cast<long double>(length.count()) * static_cast<long double>(T::period::num) *
+           (1e9L / static_cast<long double>(T::period::den));
+}
+
+constexpr std::intmax_t common_divisor(std::intmax_t a, std::intmax_t b) {
+    return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/// `count` times `num` / `den`, toward zero. Does not overflow where the result does not.
+constexpr std::int64_t scale(std::int64_t count, std::intmax_t num, std::intmax_t den) {
+    return count / den * num + count % den * num / den;
+}
+
+}  // namespace detail
+
+/// A length of time in nanoseconds, to which every std::chrono::duration converts, and which converts to each of them (as
+/// duration_cast does it), and compares with them. It never overflows: what is more than 200 years, infinity included, is
+/// longest(), what is less than their negative, and NaN, is the least that there is.
+class Duration {
+  public:
+    using rep = std::int64_t;  ///< what count() gives
+
+    /// A second's 1e-9, as std::nano says it.
+    struct period {
+        static constexpr std::intmax_t num = 1, den = 1'000'000'000;
+    };
+
+    /// Zero.
+    constexpr Duration() = default;
+
+    /// As long as that.
+    template <class T, class = detail::IfDuration<T>>
+    constexpr Duration(const T& length) : count_(saturate(length)) {}
+
+    /// For those who do without <chrono>.
+    /// @{
+    static constexpr Duration seconds(rep count) { return of(count, 1'000'000'000); }
+    static constexpr Duration milliseconds(rep count) { return of(count, 1'000'000); }
+    static constexpr Duration microseconds(rep count) { return of(count, 1'000); }
+    static constexpr Duration nanoseconds(rep count) { return of(count, 1); }
+    /// @}
+    /// 292 years, which stand for no limit.
+    static constexpr Duration longest() { return of(INT64_MAX, 1); }
+
+    /// How many nanoseconds.
+    constexpr rep count() const { return count_; }
+
+    /// As another type of duration.
+    template <class T, class = detail::IfDuration<T>>
+    constexpr operator T() const {
+        using Rep = typename T::rep;
+        if constexpr (std::is_integral_v<Rep>) {
+            constexpr std::intmax_t common = detail::common_divisor(period::den, T::period::den);
+            return T(static_cast<Rep>(
+                detail::scale(count_, T::period::den / common, period::den / common * T::period::num)));
+        } else {
+            return T(
+                static_cast<Rep>(static_cast<long double>(count_) / 1e9L * static_cast<long double>(T::period::den) /
+                                 static_cast<long double>(T::period::num)));
+        }
+    }
+
+    /// Sums and differences stop at longest() and at its negative.
+    /// @{
+    friend constexpr Duration operator+(Duration a, Duration b) {
+        if (b.count_ > 0) return of(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_, 1);
+        return of(a.count_ < INT64_MIN - b.count_ ? INT64_MIN : a.count_ + b.count_, 1);
+    }
+    friend constexpr Duration operator-(Duration a, Duration b) {
+        return a + of(b.count_ == INT64_MIN ? INT64_MAX : -b.count_, 1);
+    }
+    /// @}
+
+    /// By length.
+    /// @{
+    friend constexpr bool operator==(Duration a, Duration b) { return a.count_ == b.count_; }
+    friend constexpr bool operator!=(Duration a, Duration b) { return a.count_ != b.count_; }
+    friend constexpr bool operator<(Duration a, Duration b) { return a.count_ < b.count_; }
+    friend constexpr bool operator>(Duration a, Duration b) { return a.count_ > b.count_; }
+    friend constexpr bool operator<=(Duration a, Duration b) { return a.count_ <= b.count_; }
+    friend constexpr bool operator>=(Duration a, Duration b) { return a.count_ >= b.count_; }
+    /// @}
+
+  private:
+    static constexpr Duration of(rep count, rep unit) {
+        Duration made;
+        made.count_ = count > INT64_MAX / unit ? INT64_MAX : count < INT64_MIN / unit ? INT64_MIN : count * unit;
+        return made;
+    }
+
+    template <class T>
+    static constexpr rep saturate(const T& length) {
+        using Period = typename T::period;
+        // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside of
+        // what 64 bits of nanoseconds hold.
+        const long double all = detail::in_nanoseconds(length);
+        constexpr long double limit = 200.0L * 365 * 24 * 3600 * 1e9L;
+        if (all >= limit) return INT64_MAX;
+        if (!(all > -limit)) return INT64_MIN;  // NaN too
+        if constexpr (std::is_integral_v<typename T::rep>) {
+            constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
+            return detail::scale(static_cast<rep>(length.count()), Period::num * (period::den / common),
+                                 Period::den / common);
+        } else {
+            return static_cast<rep>(all);
+        }
+    }
+
+    rep count_ = 0;
+};
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
 /// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.
@@ -459,86 +583,63 @@ class Timeout {
     constexpr Timeout() = default;
 
     /// So long.
-    template <class Rep, class Period>
-    constexpr Timeout(std::chrono::duration<Rep, Period> length) : length_(saturate(length)) {}
+    template <class T, class = detail::IfDuration<T>>
+    constexpr Timeout(const T& length) : length_(length) {}
 
     static constexpr Timeout none() { return {}; }  ///< no limit
 
     /// Is there no limit?
-    constexpr bool is_none() const { return length_ == (std::chrono::nanoseconds::max)(); }
-    /// nanoseconds::max() stands for no limit.
-    constexpr std::chrono::nanoseconds length() const { return length_; }
+    constexpr bool is_none() const { return length_ == Duration::longest(); }
+    /// Duration::longest() stands for no limit.
+    constexpr Duration length() const { return length_; }
 
   private:
-    template <class Rep, class Period>
-    static constexpr std::chrono::nanoseconds saturate(std::chrono::duration<Rep, Period> length) {
-        using std::chrono::nanoseconds;
-        // Compared in long double seconds: no integer conversion can overflow on the way. The limit, 200 years,
-        // is well inside of what 64 bits of nanoseconds hold (292 years).
-        const long double seconds = static_cast<long double>(length.count()) * static_cast<long double>(Period::num) /
-                                    static_cast<long double>(Period::den);
-        constexpr long double limit = 200.0L * 365 * 24 * 3600;
-        if (seconds >= limit) return (nanoseconds::max)();
-        if (seconds <= -limit) return (nanoseconds::min)();
-        if (!(seconds <= 0) && !(seconds >= 0)) return (nanoseconds::min)();  // NaN
-        return std::chrono::duration_cast<nanoseconds>(length);
-    }
-
-    std::chrono::nanoseconds length_ = (std::chrono::nanoseconds::max)();
+    Duration length_ = Duration::longest();
 };
 
 namespace detail {
 
 /// A point on the monotonic clock, or never.
 class Deadline {
-    using Clock = std::chrono::steady_clock;
-
   public:
     constexpr Deadline() = default;  // never
 
-    static Deadline never() { return {}; }
-    static Deadline now() { return Deadline(Clock::now()); }
+    static constexpr Deadline never() { return {}; }
+    static Deadline now() noexcept;
+    static Deadline after(Timeout timeout) noexcept;
 
-    static Deadline after(Timeout timeout) {
-        if (timeout.is_none()) return {};
-        const auto start = Clock::now();
-        // A clock's epoch is arbitrary: it need not lie near zero.
-        if (timeout.length() > (Clock::time_point::max)() - start) return {};
-        if (timeout.length() < std::chrono::nanoseconds::zero()) return Deadline(start);
-        return Deadline(start + std::chrono::duration_cast<Clock::duration>(timeout.length()));
+    /// The point of another clock (a std::chrono::time_point) as seen now; should that clock be set later, this deadline
+    /// stays.
+    template <class Point>
+    static Deadline at(const Point& point) {
+        if (point == (Point::max)()) return {};
+        // Subtracted as long doubles: `min() - now()` would overflow the clock's own integers.
+        const auto now = Point::clock::now();
+        return after(Nanoseconds{in_nanoseconds(point.time_since_epoch()) - in_nanoseconds(now.time_since_epoch())});
     }
 
-    /// The point of another clock as seen now; should that clock be set later, this deadline stays.
-    template <class Other, class Duration>
-    static Deadline at(std::chrono::time_point<Other, Duration> point) {
-        if (point == (std::chrono::time_point<Other, Duration>::max)()) return {};
-        // Subtracted as long double seconds: `min() - now()` would overflow the clock's own integers.
-        using Seconds = std::chrono::duration<long double>;
-        return after(Timeout(Seconds(point.time_since_epoch()) - Seconds(Other::now().time_since_epoch())));
-    }
+    constexpr bool is_never() const noexcept { return point_ == INT64_MAX; }
+    bool passed() const noexcept;
 
-    bool is_never() const { return point_ == (Clock::time_point::max)(); }
-    bool passed() const { return !is_never() && Clock::now() >= point_; }
-
-    /// Zero when it has passed; nanoseconds::max() for never.
-    std::chrono::nanoseconds remaining() const {
-        if (is_never()) return (std::chrono::nanoseconds::max)();
-        const auto left = point_ - Clock::now();
-        return left > Clock::duration::zero() ? left : Clock::duration::zero();
-    }
+    /// Zero when it has passed; Duration::longest() for never.
+    Duration remaining() const noexcept;
 
     /// That much later; never stays never.
-    Deadline plus(Timeout timeout) const {
-        if (is_never() || timeout.is_none() || timeout.length() > (Clock::time_point::max)() - point_) return {};
-        return Deadline(point_ + std::chrono::duration_cast<Clock::duration>(timeout.length()));
-    }
+    Deadline plus(Timeout timeout) const noexcept;
 
-    friend bool earlier(Deadline a, Deadline b) { return a.point_ < b.point_; }
-    friend Deadline sooner(Deadline a, Deadline b) { return a.point_ < b.point_ ? a : b; }
+    friend constexpr bool earlier(Deadline a, Deadline b) noexcept { return a.point_ < b.point_; }
+    friend constexpr Deadline sooner(Deadline a, Deadline b) noexcept { return a.point_ < b.point_ ? a : b; }
 
   private:
-    constexpr explicit Deadline(Clock::time_point point) : point_(point) {}
-    Clock::time_point point_ = (Clock::time_point::max)();
+    struct Nanoseconds {
+        using rep = long double;
+        using period = Duration::period;
+        rep length;
+        constexpr rep count() const { return length; }
+    };
+
+    constexpr explicit Deadline(std::int64_t point) : point_(point) {}
+    std::int64_t point_ = INT64_MAX;  // nanoseconds
 };
 
 }  // namespace detail
@@ -552,7 +653,6 @@ class Deadline {
 #ifndef LEASH_0_1_0_STATUS_HPP
 #define LEASH_0_1_0_STATUS_HPP
 
-#include <chrono>
 #include <optional>
 #include <string>
 
@@ -639,8 +739,8 @@ struct Process {
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
 /// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
 struct Usage {
-    std::chrono::microseconds user{0};    ///< processor time in its own code
-    std::chrono::microseconds system{0};  ///< processor time in the kernel on its behalf
+    Duration user;    ///< processor time in its own code
+    Duration system;  ///< processor time in the kernel on its behalf
     /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
     /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
     /// BSDs; not macOS).
@@ -695,6 +795,15 @@ class Arg {
     Arg(const T& text) : text_(convert(text)) {}
     Arg(std::nullptr_t) = delete;
 
+    /// Copied and moved like a string.
+    /// @{
+    Arg(const Arg& other);
+    Arg(Arg&& other) noexcept;
+    Arg& operator=(const Arg& other);
+    Arg& operator=(Arg&& other) noexcept;
+    ~Arg();
+    /// @}
+
     /// The argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
@@ -712,7 +821,7 @@ class Arg {
 };
 
 /// What to run. A braced list is the argument vector, program first, and no shell ever sees it:
-/// `{"git", "log", "-1"}`. See also args() and shell(). Copies and moves like a vector of strings.
+/// `{"git", "log", "-1"}`. See also args() and shell().
 class Command {
   public:
     /// The program and its arguments.
@@ -732,6 +841,15 @@ class Command {
     Command(const std::vector<T>&) {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
     }
+
+    /// Copied and moved like a vector of strings.
+    /// @{
+    Command(const Command& other);
+    Command(Command&& other) noexcept;
+    Command& operator=(const Command& other);
+    Command& operator=(Command&& other) noexcept;
+    ~Command();
+    /// @}
 
     /// For args() and shell().
     Command(detail::FromVector, std::vector<std::string> argv);
@@ -811,6 +929,15 @@ class Pipeline {
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
     /// @}
 
+    /// Copied and moved like a vector of commands.
+    /// @{
+    Pipeline(const Pipeline& other);
+    Pipeline(Pipeline&& other) noexcept;
+    Pipeline& operator=(const Pipeline& other);
+    Pipeline& operator=(Pipeline&& other) noexcept;
+    ~Pipeline();
+    /// @}
+
     /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last);
 
@@ -853,6 +980,7 @@ class Counted {
   private:
     friend void retain(Counted* object) noexcept;
     friend void release(Counted* object) noexcept;
+    friend bool is_shared(const Counted* object) noexcept;
     unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
 };
 
@@ -861,6 +989,8 @@ class Counted {
 void retain(Counted* object) noexcept;
 void release(Counted* object) noexcept;
 /// @}
+/// Has it more than one owner?
+bool is_shared(const Counted* object) noexcept;
 
 /// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from. The T may be
 /// incomplete where it is neither made nor looked at.
@@ -1069,11 +1199,16 @@ namespace detail {
 struct Stdio {
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
-    explicit Stdio(Kind k) : kind(k) {}
-    explicit Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
-    explicit Stdio(Descriptor d) : kind(Kind::descriptor), number(d.number) {}
-    explicit Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
-    explicit Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+    explicit Stdio(Kind k);
+    explicit Stdio(File f);
+    explicit Stdio(Descriptor d);
+    explicit Stdio(Bytes b);
+    explicit Stdio(Sink s);
+    Stdio(const Stdio& other);
+    Stdio(Stdio&& other) noexcept;
+    Stdio& operator=(const Stdio& other);
+    Stdio& operator=(Stdio&& other) noexcept;
+    ~Stdio();
 
     bool is(Kind k) const noexcept { return kind == k; }
 
@@ -1181,7 +1316,6 @@ class Cancel {
 #ifndef LEASH_0_1_0_OPTIONS_HPP
 #define LEASH_0_1_0_OPTIONS_HPP
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -1224,26 +1358,18 @@ class Env {
         bool removed;       ///< unset(), not set()
     };
     /// What was set and unset, in the order in which each name first came.
-    const std::vector<Change>& changes() const noexcept { return changes_; }
+    std::vector<Change> changes() const;
 
     /// The "NAME=value" strings that the child gets.
     std::vector<std::string> build() const;
 
   private:
+    struct Table;
     explicit Env(bool inherits) : inherit_(inherits) {}
-
-    /// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
-    static std::string_view name_of(std::string_view entry) noexcept;
-    /// Where in changes_ a name stands, counted from 1; 0 where it does not.
-    std::size_t place_of(std::string_view name) const noexcept;
-    /// Where in places_ its place is to be found, or the free slot for it.
-    std::size_t slot_of(std::string_view name) const noexcept;
     void change(Change made);
 
     bool inherit_;
-    std::vector<Change> changes_;
-    std::vector<std::size_t>
-        places_;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+    detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
 /// Which processes make up the job, and with it whom a signal reaches.
@@ -1339,14 +1465,14 @@ struct Options {
 
     /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
     /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
-    Timeout grace = std::chrono::seconds(1);
+    Timeout grace = Duration::seconds(1);
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
     /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
     /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
     /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
     /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
-    Timeout drain = std::chrono::seconds(2);
+    Timeout drain = Duration::seconds(2);
 
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
     /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
@@ -1369,12 +1495,7 @@ struct Options {
 
     /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.
-    static Options interactive() {
-        Options options;
-        options.in = inherit;
-        options.group = Group::foreground;
-        return options;
-    }
+    static Options interactive();
 };
 
 }  // namespace LEASH_ABI
@@ -1388,7 +1509,6 @@ struct Options {
 #define LEASH_0_1_0_STREAM_HPP
 
 #include <initializer_list>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -1634,7 +1754,6 @@ struct Limit {
 #ifndef LEASH_0_1_0_POPEN_HPP
 #define LEASH_0_1_0_POPEN_HPP
 
-#include <chrono>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -1663,6 +1782,16 @@ using Pid = int;
 
 /// What the pipes of a job gave.
 struct Streams {
+    /// Empty; copied and moved like its strings.
+    /// @{
+    Streams();
+    Streams(const Streams& other);
+    Streams(Streams&& other) noexcept;
+    Streams& operator=(const Streams& other);
+    Streams& operator=(Streams&& other) noexcept;
+    ~Streams();
+    /// @}
+
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
@@ -1755,9 +1884,9 @@ class [[nodiscard]] Popen {
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock; nullopt where it still runs.
-    template <class Clock, class Duration>
-    std::optional<ExitStatus> wait_until(std::chrono::time_point<Clock, Duration> point) {
+    /// Waits until a point of any clock (a std::chrono::time_point); nullopt where it still runs.
+    template <class Point, class = typename Point::clock>
+    std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
@@ -1777,7 +1906,7 @@ class [[nodiscard]] Popen {
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
     /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
     /// ExitStatus).
-    ExitStatus stop(Timeout grace = std::chrono::seconds(1));
+    ExitStatus stop(Timeout grace = Duration::seconds(1));
 
     /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
     /// none, or the terminal has come to its end.
@@ -1866,6 +1995,16 @@ inline namespace LEASH_ABI {
 
 /// What run() gives: how it ended, what it said, what it used.
 struct Result : Streams {
+    /// Of a job whose status is unknown; copied and moved like its strings.
+    /// @{
+    Result();
+    Result(const Result& other);
+    Result(Result&& other) noexcept;
+    Result& operator=(const Result& other);
+    Result& operator=(Result&& other) noexcept;
+    ~Result();
+    /// @}
+
     ExitStatus status;                     ///< how the leader ended
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout
@@ -2044,7 +2183,7 @@ class Supervisor {
 
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
     /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
-    /// `std::min(time_left().length(), 1h)`.
+    /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 
   private:
@@ -2308,6 +2447,55 @@ LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
 #endif  // LEASH_0_1_0_IMPL_ERROR_IPP
 
 // =====================================================================================================================
+// leash/impl/deadline.ipp - the bodies of <leash/deadline.hpp>. The only reader of a clock.
+#ifndef LEASH_0_1_0_IMPL_DEADLINE_IPP
+#define LEASH_0_1_0_IMPL_DEADLINE_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <cstdint>
+
+#include <time.h>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+LEASH_INLINE Deadline Deadline::now() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail
+    return Deadline(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+}
+
+LEASH_INLINE Deadline Deadline::after(Timeout timeout) noexcept {
+    if (timeout.is_none()) return {};
+    return timeout.length() < Duration() ? now() : now().plus(timeout);
+}
+
+LEASH_INLINE bool Deadline::passed() const noexcept { return !is_never() && now().point_ >= point_; }
+
+LEASH_INLINE Duration Deadline::remaining() const noexcept {
+    if (is_never()) return Duration::longest();
+    const std::int64_t left = point_ - now().point_;
+    return Duration::nanoseconds(left > 0 ? left : 0);
+}
+
+LEASH_INLINE Deadline Deadline::plus(Timeout timeout) const noexcept {
+    if (is_never()) return {};
+    return Deadline((Duration::nanoseconds(point_) + timeout.length()).count());
+}
+
+}  // namespace detail
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_DEADLINE_IPP
+
+// =====================================================================================================================
 // leash/impl/status.ipp - the bodies of <leash/status.hpp>.
 #ifndef LEASH_0_1_0_IMPL_STATUS_IPP
 #define LEASH_0_1_0_IMPL_STATUS_IPP
@@ -2392,6 +2580,26 @@ LEASH_INLINE Arg::Arg(std::string text) : text_(std::move(text)) {}
 
 LEASH_INLINE Arg::Arg(std::string_view text) : text_(text) {}
 
+LEASH_INLINE Arg::Arg(const Arg& other) = default;
+
+LEASH_INLINE Arg::Arg(Arg&& other) noexcept = default;
+
+LEASH_INLINE Arg& Arg::operator=(const Arg& other) = default;
+
+LEASH_INLINE Arg& Arg::operator=(Arg&& other) noexcept = default;
+
+LEASH_INLINE Arg::~Arg() = default;
+
+LEASH_INLINE Command::Command(const Command& other) = default;
+
+LEASH_INLINE Command::Command(Command&& other) noexcept = default;
+
+LEASH_INLINE Command& Command::operator=(const Command& other) = default;
+
+LEASH_INLINE Command& Command::operator=(Command&& other) noexcept = default;
+
+LEASH_INLINE Command::~Command() = default;
+
 LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
     argv_.reserve(argv.size());
     for (const Arg& arg : argv) argv_.push_back(arg.str());
@@ -2438,6 +2646,16 @@ LEASH_INLINE std::string shell_quote(std::string_view text) {
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Pipeline::Pipeline(const Pipeline& other) = default;
+
+LEASH_INLINE Pipeline::Pipeline(Pipeline&& other) noexcept = default;
+
+LEASH_INLINE Pipeline& Pipeline::operator=(const Pipeline& other) = default;
+
+LEASH_INLINE Pipeline& Pipeline::operator=(Pipeline&& other) noexcept = default;
+
+LEASH_INLINE Pipeline::~Pipeline() = default;
+
 LEASH_INLINE Pipeline& Pipeline::append(Command last) {
     stages_.push_back(std::move(last));
     return *this;
@@ -2482,6 +2700,11 @@ LEASH_INLINE void retain(Counted* object) noexcept { __atomic_fetch_add(&object-
 LEASH_INLINE void release(Counted* object) noexcept {
     // acquire-release: whoever deletes must see all that the other owners did to the object
     if (__atomic_fetch_sub(&object->count_, 1U, __ATOMIC_ACQ_REL) == 1) delete object;
+}
+
+LEASH_INLINE bool is_shared(const Counted* object) noexcept {
+    // acquire: what an owner did to it before he let go is seen by the one who changes it now
+    return __atomic_load_n(&object->count_, __ATOMIC_ACQUIRE) != 1;
 }
 
 }  // namespace detail
@@ -2591,6 +2814,26 @@ LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> 
     return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
 }
 
+LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
+
+LEASH_INLINE Stdio::Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
+
+LEASH_INLINE Stdio::Stdio(Descriptor d) : kind(Kind::descriptor), number(d.number) {}
+
+LEASH_INLINE Stdio::Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
+
+LEASH_INLINE Stdio::Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+
+LEASH_INLINE Stdio::Stdio(const Stdio& other) = default;
+
+LEASH_INLINE Stdio::Stdio(Stdio&& other) noexcept = default;
+
+LEASH_INLINE Stdio& Stdio::operator=(const Stdio& other) = default;
+
+LEASH_INLINE Stdio& Stdio::operator=(Stdio&& other) noexcept = default;
+
+LEASH_INLINE Stdio::~Stdio() = default;
+
 }  // namespace detail
 
 }  // namespace LEASH_ABI
@@ -2609,8 +2852,6 @@ LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> 
 #define LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
 
 #if LEASH_POSIX
-
-#include <chrono>
 
 #include <cerrno>
 #include <csignal>
@@ -2893,22 +3134,22 @@ inline int unnamed_file() noexcept {
     return file;
 }
 
-/// poll() for at most that many nanoseconds; nanoseconds::max() waits for ever.
-inline int poll(pollfd* fds, nfds_t count, std::chrono::nanoseconds most) noexcept {
+/// At most a day at a time: the caller looks at its deadline again, and no conversion can overflow.
+constexpr std::int64_t longest_wait = std::int64_t{24} * 3600 * 1'000'000'000;
+
+/// poll() for at most that many nanoseconds; INT64_MAX waits for ever.
+inline int poll(pollfd* fds, nfds_t count, std::int64_t most) noexcept {
     if (const int e = LEASH_FAULT("poll")) return fail(e);
     const NoCancellation guard;
-    const bool endless = most == (std::chrono::nanoseconds::max)();
-    // At most a day at a time: the caller looks at its deadline again, and no conversion can overflow.
-    constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
-    if (most > day) most = day;
+    const bool endless = most == INT64_MAX;
+    if (most > longest_wait) most = longest_wait;
 #if LEASH_PPOLL
     timespec wait{};
-    const auto seconds = std::chrono::duration_cast<std::chrono::duration<time_t>>(most);
-    wait.tv_sec = seconds.count();
-    wait.tv_nsec = std::chrono::duration_cast<std::chrono::duration<long, std::nano>>(most - seconds).count();
+    wait.tv_sec = static_cast<time_t>(most / 1'000'000'000);
+    wait.tv_nsec = static_cast<long>(most % 1'000'000'000);
     return ::ppoll(fds, count, endless ? nullptr : &wait, nullptr);
 #else
-    return ::poll(fds, count, endless ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+    return ::poll(fds, count, endless ? -1 : static_cast<int>((most + 999'999) / 1'000'000));
 #endif
 }
 
@@ -2927,14 +3168,13 @@ inline int epoll_control(int epoll, int operation, int fd, std::uint64_t token, 
     return ::epoll_ctl(epoll, operation, fd, &event);
 }
 
-/// For at most that many nanoseconds, rounded up to milliseconds; nanoseconds::max() waits for ever.
-inline int epoll_wait(int epoll, epoll_event* events, int count, std::chrono::nanoseconds most) noexcept {
+/// For at most that many nanoseconds, rounded up to milliseconds; INT64_MAX waits for ever.
+inline int epoll_wait(int epoll, epoll_event* events, int count, std::int64_t most) noexcept {
     if (const int e = LEASH_FAULT("epoll_wait")) return fail(e);
     const NoCancellation guard;
-    const bool endless = most == (std::chrono::nanoseconds::max)();
-    constexpr std::chrono::nanoseconds day = std::chrono::hours(24);
-    if (most > day) most = day;
-    return ::epoll_wait(epoll, events, count, endless ? -1 : static_cast<int>((most.count() + 999'999) / 1'000'000));
+    const bool endless = most == INT64_MAX;
+    if (most > longest_wait) most = longest_wait;
+    return ::epoll_wait(epoll, events, count, endless ? -1 : static_cast<int>((most + 999'999) / 1'000'000));
 }
 #endif
 
@@ -3521,7 +3761,6 @@ class Mutex {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_FD_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_FD_HPP
 
-#include <chrono>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -3727,13 +3966,13 @@ inline ssize_t write_some(const Fd& fd, std::string_view data) noexcept {
 /// Is it readable at this moment?
 inline bool is_readable(int fd) noexcept {
     pollfd asked{fd, POLLIN, 0};
-    return sys::poll(&asked, 1, std::chrono::nanoseconds(0)) != 0;
+    return sys::poll(&asked, 1, 0) != 0;
 }
 
 /// Has the other side of a terminal been closed by all?
 inline bool is_hung_up(const Fd& fd) noexcept {
     pollfd asked{fd.get(), 0, 0};
-    return sys::poll(&asked, 1, std::chrono::nanoseconds(0)) == 1 && (asked.revents & POLLHUP) != 0;
+    return sys::poll(&asked, 1, 0) == 1 && (asked.revents & POLLHUP) != 0;
 }
 
 /// How many bytes can be read at once without waiting.
@@ -3770,7 +4009,7 @@ inline Expected<Fd> file_with(std::string_view data, const char* stream) {
 
 /// Sleeps until then, whatever signals the host gets meanwhile.
 inline void sleep_until(Deadline deadline) noexcept {
-    while (!deadline.passed()) sys::poll(nullptr, 0, deadline.remaining());
+    while (!deadline.passed()) sys::poll(nullptr, 0, deadline.remaining().count());
 }
 
 /// What a thread waits for: some handles and a deadline, in one poll(). It allocates nothing: a job must be able to end
@@ -3787,12 +4026,12 @@ class WaitSet {
 
     /// Until one is ready or the deadline has come. An interruption counts as neither: the caller looks again.
     void wait(Deadline deadline) noexcept {
-        if (sys::poll(fds_, static_cast<nfds_t>(count_), deadline.remaining()) >= 0) return;
+        if (sys::poll(fds_, static_cast<nfds_t>(count_), deadline.remaining().count()) >= 0) return;
         const bool interrupted = errno == EINTR;
         for (int i = 0; i < count_; ++i) fds_[i].revents = interrupted ? short{0} : fds_[i].events;
         // No memory, or RLIMIT_NOFILE is now below the number of handles (EINVAL): every handle counts as ready,
         // which non-blocking calls can bear, and the pause keeps that from burning a core.
-        if (!interrupted) sleep_until(Deadline::after(std::chrono::milliseconds(1)));
+        if (!interrupted) sleep_until(Deadline::after(Duration::milliseconds(1)));
     }
 
     bool any_ready() const noexcept {
@@ -3952,6 +4191,52 @@ LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle()
 namespace leash {
 inline namespace LEASH_ABI {
 
+namespace detail {
+
+/// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
+inline std::string_view name_of(std::string_view entry) noexcept {
+    const std::size_t equals = entry.find('=', 1);
+    return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
+}
+
+}  // namespace detail
+
+struct Env::Table : detail::Counted {
+    std::vector<Change> changes;
+    std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+
+    Table() = default;
+    Table(const Table& other) : detail::Counted(), changes(other.changes), places(other.places) {}
+
+    /// Nothing where it has no such name.
+    const Change* find(std::string_view name) const noexcept {
+        const std::size_t place = places.empty() ? 0 : places[slot_of(name)];
+        return place == 0 ? nullptr : &changes[place - 1];
+    }
+
+    void put(Change made) {
+        if (const Change* const known = find(made.name)) {
+            changes[static_cast<std::size_t>(known - changes.data())] = std::move(made);
+            return;
+        }
+        if (places.size() < 2 * (changes.size() + 1)) {
+            places.assign(places.empty() ? 16 : 2 * places.size(), 0);
+            for (std::size_t i = 0; i < changes.size(); ++i) places[slot_of(changes[i].name)] = i + 1;
+        }
+        changes.push_back(std::move(made));
+        places[slot_of(changes.back().name)] = changes.size();
+    }
+
+  private:
+    /// Where in `places` its place is to be found, counted from 1, or the free slot for it.
+    std::size_t slot_of(std::string_view name) const noexcept {
+        const std::size_t last = places.size() - 1;
+        std::size_t slot = std::hash<std::string_view>()(name) & last;
+        while (places[slot] != 0 && changes[places[slot] - 1].name != name) slot = (slot + 1) & last;
+        return slot;
+    }
+};
+
 LEASH_INLINE Env Env::inherited() { return Env(true); }
 
 LEASH_INLINE Env Env::empty() { return Env(false); }
@@ -3973,16 +4258,15 @@ LEASH_INLINE Env& Env::unset(std::string name) & {
 LEASH_INLINE Env Env::unset(std::string name) && { return std::move(unset(std::move(name))); }
 
 LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
-    if (const std::size_t place = place_of(name)) {
-        const Change& last = changes_[place - 1];
-        if (last.removed) return std::nullopt;
-        return last.value;
+    if (const Change* const last = table_ ? table_->find(name) : nullptr) {
+        if (last->removed) return std::nullopt;
+        return last->value;
     }
     if (!inherit_) return std::nullopt;
     char** const all = detail::sys::environment();
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
-        if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
+        if (!name.empty() && detail::name_of(text) == name) return std::string(text.substr(name.size() + 1));
     }
     return std::nullopt;
 }
@@ -3991,41 +4275,28 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
+        if (!table_ || table_->find(detail::name_of(*entry)) == nullptr) strings.emplace_back(*entry);
     }
-    for (const Change& one : changes_) {
+    if (!table_) return strings;
+    for (const Change& one : table_->changes) {
         if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
     }
     return strings;
 }
 
-LEASH_INLINE std::string_view Env::name_of(std::string_view entry) noexcept {
-    const std::size_t equals = entry.find('=', 1);
-    return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
-}
-
-LEASH_INLINE std::size_t Env::place_of(std::string_view name) const noexcept {
-    return places_.empty() ? 0 : places_[slot_of(name)];
-}
-
-LEASH_INLINE std::size_t Env::slot_of(std::string_view name) const noexcept {
-    const std::size_t last = places_.size() - 1;
-    std::size_t slot = std::hash<std::string_view>()(name) & last;
-    while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
-    return slot;
-}
+LEASH_INLINE std::vector<Env::Change> Env::changes() const { return table_ ? table_->changes : std::vector<Change>(); }
 
 LEASH_INLINE void Env::change(Change made) {
-    if (const std::size_t place = place_of(made.name)) {
-        changes_[place - 1] = std::move(made);
-        return;
-    }
-    if (places_.size() < 2 * (changes_.size() + 1)) {
-        places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
-        for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
-    }
-    changes_.push_back(std::move(made));
-    places_[slot_of(changes_.back().name)] = changes_.size();
+    if (!table_) table_ = detail::Shared<Table>::adopt(new Table);
+    else if (is_shared(table_.get())) table_ = detail::Shared<Table>::adopt(new Table(*table_));
+    table_->put(std::move(made));
+}
+
+LEASH_INLINE Options Options::interactive() {
+    Options options;
+    options.in = inherit;
+    options.group = Group::foreground;
+    return options;
 }
 
 }  // namespace LEASH_ABI
@@ -4095,16 +4366,16 @@ class ExitWatch {
 /// How long to sleep between two looks where no handle tells: 50 µs at first, twice as long each time, up to 10 ms.
 class Backoff {
   public:
-    static constexpr std::chrono::microseconds longest{10'000};
+    static constexpr Duration longest = Duration::milliseconds(10);
 
     Deadline next() noexcept {
         const Deadline until = Deadline::after(pause_);
-        pause_ = pause_ * 2 < longest ? pause_ * 2 : longest;
+        pause_ = pause_ + pause_ < longest ? pause_ + pause_ : longest;
         return until;
     }
 
   private:
-    std::chrono::microseconds pause_{50};
+    Duration pause_ = Duration::microseconds(50);
 };
 
 }  // namespace detail::os
@@ -5191,7 +5462,6 @@ class Descendants {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 
-#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -5458,7 +5728,7 @@ class Job {
 
     /// A signal is taken when its process comes to run, and one that is in the middle of fork(2) finishes that first
     /// (since Linux 4.20). On a loaded machine that may take its time; a look at many jobs has it once for all of them.
-    static constexpr std::chrono::milliseconds longest_stop{50};
+    static constexpr Duration longest_stop = Duration::milliseconds(50);
 
     bool have_stopped() const noexcept {
         const auto runs = [](const Seen& now) { return now.is_alive() && !now.is_stopped; };
@@ -5710,7 +5980,7 @@ class Job {
         if (known > 0) process.ended.status = read_status(info);
         if (known != 0) return true;
         // A matter of microseconds; this is only there so that no kernel can make the call endless.
-        if (process.known_by.is_never()) process.known_by = Deadline::after(std::chrono::seconds(1));
+        if (process.known_by.is_never()) process.known_by = Deadline::after(Duration::seconds(1));
         return process.known_by.passed();
     }
 
@@ -5721,7 +5991,7 @@ class Job {
 
     Usage read_usage(const rusage& used) const noexcept {
         const auto time = [](const timeval& t) {
-            return std::chrono::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
+            return Duration::microseconds(static_cast<std::int64_t>(t.tv_sec) * 1'000'000 + t.tv_usec);
         };
         Usage usage;
         usage.user = time(used.ru_utime);
@@ -6025,8 +6295,8 @@ inline Expected<void> check_command(const std::vector<std::string>& argv, const 
     return {};
 }
 
-inline Expected<void> check_environment(const Env& env) {
-    for (const Env::Change& one : env.changes()) {
+inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
+    for (const Env::Change& one : changes) {
         if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
             return make_error(std::errc::invalid_argument, Step::environment, one.name,
                               "a variable's name is not empty and has neither = nor NUL");
@@ -6037,7 +6307,7 @@ inline Expected<void> check_environment(const Env& env) {
 }
 
 inline Expected<void> check_times(const Options& options) {
-    const auto zero = std::chrono::nanoseconds::zero();
+    constexpr Duration zero;
     if (options.timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
     if (options.idle_timeout.length() <= zero)
@@ -6145,7 +6415,8 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
     Plan plan;
     plan.deadline = deadline;
     if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
-    if (auto checked = check_environment(options.env); !checked) return checked.error();
+    const std::vector<Env::Change> changes = options.env.changes();
+    if (auto checked = check_environment(changes); !checked) return checked.error();
     if (auto checked = check_times(options); !checked) return checked.error();
     if (auto checked = check_streams(options); !checked) return checked.error();
     if (auto checked = check_passes(options.pass_fds); !checked) return checked.error();
@@ -6175,7 +6446,7 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
         plan.stages.push_back(*std::move(stage));
     }
 
-    if (!options.env.is_inherited() || !options.env.changes().empty()) plan.environment = options.env.build();
+    if (!options.env.is_inherited() || !changes.empty()) plan.environment = options.env.build();
     plan.cwd = std::move(options.cwd);
     plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
     plan.terminal = options.terminal;
@@ -6314,8 +6585,7 @@ class FileActions {
         std::vector<int> open;
         for (int next = 3; next < end;) {
             for (pollfd& one : asked) one = pollfd{next++, 0, 0};
-            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()),
-                                            std::chrono::nanoseconds(0)) >= 0;
+            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()), 0) >= 0;
             for (const pollfd& one : asked) {
                 if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
             }
@@ -6634,7 +6904,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
         error =
             sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
         if (error != ETXTBSY || pause == 128 || !plan.is_patient || plan.deadline.passed()) break;
-        sleep_until(sooner(plan.deadline, Deadline::after(std::chrono::milliseconds(pause))));
+        sleep_until(sooner(plan.deadline, Deadline::after(Duration::milliseconds(pause))));
     }
     if (error == 0) return pid;
     // The reason may be closefrom: without close_range and /proc it cannot close.
@@ -6901,7 +7171,7 @@ class Pump : public Counted {
                 }
                 if (!unclear) blind |= !job.watch(set);
                 // No handle tells of a stop.
-                if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
+                if (foreground_.is_open()) until = sooner(until, Deadline::after(Duration::milliseconds(50)));
                 if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
@@ -7038,13 +7308,14 @@ class Pump : public Counted {
 
     /// How long a killed process may take to be gone before it is given up. Only the kernel's own work is waited for
     /// here: tearing down tens of gigabytes takes it a second.
-    static constexpr std::chrono::seconds longest_death{5};
+    static constexpr Duration longest_death = Duration::seconds(5);
     /// How long to go on after a forced end, or a KILL to what was left: only one that is out of reach can still write.
-    static constexpr std::chrono::milliseconds aftermath{200};
+    static constexpr Duration aftermath = Duration::milliseconds(200);
     /// How often to ask the group whether it is empty before all processes are looked at: mostly it is in a moment.
     static constexpr unsigned looks_from_afar = 5;
     /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
-    static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
+    static constexpr Duration first_stop_look = Duration::milliseconds(20);
+    static constexpr Duration longest_stop_look = Duration::milliseconds(250);
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
@@ -7166,7 +7437,7 @@ class Pump : public Counted {
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
         // A host that cannot be stopped would go round and round with a job that stops again and again.
-        os::sleep_until(Deadline::after(std::chrono::milliseconds(10)));
+        os::sleep_until(Deadline::after(Duration::milliseconds(10)));
         resume();
     }
 
@@ -7218,7 +7489,7 @@ class Pump : public Counted {
     /// For good: the terminal that the host and the job share has stopped the job for using it.
     bool has_stopped() {
         if (!next_stop_look_.passed()) return false;
-        if (stop_pause_.length() == std::chrono::nanoseconds::zero()) {
+        if (stop_pause_ == Duration()) {
             // Without a terminal that controls the host there is none that could stop the job.
             if (!os::Fd::open("/dev/tty", O_RDWR | O_NOCTTY).is_open() && !os::is_shortage(errno)) {
                 may_stop_ = false;
@@ -7226,7 +7497,7 @@ class Pump : public Counted {
             }
             stop_pause_ = first_stop_look;
         }
-        const auto twice = stop_pause_.length() * 2;
+        const Duration twice = stop_pause_ + stop_pause_;
         stop_pause_ = twice < longest_stop_look ? twice : longest_stop_look;
         next_stop_look_ = Deadline::after(stop_pause_);
         return os::Job::is_for_terminal(job.stopped_by());
@@ -7395,7 +7666,7 @@ class Pump : public Counted {
     bool is_rest_watched_ = false;  // instead of asking
 
     Deadline next_stop_look_;
-    Timeout stop_pause_ = std::chrono::nanoseconds(0);
+    Duration stop_pause_;
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
@@ -7413,7 +7684,6 @@ class Pump : public Counted {
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <chrono>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -7432,7 +7702,7 @@ LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
 }
 
-LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, std::chrono::nanoseconds(0)); }
+LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duration()); }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
@@ -7593,7 +7863,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     return written;
 }
 
-LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
+LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
 LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
 
@@ -7637,6 +7907,18 @@ LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
 
 namespace leash {
 inline namespace LEASH_ABI {
+
+LEASH_INLINE Streams::Streams() = default;
+
+LEASH_INLINE Streams::Streams(const Streams& other) = default;
+
+LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
+
+LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
+
+LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
+
+LEASH_INLINE Streams::~Streams() = default;
 
 #if LEASH_EXCEPTIONS
 LEASH_INLINE Popen::Popen(Command command, Options options)
@@ -7876,6 +8158,18 @@ LEASH_INLINE void Popen::end() noexcept {
 
 namespace leash {
 inline namespace LEASH_ABI {
+
+LEASH_INLINE Result::Result() = default;
+
+LEASH_INLINE Result::Result(const Result& other) = default;
+
+LEASH_INLINE Result::Result(Result&& other) noexcept = default;
+
+LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+
+LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
+
+LEASH_INLINE Result::~Result() = default;
 
 LEASH_INLINE bool PipelineResult::ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
 
@@ -8119,7 +8413,7 @@ class Poller {
     void wait(Deadline deadline) noexcept {
         if (next_ < count_) return;
         next_ = 0;
-        count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining());
+        count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining().count());
     }
     bool has_more() const noexcept { return next_ < count_; }
     /// The token of one that is ready; false where wait() is to be called again.
@@ -8159,7 +8453,8 @@ class Poller {
     }
 
     void wait(Deadline deadline) noexcept {
-        if (!waited_) waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining()) > 0;
+        if (!waited_)
+            waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining().count()) > 0;
     }
     bool has_more() const noexcept { return waited_; }
     bool take(std::uint64_t& token) noexcept {
@@ -8285,7 +8580,6 @@ class Timers {
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <atomic>
-#include <chrono>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -8390,7 +8684,7 @@ class SupervisorCore : public Counted {
     Timeout time_left() const {
         if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
             (unended_ > 0 && is_copy()))
-            return std::chrono::nanoseconds(0);
+            return Duration();
         const Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
@@ -8790,7 +9084,6 @@ LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); 
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -8812,7 +9105,7 @@ struct AllRunner {
     std::string input;     // what that one is to be given
     // Its program is being written: when to try again, and how long to wait then.
     Deadline again = Deadline::now();
-    std::chrono::milliseconds pause{1};
+    Duration pause = Duration::milliseconds(1);
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
 
@@ -8832,14 +9125,12 @@ struct AllRunner {
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0))
-                              : waits ? Timeout(again.remaining())
-                                      : Timeout::none();
+            Timeout timeout = started ? Timeout(Duration()) : waits ? Timeout(again.remaining()) : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
                 if (event->kind == Supervisor::Event::ended) finish(*event);
-                timeout = std::chrono::nanoseconds(0);
+                timeout = Duration();
             }
         }
     }
@@ -8863,7 +9154,7 @@ struct AllRunner {
         auto started = Popen::start({jobs[index].command}, options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
-        pause = std::chrono::milliseconds(1);
+        pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
         jobs[index] = {};
         if (!started) {
@@ -8883,10 +9174,10 @@ struct AllRunner {
     /// It may yet be started: when another one has ended, or when its program has been written.
     bool is_to_wait(const Error& error, Timeout timeout) {
         is_short = is_shortage(error) && !running.empty();
-        const bool is_late = pause > std::chrono::milliseconds(64) || pause >= timeout.length();
+        const bool is_late = pause > Duration::milliseconds(64) || pause >= timeout.length();
         if (error.code != std::errc::text_file_busy || is_late) return is_short;
         again = Deadline::after(pause);
-        pause *= 2;
+        pause = pause + pause;
         return true;
     }
 

@@ -5,6 +5,8 @@
 #error "this is for -fno-exceptions"
 #endif
 
+#include <chrono>
+
 #include <cstdio>
 
 namespace {

@@ -2,7 +2,6 @@
 // What leash itself includes comes first: those headers are not to be broken here.
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -12,12 +11,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <initializer_list>
-#include <iterator>
 #include <new>
 #include <optional>
 #include <poll.h>
 #include <pthread.h>
-#include <ratio>
 #include <sched.h>
 #include <spawn.h>
 #include <stdexcept>

@@ -1,6 +1,7 @@
 // tests/compile/ok_vocabulary_cpp17.cpp - every public name, as C++17 writes it. Compiled, not run.
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <filesystem>
 
 using namespace std::chrono_literals;

@@ -1,6 +1,8 @@
 // tests/compile/ok_vocabulary_cpp20.cpp - the public names as the README writes them. Compiled, not run.
 #include <leash/leash.hpp>
 
+#include <chrono>
+
 using namespace std::chrono_literals;
 
 namespace {

@@ -4,6 +4,7 @@
 
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <cmath>
 
 #include <fcntl.h>

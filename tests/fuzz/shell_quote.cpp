@@ -3,6 +3,7 @@
 
 #include <leash/leash.hpp>
 
+#include <chrono>
 #include <optional>
 
 using namespace std::chrono_literals;

@@ -626,7 +626,7 @@ class Job {
     void check_time(const support::Stopwatch& watch, Timeout limit) {
         if (limit.is_none()) return;
         const auto bound = limit.length() + options_.grace.length() + options_.drain.length();
-        const auto late = watch.elapsed() - std::chrono::duration_cast<milliseconds>(bound);
+        const auto late = watch.elapsed() - milliseconds(bound);
         tally_.latest = std::max(tally_.latest, late);
         TORTURE_NEEDS(late < 20s);  // a busy machine is late too; one that hangs is later
     }

@@ -210,7 +210,7 @@ class Pump : public Counted {
                 }
                 if (!unclear) blind |= !job.watch(set);
                 // No handle tells of a stop.
-                if (foreground_.is_open()) until = sooner(until, Deadline::after(std::chrono::milliseconds(50)));
+                if (foreground_.is_open()) until = sooner(until, Deadline::after(Duration::milliseconds(50)));
                 if (next.may_stop) until = sooner(until, next.stop_look);
             }
             // The drain is over and yet this is not done: the stream to be closed is in another thread's hands.
@@ -347,13 +347,14 @@ class Pump : public Counted {
 
     /// How long a killed process may take to be gone before it is given up. Only the kernel's own work is waited for
     /// here: tearing down tens of gigabytes takes it a second.
-    static constexpr std::chrono::seconds longest_death{5};
+    static constexpr Duration longest_death = Duration::seconds(5);
     /// How long to go on after a forced end, or a KILL to what was left: only one that is out of reach can still write.
-    static constexpr std::chrono::milliseconds aftermath{200};
+    static constexpr Duration aftermath = Duration::milliseconds(200);
     /// How often to ask the group whether it is empty before all processes are looked at: mostly it is in a moment.
     static constexpr unsigned looks_from_afar = 5;
     /// When to look first whether the terminal has stopped a job, and how often at the least: no handle tells.
-    static constexpr std::chrono::milliseconds first_stop_look{20}, longest_stop_look{250};
+    static constexpr Duration first_stop_look = Duration::milliseconds(20);
+    static constexpr Duration longest_stop_look = Duration::milliseconds(250);
 
     static bool moves(const Incoming& stream, bool wanted) noexcept {
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
@@ -475,7 +476,7 @@ class Pump : public Counted {
         }
         if (stops) sys::stop_own_group(number == SIGSTOP ? SIGTSTP : number);
         // A host that cannot be stopped would go round and round with a job that stops again and again.
-        os::sleep_until(Deadline::after(std::chrono::milliseconds(10)));
+        os::sleep_until(Deadline::after(Duration::milliseconds(10)));
         resume();
     }
 
@@ -527,7 +528,7 @@ class Pump : public Counted {
     /// For good: the terminal that the host and the job share has stopped the job for using it.
     bool has_stopped() {
         if (!next_stop_look_.passed()) return false;
-        if (stop_pause_.length() == std::chrono::nanoseconds::zero()) {
+        if (stop_pause_ == Duration()) {
             // Without a terminal that controls the host there is none that could stop the job.
             if (!os::Fd::open("/dev/tty", O_RDWR | O_NOCTTY).is_open() && !os::is_shortage(errno)) {
                 may_stop_ = false;
@@ -535,7 +536,7 @@ class Pump : public Counted {
             }
             stop_pause_ = first_stop_look;
         }
-        const auto twice = stop_pause_.length() * 2;
+        const Duration twice = stop_pause_ + stop_pause_;
         stop_pause_ = twice < longest_stop_look ? twice : longest_stop_look;
         next_stop_look_ = Deadline::after(stop_pause_);
         return os::Job::is_for_terminal(job.stopped_by());
@@ -704,7 +705,7 @@ class Pump : public Counted {
     bool is_rest_watched_ = false;  // instead of asking
 
     Deadline next_stop_look_;
-    Timeout stop_pause_ = std::chrono::nanoseconds(0);
+    Duration stop_pause_;
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };

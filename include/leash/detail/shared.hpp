@@ -19,6 +19,7 @@ class Counted {
   private:
     friend void retain(Counted* object) noexcept;
     friend void release(Counted* object) noexcept;
+    friend bool is_shared(const Counted* object) noexcept;
     unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
 };
 
@@ -27,6 +28,8 @@ class Counted {
 void retain(Counted* object) noexcept;
 void release(Counted* object) noexcept;
 /// @}
+/// Has it more than one owner?
+bool is_shared(const Counted* object) noexcept;
 
 /// Owns a T derived from Counted, together with its copies; empty when default-constructed or moved from. The T may be
 /// incomplete where it is neither made nor looked at.

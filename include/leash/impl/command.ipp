@@ -23,6 +23,26 @@ LEASH_INLINE Arg::Arg(std::string text) : text_(std::move(text)) {}
 
 LEASH_INLINE Arg::Arg(std::string_view text) : text_(text) {}
 
+LEASH_INLINE Arg::Arg(const Arg& other) = default;
+
+LEASH_INLINE Arg::Arg(Arg&& other) noexcept = default;
+
+LEASH_INLINE Arg& Arg::operator=(const Arg& other) = default;
+
+LEASH_INLINE Arg& Arg::operator=(Arg&& other) noexcept = default;
+
+LEASH_INLINE Arg::~Arg() = default;
+
+LEASH_INLINE Command::Command(const Command& other) = default;
+
+LEASH_INLINE Command::Command(Command&& other) noexcept = default;
+
+LEASH_INLINE Command& Command::operator=(const Command& other) = default;
+
+LEASH_INLINE Command& Command::operator=(Command&& other) noexcept = default;
+
+LEASH_INLINE Command::~Command() = default;
+
 LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
     argv_.reserve(argv.size());
     for (const Arg& arg : argv) argv_.push_back(arg.str());

@@ -21,6 +21,52 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+namespace detail {
+
+/// Without a `=` (nothing forbids such an entry) it is no variable, and has no name.
+inline std::string_view name_of(std::string_view entry) noexcept {
+    const std::size_t equals = entry.find('=', 1);
+    return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
+}
+
+}  // namespace detail
+
+struct Env::Table : detail::Counted {
+    std::vector<Change> changes;
+    std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+
+    Table() = default;
+    Table(const Table& other) : detail::Counted(), changes(other.changes), places(other.places) {}
+
+    /// Nothing where it has no such name.
+    const Change* find(std::string_view name) const noexcept {
+        const std::size_t place = places.empty() ? 0 : places[slot_of(name)];
+        return place == 0 ? nullptr : &changes[place - 1];
+    }
+
+    void put(Change made) {
+        if (const Change* const known = find(made.name)) {
+            changes[static_cast<std::size_t>(known - changes.data())] = std::move(made);
+            return;
+        }
+        if (places.size() < 2 * (changes.size() + 1)) {
+            places.assign(places.empty() ? 16 : 2 * places.size(), 0);
+            for (std::size_t i = 0; i < changes.size(); ++i) places[slot_of(changes[i].name)] = i + 1;
+        }
+        changes.push_back(std::move(made));
+        places[slot_of(changes.back().name)] = changes.size();
+    }
+
+  private:
+    /// Where in `places` its place is to be found, counted from 1, or the free slot for it.
+    std::size_t slot_of(std::string_view name) const noexcept {
+        const std::size_t last = places.size() - 1;
+        std::size_t slot = std::hash<std::string_view>()(name) & last;
+        while (places[slot] != 0 && changes[places[slot] - 1].name != name) slot = (slot + 1) & last;
+        return slot;
+    }
+};
+
 LEASH_INLINE Env Env::inherited() { return Env(true); }
 
 LEASH_INLINE Env Env::empty() { return Env(false); }
@@ -42,16 +88,15 @@ LEASH_INLINE Env& Env::unset(std::string name) & {
 LEASH_INLINE Env Env::unset(std::string name) && { return std::move(unset(std::move(name))); }
 
 LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
-    if (const std::size_t place = place_of(name)) {
-        const Change& last = changes_[place - 1];
-        if (last.removed) return std::nullopt;
-        return last.value;
+    if (const Change* const last = table_ ? table_->find(name) : nullptr) {
+        if (last->removed) return std::nullopt;
+        return last->value;
     }
     if (!inherit_) return std::nullopt;
     char** const all = detail::sys::environment();
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
-        if (!name.empty() && name_of(text) == name) return std::string(text.substr(name.size() + 1));
+        if (!name.empty() && detail::name_of(text) == name) return std::string(text.substr(name.size() + 1));
     }
     return std::nullopt;
 }
@@ -60,41 +105,28 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (place_of(name_of(*entry)) == 0) strings.emplace_back(*entry);
+        if (!table_ || table_->find(detail::name_of(*entry)) == nullptr) strings.emplace_back(*entry);
     }
-    for (const Change& one : changes_) {
+    if (!table_) return strings;
+    for (const Change& one : table_->changes) {
         if (!one.removed) strings.push_back(detail::concat({one.name, "=", one.value}));
     }
     return strings;
 }
 
-LEASH_INLINE std::string_view Env::name_of(std::string_view entry) noexcept {
-    const std::size_t equals = entry.find('=', 1);
-    return equals == std::string_view::npos ? std::string_view() : entry.substr(0, equals);
-}
-
-LEASH_INLINE std::size_t Env::place_of(std::string_view name) const noexcept {
-    return places_.empty() ? 0 : places_[slot_of(name)];
-}
-
-LEASH_INLINE std::size_t Env::slot_of(std::string_view name) const noexcept {
-    const std::size_t last = places_.size() - 1;
-    std::size_t slot = std::hash<std::string_view>()(name) & last;
-    while (places_[slot] != 0 && changes_[places_[slot] - 1].name != name) slot = (slot + 1) & last;
-    return slot;
-}
+LEASH_INLINE std::vector<Env::Change> Env::changes() const { return table_ ? table_->changes : std::vector<Change>(); }
 
 LEASH_INLINE void Env::change(Change made) {
-    if (const std::size_t place = place_of(made.name)) {
-        changes_[place - 1] = std::move(made);
-        return;
-    }
-    if (places_.size() < 2 * (changes_.size() + 1)) {
-        places_.assign(places_.empty() ? 16 : 2 * places_.size(), 0);
-        for (std::size_t i = 0; i < changes_.size(); ++i) places_[slot_of(changes_[i].name)] = i + 1;
-    }
-    changes_.push_back(std::move(made));
-    places_[slot_of(changes_.back().name)] = changes_.size();
+    if (!table_) table_ = detail::Shared<Table>::adopt(new Table);
+    else if (is_shared(table_.get())) table_ = detail::Shared<Table>::adopt(new Table(*table_));
+    table_->put(std::move(made));
+}
+
+LEASH_INLINE Options Options::interactive() {
+    Options options;
+    options.in = inherit;
+    options.group = Group::foreground;
+    return options;
 }
 
 }  // namespace LEASH_ABI

@@ -14,6 +14,16 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Pipeline::Pipeline(const Pipeline& other) = default;
+
+LEASH_INLINE Pipeline::Pipeline(Pipeline&& other) noexcept = default;
+
+LEASH_INLINE Pipeline& Pipeline::operator=(const Pipeline& other) = default;
+
+LEASH_INLINE Pipeline& Pipeline::operator=(Pipeline&& other) noexcept = default;
+
+LEASH_INLINE Pipeline::~Pipeline() = default;
+
 LEASH_INLINE Pipeline& Pipeline::append(Command last) {
     stages_.push_back(std::move(last));
     return *this;

@@ -26,6 +26,18 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Streams::Streams() = default;
+
+LEASH_INLINE Streams::Streams(const Streams& other) = default;
+
+LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
+
+LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
+
+LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
+
+LEASH_INLINE Streams::~Streams() = default;
+
 #if LEASH_EXCEPTIONS
 LEASH_INLINE Popen::Popen(Command command, Options options)
     : Popen(try_spawn(std::move(command), std::move(options)).value()) {}

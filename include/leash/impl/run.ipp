@@ -23,6 +23,18 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Result::Result() = default;
+
+LEASH_INLINE Result::Result(const Result& other) = default;
+
+LEASH_INLINE Result::Result(Result&& other) noexcept = default;
+
+LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+
+LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
+
+LEASH_INLINE Result::~Result() = default;
+
 LEASH_INLINE bool PipelineResult::ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
 
 LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {

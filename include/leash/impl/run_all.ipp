@@ -6,7 +6,6 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -43,7 +42,7 @@ struct AllRunner {
     std::string input;     // what that one is to be given
     // Its program is being written: when to try again, and how long to wait then.
     Deadline again = Deadline::now();
-    std::chrono::milliseconds pause{1};
+    Duration pause = Duration::milliseconds(1);
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
 
@@ -63,14 +62,12 @@ struct AllRunner {
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(std::chrono::nanoseconds(0))
-                              : waits ? Timeout(again.remaining())
-                                      : Timeout::none();
+            Timeout timeout = started ? Timeout(Duration()) : waits ? Timeout(again.remaining()) : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
                 if (event->kind == Supervisor::Event::ended) finish(*event);
-                timeout = std::chrono::nanoseconds(0);
+                timeout = Duration();
             }
         }
     }
@@ -94,7 +91,7 @@ struct AllRunner {
         auto started = Popen::start({jobs[index].command}, options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
-        pause = std::chrono::milliseconds(1);
+        pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
         jobs[index] = {};
         if (!started) {
@@ -114,10 +111,10 @@ struct AllRunner {
     /// It may yet be started: when another one has ended, or when its program has been written.
     bool is_to_wait(const Error& error, Timeout timeout) {
         is_short = is_shortage(error) && !running.empty();
-        const bool is_late = pause > std::chrono::milliseconds(64) || pause >= timeout.length();
+        const bool is_late = pause > Duration::milliseconds(64) || pause >= timeout.length();
         if (error.code != std::errc::text_file_busy || is_late) return is_short;
         again = Deadline::after(pause);
-        pause *= 2;
+        pause = pause + pause;
         return true;
     }
 

@@ -21,6 +21,11 @@ LEASH_INLINE void release(Counted* object) noexcept {
     if (__atomic_fetch_sub(&object->count_, 1U, __ATOMIC_ACQ_REL) == 1) delete object;
 }
 
+LEASH_INLINE bool is_shared(const Counted* object) noexcept {
+    // acquire: what an owner did to it before he let go is seen by the one who changes it now
+    return __atomic_load_n(&object->count_, __ATOMIC_ACQUIRE) != 1;
+}
+
 }  // namespace detail
 
 }  // namespace LEASH_ABI

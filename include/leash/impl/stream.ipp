@@ -6,7 +6,6 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <chrono>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -31,7 +30,7 @@ LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
 }
 
-LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, std::chrono::nanoseconds(0)); }
+LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duration()); }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
@@ -192,7 +191,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     return written;
 }
 
-LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, std::chrono::nanoseconds(0)); }
+LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
 LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
 

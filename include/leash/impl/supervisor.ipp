@@ -7,7 +7,6 @@
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <atomic>
-#include <chrono>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -123,7 +122,7 @@ class SupervisorCore : public Counted {
     Timeout time_left() const {
         if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
             (unended_ > 0 && is_copy()))
-            return std::chrono::nanoseconds(0);
+            return Duration();
         const Timed* const first = timers_.first();
         return first == nullptr ? Timeout::none() : Timeout(first->due().remaining());
     }
