@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -45,6 +46,20 @@ inline const std::string& helper() {
 /// Are the descriptors that a child shall not have closed by a list of their numbers? Such a list cannot name one that the
 /// host has open above a limit that was lowered later.
 constexpr bool closes_by_list = !leash::detail::sys::has_closefrom && !leash::detail::sys::has_cloexec_default;
+
+/// Is nothing started below a limit that was lowered, rather than that a descriptor above it leaks? So it is where they are
+/// closed by a list, and the C library takes no number above the limit for it, as glibc; musl takes any.
+inline bool needs_its_limit() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    constexpr int any = 1 << 30;
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    const int beyond = limit.rlim_cur < any ? static_cast<int>(limit.rlim_cur) : any;
+    const bool taken = ::posix_spawn_file_actions_addclose(&actions, beyond) == 0;
+    ::posix_spawn_file_actions_destroy(&actions);
+    return closes_by_list && !taken;
+}
 
 /// Asks until it is so; false after a time that is only there so that a broken test ends.
 template <class Condition>
