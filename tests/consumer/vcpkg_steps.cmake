@@ -1,6 +1,7 @@
 # What vcpkg does with a port, for machines without vcpkg:
-#     cmake -DPORT_FOLDER=<folder of the port> -DWORK=<folder> -P vcpkg_steps.cmake     installs to <folder>/leash
-# The functions have vcpkg's names, and do that part of the work that a library of headers needs.
+#     cmake -DPORT_FOLDER=<folder of the port> -DWORK=<folder> [-DFEATURES=compiled] -P vcpkg_steps.cmake
+# It installs to <folder>/leash. The functions have vcpkg's names, and do that part of the work that is needed here; all is
+# built as for a release.
 cmake_minimum_required(VERSION 3.19)
 
 file(READ "${PORT_FOLDER}/vcpkg.json" manifest)
@@ -8,6 +9,10 @@ string(JSON PORT GET "${manifest}" name)
 string(JSON VERSION GET "${manifest}" version)
 string(JSON helpers LENGTH "${manifest}" dependencies)
 set(CURRENT_PACKAGES_DIR "${WORK}/${PORT}")
+set(VCPKG_BUILD_TYPE release)
+foreach(feature IN LISTS FEATURES)
+    string(JSON described GET "${manifest}" features ${feature} description)
+endforeach()
 
 # depends_on(<port>): a function that another port provides is there only if the manifest asks for that port.
 function(depends_on port)
@@ -40,6 +45,21 @@ function(vcpkg_extract_source_archive source)
     file(ARCHIVE_EXTRACT INPUT "${arg_ARCHIVE}" DESTINATION "${WORK}/source")
     file(GLOB folder "${WORK}/source/*")
     set(${source} "${folder}" PARENT_SCOPE)
+endfunction()
+
+# Of the pairs of a feature and CMake's option for it.
+function(vcpkg_check_features)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "OUT_FEATURE_OPTIONS" "FEATURES")
+    set(options)
+    while(arg_FEATURES)
+        list(POP_FRONT arg_FEATURES feature option)
+        if(feature IN_LIST FEATURES)
+            list(APPEND options -D${option}=ON)
+        else()
+            list(APPEND options -D${option}=OFF)
+        endif()
+    endwhile()
+    set(${arg_OUT_FEATURE_OPTIONS} "${options}" PARENT_SCOPE)
 endfunction()
 
 function(vcpkg_cmake_configure)
@@ -77,8 +97,12 @@ endfunction()
 include("${PORT_FOLDER}/portfile.cmake")
 
 # What vcpkg looks at when a port is built.
-foreach(file IN ITEMS include/leash/leash.hpp share/leash/leashConfig.cmake share/leash/copyright share/leash/usage
-        lib/pkgconfig/leash.pc)
+set(files include/leash/leash.hpp share/leash/leashConfig.cmake share/leash/copyright share/leash/usage
+    lib/pkgconfig/leash.pc)
+if("compiled" IN_LIST FEATURES)
+    list(APPEND files lib/libleash.a lib/pkgconfig/leash-compiled.pc)
+endif()
+foreach(file IN LISTS files)
     if(NOT EXISTS "${CURRENT_PACKAGES_DIR}/${file}")
         message(FATAL_ERROR "the package has no ${file}")
     endif()

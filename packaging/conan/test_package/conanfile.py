@@ -23,3 +23,5 @@ class LeashTestConan(ConanFile):
     def test(self):
         if can_run(self):
             self.run(join(self.cpp.build.bindir, "test_package"), env="conanrun")
+            if not self.dependencies["leash"].options.header_only:
+                self.run(join(self.cpp.build.bindir, "test_compiled"), env="conanrun")
