@@ -2465,7 +2465,7 @@ namespace detail {
 LEASH_INLINE Deadline Deadline::now() noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail
-    return Deadline(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+    return Deadline((Duration::seconds(now.tv_sec) + Duration::nanoseconds(now.tv_nsec)).count());
 }
 
 LEASH_INLINE Deadline Deadline::after(Timeout timeout) noexcept {
@@ -3145,8 +3145,8 @@ inline int poll(pollfd* fds, nfds_t count, std::int64_t most) noexcept {
     if (most > longest_wait) most = longest_wait;
 #if LEASH_PPOLL
     timespec wait{};
-    wait.tv_sec = static_cast<time_t>(most / 1'000'000'000);
-    wait.tv_nsec = static_cast<long>(most % 1'000'000'000);
+    wait.tv_sec = static_cast<int>(most / 1'000'000'000);
+    wait.tv_nsec = static_cast<int>(most % 1'000'000'000);
     return ::ppoll(fds, count, endless ? nullptr : &wait, nullptr);
 #else
     return ::poll(fds, count, endless ? -1 : static_cast<int>((most + 999'999) / 1'000'000));
