@@ -47,7 +47,8 @@ class Duration {
 
     /// A second's 1e-9, as std::nano says it.
     struct period {
-        static constexpr std::intmax_t num = 1, den = 1'000'000'000;
+        static constexpr std::intmax_t num = 1;              ///< of so many
+        static constexpr std::intmax_t den = 1'000'000'000;  ///< parts of a second
     };
 
     /// Zero.
@@ -57,7 +58,7 @@ class Duration {
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
 
-    /// For those who do without <chrono>.
+    /// For those who do without std::chrono.
     /// @{
     static constexpr Duration seconds(rep count) { return of(count, 1'000'000'000); }
     static constexpr Duration milliseconds(rep count) { return of(count, 1'000'000); }
