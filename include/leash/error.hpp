@@ -54,7 +54,7 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     const std::string& subject() const noexcept { return error_.subject; }
     /// @}
     /// Error::message().
-    const char* what() const noexcept override;
+    const char* what() const noexcept override { return message_.c_str(); }
 
   private:
     Error error_;

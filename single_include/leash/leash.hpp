@@ -317,7 +317,7 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     const std::string& subject() const noexcept { return error_.subject; }
     /// @}
     /// Error::message().
-    const char* what() const noexcept override;
+    const char* what() const noexcept override { return message_.c_str(); }
 
   private:
     Error error_;
@@ -976,7 +976,7 @@ class Counted {
     Counted() = default;
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    virtual ~Counted();
+    virtual ~Counted() = default;
 
   private:
     friend void retain(Counted* object) noexcept;
@@ -2419,8 +2419,6 @@ LEASH_INLINE std::string Error::message() const {
 LEASH_INLINE SpawnError::SpawnError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
-LEASH_INLINE const char* SpawnError::what() const noexcept { return message_.c_str(); }
-
 namespace detail {
 
 LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {
@@ -2693,8 +2691,6 @@ LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
-
-LEASH_INLINE Counted::~Counted() = default;
 
 LEASH_INLINE void retain(Counted* object) noexcept { __atomic_fetch_add(&object->count_, 1U, __ATOMIC_RELAXED); }
 

@@ -14,7 +14,7 @@ class Counted {
     Counted() = default;
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    virtual ~Counted();
+    virtual ~Counted() = default;
 
   private:
     friend void retain(Counted* object) noexcept;

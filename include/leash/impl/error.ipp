@@ -45,8 +45,6 @@ LEASH_INLINE std::string Error::message() const {
 LEASH_INLINE SpawnError::SpawnError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
-LEASH_INLINE const char* SpawnError::what() const noexcept { return message_.c_str(); }
-
 namespace detail {
 
 LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {

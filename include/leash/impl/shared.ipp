@@ -12,8 +12,6 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
 
-LEASH_INLINE Counted::~Counted() = default;
-
 LEASH_INLINE void retain(Counted* object) noexcept { __atomic_fetch_add(&object->count_, 1U, __ATOMIC_RELAXED); }
 
 LEASH_INLINE void release(Counted* object) noexcept {
