@@ -232,7 +232,7 @@ TEST_CASE("a job that drains is not over: it has no status, takes signals, and t
         CHECK(p.wait().success());
         CHECK(watch.elapsed() < soon);
         CHECK(p.ended_by() == EndedBy::itself);
-        CHECK(p.time_left().is_none());
+        CHECK(p.time_left().length() == 0ns);
         const auto sent = p.send_signal(SIGUSR1);
         REQUIRE_FALSE(sent);
         CHECK(sent.error().message().find("the job has ended") != std::string::npos);
@@ -1375,6 +1375,21 @@ TEST_CASE("a sink that throws in one thread takes no grace away that another one
 }
 
 // ---- event loops, and copies of the host
+
+TEST_CASE("when another call than poll() has found the end, time_left() is zero: no handle tells of that again") {
+    const Census census;
+    leash::Popen p(child({"exit", "0"}), capture(census));
+    REQUIRE(p.out().read_all(20s).eof);
+    REQUIRE(p.err().read_all(20s).eof);
+    // reaped already, where a read was the one that found it
+    REQUIRE(eventually([&] { return support::state_of(p.pid()) == 'Z' || support::state_of(p.pid()) == '\0'; }));
+    const bool is_told = eventually([&] {
+        p.exit_handle();  // looks; the first time may be too early to be sure that nobody is left
+        return p.time_left().length() == 0ns;
+    });
+    CHECK(is_told);
+    CHECK(p.poll());
+}
 
 TEST_CASE("a loop with an exit handle and time_left() is told of the end, and not woken in vain while the job drains") {
     const Census census;

@@ -192,8 +192,7 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
-    /// that tells so.
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over.
     Timeout time_left() const;
 
     // ---- what became of it

@@ -1934,8 +1934,7 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over and without a handle
-    /// that tells so.
+    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over.
     Timeout time_left() const;
 
     // ---- what became of it
@@ -7233,12 +7232,13 @@ class Pump : public Counted {
 
     /// When somebody has to look again, should no handle tell before. Never for one that no clock concerns.
     Deadline next_look() {
+        // Its end may have been found by any call in between, be it a read, and no handle tells of that any more: who has
+        // been told that the leader has ended waits for the leader's no longer.
+        if (is_complete()) return Deadline::now();
         const Next next = next_change({}, Deadline::never());
         const Deadline at = next.may_stop ? sooner(next.at, next.stop_look) : next.at;
         const bool unseen = next.is_over || (next.by_exit && !next.has_ended);
-        if (!unseen || job.exit_handle() >= 0) return at;
-        // Its end may have been found by any call in between, which tells nobody who waits for no handle.
-        return is_complete() ? Deadline::now() : sooner(at, Deadline::after(os::Backoff::longest));
+        return unseen && job.exit_handle() < 0 ? sooner(at, Deadline::after(os::Backoff::longest)) : at;
     }
 
     /// Readable when there is somebody less to wait for, or where that cannot be told: then a look is due.
