@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 using leash::Timeout;
 using leash::detail::Deadline;
@@ -51,12 +52,15 @@ TEST_CASE("a length of time converts from and to what <chrono> has, compares wit
     constexpr nanoseconds exact = nanoseconds(1'234'567'890'123'456'789);  // more than a double can hold
     static_assert(Duration(exact).count() == exact.count() && nanoseconds(Duration(exact)) == exact);
 
-    const std::chrono::milliseconds shorter = Duration(1'999'999ns);  // as duration_cast does it
-    CHECK(shorter == 1ms);
+    const nanoseconds as_it_is = Duration(2ms);
+    CHECK(as_it_is == 2ms);
+    // 0.4 ms are no 0 ms for who did not say so
+    static_assert(!std::is_convertible_v<Duration, std::chrono::milliseconds>);
+    CHECK(std::chrono::milliseconds(Duration(1'999'999ns)) == 1ms);
     CHECK(std::chrono::milliseconds(Duration(-1'999'999ns)) == -1ms);
     CHECK(duration<double>(Duration(250ms)).count() == 0.25);
     CHECK(std::min<nanoseconds>(Duration(5s), 1s) == 1s);
-    std::chrono::microseconds sum = 1us;
+    nanoseconds sum = 1us;
     sum += Duration(2us);
     CHECK(sum == 3us);
 
@@ -68,6 +72,23 @@ TEST_CASE("a length of time converts from and to what <chrono> has, compares wit
     CHECK(Duration(Picoseconds(2'999)).count() == 2);
     CHECK(Picoseconds(Duration(2ns)).count() == 2'000);
     CHECK(Duration(duration<float, std::micro>(1.5F)) == 1'500ns);
+    // more than the numbers on the way can hold
+    using Unsigned = duration<std::uint64_t, std::pico>;
+    CHECK(Duration(Unsigned(10'000'000'000'000'000'000U)) == 10'000'000s);
+    using Odd = duration<std::int64_t, std::ratio<1, 10'000'000'019>>;
+    CHECK(Duration(Odd(10'000'000'018)) > 999'999'998ns);
+    CHECK(Duration(Odd(10'000'000'018)) <= 1s);
+    using Tera = duration<long, std::tera>;
+    CHECK(Duration(Tera(0)) == 0ns);
+    CHECK(Duration(Tera(1)) == Duration::longest());
+    CHECK(Tera(Duration(5ms)).count() == 0);
+    CHECK(Picoseconds(Duration::longest()) == Picoseconds::max());
+    CHECK(Picoseconds(Duration(nanoseconds::min())) == Picoseconds::min());
+    CHECK(duration<int, std::milli>(Duration::longest()).count() == std::numeric_limits<int>::max());
+    CHECK(duration<unsigned>(Duration::seconds(-1)).count() == 0);
+    CHECK(Duration::nanoseconds(UINT64_MAX) == Duration::longest());
+    CHECK(Duration::nanoseconds(INT64_MAX) == Duration::longest());
+    CHECK(Duration::nanoseconds(INT64_MIN) == Duration(nanoseconds::min()));
 
     CHECK(Duration(2s) + 3s == 5s);
     CHECK(1s - Duration(3s) == -2s);

@@ -1082,7 +1082,7 @@ int host(const std::vector<std::string>& all) {
         leash::Popen p(command, options);
         while (!p.poll()) {
             pollfd exit{p.exit_handle(), POLLIN, 0};
-            const std::chrono::milliseconds left = p.time_left().length();
+            const std::chrono::milliseconds left(p.time_left().length());
             ::poll(&exit, 1, static_cast<int>(std::min<std::chrono::milliseconds>(left, for_long).count()) + 1);
         }
         r.status = p.wait();

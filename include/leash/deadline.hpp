@@ -31,16 +31,42 @@ constexpr std::intmax_t common_divisor(std::intmax_t a, std::intmax_t b) {
     return b == 0 ? a : common_divisor(b, a % b);
 }
 
-/// `count` times `num` / `den`, toward zero. Does not overflow where the result does not.
-constexpr std::int64_t scale(std::int64_t count, std::intmax_t num, std::intmax_t den) {
-    return count / den * num + count % den * num / den;
+/// `count` times `Num` / `Den`, toward zero, exactly where that can be had: where it is an integer that fits, and so do the
+/// numbers on the way.
+template <class Count, std::intmax_t Num, std::intmax_t Den>
+constexpr std::int64_t scale(Count count, long double result) {
+    if constexpr (std::is_integral_v<Count> && Num <= INT64_MAX / Den) {
+        const auto whole = static_cast<std::int64_t>(count);
+        if (static_cast<Count>(whole) == count && (whole < 0) == (count < 0))
+            return whole / Den * Num + whole % Den * Num / Den;
+    }
+    return static_cast<std::int64_t>(result);
 }
+
+/// Does it hold any number of nanoseconds as it is?
+template <class T>
+constexpr bool holds_nanoseconds =
+    !std::is_integral_v<typename T::rep> ||
+    (sizeof(typename T::rep) >= sizeof(std::int64_t) && T::period::num == 1 && T::period::den % 1'000'000'000 == 0);
+
+/// Without <limits>, which costs as much as half of leash. Of wider types what 64 bits hold.
+/// @{
+template <class Int>
+constexpr bool is_signed = static_cast<Int>(-1) < static_cast<Int>(0);
+template <class Int>
+constexpr Int most_of = static_cast<Int>(UINT64_MAX >>
+                                         ((is_signed<Int> ? 1 : 0) + (sizeof(Int) < 8 ? 64 - 8 * sizeof(Int) : 0)));
+/// @}
+
+constexpr bool has_product(std::intmax_t a, std::intmax_t b) { return a <= INT64_MAX / b; }
 
 }  // namespace detail
 
-/// A length of time in nanoseconds, to which every std::chrono::duration converts, and which converts to each of them (as
-/// duration_cast does it), and compares with them. It never overflows: what is more than 200 years, infinity included, is
-/// longest(), what is less than their negative, and NaN, is the least that there is.
+/// A length of time in nanoseconds. Every std::chrono::duration converts to it and compares with it, and it converts to
+/// them as they do among themselves: by itself to what loses nothing (std::chrono::nanoseconds, seconds as a double), and
+/// otherwise where that is said, `std::chrono::milliseconds(d)`, toward zero. It never overflows: what is more than 200 years,
+/// infinity included, is longest(), what is less than their negative, and NaN, is the least that there is; what another type
+/// cannot hold is the most or the least that it can.
 class Duration {
   public:
     using rep = std::int64_t;  ///< what count() gives
@@ -58,12 +84,24 @@ class Duration {
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
 
-    /// For those who do without std::chrono.
+    /// For those who do without std::chrono. Of whole numbers.
     /// @{
-    static constexpr Duration seconds(rep count) { return of(count, 1'000'000'000); }
-    static constexpr Duration milliseconds(rep count) { return of(count, 1'000'000); }
-    static constexpr Duration microseconds(rep count) { return of(count, 1'000); }
-    static constexpr Duration nanoseconds(rep count) { return of(count, 1); }
+    template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
+    static constexpr Duration seconds(Int count) {
+        return of(count, 1'000'000'000);
+    }
+    template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
+    static constexpr Duration milliseconds(Int count) {
+        return of(count, 1'000'000);
+    }
+    template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
+    static constexpr Duration microseconds(Int count) {
+        return of(count, 1'000);
+    }
+    template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
+    static constexpr Duration nanoseconds(Int count) {
+        return of(count, 1);
+    }
     /// @}
     /// 292 years, which stand for no limit.
     static constexpr Duration longest() { return of(INT64_MAX, 1); }
@@ -72,21 +110,18 @@ class Duration {
     constexpr rep count() const { return count_; }
 
     /// As another type of duration.
-    template <class T, class = detail::IfDuration<T>>
+    /// @{
+    template <class T, class = detail::IfDuration<T>, std::enable_if_t<detail::holds_nanoseconds<T>, int> = 0>
     constexpr operator T() const {
-        using Rep = typename T::rep;
-        if constexpr (std::is_integral_v<Rep>) {
-            constexpr std::intmax_t common = detail::common_divisor(period::den, T::period::den);
-            return T(static_cast<Rep>(
-                detail::scale(count_, T::period::den / common, period::den / common * T::period::num)));
-        } else {
-            return T(
-                static_cast<Rep>(static_cast<long double>(count_) / 1e9L * static_cast<long double>(T::period::den) /
-                                 static_cast<long double>(T::period::num)));
-        }
+        return convert<T>();
     }
+    template <class T, class = detail::IfDuration<T>, std::enable_if_t<!detail::holds_nanoseconds<T>, int> = 0>
+    explicit constexpr operator T() const {
+        return convert<T>();
+    }
+    /// @}
 
-    /// Sums and differences stop at longest() and at its negative.
+    /// Sums and differences stop at longest(), and at the least that there is.
     /// @{
     friend constexpr Duration operator+(Duration a, Duration b) {
         if (b.count_ > 0) return of(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_, 1);
@@ -108,27 +143,52 @@ class Duration {
     /// @}
 
   private:
-    static constexpr Duration of(rep count, rep unit) {
+    template <class Int>
+    static constexpr Duration of(Int count, rep unit) {
+        const long double all = static_cast<long double>(count) * static_cast<long double>(unit);
         Duration made;
-        made.count_ = count > INT64_MAX / unit ? INT64_MAX : count < INT64_MIN / unit ? INT64_MIN : count * unit;
+        made.count_ = all >= 0x1p63L ? INT64_MAX : all < -0x1p63L ? INT64_MIN : static_cast<rep>(count) * unit;
         return made;
     }
 
     template <class T>
     static constexpr rep saturate(const T& length) {
         using Period = typename T::period;
+        constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
         // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside of
         // what 64 bits of nanoseconds hold.
         const long double all = detail::in_nanoseconds(length);
         constexpr long double limit = 200.0L * 365 * 24 * 3600 * 1e9L;
         if (all >= limit) return INT64_MAX;
         if (!(all > -limit)) return INT64_MIN;  // NaN too
-        if constexpr (std::is_integral_v<typename T::rep>) {
-            constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
-            return detail::scale(static_cast<rep>(length.count()), Period::num * (period::den / common),
-                                 Period::den / common);
+        if constexpr (detail::has_product(Period::num, period::den / common)) {
+            return detail::scale<typename T::rep, Period::num*(period::den / common), Period::den / common>(
+                length.count(), all);
         } else {
             return static_cast<rep>(all);
+        }
+    }
+
+    template <class T>
+    constexpr T convert() const {
+        using Rep = typename T::rep;
+        using Period = typename T::period;
+        constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
+        const long double all = static_cast<long double>(count_) / 1e9L * static_cast<long double>(Period::den) /
+                                static_cast<long double>(Period::num);
+        if constexpr (!std::is_integral_v<Rep>) {
+            return T(static_cast<Rep>(all));
+        } else {
+            constexpr Rep most = detail::most_of<Rep>;
+            constexpr Rep least = static_cast<Rep>(detail::is_signed<Rep> ? -most - 1 : 0);
+            if (all >= static_cast<long double>(most)) return T(most);
+            if (all <= static_cast<long double>(least)) return T(least);
+            if constexpr (detail::has_product(period::den / common, Period::num)) {
+                return T(static_cast<Rep>(
+                    detail::scale<rep, Period::den / common, period::den / common * Period::num>(count_, all)));
+            } else {
+                return T(static_cast<Rep>(all));
+            }
         }
     }
 
@@ -136,7 +196,7 @@ class Duration {
 };
 
 /// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
-/// (`duration::max()`, infinity, 1e10 s as nanoseconds in 32 bits) is no limit; NaN is refused as negative.
+/// (`duration::max()`, infinity, 1e10 s) is no limit; NaN is refused as negative.
 class Timeout {
   public:
     /// No limit.

@@ -9,6 +9,7 @@ inline namespace LEASH_ABI {
 
 class Cancel;
 class Command;
+class Duration;
 class Env;
 class ExitStatus;
 class Pipeline;

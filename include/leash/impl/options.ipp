@@ -50,7 +50,8 @@ struct Env::Table : detail::Counted {
             return;
         }
         if (places.size() < 2 * (changes.size() + 1)) {
-            places.assign(places.empty() ? 16 : 2 * places.size(), 0);
+            // Made before the old one goes: there may be no memory.
+            places = std::vector<std::size_t>(places.empty() ? 16 : 2 * places.size());
             for (std::size_t i = 0; i < changes.size(); ++i) places[slot_of(changes[i].name)] = i + 1;
         }
         changes.push_back(std::move(made));
