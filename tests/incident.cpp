@@ -131,12 +131,12 @@ struct Trial {
 
     /// The job ends by its own deadline; or, where its leader goes by itself, long before that.
     void give_deadline() { options.timeout = shape.by_itself ? 60s : 100ms; }
-    /// How long a call may take which ends the job. One that is not ready may just be starting somebody with SIGTERM blocked,
-    /// as bash does it: who is started so does not get it, and has all of the grace.
+    /// How long a call may take which ends the job. bash forks with SIGTERM blocked (5.2: `INT TERM CHLD`), so that
+    /// whom it is just starting when that comes does not get it, and has all of the grace: before it is ready.
     std::chrono::nanoseconds bound(bool ready) const {
         std::chrono::nanoseconds most = slack;
         if (!shape.by_itself) most += 100ms;
-        if (shape.end.needs_kill || !ready) most += options.grace.length();
+        if (shape.end.needs_kill || (!ready && std::strcmp(shell, "/bin/bash") == 0)) most += options.grace.length();
         if (shape.held || shape.by_itself) most += options.drain.length();
         return most;
     }

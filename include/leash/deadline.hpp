@@ -31,11 +31,14 @@ constexpr std::intmax_t common_divisor(std::intmax_t a, std::intmax_t b) {
     return b == 0 ? a : common_divisor(b, a % b);
 }
 
+/// Does the product of two positive numbers fit?
+constexpr bool has_product(std::intmax_t a, std::intmax_t b) { return a <= INT64_MAX / b; }
+
 /// `count` times `Num` / `Den`, toward zero, exactly where that can be had: where it is an integer that fits, and so do the
 /// numbers on the way.
 template <class Count, std::intmax_t Num, std::intmax_t Den>
 constexpr std::int64_t scale(Count count, long double result) {
-    if constexpr (std::is_integral_v<Count> && Num <= INT64_MAX / Den) {
+    if constexpr (std::is_integral_v<Count> && has_product(Num, Den)) {
         const auto whole = static_cast<std::int64_t>(count);
         if (static_cast<Count>(whole) == count && (whole < 0) == (count < 0))
             return whole / Den * Num + whole % Den * Num / Den;
@@ -57,8 +60,6 @@ template <class Int>
 constexpr Int most_of = static_cast<Int>(UINT64_MAX >>
                                          ((is_signed<Int> ? 1 : 0) + (sizeof(Int) < 8 ? 64 - 8 * sizeof(Int) : 0)));
 /// @}
-
-constexpr bool has_product(std::intmax_t a, std::intmax_t b) { return a <= INT64_MAX / b; }
 
 }  // namespace detail
 
@@ -104,7 +105,7 @@ class Duration {
     }
     /// @}
     /// 292 years, which stand for no limit.
-    static constexpr Duration longest() { return of(INT64_MAX, 1); }
+    static constexpr Duration longest() { return exactly(INT64_MAX); }
 
     /// How many nanoseconds.
     constexpr rep count() const { return count_; }
@@ -124,11 +125,11 @@ class Duration {
     /// Sums and differences stop at longest(), and at the least that there is.
     /// @{
     friend constexpr Duration operator+(Duration a, Duration b) {
-        if (b.count_ > 0) return of(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_, 1);
-        return of(a.count_ < INT64_MIN - b.count_ ? INT64_MIN : a.count_ + b.count_, 1);
+        if (b.count_ > 0) return exactly(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_);
+        return exactly(a.count_ < INT64_MIN - b.count_ ? INT64_MIN : a.count_ + b.count_);
     }
     friend constexpr Duration operator-(Duration a, Duration b) {
-        return a + of(b.count_ == INT64_MIN ? INT64_MAX : -b.count_, 1);
+        return a + exactly(b.count_ == INT64_MIN ? INT64_MAX : -b.count_);
     }
     /// @}
 
@@ -143,12 +144,16 @@ class Duration {
     /// @}
 
   private:
+    static constexpr Duration exactly(rep count) {
+        Duration made;
+        made.count_ = count;
+        return made;
+    }
+
     template <class Int>
     static constexpr Duration of(Int count, rep unit) {
         const long double all = static_cast<long double>(count) * static_cast<long double>(unit);
-        Duration made;
-        made.count_ = all >= 0x1p63L ? INT64_MAX : all < -0x1p63L ? INT64_MIN : static_cast<rep>(count) * unit;
-        return made;
+        return exactly(all >= 0x1p63L ? INT64_MAX : all < -0x1p63L ? INT64_MIN : static_cast<rep>(count) * unit);
     }
 
     template <class T>

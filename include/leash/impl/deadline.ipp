@@ -20,7 +20,7 @@ namespace detail {
 LEASH_INLINE Deadline Deadline::now() noexcept {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail
-    return Deadline((Duration::seconds(now.tv_sec) + Duration::nanoseconds(now.tv_nsec)).count());
+    return Deadline(std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec);
 }
 
 LEASH_INLINE Deadline Deadline::after(Timeout timeout) noexcept {
