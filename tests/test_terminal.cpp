@@ -1,6 +1,7 @@
 // tests/test_terminal.cpp - a pseudo-terminal for the child: what it finds, what is read and written, how it ends.
 #include <doctest/doctest.h>
 
+#include "inside.hpp"
 #include "support.hpp"
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include <sys/ioctl.h>
 #include <termios.h>
 
 using leash::Group;
@@ -236,6 +238,43 @@ TEST_CASE("what is written is echoed, unless echo is off") {
         p.in().close();
         CHECK(p.wait().success());
     }
+}
+
+// On Linux leash makes these calls without the system's headers, and knows their numbers.
+TEST_CASE("the terminal's modes and its window are what the C library takes them for") {
+    namespace sys = leash::detail::sys;
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+    REQUIRE(terminal >= 0);
+    termios before{}, after{};
+    sys::Modes modes{};
+    REQUIRE(::tcgetattr(terminal, &before) == 0);
+    before.c_cc[VEOF] = 5;
+    before.c_lflag |= ECHO | ECHOE | ISIG;
+    REQUIRE(::tcsetattr(terminal, TCSANOW, &before) == 0);
+    REQUIRE(sys::tcgetattr(terminal, &modes) == 0);
+    CHECK(sys::end_of_file(modes) == 5);
+    sys::clear_echo(modes);
+    CHECK(sys::tcsetattr(terminal, &modes) == 0);
+    REQUIRE(::tcgetattr(terminal, &after) == 0);
+    CHECK(after.c_lflag == (before.c_lflag & ~static_cast<tcflag_t>(ECHO)));
+    CHECK(after.c_iflag == before.c_iflag);
+    CHECK(after.c_oflag == before.c_oflag);
+    CHECK(after.c_cflag == before.c_cflag);
+    CHECK(std::equal(std::begin(after.c_cc), std::end(after.c_cc), std::begin(before.c_cc)));
+    CHECK(sys::set_window(terminal, 31, 132) == 0);
+    winsize size{};
+    CHECK((::ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_row == 31 && size.ws_col == 132));
+    ::close(terminal);
+
+    int ends[2] = {-1, -1}, waiting = 0;
+    REQUIRE(::pipe(ends) == 0);
+    CHECK(::write(ends[1], "abc", 3) == 3);
+    CHECK(sys::pending(ends[0], &waiting) == 0);
+    CHECK(waiting == 3);
+    for (const int end : ends) ::close(end);
+#if defined(__linux__)
+    CHECK(sys::get_pidfd_info == _IOWR(0xff, 11, char[64]));
+#endif
 }
 
 TEST_CASE("the keys that a terminal knows do what they do: Ctrl-C, Ctrl-\\, Ctrl-U") {

@@ -18,7 +18,7 @@ int main() {
 
     std::vector<leash::Job> jobs;
     jobs.push_back({{"true"}, {}});
-    for (const auto& result : leash::run_all(std::move(jobs))) bytes += result && result->ok() ? 0 : 1;
+    for (const auto& result : leash::run_all(std::move(jobs))) bytes += result && result->ok() ? 0U : 1U;
 
     leash::Supervisor supervisor;
     supervisor.add(leash::Popen({"true"}, options)).value();

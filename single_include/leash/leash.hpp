@@ -2906,146 +2906,18 @@ LEASH_INLINE Stdio::~Stdio() = default;
 #endif  // LEASH_0_1_0_IMPL_STDIO_IPP
 
 // =====================================================================================================================
-// leash/detail/posix/syscalls.hpp - the thin seam: every system call of this back end, and nothing else.
-//
-// Each function is the system's own, by its own name, and answers as the system does. A test that defines
-// LEASH_FAULTS can make any of them fail; otherwise the compiler sees straight through.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
+// leash/detail/posix/sys/guards.hpp - under what this thread makes its system calls.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_GUARDS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_GUARDS_HPP
 
 #if LEASH_POSIX
 
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <spawn.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
-#endif
-
-// Which system has what (these macros end with this file):
-//   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
-//             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
-//   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
-//   pipe2     everywhere but macOS
-//   ppoll     Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS
-//   memfd     Linux 3.17; called by number, glibc has it since 2.27
-//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
-#if defined(__linux__)
-#include <sched.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
-#define LEASH_PIDFD 1
-#else
-#define LEASH_PIDFD 0
-#endif
-#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
-#include <sys/event.h>
-#define LEASH_KQUEUE 1
-#else
-#define LEASH_KQUEUE 0
-#endif
-#if defined(__APPLE__) || defined(__OpenBSD__)
-#include <sys/sysctl.h>
-#define LEASH_SYSCTL 1
-#elif defined(__FreeBSD__) || defined(__NetBSD__)
-#include <sys/param.h>
-#include <sys/sysctl.h>
-#define LEASH_SYSCTL 1
-#else
-#define LEASH_SYSCTL 0
-#endif
-#if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
-#define LEASH_PPOLL 1
-#else
-#define LEASH_PPOLL 0
-#endif
-
-// What posix_spawn can do, and since when (so do these):
-//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
-//                    so that a descriptor which another thread opens at that moment cannot slip through.
-//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
-//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
-//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
-//   RELATIVE_PROGRAM together with CHDIR: a relative path of the program counts from the new directory. macOS starts it,
-//                    and says ENOENT all the same: there the path is made absolute.
-//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
-//   CLONE3           glibc 2.34 uses it where it can, and clone only where that gives ENOSYS.
-//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives
-//                    it just afterwards, and continues a child that was quicker.
-// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR, LEASH_FORCE_NO_RELATIVE_PROGRAM and LEASH_FORCE_NO_TCSETPGRP choose
-// the poorer way: for tests.
-#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 34)
-#define LEASH_CLOSEFROM 1
-#define LEASH_CLONE3 1
-#endif
-#if __GLIBC_PREREQ(2, 29)
-#define LEASH_CHDIR 1
-#endif
-#if __GLIBC_PREREQ(2, 35)
-#define LEASH_TCSETPGRP 1
-#endif
-#elif defined(__FreeBSD__)
-#if __FreeBSD_version >= 1301000
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#endif
-#elif defined(__sun)
-#define LEASH_CLOSEFROM 1
-#define LEASH_CHDIR 1
-#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
-#define LEASH_CHDIR 1
-#endif
-#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
-#undef LEASH_CLOSEFROM
-#define LEASH_CLOSEFROM 0
-#endif
-#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
-#undef LEASH_CHDIR
-#define LEASH_CHDIR 0
-#endif
-#if !defined(LEASH_TCSETPGRP) || defined(LEASH_FORCE_NO_TCSETPGRP)
-#undef LEASH_TCSETPGRP
-#define LEASH_TCSETPGRP 0
-#endif
-#if !defined(LEASH_CLONE3)
-#define LEASH_CLONE3 0
-#endif
-#if defined(__APPLE__) || defined(LEASH_FORCE_NO_RELATIVE_PROGRAM)
-#define LEASH_RELATIVE_PROGRAM 0
-#else
-#define LEASH_RELATIVE_PROGRAM 1
-#endif
-#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
-#define LEASH_CLOEXEC_DEFAULT 1
-#else
-#define LEASH_CLOEXEC_DEFAULT 0
-#endif
-#if defined(POSIX_SPAWN_SETSID)
-#define LEASH_SETSID 1
-#else
-#define LEASH_SETSID 0
-#endif
-
-#if defined(__APPLE__)
-#include <crt_externs.h>
-#else
-extern char** environ;
 #endif
 
 #if LEASH_POSIX
@@ -3094,7 +2966,108 @@ class NoStop {
     sigset_t before_{};
 };
 
-// ---- descriptors
+/// While it lives, a write that fails is an error and no signal to this thread, whatever the host does with those
+/// signals: to a broken pipe (EPIPE, SIGPIPE), past RLIMIT_FSIZE (EFBIG, SIGXFSZ). The host's dispositions stay
+/// untouched. Both go to the thread that writes (POSIX.1-2008, write), so that blocking them there and consuming the one
+/// that came is enough.
+class NoWriteSignal {
+  public:
+    NoWriteSignal() noexcept {
+        sigset_t both;
+        sigemptyset(&both);
+        sigaddset(&both, SIGPIPE);
+        sigaddset(&both, SIGXFSZ);
+        ::sigpending(&pending_);
+        active_ = ::pthread_sigmask(SIG_BLOCK, &both, &before_) == 0;
+    }
+    NoWriteSignal(const NoWriteSignal&) = delete;
+    NoWriteSignal& operator=(const NoWriteSignal&) = delete;
+    ~NoWriteSignal() {
+        if (!active_) return;
+        const int error = errno;
+        // One that was pending before was blocked before, and is the host's to keep.
+        if (raised_ != 0 && sigismember(&pending_, raised_) == 0) consume();
+        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = error;
+    }
+    /// The write gave this errno: there may be a signal to consume.
+    void failed(int error) noexcept { raised_ = error == EPIPE ? SIGPIPE : error == EFBIG ? SIGXFSZ : 0; }
+
+  private:
+    void consume() const noexcept {
+        sigset_t pending, one;
+        ::sigpending(&pending);
+        if (sigismember(&pending, raised_) != 1) return;
+        sigemptyset(&one);
+        sigaddset(&one, raised_);
+        int consumed = 0;
+        const NoCancellation guard;
+        ::sigwait(&one, &consumed);
+    }
+    bool active_ = false;
+    int raised_ = 0;
+    sigset_t pending_{};
+    sigset_t before_{};
+};
+
+/// A mutex; <mutex> would cost every user more than all of leash.
+class Mutex {
+  public:
+    Mutex() = default;
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+    ~Mutex() { ::pthread_mutex_destroy(&mutex_); }
+    void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
+    void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
+
+  private:
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_GUARDS_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/sys/descriptors.hpp - calls on descriptors, and waiting for them.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_DESCRIPTORS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_DESCRIPTORS_HPP
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#endif
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#endif
+
+// ppoll (this macro ends with this file): Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS.
+#if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
+#define LEASH_PPOLL 1
+#else
+#define LEASH_PPOLL 0
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
 
 inline int open(const char* path, int flags, mode_t mode = 0) noexcept {
     if (const int e = LEASH_FAULT("open")) return fail(e);
@@ -3165,13 +3138,6 @@ inline off_t lseek(int fd, off_t offset, int whence) noexcept {
     return ::lseek(fd, offset, whence);
 }
 
-/// How many bytes a pipe holds.
-inline int pending(int fd, int* count) noexcept {
-    if (const int e = LEASH_FAULT("ioctl")) return fail(e);
-    const NoCancellation guard;
-    return ::ioctl(fd, FIONREAD, count);
-}
-
 /// A file that is only in memory; ENOSYS where there is no such thing.
 inline int memory_file() noexcept {
     if (const int e = LEASH_FAULT("memfd_create")) return fail(e);
@@ -3240,7 +3206,46 @@ inline int epoll_wait(int epoll, epoll_event* events, int count, std::int64_t mo
 }
 #endif
 
-// ---- files and terminals
+/// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
+inline int descriptor_limit() noexcept {
+    rlimit limit{};
+    constexpr rlim_t most = 0x7fffffff;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > most) return static_cast<int>(most);
+    return static_cast<int>(limit.rlim_cur);
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_PPOLL
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_DESCRIPTORS_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/sys/files.hpp - calls on files and directories.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_FILES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_FILES_HPP
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <cstddef>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
 
 inline int stat(const char* path, struct stat* info) noexcept {
     if (const int e = LEASH_FAULT("stat")) return fail(e);
@@ -3281,6 +3286,68 @@ inline char* getcwd(char* path, std::size_t size) noexcept {
     return ::getcwd(path, size);
 }
 
+inline DIR* opendir(const char* path) noexcept {
+    if (const int e = LEASH_FAULT("opendir")) {
+        errno = e;
+        return nullptr;
+    }
+    const NoCancellation guard;
+    return ::opendir(path);
+}
+inline const dirent* readdir(DIR* directory) noexcept {
+    const NoCancellation guard;
+    return ::readdir(directory);
+}
+inline void closedir(DIR* directory) noexcept {
+    const NoCancellation guard;
+    ::closedir(directory);
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_FILES_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/sys/ioctl.hpp - calls on terminals, and the other two that are ioctls.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_IOCTL_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_IOCTL_HPP
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#endif
+
+// <termios.h> and <sys/ioctl.h> would bring some 500 macros into every file that includes leash header-only, `ECHO` and
+// `B0` among them. On Linux their few calls are made by number. The numbers are those of asm-generic, and not of every
+// processor (this macro ends with this file); tests/test_terminal.cpp holds them against the system's headers.
+#if defined(__linux__) && (defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__arm__) || \
+                           defined(__riscv) || defined(__loongarch__) || defined(__s390__))
+#include <sys/syscall.h>
+#define LEASH_GENERIC_IOCTL 1
+#else
+#include <sys/ioctl.h>
+#include <termios.h>
+#define LEASH_GENERIC_IOCTL 0
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
+
 /// The foreground group of a terminal; -1 unless it is the controlling terminal of this process.
 inline pid_t tcgetpgrp(int fd) noexcept {
     if (const int e = LEASH_FAULT("tcgetpgrp")) return fail(e);
@@ -3295,29 +3362,83 @@ inline int tcsetpgrp(int fd, pid_t group) noexcept {
     return ::tcsetpgrp(fd, group);
 }
 
-inline pid_t getpgrp() noexcept { return ::getpgrp(); }
-inline pid_t getppid() noexcept { return ::getppid(); }
-inline pid_t getsid() noexcept { return ::getsid(0); }
+#if LEASH_GENERIC_IOCTL
+/// A terminal's modes: Linux's own struct termios, which is not the C library's.
+struct Modes {
+    std::uint32_t input, output, control, local;
+    unsigned char line, characters[19];
+};
+constexpr std::uint32_t mode_echo = 010;
+constexpr std::size_t end_of_file_index = 4;
+constexpr unsigned long get_modes = 0x5401, set_modes = 0x5402, set_window_size = 0x5414, count_readable = 0x541b;
+constexpr unsigned long get_pidfd_info = 0xc040ff0b;
+#else
+using Modes = termios;
+#if defined(__linux__)
+constexpr unsigned long get_pidfd_info = _IOWR(0xff, 11, char[64]);
+#endif
+#endif
 
-/// A terminal's modes.
-inline int tcgetattr(int fd, termios* modes) noexcept {
+inline int tcgetattr(int fd, Modes* modes) noexcept {
     if (const int e = LEASH_FAULT("tcgetattr")) return fail(e);
+#if LEASH_GENERIC_IOCTL
+    return static_cast<int>(::syscall(SYS_ioctl, fd, get_modes, modes));
+#else
     return ::tcgetattr(fd, modes);
+#endif
 }
-inline int tcsetattr(int fd, const termios* modes) noexcept {
+inline int tcsetattr(int fd, const Modes* modes) noexcept {
     if (const int e = LEASH_FAULT("tcsetattr")) return fail(e);
     const NoStop guard;
+#if LEASH_GENERIC_IOCTL
+    return static_cast<int>(::syscall(SYS_ioctl, fd, set_modes, modes));
+#else
     return ::tcsetattr(fd, TCSANOW, modes);
+#endif
+}
+
+/// What is typed is not shown.
+inline void clear_echo(Modes& modes) noexcept {
+#if LEASH_GENERIC_IOCTL
+    modes.local &= ~mode_echo;
+#else
+    modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+#endif
+}
+
+/// What means end of file to the one who reads by lines.
+inline char end_of_file(const Modes& modes) noexcept {
+#if LEASH_GENERIC_IOCTL
+    return static_cast<char>(modes.characters[end_of_file_index]);
+#else
+    return static_cast<char>(modes.c_cc[VEOF]);
+#endif
+}
+
+/// How many bytes a pipe holds.
+inline int pending(int fd, int* count) noexcept {
+    if (const int e = LEASH_FAULT("ioctl")) return fail(e);
+    const NoCancellation guard;
+#if LEASH_GENERIC_IOCTL
+    return static_cast<int>(::syscall(SYS_ioctl, fd, count_readable, count));
+#else
+    return ::ioctl(fd, FIONREAD, count);
+#endif
 }
 
 /// The size of a terminal; its foreground group gets SIGWINCH where that changes it.
 inline int set_window(int fd, unsigned short rows, unsigned short columns) noexcept {
     if (const int e = LEASH_FAULT("set_window")) return fail(e);
     const NoCancellation guard;
+#if LEASH_GENERIC_IOCTL
+    const unsigned short size[4] = {rows, columns, 0, 0};  // struct winsize
+    return static_cast<int>(::syscall(SYS_ioctl, fd, set_window_size, size));
+#else
     winsize size{};
     size.ws_row = rows;
     size.ws_col = columns;
     return ::ioctl(fd, TIOCSWINSZ, &size);
+#endif
 }
 
 /// The host's side of a new pseudo-terminal, close-on-exec. It does not become the host's controlling one.
@@ -3349,474 +3470,15 @@ inline int unlock_terminal(int fd, char* path, std::size_t size) noexcept {
 #endif
 }
 
-/// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
-inline int descriptor_limit() noexcept {
-    rlimit limit{};
-    constexpr rlim_t most = 0x7fffffff;
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > most) return static_cast<int>(most);
-    return static_cast<int>(limit.rlim_cur);
-}
-
-inline DIR* opendir(const char* path) noexcept {
-    if (const int e = LEASH_FAULT("opendir")) {
-        errno = e;
-        return nullptr;
-    }
-    const NoCancellation guard;
-    return ::opendir(path);
-}
-inline const dirent* readdir(DIR* directory) noexcept {
-    const NoCancellation guard;
-    return ::readdir(directory);
-}
-inline void closedir(DIR* directory) noexcept {
-    const NoCancellation guard;
-    ::closedir(directory);
-}
-
-// ---- processes
-
-inline pid_t getpid() noexcept { return ::getpid(); }
-
-#if LEASH_SYSCTL
-/// Reads a value; its size without a place for it.
-inline int sysctl(int* name, unsigned length, void* value, std::size_t* size) noexcept {
-    if (const int e = LEASH_FAULT("sysctl")) return fail(e);
-    return ::sysctl(name, length, value, size, nullptr, 0);
-}
-#endif
-
-/// How many processors this process may use; 1 where that cannot be told.
-inline std::size_t processors() noexcept {
-#if defined(__linux__) && defined(CPU_COUNT)
-    cpu_set_t allowed;
-    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<std::size_t>(CPU_COUNT(&allowed));
-#endif
-    const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? static_cast<std::size_t>(online) : 1;
-}
-
-/// These return the error, as all of posix_spawn does. Its file actions and attributes allocate, nothing else.
-inline int spawn_actions_init(posix_spawn_file_actions_t* actions) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_init")) return e;
-    return ::posix_spawn_file_actions_init(actions);
-}
-
-inline int spawn_actions_dup2(posix_spawn_file_actions_t* actions, int from, int to) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_dup2")) return e;
-    return ::posix_spawn_file_actions_adddup2(actions, from, to);
-}
-
-inline int spawn_actions_close(posix_spawn_file_actions_t* actions, int fd) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_close")) return e;
-    return ::posix_spawn_file_actions_addclose(actions, fd);
-}
-
-inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const char* path, int flags) {
-    if (const int e = LEASH_FAULT("spawn_actions_open")) return e;
-    return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
-}
-
-/// What is missing here says ENOSYS; has_closefrom and the like tell beforehand.
-inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* path) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_chdir")) return e;
-#if LEASH_CHDIR
-    return ::posix_spawn_file_actions_addchdir_np(actions, path);
-#else
-    return static_cast<void>(actions), static_cast<void>(path), ENOSYS;
-#endif
-}
-
-constexpr bool has_relative_program = LEASH_RELATIVE_PROGRAM;
-
-/// Closes all from `first` on.
-constexpr bool has_closefrom = LEASH_CLOSEFROM;
-inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_closefrom")) return e;
-#if LEASH_CLOSEFROM
-    return ::posix_spawn_file_actions_addclosefrom_np(actions, first);
-#else
-    return static_cast<void>(actions), static_cast<void>(first), ENOSYS;
-#endif
-}
-
-/// Keeps a descriptor as it is where the rest is closed by default.
-constexpr bool has_cloexec_default = LEASH_CLOEXEC_DEFAULT;
-inline int spawn_actions_inherit(posix_spawn_file_actions_t* actions, int fd) noexcept {
-#if LEASH_CLOEXEC_DEFAULT
-    return ::posix_spawn_file_actions_addinherit_np(actions, fd);
-#else
-    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
-#endif
-}
-
-/// Makes the child's group the foreground group of a terminal.
-constexpr bool has_tcsetpgrp_action = LEASH_TCSETPGRP;
-inline int spawn_actions_tcsetpgrp(posix_spawn_file_actions_t* actions, int fd) noexcept {
-    if (const int e = LEASH_FAULT("spawn_actions_tcsetpgrp")) return e;
-#if LEASH_TCSETPGRP
-    return ::posix_spawn_file_actions_addtcsetpgrp_np(actions, fd);
-#else
-    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
-#endif
-}
-
-/// Flags of attributes; 0 where the system has no such thing.
-#if LEASH_SETSID
-constexpr int spawn_setsid = POSIX_SPAWN_SETSID;
-#else
-constexpr int spawn_setsid = 0;
-#endif
-#if LEASH_CLOEXEC_DEFAULT
-constexpr int spawn_cloexec_default = POSIX_SPAWN_CLOEXEC_DEFAULT;
-#else
-constexpr int spawn_cloexec_default = 0;
-#endif
-
-inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
-    if (const int e = LEASH_FAULT("spawn_attributes_init")) return e;
-    return ::posix_spawnattr_init(attributes);
-}
-
-inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                       const posix_spawnattr_t* attributes, char* const* argv, char* const* env) noexcept {
-    errno = 0;
-    int error = LEASH_FAULT("posix_spawn");
-    if (error == 0) {
-        const NoCancellation guard;
-        error = ::posix_spawn(pid, path, actions, attributes, argv, env);
-    }
-    // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
-    return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
-}
-
-/// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
-/// Asked for the range of the one number that nothing can have.
-inline bool has_close_range() noexcept {
-    if (LEASH_FAULT("close_range") != 0) return false;
-#if defined(__linux__)
-    constexpr long close_range = 436;  // on every architecture
-    return ::syscall(close_range, ~0U, ~0U, 0) == 0;
-#else
-    return true;
-#endif
-}
-
-/// The errno with which a filter keeps this host from making processes; 0 where it does not. Asked with arguments that
-/// every kernel refuses as EINVAL: no size; a thread that shares no memory.
-inline int refusal_of_clone() noexcept {
-#if defined(__linux__)
-    constexpr long clone3 = 435, clone_thread = 0x10000;
-    if (LEASH_CLONE3) {
-        if (::syscall(clone3, nullptr, 0) == 0 || errno == EINVAL) return 0;
-        if (errno != ENOSYS) return errno;
-    }
-    return ::syscall(SYS_clone, clone_thread, clone_thread, 0, 0, 0) == 0 || errno == EINVAL ? 0 : errno;
-#else
-    return 0;
-#endif
-}
-
-/// What exec says of a file, without a chance to run it: asked with an argument that is longer than any system takes.
-/// ETXTBSY is said for sure, since Linux opens the file first; not so 5.9 to 6.7, which only say E2BIG.
-inline int exec_error(const char* path, char* too_long) noexcept {
-#if defined(__linux__)
-    char* const argv[] = {too_long, nullptr};
-    pid_t none = -1;
-    return sys::posix_spawn(&none, path, nullptr, nullptr, argv, argv + 1);
-#else
-    return static_cast<void>(path), static_cast<void>(too_long), ENOSYS;
-#endif
-}
-
-/// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
-/// same number (P_PIDFD, Linux 5.4). Otherwise by its number.
-inline int waitid(pid_t pid, int exit_descriptor, siginfo_t* info, int options) noexcept {
-    if (const int e = LEASH_FAULT("waitid")) return fail(e);
-    const NoCancellation guard;
-#if LEASH_PIDFD
-    if (exit_descriptor >= 0) {
-        constexpr int p_pidfd = 3;
-        const int result = ::waitid(static_cast<idtype_t>(p_pidfd), static_cast<id_t>(exit_descriptor), info, options);
-        if (result == 0 || errno != EINVAL) return result;
-    }
-#else
-    static_cast<void>(exit_descriptor);
-#endif
-    return ::waitid(P_PID, static_cast<id_t>(pid), info, options);
-}
-
-/// Reaps one child that is a member of a group and has ended; 0 where there is none.
-inline pid_t reap_member(pid_t group) noexcept {
-    if (const int e = LEASH_FAULT("reap_member")) return fail(e);
-    const NoCancellation guard;
-    siginfo_t info{};
-    return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
-}
-
-/// A status as wait() gives it, in the words of waitid().
-inline void tell(int status, siginfo_t* info) noexcept {
-    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
-    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
-#if defined(WCOREDUMP)
-    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
-#endif
-}
-
-/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not;
-/// -1 with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
-/// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
-inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
-    if (const int e = LEASH_FAULT("reap")) return fail(e);
-    const NoCancellation guard;
-#if LEASH_PIDFD
-    if (exit_descriptor >= 0 && sizeof(long) == 8) {
-        constexpr int p_pidfd = 3;
-        info->si_pid = 0;
-        const long result = ::syscall(SYS_waitid, p_pidfd, exit_descriptor, info, WEXITED | WNOHANG, usage);
-        if (result == 0) return info->si_pid != 0 ? 1 : 0;
-        if (errno != EINVAL) return -1;
-    }
-#else
-    static_cast<void>(exit_descriptor);
-#endif
-    int status = 0;
-    const pid_t reaped = ::wait4(pid, &status, WNOHANG, usage);
-    if (reaped <= 0) return reaped;
-    tell(status, info);
-    return 1;
-}
-
-/// How a child ended that somebody else has reaped, or the kernel, since SIGCHLD is ignored: 1, with that in si_code and
-/// si_status; 0 where it is being reaped this moment; -1 where nobody knows any more. By its open_exit() descriptor, which
-/// keeps that since Linux 6.15.
-inline int ask_exit(int exit_descriptor, siginfo_t* info) noexcept {
-    if (const int e = LEASH_FAULT("ask_exit")) return e == -1 ? 0 : fail(e);  // -1 asks for "this moment"
-#if LEASH_PIDFD
-    struct {  // struct pidfd_info, as it was at first
-        std::uint64_t mask, cgroup;
-        std::uint32_t numbers[11];
-        std::int32_t status;
-    } answer{};
-    constexpr std::uint64_t exit_only = 1U << 3;  // PIDFD_INFO_EXIT
-    answer.mask = exit_only;
-    if (::syscall(SYS_ioctl, exit_descriptor, _IOWR(0xFF, 11, decltype(answer)), &answer) != 0) return -1;
-    if ((answer.mask & exit_only) == 0) return 0;
-    tell(answer.status, info);
-    return 1;
-#else
-    return static_cast<void>(exit_descriptor), static_cast<void>(info), fail(ENOSYS);
-#endif
-}
-
-/// ru_maxrss in bytes.
-inline std::uint64_t peak_memory(const rusage& usage) noexcept {
-#if defined(__APPLE__)
-    return static_cast<std::uint64_t>(usage.ru_maxrss);
-#else
-    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
-#endif
-}
-
-/// The most that the kernel may credit to a child, as its peak of memory, that was this process's: a child of vfork's
-/// kind is in its parent's memory until it executes, one of fork's in a copy of it; on macOS it is in neither.
-inline std::uint64_t inherited_peak() noexcept {
-#if defined(__APPLE__)
-    return 0;
-#else
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);  // cannot fail
-    return peak_memory(usage);
-#endif
-}
-
-inline pid_t getpgid(pid_t pid) noexcept {
-    if (const int e = LEASH_FAULT("getpgid")) return fail(e);
-    return ::getpgid(pid);
-}
-
-inline int setpgid(pid_t pid, pid_t group) noexcept {
-    if (const int e = LEASH_FAULT("setpgid")) return fail(e);
-    return ::setpgid(pid, group);
-}
-
-inline int kill(pid_t pid, int signal) noexcept {
-    if (const int e = LEASH_FAULT("kill")) return fail(e);
-    return ::kill(pid, signal);
-}
-
-/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once
-/// where it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to
-/// this thread, so that it is here, and not some time later, that it stops. It waits until both are sent: whichever
-/// stops the host, the other is forgotten when it continues.
-inline void stop_own_group(int signal) noexcept {
-    if (LEASH_FAULT("stop_own_group") != 0) return;
-    sigset_t stop, before;
-    sigemptyset(&stop);
-    sigaddset(&stop, signal);
-    ::pthread_sigmask(SIG_BLOCK, &stop, &before);
-    ::raise(signal);
-    ::kill(0, signal);
-    ::pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-/// Does open_exit() give what a signal can be sent through?
-constexpr bool has_pidfd = LEASH_PIDFD;
-
-/// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
-/// ENOSYS where the system has neither, EPERM in some containers, EMFILE and ENFILE, ESRCH if there is no such child.
-inline int open_exit(pid_t pid) noexcept {
-    if (const int e = LEASH_FAULT("open_exit")) return fail(e);
-#if LEASH_PIDFD
-    constexpr long pidfd_open = 434;  // on every architecture since Linux 5.3
-    return static_cast<int>(::syscall(pidfd_open, pid, 0));
-#elif LEASH_KQUEUE
-    const NoCancellation guard;
-    const int queue = ::kqueue();
-    if (queue < 0) return -1;
-    struct kevent change;
-    EV_SET(&change, static_cast<uintptr_t>(pid), EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, 0);
-    if (::kevent(queue, &change, 1, nullptr, 0, nullptr) == 0) {
-        ::fcntl(queue, F_SETFD, FD_CLOEXEC);
-        return queue;
-    }
-    const int error = errno;
-    ::close(queue);
-    return fail(error);
-#else
-    static_cast<void>(pid);
-    return fail(ENOSYS);
-#endif
-}
-
-/// Signals the process that an open_exit() descriptor names, or the process group of which it was the leader, even
-/// when it has been reaped: unlike a number, the descriptor can only ever mean those. The process: Linux 5.1. The
-/// group: Linux 6.9, EINVAL before. ENOSYS elsewhere.
-inline int signal_through(int exit_descriptor, int signal, bool group) noexcept {
-    if (const int e = LEASH_FAULT("signal_through")) return fail(e);
-#if LEASH_PIDFD
-    constexpr long pidfd_send_signal = 424;
-    constexpr unsigned process_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
-    return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, group ? process_group : 0U));
-#else
-    static_cast<void>(exit_descriptor);
-    static_cast<void>(signal);
-    static_cast<void>(group);
-    return fail(ENOSYS);
-#endif
-}
-
-/// Does signal_through() look at its flags? An emulator (qemu-user 7) drops them and reaches the leader only: it is
-/// unmasked by flags that every kernel refuses.
-inline bool signals_by_flags(int exit_descriptor) noexcept {
-    if (LEASH_FAULT("signals_by_flags") != 0) return false;
-#if LEASH_PIDFD
-    constexpr long pidfd_send_signal = 424;
-    return ::syscall(pidfd_send_signal, exit_descriptor, 0, nullptr, ~0U) != 0 && errno == EINVAL;
-#else
-    static_cast<void>(exit_descriptor);
-    return false;
-#endif
-}
-
-/// How long a single argument or variable of a program can be, its NUL included: Linux's MAX_ARG_STRLEN, which is in no
-/// header of a libc. Elsewhere only all of them together are limited.
-inline std::size_t longest_string() noexcept {
-#if defined(__linux__)
-    return 32 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-#else
-    return SIZE_MAX;
-#endif
-}
-
-inline char** environment() noexcept {
-#if defined(__APPLE__)
-    return *_NSGetEnviron();
-#else
-    return ::environ;
-#endif
-}
-
-// ---- signals of this thread; these cannot fail with the arguments they get here
-
-/// While it lives, a write that fails is an error and no signal to this thread, whatever the host does with those
-/// signals: to a broken pipe (EPIPE, SIGPIPE), past RLIMIT_FSIZE (EFBIG, SIGXFSZ). The host's dispositions stay
-/// untouched. Both go to the thread that writes (POSIX.1-2008, write), so that blocking them there and consuming the one
-/// that came is enough.
-class NoWriteSignal {
-  public:
-    NoWriteSignal() noexcept {
-        sigset_t both;
-        sigemptyset(&both);
-        sigaddset(&both, SIGPIPE);
-        sigaddset(&both, SIGXFSZ);
-        ::sigpending(&pending_);
-        active_ = ::pthread_sigmask(SIG_BLOCK, &both, &before_) == 0;
-    }
-    NoWriteSignal(const NoWriteSignal&) = delete;
-    NoWriteSignal& operator=(const NoWriteSignal&) = delete;
-    ~NoWriteSignal() {
-        if (!active_) return;
-        const int error = errno;
-        // One that was pending before was blocked before, and is the host's to keep.
-        if (raised_ != 0 && sigismember(&pending_, raised_) == 0) consume();
-        ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-        errno = error;
-    }
-    /// The write gave this errno: there may be a signal to consume.
-    void failed(int error) noexcept { raised_ = error == EPIPE ? SIGPIPE : error == EFBIG ? SIGXFSZ : 0; }
-
-  private:
-    void consume() const noexcept {
-        sigset_t pending, one;
-        ::sigpending(&pending);
-        if (sigismember(&pending, raised_) != 1) return;
-        sigemptyset(&one);
-        sigaddset(&one, raised_);
-        int consumed = 0;
-        const NoCancellation guard;
-        ::sigwait(&one, &consumed);
-    }
-    bool active_ = false;
-    int raised_ = 0;
-    sigset_t pending_{};
-    sigset_t before_{};
-};
-
-/// A mutex; <mutex> would cost every user more than all of leash.
-class Mutex {
-  public:
-    Mutex() = default;
-    Mutex(const Mutex&) = delete;
-    Mutex& operator=(const Mutex&) = delete;
-    ~Mutex() { ::pthread_mutex_destroy(&mutex_); }
-    void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
-    void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
-
-  private:
-    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-};
-
 }  // namespace detail::sys
 }  // namespace LEASH_ABI
 }  // namespace leash
 
 #endif  // LEASH_POSIX
 
-#undef LEASH_PIDFD
-#undef LEASH_KQUEUE
-#undef LEASH_SYSCTL
-#undef LEASH_PPOLL
-#undef LEASH_CLOSEFROM
-#undef LEASH_CLONE3
-#undef LEASH_CLOEXEC_DEFAULT
-#undef LEASH_CHDIR
-#undef LEASH_RELATIVE_PROGRAM
-#undef LEASH_SETSID
-#undef LEASH_TCSETPGRP
+#undef LEASH_GENERIC_IOCTL
 
-#endif  // LEASH_0_1_0_DETAIL_POSIX_SYSCALLS_HPP
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_IOCTL_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/fd.hpp - descriptors that are owned, and how they are made, read, written and closed.
@@ -4000,7 +3662,7 @@ inline bool is_for_host_alone(int number) noexcept {
     const int status = sys::fcntl(number, F_GETFL), flags = sys::fcntl(number, F_GETFD);
     if (status < 0 || flags < 0 || (status & O_NONBLOCK) == 0 || (flags & FD_CLOEXEC) == 0) return false;
     struct stat info {};
-    termios modes{};
+    sys::Modes modes{};
     return (sys::fstat(number, &info) == 0 && S_ISFIFO(info.st_mode)) || sys::tcgetattr(number, &modes) == 0;
 }
 
@@ -4137,6 +3799,287 @@ class WaitSet {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_FD_HPP
 
 // =====================================================================================================================
+// leash/detail/posix/sys/processes.hpp - calls on processes: waiting for them, signalling them, asking about them.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_PROCESSES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_PROCESSES_HPP
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#endif
+
+// Which system has what (these macros end with this file):
+//   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
+//             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
+//   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
+//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
+#if defined(__linux__)
+#include <sched.h>
+#include <sys/syscall.h>
+#define LEASH_PIDFD 1
+#else
+#define LEASH_PIDFD 0
+#endif
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)
+#include <sys/event.h>
+#define LEASH_KQUEUE 1
+#else
+#define LEASH_KQUEUE 0
+#endif
+#if defined(__APPLE__) || defined(__OpenBSD__)
+#include <sys/sysctl.h>
+#define LEASH_SYSCTL 1
+#elif defined(__FreeBSD__) || defined(__NetBSD__)
+#include <sys/param.h>
+#include <sys/sysctl.h>
+#define LEASH_SYSCTL 1
+#else
+#define LEASH_SYSCTL 0
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
+
+inline pid_t getpid() noexcept { return ::getpid(); }
+inline pid_t getpgrp() noexcept { return ::getpgrp(); }
+inline pid_t getppid() noexcept { return ::getppid(); }
+inline pid_t getsid() noexcept { return ::getsid(0); }
+
+#if LEASH_SYSCTL
+/// Reads a value; its size without a place for it.
+inline int sysctl(int* name, unsigned length, void* value, std::size_t* size) noexcept {
+    if (const int e = LEASH_FAULT("sysctl")) return fail(e);
+    return ::sysctl(name, length, value, size, nullptr, 0);
+}
+#endif
+
+/// How many processors this process may use; 1 where that cannot be told.
+inline std::size_t processors() noexcept {
+#if defined(__linux__) && defined(CPU_COUNT)
+    cpu_set_t allowed;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) == 0) return static_cast<std::size_t>(CPU_COUNT(&allowed));
+#endif
+    const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? static_cast<std::size_t>(online) : 1;
+}
+
+/// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
+/// same number (P_PIDFD, Linux 5.4). Otherwise by its number.
+inline int waitid(pid_t pid, int exit_descriptor, siginfo_t* info, int options) noexcept {
+    if (const int e = LEASH_FAULT("waitid")) return fail(e);
+    const NoCancellation guard;
+#if LEASH_PIDFD
+    if (exit_descriptor >= 0) {
+        constexpr int p_pidfd = 3;
+        const int result = ::waitid(static_cast<idtype_t>(p_pidfd), static_cast<id_t>(exit_descriptor), info, options);
+        if (result == 0 || errno != EINVAL) return result;
+    }
+#else
+    static_cast<void>(exit_descriptor);
+#endif
+    return ::waitid(P_PID, static_cast<id_t>(pid), info, options);
+}
+
+/// Reaps one child that is a member of a group and has ended; 0 where there is none.
+inline pid_t reap_member(pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("reap_member")) return fail(e);
+    const NoCancellation guard;
+    siginfo_t info{};
+    return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
+}
+
+/// A status as wait() gives it, in the words of waitid().
+inline void tell(int status, siginfo_t* info) noexcept {
+    info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
+    info->si_status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+#if defined(WCOREDUMP)
+    if (WIFSIGNALED(status) && WCOREDUMP(status)) info->si_code = CLD_DUMPED;
+#endif
+}
+
+/// Reaps a child that has ended: 1, with how it ended in si_code and si_status, and what it used; 0 where it has not;
+/// -1 with errno. By its open_exit() descriptor where that can be: wait4 knows only numbers, and waitid has a fifth
+/// argument for the usage that no libc passes on (its layout is the libc's where long has 64 bits).
+inline int reap(pid_t pid, int exit_descriptor, siginfo_t* info, rusage* usage) noexcept {
+    if (const int e = LEASH_FAULT("reap")) return fail(e);
+    const NoCancellation guard;
+#if LEASH_PIDFD
+    if (exit_descriptor >= 0 && sizeof(long) == 8) {
+        constexpr int p_pidfd = 3;
+        info->si_pid = 0;
+        const long result = ::syscall(SYS_waitid, p_pidfd, exit_descriptor, info, WEXITED | WNOHANG, usage);
+        if (result == 0) return info->si_pid != 0 ? 1 : 0;
+        if (errno != EINVAL) return -1;
+    }
+#else
+    static_cast<void>(exit_descriptor);
+#endif
+    int status = 0;
+    const pid_t reaped = ::wait4(pid, &status, WNOHANG, usage);
+    if (reaped <= 0) return reaped;
+    tell(status, info);
+    return 1;
+}
+
+/// How a child ended that somebody else has reaped, or the kernel, since SIGCHLD is ignored: 1, with that in si_code and
+/// si_status; 0 where it is being reaped this moment; -1 where nobody knows any more. By its open_exit() descriptor, which
+/// keeps that since Linux 6.15.
+inline int ask_exit(int exit_descriptor, siginfo_t* info) noexcept {
+    if (const int e = LEASH_FAULT("ask_exit")) return e == -1 ? 0 : fail(e);  // -1 asks for "this moment"
+#if LEASH_PIDFD
+    struct {  // struct pidfd_info, as it was at first
+        std::uint64_t mask, cgroup;
+        std::uint32_t numbers[11];
+        std::int32_t status;
+    } answer{};
+    static_assert(sizeof answer == 64);
+    constexpr std::uint64_t exit_only = 1U << 3;  // PIDFD_INFO_EXIT
+    answer.mask = exit_only;
+    if (::syscall(SYS_ioctl, exit_descriptor, get_pidfd_info, &answer) != 0) return -1;
+    if ((answer.mask & exit_only) == 0) return 0;
+    tell(answer.status, info);
+    return 1;
+#else
+    return static_cast<void>(exit_descriptor), static_cast<void>(info), fail(ENOSYS);
+#endif
+}
+
+/// ru_maxrss in bytes.
+inline std::uint64_t peak_memory(const rusage& usage) noexcept {
+#if defined(__APPLE__)
+    return static_cast<std::uint64_t>(usage.ru_maxrss);
+#else
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+#endif
+}
+
+/// The most that the kernel may credit to a child, as its peak of memory, that was this process's: a child of vfork's
+/// kind is in its parent's memory until it executes, one of fork's in a copy of it; on macOS it is in neither.
+inline std::uint64_t inherited_peak() noexcept {
+#if defined(__APPLE__)
+    return 0;
+#else
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);  // cannot fail
+    return peak_memory(usage);
+#endif
+}
+
+inline pid_t getpgid(pid_t pid) noexcept {
+    if (const int e = LEASH_FAULT("getpgid")) return fail(e);
+    return ::getpgid(pid);
+}
+
+inline int setpgid(pid_t pid, pid_t group) noexcept {
+    if (const int e = LEASH_FAULT("setpgid")) return fail(e);
+    return ::setpgid(pid, group);
+}
+
+inline int kill(pid_t pid, int signal) noexcept {
+    if (const int e = LEASH_FAULT("kill")) return fail(e);
+    return ::kill(pid, signal);
+}
+
+/// Stops the host's own group, as the terminal does at Ctrl-Z: returns once the host has been continued, or at once
+/// where it cannot be stopped (it ignores the signal, or nobody is there to continue it). One more signal goes to
+/// this thread, so that it is here, and not some time later, that it stops. It waits until both are sent: whichever
+/// stops the host, the other is forgotten when it continues.
+inline void stop_own_group(int signal) noexcept {
+    if (LEASH_FAULT("stop_own_group") != 0) return;
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, signal);
+    ::pthread_sigmask(SIG_BLOCK, &stop, &before);
+    ::raise(signal);
+    ::kill(0, signal);
+    ::pthread_sigmask(SIG_UNBLOCK, &stop, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+/// Does open_exit() give what a signal can be sent through?
+constexpr bool has_pidfd = LEASH_PIDFD;
+
+/// A descriptor that becomes readable when the child has ended: a pidfd or a kqueue. It is close-on-exec.
+/// ENOSYS where the system has neither, EPERM in some containers, EMFILE and ENFILE, ESRCH if there is no such child.
+inline int open_exit(pid_t pid) noexcept {
+    if (const int e = LEASH_FAULT("open_exit")) return fail(e);
+#if LEASH_PIDFD
+    constexpr long pidfd_open = 434;  // on every architecture since Linux 5.3
+    return static_cast<int>(::syscall(pidfd_open, pid, 0));
+#elif LEASH_KQUEUE
+    const NoCancellation guard;
+    const int queue = ::kqueue();
+    if (queue < 0) return -1;
+    struct kevent change;
+    EV_SET(&change, static_cast<uintptr_t>(pid), EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, 0);
+    if (::kevent(queue, &change, 1, nullptr, 0, nullptr) == 0) {
+        ::fcntl(queue, F_SETFD, FD_CLOEXEC);
+        return queue;
+    }
+    const int error = errno;
+    ::close(queue);
+    return fail(error);
+#else
+    static_cast<void>(pid);
+    return fail(ENOSYS);
+#endif
+}
+
+/// Signals the process that an open_exit() descriptor names, or the process group of which it was the leader, even
+/// when it has been reaped: unlike a number, the descriptor can only ever mean those. The process: Linux 5.1. The
+/// group: Linux 6.9, EINVAL before. ENOSYS elsewhere.
+inline int signal_through(int exit_descriptor, int signal, bool group) noexcept {
+    if (const int e = LEASH_FAULT("signal_through")) return fail(e);
+#if LEASH_PIDFD
+    constexpr long pidfd_send_signal = 424;
+    constexpr unsigned process_group = 1U << 2;  // PIDFD_SIGNAL_PROCESS_GROUP
+    return static_cast<int>(::syscall(pidfd_send_signal, exit_descriptor, signal, nullptr, group ? process_group : 0U));
+#else
+    static_cast<void>(exit_descriptor);
+    static_cast<void>(signal);
+    static_cast<void>(group);
+    return fail(ENOSYS);
+#endif
+}
+
+/// Does signal_through() look at its flags? An emulator (qemu-user 7) drops them and reaches the leader only: it is
+/// unmasked by flags that every kernel refuses.
+inline bool signals_by_flags(int exit_descriptor) noexcept {
+    if (LEASH_FAULT("signals_by_flags") != 0) return false;
+#if LEASH_PIDFD
+    constexpr long pidfd_send_signal = 424;
+    return ::syscall(pidfd_send_signal, exit_descriptor, 0, nullptr, ~0U) != 0 && errno == EINVAL;
+#else
+    static_cast<void>(exit_descriptor);
+    return false;
+#endif
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_PIDFD
+#undef LEASH_KQUEUE
+#undef LEASH_SYSCTL
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_PROCESSES_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/event.hpp - a flag that another thread raises and that a poll() sees.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
@@ -4234,6 +4177,272 @@ LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle()
 #endif  // the bodies are here
 
 #endif  // LEASH_0_1_0_IMPL_CANCEL_IPP
+
+// =====================================================================================================================
+// leash/detail/posix/sys/spawn.hpp - posix_spawn, and what a system can do of it.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_SPAWN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_SPAWN_HPP
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include <spawn.h>
+#include <unistd.h>
+
+#endif
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
+
+// What posix_spawn can do, and since when (these macros end with this file):
+//   CLOSEFROM        "close all from n on" as a file action: glibc 2.34, FreeBSD 13.1, illumos. It runs in the child,
+//                    so that a descriptor which another thread opens at that moment cannot slip through.
+//   CLOEXEC_DEFAULT  macOS 10.7: the child has what file actions made, and nothing else.
+//   neither          musl, NetBSD, OpenBSD, older glibc: an enumerated list of closes; see close_rest().
+//   CHDIR            glibc 2.29, musl 1.1.24, macOS 10.15, FreeBSD 13.1, illumos; elsewhere Options::cwd is refused.
+//   RELATIVE_PROGRAM together with CHDIR: a relative path of the program counts from the new directory. macOS starts it,
+//                    and says ENOENT all the same: there the path is made absolute.
+//   SETSID           glibc 2.26, musl 1.1.22, macOS 10.15, illumos; elsewhere Group::session is refused.
+//   CLONE3           glibc 2.34 uses it where it can, and clone only where that gives ENOSYS.
+//   TCSETPGRP        glibc 2.35: the child itself takes the terminal, before it can read it; elsewhere the host gives
+//                    it just afterwards, and continues a child that was quicker.
+// LEASH_FORCE_ENUMERATED_CLOSE, LEASH_FORCE_NO_CHDIR, LEASH_FORCE_NO_RELATIVE_PROGRAM and LEASH_FORCE_NO_TCSETPGRP choose
+// the poorer way: for tests.
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define LEASH_CLOSEFROM 1
+#define LEASH_CLONE3 1
+#endif
+#if __GLIBC_PREREQ(2, 29)
+#define LEASH_CHDIR 1
+#endif
+#if __GLIBC_PREREQ(2, 35)
+#define LEASH_TCSETPGRP 1
+#endif
+#elif defined(__FreeBSD__)
+#if __FreeBSD_version >= 1301000
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#endif
+#elif defined(__sun)
+#define LEASH_CLOSEFROM 1
+#define LEASH_CHDIR 1
+#elif defined(__APPLE__) || (defined(__linux__) && !defined(__GLIBC__))
+#define LEASH_CHDIR 1
+#endif
+#if !defined(LEASH_CLOSEFROM) || defined(LEASH_FORCE_ENUMERATED_CLOSE)
+#undef LEASH_CLOSEFROM
+#define LEASH_CLOSEFROM 0
+#endif
+#if !defined(LEASH_CHDIR) || defined(LEASH_FORCE_NO_CHDIR)
+#undef LEASH_CHDIR
+#define LEASH_CHDIR 0
+#endif
+#if !defined(LEASH_TCSETPGRP) || defined(LEASH_FORCE_NO_TCSETPGRP)
+#undef LEASH_TCSETPGRP
+#define LEASH_TCSETPGRP 0
+#endif
+#if !defined(LEASH_CLONE3)
+#define LEASH_CLONE3 0
+#endif
+#if defined(__APPLE__) || defined(LEASH_FORCE_NO_RELATIVE_PROGRAM)
+#define LEASH_RELATIVE_PROGRAM 0
+#else
+#define LEASH_RELATIVE_PROGRAM 1
+#endif
+#if defined(POSIX_SPAWN_CLOEXEC_DEFAULT)
+#define LEASH_CLOEXEC_DEFAULT 1
+#else
+#define LEASH_CLOEXEC_DEFAULT 0
+#endif
+#if defined(POSIX_SPAWN_SETSID)
+#define LEASH_SETSID 1
+#else
+#define LEASH_SETSID 0
+#endif
+
+#if defined(__APPLE__)
+#include <crt_externs.h>
+#else
+extern char** environ;
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
+
+/// These return the error, as all of posix_spawn does. Its file actions and attributes allocate, nothing else.
+inline int spawn_actions_init(posix_spawn_file_actions_t* actions) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_init")) return e;
+    return ::posix_spawn_file_actions_init(actions);
+}
+
+inline int spawn_actions_dup2(posix_spawn_file_actions_t* actions, int from, int to) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_dup2")) return e;
+    return ::posix_spawn_file_actions_adddup2(actions, from, to);
+}
+
+inline int spawn_actions_close(posix_spawn_file_actions_t* actions, int fd) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_close")) return e;
+    return ::posix_spawn_file_actions_addclose(actions, fd);
+}
+
+inline int spawn_actions_open(posix_spawn_file_actions_t* actions, int fd, const char* path, int flags) {
+    if (const int e = LEASH_FAULT("spawn_actions_open")) return e;
+    return ::posix_spawn_file_actions_addopen(actions, fd, path, flags, 0);
+}
+
+/// What is missing here says ENOSYS; has_closefrom and the like tell beforehand.
+inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* path) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_chdir")) return e;
+#if LEASH_CHDIR
+    return ::posix_spawn_file_actions_addchdir_np(actions, path);
+#else
+    return static_cast<void>(actions), static_cast<void>(path), ENOSYS;
+#endif
+}
+
+constexpr bool has_relative_program = LEASH_RELATIVE_PROGRAM;
+
+/// Closes all from `first` on.
+constexpr bool has_closefrom = LEASH_CLOSEFROM;
+inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_closefrom")) return e;
+#if LEASH_CLOSEFROM
+    return ::posix_spawn_file_actions_addclosefrom_np(actions, first);
+#else
+    return static_cast<void>(actions), static_cast<void>(first), ENOSYS;
+#endif
+}
+
+/// Keeps a descriptor as it is where the rest is closed by default.
+constexpr bool has_cloexec_default = LEASH_CLOEXEC_DEFAULT;
+inline int spawn_actions_inherit(posix_spawn_file_actions_t* actions, int fd) noexcept {
+#if LEASH_CLOEXEC_DEFAULT
+    return ::posix_spawn_file_actions_addinherit_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Makes the child's group the foreground group of a terminal.
+constexpr bool has_tcsetpgrp_action = LEASH_TCSETPGRP;
+inline int spawn_actions_tcsetpgrp(posix_spawn_file_actions_t* actions, int fd) noexcept {
+    if (const int e = LEASH_FAULT("spawn_actions_tcsetpgrp")) return e;
+#if LEASH_TCSETPGRP
+    return ::posix_spawn_file_actions_addtcsetpgrp_np(actions, fd);
+#else
+    return static_cast<void>(actions), static_cast<void>(fd), ENOSYS;
+#endif
+}
+
+/// Flags of attributes; 0 where the system has no such thing.
+#if LEASH_SETSID
+constexpr int spawn_setsid = POSIX_SPAWN_SETSID;
+#else
+constexpr int spawn_setsid = 0;
+#endif
+#if LEASH_CLOEXEC_DEFAULT
+constexpr int spawn_cloexec_default = POSIX_SPAWN_CLOEXEC_DEFAULT;
+#else
+constexpr int spawn_cloexec_default = 0;
+#endif
+
+inline int spawn_attributes_init(posix_spawnattr_t* attributes) noexcept {
+    if (const int e = LEASH_FAULT("spawn_attributes_init")) return e;
+    return ::posix_spawnattr_init(attributes);
+}
+
+inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                       const posix_spawnattr_t* attributes, char* const* argv, char* const* env) noexcept {
+    errno = 0;
+    int error = LEASH_FAULT("posix_spawn");
+    if (error == 0) {
+        const NoCancellation guard;
+        error = ::posix_spawn(pid, path, actions, attributes, argv, env);
+    }
+    // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
+    return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
+}
+
+/// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
+/// Asked for the range of the one number that nothing can have.
+inline bool has_close_range() noexcept {
+    if (LEASH_FAULT("close_range") != 0) return false;
+#if defined(__linux__)
+    constexpr long close_range = 436;  // on every architecture
+    return ::syscall(close_range, ~0U, ~0U, 0) == 0;
+#else
+    return true;
+#endif
+}
+
+/// The errno with which a filter keeps this host from making processes; 0 where it does not. Asked with arguments that
+/// every kernel refuses as EINVAL: no size; a thread that shares no memory.
+inline int refusal_of_clone() noexcept {
+#if defined(__linux__)
+    constexpr long clone3 = 435, clone_thread = 0x10000;
+    if (LEASH_CLONE3) {
+        if (::syscall(clone3, nullptr, 0) == 0 || errno == EINVAL) return 0;
+        if (errno != ENOSYS) return errno;
+    }
+    return ::syscall(SYS_clone, clone_thread, clone_thread, 0, 0, 0) == 0 || errno == EINVAL ? 0 : errno;
+#else
+    return 0;
+#endif
+}
+
+/// What exec says of a file, without a chance to run it: asked with an argument that is longer than any system takes.
+/// ETXTBSY is said for sure, since Linux opens the file first; not so 5.9 to 6.7, which only say E2BIG.
+inline int exec_error(const char* path, char* too_long) noexcept {
+#if defined(__linux__)
+    char* const argv[] = {too_long, nullptr};
+    pid_t none = -1;
+    return sys::posix_spawn(&none, path, nullptr, nullptr, argv, argv + 1);
+#else
+    return static_cast<void>(path), static_cast<void>(too_long), ENOSYS;
+#endif
+}
+
+/// How long a single argument or variable of a program can be, its NUL included: Linux's MAX_ARG_STRLEN, which is in no
+/// header of a libc. Elsewhere only all of them together are limited.
+inline std::size_t longest_string() noexcept {
+#if defined(__linux__)
+    return 32 * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+#else
+    return SIZE_MAX;
+#endif
+}
+
+inline char** environment() noexcept {
+#if defined(__APPLE__)
+    return *_NSGetEnviron();
+#else
+    return ::environ;
+#endif
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_CLOSEFROM
+#undef LEASH_CLONE3
+#undef LEASH_CLOEXEC_DEFAULT
+#undef LEASH_CHDIR
+#undef LEASH_RELATIVE_PROGRAM
+#undef LEASH_SETSID
+#undef LEASH_TCSETPGRP
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_SPAWN_HPP
 
 // =====================================================================================================================
 // leash/impl/options.ipp - the bodies of <leash/options.hpp>.
@@ -4829,10 +5038,10 @@ inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
         return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
     made.path = path;
     made.theirs = Fd::open(path, O_RDWR | O_NOCTTY);
-    termios modes{};
+    sys::Modes modes{};
     if (!made.theirs.is_open() || sys::tcgetattr(made.theirs.get(), &modes) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
-    if (!settings.echo) modes.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    if (!settings.echo) sys::clear_echo(modes);
     if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
         sys::set_window(made.theirs.get(), settings.rows, settings.columns) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
@@ -4842,8 +5051,8 @@ inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
 /// The character that means end of file to the one who reads the terminal by lines.
 inline char end_of_file_character(const Fd& terminal) noexcept {
     constexpr char control_d = 4;
-    termios modes{};
-    return sys::tcgetattr(terminal.get(), &modes) == 0 ? static_cast<char>(modes.c_cc[VEOF]) : control_d;
+    sys::Modes modes{};
+    return sys::tcgetattr(terminal.get(), &modes) == 0 ? sys::end_of_file(modes) : control_d;
 }
 
 }  // namespace detail::os
@@ -5044,7 +5253,7 @@ class Foreground {
 
   private:
     struct Modes {
-        termios modes{};
+        sys::Modes modes{};
         bool known = false;
         void read(const Fd& terminal) noexcept { known = sys::tcgetattr(terminal.get(), &modes) == 0; }
         void restore(const Fd& terminal) const noexcept {

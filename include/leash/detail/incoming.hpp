@@ -11,6 +11,7 @@
 #include <leash/detail/limit.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/sys/ioctl.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/sink_function.hpp>
 #include <leash/detail/text.hpp>

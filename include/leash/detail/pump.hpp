@@ -21,6 +21,9 @@
 #include <leash/detail/posix/foreground.hpp>
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/spawn.hpp>
+#include <leash/detail/posix/sys/guards.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/posix/sys/spawn.hpp>
 #include <leash/detail/posix/terminal.hpp>
 #include <leash/detail/posix/tree.hpp>
 #include <leash/detail/shared.hpp>

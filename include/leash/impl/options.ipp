@@ -14,7 +14,7 @@
 
 #include <cstddef>
 
-#include <leash/detail/posix/syscalls.hpp>
+#include <leash/detail/posix/sys/spawn.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/options.hpp>
 

@@ -19,7 +19,7 @@
 #include <leash/detail/callback.hpp>
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/posix/fd.hpp>
-#include <leash/detail/posix/syscalls.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>

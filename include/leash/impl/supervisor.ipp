@@ -20,6 +20,8 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/poller.hpp>
+#include <leash/detail/posix/sys/guards.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/timers.hpp>

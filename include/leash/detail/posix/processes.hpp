@@ -15,6 +15,8 @@
 #include <cstring>
 
 #include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/sys/files.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
 
 // What sysctl tells of a process, where it does, and by which names (these macros end with this file):
 //   KINFO       the type of an entry

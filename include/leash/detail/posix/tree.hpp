@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include <leash/detail/posix/processes.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
 
 #if LEASH_POSIX
 
