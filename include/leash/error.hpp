@@ -4,6 +4,7 @@
 
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -63,11 +64,11 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
 
 namespace detail {
 
-Error make_error(int code, Step step, std::string subject = {}, const char* hint = "");
-Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
 /// Throws SpawnError; without exceptions it says why, and aborts.
-[[noreturn]] void raise_error(const Error& error);
+[[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
 

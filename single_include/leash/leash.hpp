@@ -270,6 +270,7 @@ class Expected;
 
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -327,11 +328,11 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
 
 namespace detail {
 
-Error make_error(int code, Step step, std::string subject = {}, const char* hint = "");
-Error make_error(std::errc code, Step step, std::string subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
 /// Throws SpawnError; without exceptions it says why, and aborts.
-[[noreturn]] void raise_error(const Error& error);
+[[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
 
@@ -2405,7 +2406,7 @@ inline std::size_t count_rest(std::string_view text, std::string_view and_then =
 
 /// With control characters escaped as C does it: for messages, which may go to a terminal. (Those of C1 are there in UTF-8
 /// too: U+009B begins what ESC [ begins.)
-inline std::string printable(std::string_view text, std::string_view but = {}) {
+[[gnu::cold]] inline std::string printable(std::string_view text, std::string_view but = {}) {
     constexpr char digits[] = "0123456789abcdef";
     std::string shown;
     bool was_c1 = false;
@@ -2450,6 +2451,7 @@ inline std::string printable(std::string_view text, std::string_view but = {}) {
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -2486,17 +2488,17 @@ LEASH_INLINE SpawnError::SpawnError(Error error)
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
     Error error;
     error.code = std::error_code(code, std::generic_category());
     error.step = step;
-    error.subject = std::move(subject);
+    error.subject = subject;
     error.hint = hint;
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string subject, const char* hint) {
-    return make_error(static_cast<int>(code), step, std::move(subject), hint);
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
+    return make_error(static_cast<int>(code), step, subject, hint);
 }
 
 LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
@@ -3540,8 +3542,8 @@ class Fd {
     int number_ = -1;
 };
 
-inline Error last_error(Step step, std::string subject, const char* hint = "") {
-    return make_error(errno, step, std::move(subject), hint);
+[[gnu::cold]] inline Error last_error(Step step, std::string_view subject, const char* hint = "") {
+    return make_error(errno, step, subject, hint);
 }
 
 /// A duplicate numbered `least` or higher; the original stays.
@@ -3613,7 +3615,7 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
 
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
-inline Expected<Fd> open_file(const std::string& path, int flags, const char* stream) {
+[[gnu::cold]] inline Expected<Fd> open_file(const std::string& path, int flags, const char* stream) {
     const auto failed = [&](const char* hint) {
         return last_error(Step::redirect, concat({stream, ": ", path}), hint);
     };
@@ -3719,7 +3721,7 @@ inline void grow_pipe(const Fd& fd) noexcept {
 }
 
 /// A file without a name that holds the data, to be read from its start.
-inline Expected<Fd> file_with(std::string_view data, const char* stream) {
+[[gnu::cold]] inline Expected<Fd> file_with(std::string_view data, const char* stream) {
     Fd fd(sys::unnamed_file());
     if (!fd.is_open() || !move_above_standard(fd)) return last_error(Step::redirect, stream, "no file for the bytes");
     while (!data.empty()) {
@@ -4823,7 +4825,7 @@ class Incoming {
     /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
     /// not had by now, it never gets.
     template <class Note>
-    bool expire(Limit keep, bool in_any_case, Note note) {
+    [[gnu::cold]] bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !is_open()) {
             if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
@@ -5029,7 +5031,7 @@ struct PseudoTerminal {
     std::string path;
 };
 
-inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
+[[gnu::cold]] inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
     PseudoTerminal made;
     made.ours = Fd(sys::open_terminal());
     char path[128];
@@ -5239,7 +5241,7 @@ class Foreground {
 
     /// `restoring` the modes that the host had: not where the job ended by itself, since it may be one that is there to
     /// change them (stty, reset). A forked copy of the host has lent nothing: the job is not its own.
-    void take_back(bool restoring) noexcept {
+    [[gnu::cold]] void take_back(bool restoring) noexcept {
         if (!std::exchange(lent_, false) || owner_ != sys::getpid()) return;
         // Meanwhile the shell that started the host may have taken it (somebody stopped the host alone), or given it to
         // the host itself: then it is not the job's any more.
@@ -5578,7 +5580,7 @@ struct Named {
 
 /// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
 /// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
-inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
+[[gnu::cold]] inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
     char path[64], asked[64], other[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
@@ -5849,7 +5851,7 @@ class Job {
     /// Once all that were started have ended: is anybody left of the group, or of the descendants that were found? One
     /// that has become a zombie, and waits for its new parent to reap it, is not. `closely` reads the list of processes
     /// if need be, which may take milliseconds: one that is newer than `since`.
-    Rest look_for_rest(bool closely, ProcessTable& table, Deadline since) noexcept {
+    [[gnu::cold]] Rest look_for_rest(bool closely, ProcessTable& table, Deadline since) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return Rest::nobody;
         if (is_rest_watched_) {
@@ -5940,7 +5942,7 @@ class Job {
     /// SIGKILL to all of them. What send() gives. They are stopped before, until nobody new is found: who is stopped
     /// starts no child, while one that is started between the look and its parent's death has nobody any more who leads
     /// to it. Only the first time it is waited for that they are.
-    int kill(ProcessTable& table) noexcept {
+    [[gnu::cold]] int kill(ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_) return ESRCH;
         const Deadline until =
@@ -5967,7 +5969,7 @@ class Job {
     }
 
     /// Tells who is alive of all that belong to it, at a time that is not before `since`.
-    void name_rest(ProcessTable& table, Deadline since, Notes<Named>& names) noexcept {
+    [[gnu::cold]] void name_rest(ProcessTable& table, Deadline since, Notes<Named>& names) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
         for (Process& process : processes_) {
@@ -6112,7 +6114,7 @@ class Job {
     /// Does the group exist? 0, ESRCH where it has vanished, or ENOSYS where only its number could tell, which our zombies
     /// keep in use. Where this host is the one to which orphans go (pid 1 of a container, a subreaper), their zombies
     /// are reaped: they are of this job.
-    int ask_group() noexcept {
+    [[gnu::cold]] int ask_group() noexcept {
         for (;;) {
             const int error = group_through_pidfd(0);
             if (error == ENOSYS && !is_pinned()) return ESRCH;  // another group's number by now, for all we know
@@ -6131,7 +6133,7 @@ class Job {
         return sys::kill(-pid(), number) == 0 ? 0 : errno;
     }
 
-    int send_to_all(int number) noexcept {
+    [[gnu::cold]] int send_to_all(int number) noexcept {
         if (over_ || owner_ != sys::getpid()) return ESRCH;
         bool ended = true, sent = false, present = false;
         int error = ESRCH;
@@ -6164,7 +6166,7 @@ class Job {
     }
 
     /// To the descendants too that the group's signal does not reach.
-    int send_everywhere(int number) noexcept {
+    [[gnu::cold]] int send_everywhere(int number) noexcept {
         const int error = send_to_all(number);
         for (const Seen& known : descendants_.all()) send_to_descendant(known, number);
         return error;
@@ -6181,7 +6183,7 @@ class Job {
         else if (known.pid > 1) sys::kill(known.pid, number);
     }
 
-    void look_for_descendants(ProcessTable& table) noexcept {
+    [[gnu::cold]] void look_for_descendants(ProcessTable& table) noexcept {
         if (owner_ != sys::getpid() || !shows_processes()) return;
         const Deadline since = table.look_began();
         bool ended = true;
@@ -6196,7 +6198,7 @@ class Job {
         descendants_.find_below_all(table, since);
     }
 
-    Rest watch_rest(const Seen& one) noexcept {
+    [[gnu::cold]] Rest watch_rest(const Seen& one) noexcept {
         Fd handle(sys::open_exit(one.pid));
         Seen now{};
         if (!handle.is_open() || !Descendants::is_alive(one, now)) return Rest::somebody;
@@ -6210,7 +6212,7 @@ class Job {
         return Rest::watched;
     }
 
-    void name(Pid pid, Notes<Named>& names) const noexcept {
+    [[gnu::cold]] void name(Pid pid, Notes<Named>& names) const noexcept {
         for (const Named& one : names) {
             if (one.pid == pid) return;
         }
@@ -6400,7 +6402,7 @@ inline Expected<std::string> find_program(const std::string& name, std::string_v
 inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 
 /// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
-inline std::optional<std::string> interpreter_of(const std::string& path) {
+[[gnu::cold]] inline std::optional<std::string> interpreter_of(const std::string& path) {
     const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
     if (!file.is_open()) return std::nullopt;
     char start[4096];
@@ -6414,7 +6416,7 @@ inline std::optional<std::string> interpreter_of(const std::string& path) {
 
 /// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
 /// the same of one alone.
-inline Error explain_script(int error, const std::string& script) {
+[[gnu::cold]] inline Error explain_script(int error, const std::string& script) {
     const bool is_busy = error == ETXTBSY;
     std::string too_long(std::size_t{4} << 20, 'x'), path = script;
     for (int depth = 0; depth < 5; ++depth) {
@@ -6433,7 +6435,7 @@ inline Error explain_script(int error, const std::string& script) {
 
 /// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
 /// program, for the interpreter that its #! line names, and for that one's interpreter.
-inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
+[[gnu::cold]] inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
     std::string path = program;
     for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
         auto interpreter = interpreter_of(seen_from_host(path, cwd));
@@ -6471,7 +6473,7 @@ inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
     return std::nullopt;
 }
 
-inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
+[[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
     if (const auto i = find_too_long(argv))
         return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
                           "longer than the system takes a single one; a file, or `in`, can be of any length");
@@ -6484,8 +6486,8 @@ inline Error explain_size(const std::string& program, char* const* argv, char* c
 }
 
 /// The system's refusal to start, told as what it is about.
-inline Error explain_spawn(int error, const std::string& program, const std::string& cwd, char* const* argv,
-                           char* const* environment) {
+[[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
+                                         char* const* argv, char* const* environment) {
     // Then it was that, whatever the error says: glibc before 2.36 makes EPERM of it.
     if (const int refusal = sys::refusal_of_clone())
         return make_error(refusal, Step::spawn, program, "a filter keeps this host from starting processes");
@@ -6553,7 +6555,7 @@ struct Plan {
 
 inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
 
-inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
+[[gnu::cold]] inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
     if (argv.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
     if (argv.front().empty() && executable.empty())
         return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
@@ -6567,7 +6569,7 @@ inline Expected<void> check_command(const std::vector<std::string>& argv, const 
     return {};
 }
 
-inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
+[[gnu::cold]] inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
     for (const Env::Change& one : changes) {
         if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
             return make_error(std::errc::invalid_argument, Step::environment, one.name,
@@ -6578,7 +6580,7 @@ inline Expected<void> check_environment(const std::vector<Env::Change>& changes)
     return {};
 }
 
-inline Expected<void> check_times(const Options& options) {
+[[gnu::cold]] inline Expected<void> check_times(const Options& options) {
     constexpr Duration zero;
     if (options.timeout.length() <= zero)
         return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
@@ -6596,7 +6598,7 @@ inline Expected<void> check_times(const Options& options) {
     return check_limit(options.drain, "drain");
 }
 
-inline Expected<void> check_stream(const Stdio& stream, const char* name) {
+[[gnu::cold]] inline Expected<void> check_stream(const Stdio& stream, const char* name) {
     if (stream.is(Stdio::Kind::descriptor)) {
         const auto refuse = [&](std::errc code, const char* why) {
             return make_error(code, Step::redirect, concat({name, ": descriptor ", std::to_string(stream.number)}),
@@ -6615,7 +6617,7 @@ inline Expected<void> check_stream(const Stdio& stream, const char* name) {
     return {};
 }
 
-inline Expected<void> check_streams(const Options& options) {
+[[gnu::cold]] inline Expected<void> check_streams(const Options& options) {
     if (auto checked = check_stream(options.in, "in"); !checked) return checked;
     if (options.in.append)
         return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
@@ -6629,7 +6631,7 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
     return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
 }
 
-inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
+[[gnu::cold]] inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
     if (!has_terminal(options.in, options.out, options.err)) return {};
     if (is_pipeline)
         return make_error(std::errc::invalid_argument, Step::options, "tty",
@@ -6642,7 +6644,7 @@ inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
     return {};
 }
 
-inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
+[[gnu::cold]] inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     const auto refuse = [](const PassFd& pass, std::errc code, const char* why) {
         return make_error(code, Step::redirect,
                           concat({"pass_fds: {", std::to_string(pass.ours), ", ", std::to_string(pass.theirs), "}"}),
@@ -6669,7 +6671,8 @@ inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
 }
 
 /// The file that a command means, with the options of its job.
-inline Expected<Stage> make_stage(Command command, const Options& options, const std::optional<std::string>& path) {
+[[gnu::cold]] inline Expected<Stage> make_stage(Command command, const Options& options,
+                                                const std::optional<std::string>& path) {
     Stage stage;
     stage.argv = std::move(command).argv();
     if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
@@ -6682,22 +6685,20 @@ inline Expected<Stage> make_stage(Command command, const Options& options, const
     return stage;
 }
 
-/// Reads the environment and the file system, and changes nothing.
-inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, Deadline deadline) {
-    Plan plan;
-    plan.deadline = deadline;
+/// Reads the environment and the file system, and changes nothing but the plan.
+[[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options options, Plan& plan) {
     if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     const std::vector<Env::Change> changes = options.env.changes();
-    if (auto checked = check_environment(changes); !checked) return checked.error();
-    if (auto checked = check_times(options); !checked) return checked.error();
-    if (auto checked = check_streams(options); !checked) return checked.error();
-    if (auto checked = check_passes(options.pass_fds); !checked) return checked.error();
+    if (auto checked = check_environment(changes); !checked) return checked;
+    if (auto checked = check_times(options); !checked) return checked;
+    if (auto checked = check_streams(options); !checked) return checked;
+    if (auto checked = check_passes(options.pass_fds); !checked) return checked;
     if (has_nul(options.cwd))
         return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
     if (!options.cwd.empty()) {
         if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
     }
-    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked.error();
+    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
     if (commands.size() > 1) {
         if (!options.executable.empty())
             return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
@@ -6726,7 +6727,7 @@ inline Expected<Plan> make_plan(std::vector<Command> commands, Options options, 
     plan.out = std::move(options.out);
     plan.err = std::move(options.err);
     plan.pass_fds = std::move(options.pass_fds);
-    return plan;
+    return {};
 }
 
 }  // namespace detail
@@ -6811,7 +6812,7 @@ class FileActions {
     const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
 
   private:
-    void close_enumerated(const std::vector<int>& kept) {
+    [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
         // (closing what is not open is fine). Only beyond that, just what was seen.
@@ -6831,7 +6832,7 @@ class FileActions {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
     }
-    static std::vector<int> open_descriptors() {
+    [[gnu::cold]] static std::vector<int> open_descriptors() {
         // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
         // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
         for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
@@ -6849,7 +6850,7 @@ class FileActions {
     }
     /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
     /// lowered; but never more than a million, since containers set it to a thousand million.
-    static std::vector<int> found_open() {
+    [[gnu::cold]] static std::vector<int> found_open() {
         constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
         const int limit = sys::descriptor_limit();
         const int end = limit < least ? least : limit < most ? limit : most;
@@ -6969,13 +6970,13 @@ class Sources {
         return {};
     }
 
-    static Expected<PipeEnds> make_output_pipe(const char* name) {
+    [[gnu::cold]] static Expected<PipeEnds> make_output_pipe(const char* name) {
         auto ends = make_pipe(name);
         if (ends && !make_nonblocking(ends->read)) return make_error(errno, Step::redirect, name);
         return ends;
     }
 
-    Expected<void> open_input(const Input& in, Fd& ours) {
+    [[gnu::cold]] Expected<void> open_input(const Input& in, Fd& ours) {
         switch (in.kind) {
             case Stdio::Kind::piped: {
                 auto ends = make_pipe("in");
@@ -7009,7 +7010,7 @@ class Sources {
 
     /// A file that both go to is written through one description, as after `>file 2>&1`: two would each count from its
     /// start, and one run over what the other wrote.
-    Expected<void> open_output_file(const Output& out, int stream, const char* name, Other other) {
+    [[gnu::cold]] Expected<void> open_output_file(const Output& out, int stream, const char* name, Other other) {
         const auto refuse = [&](const char* why) {
             return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", out.text}), why);
         };
@@ -7032,7 +7033,7 @@ class Sources {
         return sys::fstat(number, &open) == 0 && open.st_dev == file.st_dev && open.st_ino == file.st_ino;
     }
 
-    Expected<void> open_output(const Output& out, int stream, Other other, Fd& ours) {
+    [[gnu::cold]] Expected<void> open_output(const Output& out, int stream, Other other, Fd& ours) {
         const char* const name = stream == 1 ? "out" : "err";
         switch (out.kind) {
             case Stdio::Kind::piped:
@@ -7093,7 +7094,7 @@ class Wiring {
         return stage();
     }
 
-    void describe(FileActions& actions) const {
+    [[gnu::cold]] void describe(FileActions& actions) const {
         int terminal = -1;
         for (std::size_t i = 0; i < targets_.size(); ++i) {
             if (sources_[i] == Sources::terminal) {
@@ -7186,7 +7187,7 @@ inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wir
 }
 
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
-inline Expected<void> spawn(Plan plan, Started& started) {
+inline Expected<void> spawn(Plan& plan, Started& started) {
     started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
     if (plan.group == Group::foreground) {
         if (const int error = started.foreground.open()) return make_error(error, Step::redirect, "/dev/tty");
@@ -7641,7 +7642,7 @@ class Pump : public Counted {
         return begun;
     }
 
-    void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
+    [[gnu::cold]] void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
         if (want.in) in.close();
         os::Notes<os::Named> found;
         bool any_held = false;
@@ -7894,7 +7895,7 @@ class Pump : public Counted {
     }
 
     /// 0, or the errno.
-    int kill(os::ProcessTable& table, EndedBy why) {
+    [[gnu::cold]] int kill(os::ProcessTable& table, EndedBy why) {
         const int error = job.kill(table);
         if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.
@@ -8376,12 +8377,13 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     popen.limit_ = {options.max_output, options.keep};
     popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
-    auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
-    if (!plan) return std::move(plan).error();
-    plan->is_patient = is_patient;
+    detail::Plan plan;
+    plan.deadline = deadline;
+    plan.is_patient = is_patient;
+    if (const auto made = detail::make_plan(std::move(commands), std::move(options), plan); !made) return made.error();
     const auto spawned = [&] {
         detail::Handover handover{*popen.pump_, {}};
-        return detail::os::spawn(*std::move(plan), handover.started);
+        return detail::os::spawn(plan, handover.started);
     }();
     if (!spawned) return spawned.error();
     return popen;
@@ -8458,7 +8460,7 @@ LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
 namespace detail {
 
 /// "; still alive: 12 sleep 60 (another user's), 13 sh"
-inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
+[[gnu::cold]] inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
     std::string text;
     for (const Process& one : processes) {
         text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",

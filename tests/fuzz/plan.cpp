@@ -168,14 +168,15 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
 
     const int free = ::fcntl(0, F_DUPFD_CLOEXEC, 3);  // the lowest number that is free
     ::close(free);
-    const auto plan = leash::detail::make_plan(what, how, {});
-    if (plan) {
-        check_plan(*plan, what, how);
+    leash::detail::Plan plan;
+    const auto made = leash::detail::make_plan(what, how, plan);
+    if (made) {
+        check_plan(plan, what, how);
     } else {
-        check_error(plan.error());
+        check_error(made.error());
         // So that no input can make it start anything, only what is refused is tried to start.
         const auto started = start(what, how);
-        FUZZ_NEEDS(!started && started.error().message() == plan.error().message());
+        FUZZ_NEEDS(!started && started.error().message() == made.error().message());
     }
     const int now = ::fcntl(0, F_DUPFD_CLOEXEC, 3);
     ::close(now);

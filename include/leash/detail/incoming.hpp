@@ -172,7 +172,7 @@ class Incoming {
     /// note(handle) told before. True where it was cut off. With `in_any_case` also where a sink is busy: what that has
     /// not had by now, it never gets.
     template <class Note>
-    bool expire(Limit keep, bool in_any_case, Note note) {
+    [[gnu::cold]] bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !is_open()) {
             if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);

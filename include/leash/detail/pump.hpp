@@ -411,7 +411,7 @@ class Pump : public Counted {
         return begun;
     }
 
-    void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
+    [[gnu::cold]] void expire(const Want& want, bool is_forced, os::ProcessTable& table) {
         if (want.in) in.close();
         os::Notes<os::Named> found;
         bool any_held = false;
@@ -664,7 +664,7 @@ class Pump : public Counted {
     }
 
     /// 0, or the errno.
-    int kill(os::ProcessTable& table, EndedBy why) {
+    [[gnu::cold]] int kill(os::ProcessTable& table, EndedBy why) {
         const int error = job.kill(table);
         if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.

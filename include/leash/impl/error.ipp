@@ -7,6 +7,7 @@
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -47,17 +48,17 @@ LEASH_INLINE SpawnError::SpawnError(Error error)
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string subject, const char* hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
     Error error;
     error.code = std::error_code(code, std::generic_category());
     error.step = step;
-    error.subject = std::move(subject);
+    error.subject = subject;
     error.hint = hint;
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string subject, const char* hint) {
-    return make_error(static_cast<int>(code), step, std::move(subject), hint);
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
+    return make_error(static_cast<int>(code), step, subject, hint);
 }
 
 LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }

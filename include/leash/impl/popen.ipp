@@ -221,12 +221,13 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     popen.limit_ = {options.max_output, options.keep};
     popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
-    auto plan = detail::make_plan(std::move(commands), std::move(options), deadline);
-    if (!plan) return std::move(plan).error();
-    plan->is_patient = is_patient;
+    detail::Plan plan;
+    plan.deadline = deadline;
+    plan.is_patient = is_patient;
+    if (const auto made = detail::make_plan(std::move(commands), std::move(options), plan); !made) return made.error();
     const auto spawned = [&] {
         detail::Handover handover{*popen.pump_, {}};
-        return detail::os::spawn(*std::move(plan), handover.started);
+        return detail::os::spawn(plan, handover.started);
     }();
     if (!spawned) return spawned.error();
     return popen;

@@ -49,7 +49,7 @@ LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
 namespace detail {
 
 /// "; still alive: 12 sleep 60 (another user's), 13 sh"
-inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
+[[gnu::cold]] inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
     std::string text;
     for (const Process& one : processes) {
         text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",

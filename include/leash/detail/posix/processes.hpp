@@ -305,7 +305,7 @@ struct Named {
 
 /// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
 /// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
-inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
+[[gnu::cold]] inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
     char path[64], asked[64], other[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
