@@ -243,7 +243,7 @@ TEST_CASE("what is written is echoed, unless echo is off") {
 // On Linux leash makes these calls without the system's headers, and knows their numbers.
 TEST_CASE("the terminal's modes and its window are what the C library takes them for") {
     namespace sys = leash::detail::sys;
-    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+    const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     REQUIRE(terminal >= 0);
     termios before{}, after{};
     sys::Modes modes{};

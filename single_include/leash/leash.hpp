@@ -2920,10 +2920,6 @@ LEASH_INLINE Stdio::~Stdio() = default;
 #include <pthread.h>
 #include <unistd.h>
 
-#endif
-
-#if LEASH_POSIX
-
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::sys {
@@ -3049,6 +3045,7 @@ class Mutex {
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #endif
@@ -3241,10 +3238,6 @@ inline int descriptor_limit() noexcept {
 #include <sys/stat.h>
 #include <unistd.h>
 
-#endif
-
-#if LEASH_POSIX
-
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::sys {
@@ -3331,7 +3324,7 @@ inline void closedir(DIR* directory) noexcept {
 
 #endif
 
-// <termios.h> and <sys/ioctl.h> would bring some 500 macros into every file that includes leash header-only, `ECHO` and
+// <termios.h> and <sys/ioctl.h> would bring some 370 macros into every file that includes leash header-only, `ECHO` and
 // `B0` among them. On Linux their few calls are made by number. The numbers are those of asm-generic, and not of every
 // processor (this macro ends with this file); tests/test_terminal.cpp holds them against the system's headers.
 #if defined(__linux__) && (defined(__x86_64__) || defined(__i386__) || defined(__aarch64__) || defined(__arm__) || \
@@ -3370,6 +3363,7 @@ struct Modes {
     std::uint32_t input, output, control, local;
     unsigned char line, characters[19];
 };
+static_assert(sizeof(Modes) == 36);
 constexpr std::uint32_t mode_echo = 010;
 constexpr std::size_t end_of_file_index = 4;
 constexpr unsigned long get_modes = 0x5401, set_modes = 0x5402, set_window_size = 0x5414, count_readable = 0x541b;

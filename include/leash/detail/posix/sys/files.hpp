@@ -16,10 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#endif
-
-#if LEASH_POSIX
-
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::sys {

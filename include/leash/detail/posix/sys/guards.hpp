@@ -12,10 +12,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#endif
-
-#if LEASH_POSIX
-
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::sys {
