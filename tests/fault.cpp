@@ -5,11 +5,13 @@
 #include <doctest/doctest.h>
 
 using namespace faults;
+using leash::detail::os::has_direct_start;
 
 int leash_fault(const char* call) noexcept {
     Fault* const fault = fault_of_this_thread;
     if (fault == nullptr) return 0;
-    const bool by_pidfd = std::strcmp(call, "open_exit") == 0 || std::strcmp(call, "signal_through") == 0;
+    const bool by_pidfd = std::strcmp(call, "open_exit") == 0 || std::strcmp(call, "clone_pidfd") == 0 ||
+                          std::strcmp(call, "signal_through") == 0;
     if (fault->no_pidfd && by_pidfd) return ENOSYS;
     if (fault->seen != nullptr) {
         fault_of_this_thread = nullptr;  // counting must not count itself
@@ -296,7 +298,32 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
     MESSAGE(tried.attempts, " attempts");
     CHECK(tried.wrong == "");
     CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
-                         "posix_spawn", "waitid", "reap", "open_exit", "signals_by_flags"}) == "");
+                         start_call, "waitid", "reap", has_direct_start ? "clone_pidfd" : "open_exit",
+                         has_direct_start ? "clone" : "signals_by_flags"}) == "");
+}
+
+TEST_CASE("a plain run makes no more system calls than it needs") {
+    std::map<std::string, int> seen;
+    Fault recorder;
+    recorder.seen = &seen;
+    const std::string program = "/bin/true";  // with a slash: the search costs as many as PATH has directories
+    {
+        const Armed armed(recorder);
+        CHECK(leash::run({program}).ok());
+    }
+    // What a child is to fail with, and whether a pidfd is wanted, are only questions to the test; how often it is waited
+    // and looked is up to the child.
+    for (const char* const one :
+         {"child_table", "child_group", "child_action", "exec", "clone_pidfd", "poll", "waitid"})
+        seen.erase(one);
+    int calls = 0;
+    std::string which;
+    for (const auto& [name, count] : seen) {
+        calls += count;
+        which += name + " " + std::to_string(count) + ", ";
+    }
+    INFO(which);
+    CHECK(calls <= (has_direct_start ? 11 : 17));  // posix_spawn's list has to be made
 }
 
 TEST_CASE("and so they may where there is no pidfd") {
@@ -328,7 +355,7 @@ TEST_CASE("once a leader has been reaped its number is used for no signal any mo
     }
 }
 
-TEST_CASE("each stage is put into the group by the host too, before the next one starts") {
+TEST_CASE("each stage that posix_spawn starts is put into the group by the host too, before the next one starts") {
     // Where vfork is a fork, as under qemu-user, the child may not have done so yet.
     for (const leash::Group group : {leash::Group::own, leash::Group::inherited}) {
         const Census census;
@@ -342,12 +369,46 @@ TEST_CASE("each stage is put into the group by the host too, before the next one
             CHECK(leash::run(dash("true") | dash("true") | dash("true"), options).ok());
         }
         for (const std::string& call : order) {
-            if (call == "posix_spawn" || call == "setpgid") starts.push_back(call);
+            if (call == start_call || call == "setpgid") starts.push_back(call);
         }
         const std::vector<std::string> both{"posix_spawn", "setpgid",     "posix_spawn",
                                             "setpgid",     "posix_spawn", "setpgid"};
-        const std::vector<std::string> none(3, "posix_spawn");
-        CHECK((starts == (group == leash::Group::own ? both : none)));
+        const std::vector<std::string> none(3, start_call);
+        CHECK((starts == (group == leash::Group::own && !has_direct_start ? both : none)));
+    }
+}
+
+TEST_CASE("a child says itself which of its steps has failed, and nothing of it stays") {
+    if (!has_direct_start) return;
+    struct Case {
+        const char* call;
+        int nth, error;
+        leash::Step step;
+        const char* subject;
+    };
+    const Case cases[] = {{"child_group", 1, EACCES, leash::Step::spawn, "/bin/dash"},
+                          {"child_action", 1, EIO, leash::Step::redirect, "in: /dev/null"},
+                          {"exec", 1, ENOMEM, leash::Step::spawn, "/bin/dash"},
+                          {"exec", 1, E2BIG, leash::Step::spawn, "/bin/dash"},
+                          {"exec", 1, EACCES, leash::Step::program, "/bin/dash"}};
+    for (const Case& one : cases) {
+        CAPTURE(std::string(one.call));
+        const NothingLeft before;
+        const Census census;
+        leash::Options options = marked(census);
+        options.cwd = "/";
+        Fault fault;
+        fault.call = one.call;
+        fault.nth = one.nth;
+        fault.error = one.error;
+        const Armed armed(fault);
+        const auto started = leash::Popen::try_spawn(dash("exit 0"), options);
+        REQUIRE(!started);
+        CHECK(started.error().step == one.step);
+        CHECK(started.error().code.value() == one.error);
+        CHECK(started.error().subject == one.subject);
+        CHECK(census.is_empty());
+        CHECK(before.holds());
     }
 }
 
@@ -359,7 +420,7 @@ TEST_CASE("a stage that cannot join the group is told as that, also in the foreg
         options.in = leash::null;
         options.group = group;
         Fault fault;
-        fault.call = "posix_spawn";
+        fault.call = has_direct_start ? "child_group" : "posix_spawn";
         fault.nth = 2;
         fault.error = EPERM;
         const Armed armed(fault);
@@ -374,12 +435,13 @@ TEST_CASE("a stage that cannot join the group is told as that, also in the foreg
 
 TEST_CASE("a process limit that is reached is told as EAGAIN, also by a libc that says EPERM") {
     for (const int truth : {EAGAIN, ENOMEM, 0}) {
+        if (has_direct_start && truth == 0) continue;
         CAPTURE(truth);
         const Census census;
         Fault fault;
-        fault.call = "posix_spawn";
+        fault.call = has_direct_start ? "clone" : "posix_spawn";
         fault.nth = 1;
-        fault.error = EPERM;
+        fault.error = has_direct_start ? truth : EPERM;
         fault.before = [&] { errno = truth; };
         const Armed armed(fault);
         const auto started = leash::Popen::try_spawn(dash("true"), marked(census));
@@ -400,9 +462,9 @@ TEST_CASE("run_all() starts what met the limit of processes when another job has
     leash::RunAll how;
     how.at_most = 4;
     Fault fault;
-    fault.call = "posix_spawn";
+    fault.call = has_direct_start ? "clone" : "posix_spawn";
     fault.nth = 3;
-    fault.error = EPERM;
+    fault.error = has_direct_start ? EAGAIN : EPERM;
     fault.before = [&] {
         ::close(ends[1]);
         errno = EAGAIN;

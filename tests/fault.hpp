@@ -17,6 +17,9 @@ namespace faults {
 
 using namespace support;
 
+/// The call of the seam that each start makes once.
+inline const char* const start_call = leash::detail::os::has_direct_start ? "exec" : "posix_spawn";
+
 /// What is to fail: the nth call of a name, with an errno (-1: a read or write of one byte). Of this thread only.
 struct Fault {
     const char* call = nullptr;
@@ -80,6 +83,12 @@ inline const Call calls[] = {
     {"spawn_actions_tcsetpgrp", {ENOMEM}},
     {"spawn_attributes_init", {ENOMEM}},
     {"close_range", {ENOSYS}},
+    {"clone", {EAGAIN, EMFILE, EPERM}},
+    {"clone_pidfd", {EINVAL}},
+    {"child_table", {ENOSYS}},
+    {"child_group", {EPERM}},
+    {"child_action", {EIO}},
+    {"exec", {EAGAIN, ENOMEM, ETXTBSY, EACCES}},
     {"posix_spawn", {EAGAIN, ENOMEM, EINTR, EPERM, EINVAL, ENOSYS, ETXTBSY, E2BIG, EMFILE}},
     {"waitid", {EINTR}},
     {"reap", {EINTR}},
@@ -107,13 +116,15 @@ inline const std::vector<int>* errors_of(const std::string& name) {
 /// Nothing but trying again, or the second-best way, is called for: no scenario may notice.
 inline bool is_harmless(const Fault& fault) {
     const std::string name = fault.call == nullptr ? "" : fault.call;
-    if (name == "posix_spawn") return fault.error == ETXTBSY;
-    if (name == "memfd_create") return fault.error == EPERM;  // then it is a file of /tmp
-    if (name == "access") return fault.error != EACCES;       // anything but a no: it is tried
-    if (name == "open_terminal") return false;                // EAGAIN: the system has no terminal left
+    if (name == start_call) return fault.error == ETXTBSY;
+    if (name == "clone") return fault.error != EAGAIN && fault.error != ENOMEM;  // else there is posix_spawn
+    if (name == "memfd_create") return fault.error == EPERM;                     // then it is a file of /tmp
+    if (name == "access") return fault.error != EACCES;                          // anything but a no: it is tried
+    if (name == "open_terminal") return false;  // EAGAIN: the system has no terminal left
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
-    for (const char* const one : {"", "close", "close_range", "poll", "tcgetpgrp", "opendir", "open_exit",
-                                  "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
+    for (const char* const one :
+         {"", "close", "close_range", "poll", "tcgetpgrp", "opendir", "open_exit", "clone_pidfd", "child_table",
+          "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
         if (name == one) return true;
     }
     return false;

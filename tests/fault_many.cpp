@@ -215,7 +215,7 @@ const Scenario adding[] = {{"add() alone", only_added}};
 /// All but epoll_control, of which only the adding can fail: the kernel has nothing to allocate in order to change or to
 /// remove what is there.
 const std::vector<std::string> of_interest = {
-    "read",   "write", "pipe", "fcntl",   "memfd_create", "epoll_create",   "epoll_wait", "posix_spawn",
+    "read",   "write", "pipe", "fcntl",   "memfd_create", "epoll_create",   "epoll_wait", start_call,
     "waitid", "reap",  "kill", "getpgid", "open_exit",    "signal_through", "poll"};
 
 /// Counts the calls that it sees.
@@ -251,7 +251,7 @@ TEST_CASE("a Supervisor and run_all() where a system call fails once, at every p
     const Tried tried = try_all(scenarios, of_interest, false);
     MESSAGE(tried.attempts, " attempts");
     CHECK(tried.wrong == "");
-    CHECK(unseen(tried, {"read", "pipe", "epoll_create", "epoll_control", "epoll_wait", "posix_spawn", "waitid", "reap",
+    CHECK(unseen(tried, {"read", "pipe", "epoll_create", "epoll_control", "epoll_wait", start_call, "waitid", "reap",
                          "open_exit"}) == "");
 }
 
@@ -396,7 +396,7 @@ TEST_CASE("starting the next one never keeps those that run waiting") {
             REQUIRE_FALSE(results[i].has_value());
             CHECK(results[i].error().code == std::errc::text_file_busy);
         }
-        CHECK(seen["posix_spawn"] == 1 + 2 * 8);
+        CHECK(seen[start_call] == 1 + 2 * 8);
         CHECK(seen["poll"] == 0);  // nobody has slept: only in the wait for all
         CHECK(seen["epoll_wait"] >= 2 * 7);
     }
@@ -418,7 +418,7 @@ TEST_CASE("starting the next one never keeps those that run waiting") {
     }
     SUBCASE("and one whose program is there at the next try is started then") {
         Fault fault;
-        fault.call = "posix_spawn";
+        fault.call = start_call;
         fault.nth = 2;
         fault.error = ETXTBSY;
         jobs.push_back({leash::args({busy}), options});

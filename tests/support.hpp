@@ -45,7 +45,8 @@ inline const std::string& helper() {
 
 /// Are the descriptors that a child shall not have closed by a list of their numbers? Such a list cannot name one that the
 /// host has open above a limit that was lowered later.
-constexpr bool closes_by_list = !leash::detail::sys::has_closefrom && !leash::detail::sys::has_cloexec_default;
+constexpr bool closes_by_list = !leash::detail::os::has_direct_start && !leash::detail::sys::has_closefrom &&
+                                !leash::detail::sys::has_cloexec_default;
 
 /// Is nothing started below a limit that was lowered, rather than that a descriptor above it leaks? So it is where they are
 /// closed by a list, and the C library takes no number above the limit for it, as glibc; musl takes any.

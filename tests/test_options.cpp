@@ -287,7 +287,7 @@ TEST_CASE("thousands of descriptors to hand down take as long as they are many")
                 std::vector<leash::PassFd> passes;
                 for (int i = 0; i < count; ++i) passes.push_back({file, 3 + (i * 7) % many});
                 leash::detail::os::Wiring wiring;
-                if (!leash::detail::check_passes(passes) || !wiring.connect(0, 1, 2, "", passes)) ::_exit(9);
+                if (!leash::detail::check_passes(passes) || !wiring.connect(0, 1, 2, passes)) ::_exit(9);
             };
         };
         HOST_NEEDS(support::growth(check(many / 64), check(many)) < 64 * 16);

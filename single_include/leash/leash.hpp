@@ -4182,6 +4182,7 @@ LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle()
 #if LEASH_POSIX
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
@@ -4191,6 +4192,7 @@ LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle()
 #endif
 
 #if defined(__linux__)
+#include <sched.h>
 #include <sys/syscall.h>
 #endif
 
@@ -4244,6 +4246,11 @@ LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle()
 #endif
 #if !defined(LEASH_CLONE3)
 #define LEASH_CLONE3 0
+#endif
+#if defined(__GLIBC__) && !LEASH_CHDIR && !defined(LEASH_FORCE_NO_CHDIR)
+#define LEASH_DUP2_IN_PLACE 0
+#else
+#define LEASH_DUP2_IN_PLACE 1
 #endif
 #if defined(__APPLE__) || defined(LEASH_FORCE_NO_RELATIVE_PROGRAM)
 #define LEASH_RELATIVE_PROGRAM 0
@@ -4306,6 +4313,9 @@ inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* 
 
 constexpr bool has_relative_program = LEASH_RELATIVE_PROGRAM;
 
+/// Does a dup2 of a number to itself clear its close-on-exec flag? (POSIX.1-2024; glibc 2.29 is the first that does it.)
+constexpr bool has_dup2_in_place = LEASH_DUP2_IN_PLACE;
+
 /// Closes all from `first` on.
 constexpr bool has_closefrom = LEASH_CLOSEFROM;
 inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
@@ -4366,6 +4376,26 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
     // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
     return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
 }
+
+#if defined(__linux__)
+/// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
+/// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
+/// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is).
+inline pid_t clone(int (*begin)(void*), void* stack, bool with_exit, void* argument, int* exit) noexcept {
+    if (const int e = LEASH_FAULT("clone")) return fail(e);
+    constexpr int flags = 0x100 | 0x400 | 0x4000 | SIGCHLD, clone_pidfd = 0x1000;  // CLONE_VM, _FILES, _VFORK
+    const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
+    // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
+    const std::uint64_t all = ~std::uint64_t{0};
+    std::uint64_t before = 0;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    const pid_t pid = ::clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
+    const int error = errno;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+    errno = error;
+    return pid;
+}
+#endif
 
 /// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
 /// Asked for the range of the one number that nothing can have.
@@ -4434,6 +4464,7 @@ inline char** environment() noexcept {
 #undef LEASH_CLONE3
 #undef LEASH_CLOEXEC_DEFAULT
 #undef LEASH_CHDIR
+#undef LEASH_DUP2_IN_PLACE
 #undef LEASH_RELATIVE_PROGRAM
 #undef LEASH_SETSID
 #undef LEASH_TCSETPGRP
@@ -4607,6 +4638,8 @@ class Condition {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
 
+#include <utility>
+
 #if LEASH_POSIX
 
 namespace leash {
@@ -4622,6 +4655,11 @@ class ExitWatch {
         if (fd_.is_open() || never_) return;
         fd_ = Fd(sys::open_exit(pid));
         never_ = !fd_.is_open() && !is_shortage(errno);
+        if (fd_.is_open() && !move_above_standard(fd_)) fd_.close();
+    }
+    /// One that came with the process.
+    void take(Fd handle) noexcept {
+        fd_ = std::move(handle);
         if (fd_.is_open() && !move_above_standard(fd_)) fd_.close();
     }
     int handle() const noexcept { return fd_.get(); }
@@ -5764,19 +5802,25 @@ class Job {
 
     /// Takes charge of processes that were just started, no more than were expected; once, before anything else.
     /// The group is the first one's.
-    void begin(const std::vector<Pid>& pids) noexcept {
+    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits) noexcept {
         processes_.resize(pids.size());
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
         for (std::size_t i = 0; i < pids.size(); ++i) {
             processes_[i].pid = pids[i];
+            // Where one comes with its process, no emulator is in between.
+            if (i == 0 && exits[i].is_open()) by_pidfd_ = presumed;
+            processes_[i].watch.take(std::move(exits[i]));
             processes_[i].watch.open(pids[i]);
         }
         over_ = pids.empty();
     }
 
-    /// False in a forked copy of the host.
-    bool is_ours() const noexcept { return owner_ == sys::getpid(); }
+    /// False in a forked copy of the host, which can reap none of them.
+    bool is_ours() noexcept {
+        Lock lock(mutex_);
+        return (!processes_.empty() && processes_.back().reaped) || owner_ == sys::getpid();
+    }
 
     /// The first process, which is the group's number; -1 where there is none.
     Pid pid() const noexcept { return processes_.empty() ? -1 : processes_.front().pid; }
@@ -5847,13 +5891,15 @@ class Job {
     /// if need be, which may take milliseconds: one that is newer than `since`.
     [[gnu::cold]] Rest look_for_rest(bool closely, ProcessTable& table, Deadline since) noexcept {
         Lock lock(mutex_);
-        if (over_ || owner_ != sys::getpid()) return Rest::nobody;
+        if (over_) return Rest::nobody;
         if (is_rest_watched_) {
             if (!is_readable(rest_.get())) return Rest::watched;
             is_rest_watched_ = false;
             closely = true;
         }
         const int error = has_group_ ? ask_group() : ESRCH;
+        if (error == ESRCH && descendants_.all().size() == 0) return Rest::nobody;
+        if (owner_ != sys::getpid()) return Rest::nobody;
         if (error != ESRCH) {
             if (!closely && error == 0) return Rest::somebody;
             if (!table.read(since)) {
@@ -6052,7 +6098,8 @@ class Job {
     }
 
     Look look_at(Process& process) noexcept {
-        if (owner_ != sys::getpid()) return Look::gone;  // this is a copy of the handle in a forked child
+        // In a forked copy of the host it is nobody's child, as the pidfd says; a number may be that of another one.
+        if (process.watch.handle() < 0 && owner_ != sys::getpid()) return Look::gone;
         siginfo_t info{};
         int result;
         do result = sys::waitid(process.pid, process.watch.handle(), &info, WEXITED | WNOHANG | WNOWAIT);
@@ -6098,6 +6145,9 @@ class Job {
         if (by_pidfd_ == no) return ENOSYS;
         const int error = sys::signal_through(exit, number, true) == 0 ? 0 : errno;
         if (error == 0 || error == ESRCH) by_pidfd_ = proven;
+        // A group of another user's, or a filter that refuses the call?
+        if (error == EPERM && by_pidfd_ == presumed) by_pidfd_ = sys::signals_by_flags(exit) ? yes : no;
+        if (by_pidfd_ == no) return ENOSYS;
         if (error != EINVAL && error != ENOSYS) return error;
         // What has worked before is merely not to be had at the moment: nothing is left that could do without it.
         if (by_pidfd_ == proven) return EAGAIN;
@@ -6114,7 +6164,7 @@ class Job {
             if (error == ENOSYS && !is_pinned()) return ESRCH;  // another group's number by now, for all we know
             if (error == ESRCH || error == ENOSYS) return error;
             // It exists, so that a member pins the number. Our own are not to be reaped here: their status counts.
-            if (is_pinned() || sys::reap_member(pid()) <= 0) return 0;
+            if (is_pinned() || owner_ != sys::getpid() || sys::reap_member(pid()) <= 0) return 0;
         }
     }
 
@@ -6218,7 +6268,7 @@ class Job {
 
     bool reap_all() noexcept {
         for (Process& process : processes_) {
-            look_again(process);
+            if (!process.seen || process.watch.handle() < 0) look_again(process);
             if (!(process.gone ? ask(process) : reap(process))) return false;  // seen, but not to be had yet
         }
         return true;
@@ -6270,7 +6320,7 @@ class Job {
     }
 
     const bool has_group_;
-    enum { unasked, yes, proven, no } by_pidfd_ = unasked;
+    enum { unasked, presumed, yes, proven, no } by_pidfd_ = unasked;
     Pid owner_ = -1;  // the process that may signal and reap
     std::uint64_t inherited_peak_ = 0;
 
@@ -6362,7 +6412,10 @@ inline Expected<std::string> absolute(std::string path) {
 /// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
 inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
     if (name.find('/') != std::string::npos) {
-        const int error = why_not_executable(seen_from_host(name, cwd).c_str());
+        // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
+        const std::string path = seen_from_host(name, cwd);
+        if (sys::access(path.c_str(), X_OK) == 0) return name;
+        const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
         if (error == 0) return name;
         const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
         return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
@@ -6482,12 +6535,6 @@ inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
 /// The system's refusal to start, told as what it is about.
 [[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
                                          char* const* argv, char* const* environment) {
-    // Then it was that, whatever the error says: glibc before 2.36 makes EPERM of it.
-    if (const int refusal = sys::refusal_of_clone())
-        return make_error(refusal, Step::spawn, program, "a filter keeps this host from starting processes");
-    if (!cwd.empty()) {
-        if (const int why = why_not_directory(cwd.c_str())) return make_error(why, Step::cwd, cwd);
-    }
     switch (error) {
         case E2BIG: return explain_size(program, argv, environment);
         case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
@@ -6731,12 +6778,11 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
 #endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
 
 // =====================================================================================================================
-// leash/detail/posix/spawn.hpp - Plan -> a running process: posix_spawn, its file actions and its attributes.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
+// leash/detail/posix/actions.hpp - what happens in a child between its birth and its exec, as data.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
 
-#include <string>
-#include <utility>
+#include <cstddef>
 #include <vector>
 
 #if LEASH_POSIX
@@ -6745,15 +6791,433 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
-/// The processes of a job that have been started, in order, and our ends of its pipes.
-struct Started {
-    std::vector<Pid> pids;
-    Fd in, out, err;
-    std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
-    Foreground foreground;
+/// One of posix_spawn's file actions.
+struct Action {
+    enum class Kind {
+        take_foreground,  // the terminal `from` is lent to the child's group
+        open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
+        duplicate,  // `from` as `to`; where both are the same, it stays open
+        chdir       // to `path`
+    };
+    Kind kind;
+    int from = -1, to = -1;
+    const char* path = nullptr;  // belongs to whoever made the action
+    int flags = 0;
 };
 
-/// posix_spawn's file actions: what happens to descriptors in the child, in order. The first error stays.
+/// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
+/// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
+struct Actions {
+    std::vector<Action> list;
+    std::vector<int> kept;  // above 2, ascending
+    Group group = Group::own;
+    Pid leader = 0;                // whose group it joins; 0: it leads one itself
+    bool at_own_terminal = false;  // other keys than those of the host's
+};
+
+/// Which file is executed, with what.
+struct Image {
+    const char* path;
+    char* const* argv;
+    char* const* environment;
+};
+
+/// How a start ended.
+struct Birth {
+    enum class Step {
+        begin,   // no process could be made, or posix_spawn does not say which step it was
+        group,   // its group or session
+        action,  // one of the list
+        exec,
+        copy  // posix_spawn's own copy of the list
+    };
+    Pid pid = -1;
+    Fd exit;        // a pidfd that came with the process
+    int error = 0;  // then there is no process, and this is why:
+    Step step = Step::begin;
+    std::size_t action = 0;  // of the list, which one
+
+    static Birth failure(int error, Step step = Step::begin, std::size_t action = 0) {
+        Birth birth;
+        birth.error = error;
+        birth.step = step;
+        birth.action = action;
+        return birth;
+    }
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/sys/raw.hpp - system calls without a libc, for a child that runs in its parent's memory.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
+
+#include <type_traits>
+
+// Where there are such: Linux, on the processors for which system_call() is written, with 64-bit numbers. Not under the thread
+// sanitizer, which has to follow each process itself. LEASH_FORCE_POSIX_SPAWN does without them everywhere.
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(LEASH_FORCE_POSIX_SPAWN)
+#define LEASH_DIRECT_START 1
+#else
+#define LEASH_DIRECT_START 0
+#endif
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#undef LEASH_DIRECT_START
+#define LEASH_DIRECT_START 0
+#endif
+#endif
+
+// Of functions of such a child, and of their parts: nothing may be added to them that counts, checks or looks up. (A stack
+// protector's canary is the parent's and stays as it is; so is a shadow stack, on which the child goes on where its parent
+// waits.) These macros end with direct_start.hpp.
+#if defined(__clang__)
+#if __has_attribute(no_profile_instrument_function)
+#define LEASH_PLAIN \
+    no_instrument_function, no_profile_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#else
+#define LEASH_PLAIN no_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#endif
+#else
+#define LEASH_PLAIN no_instrument_function, no_profile_instrument_function, no_sanitize_address, no_sanitize_undefined
+#endif
+#define LEASH_CHILD __attribute__((no_split_stack, LEASH_PLAIN)) inline
+#define LEASH_CHILD_PART __attribute__((always_inline, LEASH_PLAIN)) inline
+
+#if LEASH_DIRECT_START
+
+#include <sys/syscall.h>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
+
+template <class T>
+LEASH_CHILD_PART long word(T value) noexcept {
+    if constexpr (std::is_arithmetic_v<T>) return static_cast<long>(value);
+    else return reinterpret_cast<long>(static_cast<const void*>(value));
+}
+
+/// A system call, which gives the negated errno where it fails. (No array and no braces here, or clang calls memset.)
+template <class A = int, class B = int, class C = int, class D = int>
+LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d = {}) noexcept {
+#if defined(__x86_64__)
+    long result;
+    register long fourth __asm__("r10") = word(d);
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(word(a)), "S"(word(b)), "d"(word(c)), "r"(fourth)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    register long name __asm__("x8") = number;
+    register long first __asm__("x0") = word(a);
+    register long second __asm__("x1") = word(b);
+    register long third __asm__("x2") = word(c);
+    register long fourth __asm__("x3") = word(d);
+    __asm__ volatile("svc 0" : "+r"(first) : "r"(name), "r"(second), "r"(third), "r"(fourth) : "memory");
+    return first;
+#endif
+}
+
+#if defined(__x86_64__)
+/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
+__attribute__((naked)) inline void end_handler() noexcept { __asm__ volatile("movl $15, %eax\n\tsyscall"); }
+#endif
+
+/// Does valgrind run this program? It ends one that shares descriptors with its child. (Its other half, qemu, refuses that
+/// by EINVAL.) The sequence does nothing on a processor.
+inline bool is_in_valgrind() noexcept {
+    const unsigned long request[6] = {0x1001, 0, 0, 0, 0, 0};
+#if defined(__x86_64__)
+    unsigned long answer = 0;
+    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(request)
+                     : "cc", "memory");
+    return answer != 0;
+#else
+    register unsigned long answer __asm__("x3") = 0;
+    register const unsigned long* asked __asm__("x4") = request;
+    __asm__ volatile(
+        "ror x12, x12, #3\n\tror x12, x12, #13\n\tror x12, x12, #51\n\tror x12, x12, #61\n\torr x10, x10, x10"
+        : "+r"(answer)
+        : "r"(asked)
+        : "cc", "memory");
+    return answer != 0;
+#endif
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_DIRECT_START
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/direct_start.hpp - Actions, carried out on Linux by system calls alone: what posix_spawn cannot do.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+
+#include <cstddef>
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <csignal>
+#include <new>
+
+#include <fcntl.h>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+#if LEASH_DIRECT_START
+
+/// Of the child: it shares its parent's memory until its exec, and the thread that started it waits meanwhile. So there
+/// are system calls here and nothing else: no allocation, no lock, nothing of a libc, not even errno.
+namespace child {
+
+/// What it works through, and what it answers.
+struct Order {
+    Image image;
+    const Action* actions;
+    std::size_t count;
+    const int* kept;
+    std::size_t kept_count;
+    unsigned first_unneeded;  // no action asks for a descriptor with this number or a higher one
+    Group group;
+    Pid leader;
+    bool keeps_keys;
+    int refusals[4];  // a test's: what the steps are to fail with
+
+    int error;
+    Birth::Step step;
+    std::size_t action;
+};
+
+constexpr long close_range = 436;
+constexpr int last_signal = 64;
+using Signals = unsigned long;  // the kernel's own set of them
+
+/// As the kernel has it, which no libc declares.
+struct Disposition {
+    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
+    void (*handler)(int);
+    unsigned long flags = 0;
+    void (*restorer)() = nullptr;
+    Signals mask = 0;
+};
+
+LEASH_CHILD void ignore(int) noexcept;
+inline void ignore(int) noexcept {}
+
+LEASH_CHILD_PART long dispose(int signal, const Disposition* now, Disposition* before) noexcept {
+    return sys::system_call(SYS_rt_sigaction, signal, now, before, sizeof(Signals));
+}
+
+/// Nothing of the host's stays: handlers are code of the host, and what it ignores would be ignored by the program, but for
+/// what nohup and a shell's `&` set up on purpose, against the keys and the end of the host's terminal. Stop signals get
+/// a handler, which ends with the exec: what comes until then must not stop the child, since its parent waits for it.
+LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
+    const Disposition by_default(SIG_DFL);
+    Disposition handled(ignore);
+#if defined(__x86_64__)
+    handled.flags = 0x04000000;  // SA_RESTORER
+    handled.restorer = sys::end_handler;
+#endif
+    for (int signal = 1; signal <= last_signal; ++signal) {
+        if (signal == SIGKILL || signal == SIGSTOP) continue;
+        const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
+        const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+        Disposition before(SIG_DFL);
+        if (is_key && keeps_keys && dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
+        dispose(signal, stops ? &handled : &by_default, nullptr);
+    }
+}
+
+/// What came before it had a group of its own was for the group of the host: an ignored signal is forgotten.
+LEASH_CHILD_PART void forget_signals() noexcept {
+    Signals pending = 0;
+    sys::system_call(SYS_rt_sigpending, &pending, sizeof pending);
+    const Disposition ignored(SIG_IGN);
+    for (int signal = 1; pending != 0; ++signal, pending >>= 1) {
+        Disposition before(SIG_DFL);
+        if ((pending & 1) != 0 && dispose(signal, &ignored, &before) == 0) dispose(signal, &before, nullptr);
+    }
+}
+
+LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
+    switch (action.kind) {
+        case Action::Kind::take_foreground: {
+            const int group = static_cast<int>(sys::system_call(SYS_getpgid, 0));
+            return sys::system_call(SYS_ioctl, action.from, 0x5410, &group);  // TIOCSPGRP; SIGTTOU is blocked
+        }
+        case Action::Kind::open: {
+            sys::system_call(SYS_close, action.to);  // so that there is a free number, however many the host has
+            const long opened = sys::system_call(SYS_openat, AT_FDCWD, action.path, action.flags);
+            if (opened < 0 || opened == action.to) return opened;
+            const long result = sys::system_call(SYS_dup3, opened, action.to, 0);
+            sys::system_call(SYS_close, opened);
+            return result;
+        }
+        case Action::Kind::duplicate:
+            if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
+            return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::chdir: break;
+    }
+    return sys::system_call(SYS_chdir, action.path);
+}
+
+/// In a table of its own; see begin().
+LEASH_CHILD_PART void close_rest(const Order& order) noexcept {
+    unsigned next = 3;
+    for (std::size_t i = 0; i < order.kept_count; ++i) {
+        const unsigned kept = static_cast<unsigned>(order.kept[i]);
+        if (next < kept) sys::system_call(close_range, next, kept - 1, 0);
+        next = kept + 1;
+    }
+    if (next < order.first_unneeded || order.kept_count > 0) sys::system_call(close_range, next, ~0U, 0);
+}
+
+/// Goes on where the step went well.
+LEASH_CHILD_PART void go_on(Order& order, long result, Birth::Step step, std::size_t action = 0) noexcept {
+    if (result >= 0) result = -order.refusals[static_cast<int>(step)];
+    if (result >= 0) return;
+    order.error = static_cast<int>(-result);
+    order.step = step;
+    order.action = action;
+    for (;;) sys::system_call(SYS_exit_group, 127);
+}
+
+/// All signals are blocked until right before the exec.
+LEASH_CHILD int begin(void* argument) noexcept;
+inline int begin(void* argument) noexcept {
+    Order& order = *static_cast<Order*>(argument);
+    long result = 0;
+    if (order.group == Group::session) result = sys::system_call(SYS_setsid);
+    else if (order.group != Group::inherited) result = sys::system_call(SYS_setpgid, 0, order.leader);
+    go_on(order, result, Birth::Step::group);
+    if (order.group != Group::inherited && order.leader == 0) forget_signals();
+    clear_signals(order.keeps_keys);
+
+    // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
+    // and is what must come before any change: its cost is that of the descriptors below, not of all that the host has.
+    constexpr unsigned unshare = 2;  // CLOSE_RANGE_UNSHARE
+    go_on(order, sys::system_call(close_range, order.first_unneeded, ~0U, unshare), Birth::Step::begin);
+    for (std::size_t i = 0; i < order.count; ++i) go_on(order, carry_out(order.actions[i]), Birth::Step::action, i);
+    close_rest(order);
+
+    const Signals none = 0;
+    sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+    go_on(order, 0, Birth::Step::exec);
+    for (;;)
+        go_on(order, sys::system_call(SYS_execve, order.image.path, order.image.argv, order.image.environment),
+              Birth::Step::exec);
+}
+
+/// begin() takes a few hundred bytes, and a handler's frame is up to 12 KiB with all that a processor may save in it.
+class Stack {
+  public:
+    Stack() : memory_(::operator new(size)) {}
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+    ~Stack() { ::operator delete(memory_); }
+    void* top() const noexcept { return static_cast<char*>(memory_) + size; }
+
+  private:
+    static constexpr std::size_t size = 32 * 1024;
+    void* memory_;
+};
+
+}  // namespace child
+
+/// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
+inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
+    if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
+    child::Order order{};
+    order.image = image;
+    order.actions = actions.list.data();
+    order.count = actions.list.size();
+    order.kept = actions.kept.data();
+    order.kept_count = actions.kept.size();
+    order.group = actions.group;
+    order.leader = actions.leader;
+    order.keeps_keys = !actions.at_own_terminal;
+    order.refusals[0] = LEASH_FAULT("child_table");
+    order.refusals[1] = LEASH_FAULT("child_group");
+    order.refusals[2] = LEASH_FAULT("child_action");
+    order.refusals[3] = LEASH_FAULT("exec");
+    int highest = 2;
+    for (const Action& action : actions.list) highest = action.from > highest ? action.from : highest;
+    order.first_unneeded = static_cast<unsigned>(highest) + 1;
+
+    const child::Stack stack;
+    int exit = -1;
+    Pid pid = sys::clone(child::begin, stack.top(), true, &order, &exit);
+    if (pid < 0 && (errno == EMFILE || errno == ENFILE))
+        pid = sys::clone(child::begin, stack.top(), false, &order, &exit);
+    if (pid < 0) {
+        if (errno != EAGAIN && errno != ENOMEM) return false;
+        birth = Birth::failure(errno);
+        return true;
+    }
+    birth.exit = Fd(exit);
+    birth.pid = pid;
+    if (order.error == 0) return true;
+    siginfo_t info{};
+    while (sys::waitid(pid, exit, &info, WEXITED) != 0 && errno == EINTR) {}
+    birth = Birth::failure(order.error, order.step, order.action);
+    return order.step != Birth::Step::begin;  // without a table of its own it has done nothing
+}
+
+constexpr bool has_direct_start = true;
+
+#else
+
+constexpr bool has_direct_start = false;
+inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { return false; }
+
+#endif
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_DIRECT_START
+#undef LEASH_PLAIN
+#undef LEASH_CHILD
+#undef LEASH_CHILD_PART
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/posix_start.hpp - Actions, carried out by posix_spawn.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+
+#include <vector>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// posix_spawn's own list of file actions. The first error stays.
 class FileActions {
   public:
     /// Of closes by a list, or else as this system does it best.
@@ -6765,26 +7229,8 @@ class FileActions {
         if (made_) ::posix_spawn_file_actions_destroy(&actions_);
     }
 
-    void duplicate(int from, int to) {
-        if (error_ == 0) error_ = sys::spawn_actions_dup2(&actions_, from, to);
-    }
-    void close(int fd) {
-        if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
-    }
-    void open_terminal(const std::string& path, int to) {
-        if (error_ == 0) error_ = sys::spawn_actions_open(&actions_, to, path.c_str(), O_RDWR);
-    }
-    /// Takes the terminal for the group of the child.
-    void take_foreground(int terminal) {
-        if (error_ == 0) error_ = sys::spawn_actions_tcsetpgrp(&actions_, terminal);
-    }
-    void chdir(const std::string& path) {
-        if (error_ == 0) error_ = sys::spawn_actions_chdir(&actions_, path.c_str());
-    }
-
-    /// Keeps a standard stream of the host's as it is.
-    void inherit(int fd) {
-        if (error_ == 0 && sys::has_cloexec_default) error_ = sys::spawn_actions_inherit(&actions_, fd);
+    void add(const Action& action) noexcept {
+        if (error_ == 0) error_ = describe(action);
     }
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
@@ -6806,6 +7252,20 @@ class FileActions {
     const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
 
   private:
+    int describe(const Action& action) noexcept {
+        switch (action.kind) {
+            case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
+            case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
+            case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::duplicate: break;
+        }
+        if (action.from != action.to) return sys::spawn_actions_dup2(&actions_, action.from, action.to);
+        return sys::has_cloexec_default ? sys::spawn_actions_inherit(&actions_, action.to) : 0;
+    }
+    void close(int fd) noexcept {
+        if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
+    }
+
     [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
@@ -6866,12 +7326,10 @@ class FileActions {
     bool made_;
 };
 
-/// posix_spawn's attributes: the group, and a clean set of signals. The first error stays.
+/// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
-    /// `leader` is the process whose group a further stage joins; 0 for the first.
-    Attributes(Group group, Pid leader, bool at_own_terminal)
-        : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+    explicit Attributes(const Actions& actions) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
@@ -6884,16 +7342,16 @@ class Attributes {
         sigset_t defaults;
         sigfillset(&defaults);
         for (const int immutable : {SIGKILL, SIGSTOP}) sigdelset(&defaults, immutable);
-        if (!at_own_terminal) {
+        if (!actions.at_own_terminal) {
             for (const int kept : {SIGHUP, SIGINT, SIGQUIT}) sigdelset(&defaults, kept);
         }
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (group == Group::own || group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
-        ::posix_spawnattr_setpgroup(&attributes_, leader);
-        if (group == Group::session) flags |= sys::spawn_setsid;
-        if (group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
+        if (actions.group == Group::own || actions.group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
+        ::posix_spawnattr_setpgroup(&attributes_, actions.leader);
+        if (actions.group == Group::session) flags |= sys::spawn_setsid;
+        if (actions.group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
         flags |= sys::spawn_cloexec_default;
         // What was set above cannot fail; unknown flags can.
         if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
@@ -6911,6 +7369,81 @@ class Attributes {
     posix_spawnattr_t attributes_;
     int error_;
     bool made_;
+};
+
+/// posix_spawn has one number for all that can fail in the child: which of the list it was is asked afterwards.
+[[gnu::cold]] inline Birth find_failure(int error, const Actions& actions) {
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        const Action& action = actions.list[i];
+        int why = 0;
+        if (action.kind == Action::Kind::chdir) why = why_not_directory(action.path);
+        if (action.kind == Action::Kind::open && !Fd::open(action.path, action.flags | O_NOCTTY).is_open() &&
+            is_no(errno))
+            why = errno;
+        if (why != 0) return Birth::failure(why, Birth::Step::action, i);
+    }
+    return Birth::failure(error);
+}
+
+/// `by_list`: descriptors are closed one by one, as they were found open.
+inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bool by_list = !sys::has_closefrom) {
+    FileActions files(by_list);
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        files.add(actions.list[i]);
+        if (files.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::action, i);
+    }
+    files.close_rest(actions.kept);
+    if (files.error() != 0) return Birth::failure(files.error(), Birth::Step::copy);
+    const Attributes attributes(actions);
+    if (attributes.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::group);
+    if (attributes.error() != 0) return Birth::failure(attributes.error(), Birth::Step::copy);
+
+    Birth birth;
+    birth.error =
+        sys::posix_spawn(&birth.pid, image.path, files.get(), attributes.get(), image.argv, image.environment);
+    if (birth.error == 0) {
+        // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
+        // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
+        if (actions.group == Group::own || actions.group == Group::foreground)
+            sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        return birth;
+    }
+    // The reason may be closefrom: without close_range and /proc it cannot close.
+    if (!by_list && birth.error != ETXTBSY && !sys::has_close_range())
+        return start_by_posix_spawn(image, actions, true);
+    return find_failure(birth.error, actions);
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/spawn.hpp - Plan -> running processes: opens what they need, says what they do, and starts them.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// The processes of a job that have been started, in order, and our ends of its pipes.
+struct Started {
+    std::vector<Pid> pids;
+    std::vector<Fd> exits;  // of each, the pidfd that came with it, where one did
+    Fd in, out, err;
+    std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
+    Foreground foreground;
 };
 
 /// The streams of a job, opened once: the numbers here that the child's 0, 1 and 2 are to come from.
@@ -6946,9 +7479,9 @@ class Sources {
         return {};
     }
 
-    /// Of the terminal to open, where a number is that of `terminal`.
+    /// What the child opens itself has one of these for a number.
+    static constexpr int terminal = -1, null_device = -2;
     const std::string& terminal_path() const noexcept { return terminal_.path; }
-    static constexpr int terminal = -1;
 
     int in() const noexcept { return numbers_[0]; }
     int out() const noexcept { return numbers_[1]; }
@@ -6993,7 +7526,8 @@ class Sources {
             case Stdio::Kind::to_out:
             case Stdio::Kind::per_stage: break;
         }
-        return open_common(in, 0, O_RDONLY, "in");
+        open_common(in, 0);
+        return {};
     }
 
     /// The other one of `out` and `err`, as far as it is open: its number here, and whether it was just emptied.
@@ -7049,21 +7583,16 @@ class Sources {
             case Stdio::Kind::bytes:
             case Stdio::Kind::to_out: break;
         }
-        return open_common(out, stream, O_WRONLY, name);
+        open_common(out, stream);
+        return {};
     }
 
-    Expected<void> open_common(const Stdio& stdio, int stream, int flags, const char* name) {
-        if (stdio.is(Stdio::Kind::descriptor)) {
-            numbers_[stream] = stdio.number;
-            return {};
-        }
-        if (stdio.is(Stdio::Kind::inherit) && is_open(stream)) {
-            numbers_[stream] = stream;
-            return {};
-        }
+    void open_common(const Stdio& stdio, int stream) noexcept {
+        if (stdio.is(Stdio::Kind::descriptor)) numbers_[stream] = stdio.number;
+        else if (stdio.is(Stdio::Kind::inherit) && is_open(stream)) numbers_[stream] = stream;
         // Also for a stream to inherit that the host has closed: a child without one would give its number to the
         // first file it opens, and then write its messages there.
-        return hold(open_file("/dev/null", flags, name), stream);
+        else numbers_[stream] = null_device;
     }
 
     int numbers_[3] = {0, 1, 2};
@@ -7075,10 +7604,8 @@ class Sources {
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
-    Expected<void> connect(int in, int out, int err, const std::string& terminal_path,
-                           const std::vector<PassFd>& passes) {
+    Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
-        terminal_path_ = &terminal_path;
         for (const PassFd& pass : passes) {
             sources_.push_back(pass.ours);
             targets_.push_back(pass.theirs);
@@ -7088,20 +7615,23 @@ class Wiring {
         return stage();
     }
 
-    [[gnu::cold]] void describe(FileActions& actions) const {
+    /// Adds it to what the child does.
+    [[gnu::cold]] void describe(Actions& actions, const std::string& terminal_path) const {
         int terminal = -1;
         for (std::size_t i = 0; i < targets_.size(); ++i) {
-            if (sources_[i] == Sources::terminal) {
-                if (terminal < 0) actions.open_terminal(*terminal_path_, targets_[i]);
-                else actions.duplicate(terminal, targets_[i]);
-                terminal = targets_[i];
-            } else if (sources_[i] == targets_[i]) {
-                actions.inherit(targets_[i]);
-            } else {
-                actions.duplicate(sources_[i], targets_[i]);
+            Action action{Action::Kind::duplicate, sources_[i], targets_[i]};
+            if (sources_[i] == Sources::terminal && terminal >= 0) {
+                action.from = terminal;
+            } else if (sources_[i] < 0) {
+                const bool is_terminal = sources_[i] == Sources::terminal;
+                action = {Action::Kind::open, -1, targets_[i]};
+                action.path = is_terminal ? terminal_path.c_str() : "/dev/null";
+                action.flags = is_terminal ? O_RDWR : targets_[i] == 0 ? O_RDONLY : O_WRONLY;
+                if (is_terminal) terminal = targets_[i];
             }
+            actions.list.push_back(action);
         }
-        actions.close_rest(kept_);
+        actions.kept = kept_;
     }
 
   private:
@@ -7110,13 +7640,14 @@ class Wiring {
     /// first duplicated above every target. A stream that simply stays is left alone.
     Expected<void> stage() {
         const int highest = kept_.empty() ? 2 : kept_.back();
-        const int limit = sys::descriptor_limit();
+        int limit = 0;  // asked for where it is needed
         const std::vector<int> from = sources_;
         for (std::size_t i = 0; i < from.size(); ++i) {
-            if (from[i] == targets_[i] && targets_[i] <= 2 && stays(from[i])) continue;
+            if (from[i] == targets_[i] && targets_[i] <= 2 && (sys::has_dup2_in_place || stays(from[i]))) continue;
             // glibc refuses a number past RLIMIT_NOFILE, which may have been lowered since: that is moved down
             const bool is_target = (from[i] >= 0 && from[i] <= 2) || contains(kept_, from[i]);
-            if (!is_target && from[i] < limit) continue;
+            if (from[i] > 2 && limit == 0) limit = sys::descriptor_limit();
+            if (!is_target && (from[i] <= 2 || from[i] < limit)) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
                 return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}),
@@ -7132,7 +7663,6 @@ class Wiring {
     std::vector<int> targets_{0, 1, 2};
     std::vector<int> kept_;  // those above 2, in ascending order
     std::vector<int> sources_;
-    const std::string* terminal_path_ = nullptr;
     std::vector<Fd> held_;  // ours until the child has its duplicates
 };
 
@@ -7145,44 +7675,63 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
     return list;
 }
 
-/// Starts one program. `leader` is the process whose group it joins; 0 for the first, which takes the terminal.
-inline Expected<Pid> spawn_one(Stage& stage, const Plan& plan, const Wiring& wiring, char* const* environment,
-                               Pid leader, const Foreground& foreground, bool by_list = !sys::has_closefrom) {
-    FileActions actions(by_list);
-    if (sys::has_tcsetpgrp_action && leader == 0 && foreground.is_lent()) actions.take_foreground(foreground.handle());
-    wiring.describe(actions);
-    if (!plan.cwd.empty()) actions.chdir(plan.cwd);
-    if (actions.error() == ENOSYS)
-        return make_error(ENOSYS, Step::cwd, plan.cwd, "this system's posix_spawn cannot change the directory");
-    const Attributes attributes(plan.group, leader, has_terminal(plan.in, plan.out, plan.err));
-    if (attributes.error() == ENOSYS)
-        return make_error(ENOSYS, Step::options, "group", "this system's posix_spawn cannot make a session");
-    if (const int error = actions.error() != 0 ? actions.error() : attributes.error())
-        return make_error(
-            error, Step::spawn, stage.program,
-            error == EBADF ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child" : "");
+/// The system's refusal, told as what it is about.
+[[gnu::cold]] inline Error explain_birth(const Birth& birth, const Actions& actions, const Image& image,
+                                         const Plan& plan) {
+    const auto fail = [&](Step step, std::string_view subject, const char* hint = "") {
+        return make_error(birth.error, step, subject, hint);
+    };
+    if (birth.step == Birth::Step::action) {
+        const Action& action = actions.list[birth.action];
+        static constexpr const char* names[] = {"in: ", "out: ", "err: "};
+        switch (action.kind) {
+            case Action::Kind::chdir:
+                return fail(Step::cwd, plan.cwd,
+                            birth.error == ENOSYS ? "this system's posix_spawn cannot change the directory" : "");
+            case Action::Kind::open: return fail(Step::redirect, concat({names[action.to], action.path}));
+            case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
+            case Action::Kind::duplicate: break;
+        }
+        return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
+    }
+    if (birth.step == Birth::Step::group && birth.error == ENOSYS)
+        return fail(Step::options, "group", "this system's posix_spawn cannot make a session");
+    if (birth.step == Birth::Step::copy)
+        return fail(Step::spawn, image.path,
+                    birth.error == EBADF
+                        ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child"
+                        : "");
+    if (birth.step == Birth::Step::begin) {
+        // Then it was that, whatever the error says: glibc before 2.36 makes EPERM of it.
+        if (const int refusal = sys::refusal_of_clone())
+            return make_error(refusal, Step::spawn, image.path, "a filter keeps this host from starting processes");
+    }
+    const bool joins = actions.group != Group::inherited && actions.leader != 0;
+    if (joins && birth.error == EPERM && birth.step != Birth::Step::exec)
+        return fail(Step::spawn, image.path,
+                    "the group that it was to join is gone: did the first stage leave it, or does this host "
+                    "ignore SIGCHLD?");
+    if (birth.step == Birth::Step::group) return fail(Step::spawn, image.path);
+    return explain_spawn(birth.error, image.path, plan.cwd, image.argv, image.environment);
+}
 
-    const std::vector<char*> argv = pointers(stage.argv);
-    Pid pid = -1;
+/// Starts one program.
+inline Birth start_one(const Image& image, const Actions& actions, const Plan& plan) {
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
-    int error = 0;
-    for (int pause = 1; pause <= 128; pause *= 2) {
-        error =
-            sys::posix_spawn(&pid, stage.program.c_str(), actions.get(), attributes.get(), argv.data(), environment);
-        if (error != ETXTBSY || pause == 128 || !plan.is_patient || plan.deadline.passed()) break;
+    for (int pause = 1;; pause *= 2) {
+        Birth birth;
+        if (!start_directly(image, actions, birth)) birth = start_by_posix_spawn(image, actions);
+        if (birth.error != ETXTBSY || pause == 128 || !plan.is_patient || plan.deadline.passed()) return birth;
         sleep_until(sooner(plan.deadline, Deadline::after(Duration::milliseconds(pause))));
     }
-    if (error == 0) return pid;
-    // The reason may be closefrom: without close_range and /proc it cannot close.
-    if (!by_list && error != ETXTBSY && !sys::has_close_range())
-        return spawn_one(stage, plan, wiring, environment, leader, foreground, true);
-    return explain_spawn(error, stage.program, plan.cwd, argv.data(), environment);
 }
 
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 inline Expected<void> spawn(Plan& plan, Started& started) {
-    started.pids.reserve(plan.stages.size());  // so that a process, once started, is noted without fail
+    // So that a process, once started, is noted without fail.
+    started.pids.reserve(plan.stages.size());
+    started.exits.reserve(plan.stages.size());
     if (plan.group == Group::foreground) {
         if (const int error = started.foreground.open()) return make_error(error, Step::redirect, "/dev/tty");
         if (started.foreground.is_mine()) started.foreground.prepare();
@@ -7205,28 +7754,35 @@ inline Expected<void> spawn(Plan& plan, Started& started) {
             }
             const int in = first ? sources.in() : previous.get();
             const int out = last ? sources.out() : next.write.get();
+            Actions actions;
+            actions.group = plan.group;
+            if (!first) actions.leader = started.pids.front();
+            actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
+            if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
+                actions.list.push_back({Action::Kind::take_foreground, started.foreground.handle()});
             Wiring wiring;
             const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
-            auto wired = wiring.connect(in, out, err, sources.terminal_path(), plan.pass_fds);
+            auto wired = wiring.connect(in, out, err, plan.pass_fds);
             if (!wired) return wired.error();
-            return spawn_one(stage, plan, wiring, environment, first ? 0 : started.pids.front(), started.foreground);
+            wiring.describe(actions, sources.terminal_path());
+            if (!plan.cwd.empty()) {
+                actions.list.push_back({Action::Kind::chdir});
+                actions.list.back().path = plan.cwd.c_str();
+            }
+            const std::vector<char*> argv = pointers(stage.argv);
+            const Image image{stage.program.c_str(), argv.data(), environment};
+            Birth birth = start_one(image, actions, plan);
+            if (birth.error != 0) return explain_birth(birth, actions, image, plan);
+            started.exits.push_back(std::move(birth.exit));
+            return birth.pid;
         };
         auto pid = start();
         if (!pid) {
             Error error = std::move(pid).error();
-            if (!first && error.code == std::errc::operation_not_permitted && plan.group != Group::inherited) {
-                error.step = Step::spawn;
-                error.hint =
-                    "the group that it was to join is gone: did the first stage leave it, or does this host "
-                    "ignore SIGCHLD?";
-            }
             if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
             return error;
         }
         started.pids.push_back(*pid);
-        // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
-        // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
-        if (plan.group == Group::own || plan.group == Group::foreground) sys::setpgid(*pid, started.pids.front());
         // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
         // the next one short of its exec, and posix_spawn waits for that.
         if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
@@ -7288,7 +7844,7 @@ class Pump : public Counted {
     }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids);
+        job.begin(started.pids, std::move(started.exits));
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));

@@ -63,7 +63,7 @@ class Pump : public Counted {
     }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids);
+        job.begin(started.pids, std::move(started.exits));
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));

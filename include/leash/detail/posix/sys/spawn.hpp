@@ -9,6 +9,7 @@
 #if LEASH_POSIX
 
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,6 +19,7 @@
 #endif
 
 #if defined(__linux__)
+#include <sched.h>
 #include <sys/syscall.h>
 #endif
 
@@ -71,6 +73,11 @@
 #endif
 #if !defined(LEASH_CLONE3)
 #define LEASH_CLONE3 0
+#endif
+#if defined(__GLIBC__) && !LEASH_CHDIR && !defined(LEASH_FORCE_NO_CHDIR)
+#define LEASH_DUP2_IN_PLACE 0
+#else
+#define LEASH_DUP2_IN_PLACE 1
 #endif
 #if defined(__APPLE__) || defined(LEASH_FORCE_NO_RELATIVE_PROGRAM)
 #define LEASH_RELATIVE_PROGRAM 0
@@ -133,6 +140,9 @@ inline int spawn_actions_chdir(posix_spawn_file_actions_t* actions, const char* 
 
 constexpr bool has_relative_program = LEASH_RELATIVE_PROGRAM;
 
+/// Does a dup2 of a number to itself clear its close-on-exec flag? (POSIX.1-2024; glibc 2.29 is the first that does it.)
+constexpr bool has_dup2_in_place = LEASH_DUP2_IN_PLACE;
+
 /// Closes all from `first` on.
 constexpr bool has_closefrom = LEASH_CLOSEFROM;
 inline int spawn_actions_closefrom(posix_spawn_file_actions_t* actions, int first) noexcept {
@@ -193,6 +203,26 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
     // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
     return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
 }
+
+#if defined(__linux__)
+/// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
+/// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
+/// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is).
+inline pid_t clone(int (*begin)(void*), void* stack, bool with_exit, void* argument, int* exit) noexcept {
+    if (const int e = LEASH_FAULT("clone")) return fail(e);
+    constexpr int flags = 0x100 | 0x400 | 0x4000 | SIGCHLD, clone_pidfd = 0x1000;  // CLONE_VM, _FILES, _VFORK
+    const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
+    // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
+    const std::uint64_t all = ~std::uint64_t{0};
+    std::uint64_t before = 0;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    const pid_t pid = ::clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
+    const int error = errno;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+    errno = error;
+    return pid;
+}
+#endif
 
 /// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
 /// Asked for the range of the one number that nothing can have.
@@ -261,6 +291,7 @@ inline char** environment() noexcept {
 #undef LEASH_CLONE3
 #undef LEASH_CLOEXEC_DEFAULT
 #undef LEASH_CHDIR
+#undef LEASH_DUP2_IN_PLACE
 #undef LEASH_RELATIVE_PROGRAM
 #undef LEASH_SETSID
 #undef LEASH_TCSETPGRP

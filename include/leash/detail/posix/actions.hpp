@@ -1,0 +1,81 @@
+// leash/detail/posix/actions.hpp - what happens in a child between its birth and its exec, as data.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+
+#include <leash/config.hpp>
+
+#include <cstddef>
+#include <vector>
+
+#include <leash/detail/posix/fd.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// One of posix_spawn's file actions.
+struct Action {
+    enum class Kind {
+        take_foreground,  // the terminal `from` is lent to the child's group
+        open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
+        duplicate,  // `from` as `to`; where both are the same, it stays open
+        chdir       // to `path`
+    };
+    Kind kind;
+    int from = -1, to = -1;
+    const char* path = nullptr;  // belongs to whoever made the action
+    int flags = 0;
+};
+
+/// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
+/// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
+struct Actions {
+    std::vector<Action> list;
+    std::vector<int> kept;  // above 2, ascending
+    Group group = Group::own;
+    Pid leader = 0;                // whose group it joins; 0: it leads one itself
+    bool at_own_terminal = false;  // other keys than those of the host's
+};
+
+/// Which file is executed, with what.
+struct Image {
+    const char* path;
+    char* const* argv;
+    char* const* environment;
+};
+
+/// How a start ended.
+struct Birth {
+    enum class Step {
+        begin,   // no process could be made, or posix_spawn does not say which step it was
+        group,   // its group or session
+        action,  // one of the list
+        exec,
+        copy  // posix_spawn's own copy of the list
+    };
+    Pid pid = -1;
+    Fd exit;        // a pidfd that came with the process
+    int error = 0;  // then there is no process, and this is why:
+    Step step = Step::begin;
+    std::size_t action = 0;  // of the list, which one
+
+    static Birth failure(int error, Step step = Step::begin, std::size_t action = 0) {
+        Birth birth;
+        birth.error = error;
+        birth.step = step;
+        birth.action = action;
+        return birth;
+    }
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP

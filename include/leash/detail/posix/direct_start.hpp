@@ -1,0 +1,247 @@
+// leash/detail/posix/direct_start.hpp - Actions, carried out on Linux by system calls alone: what posix_spawn cannot do.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+
+#include <leash/config.hpp>
+
+#include <cstddef>
+
+#include <leash/detail/posix/actions.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/sys/ioctl.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/posix/sys/raw.hpp>
+#include <leash/detail/posix/sys/spawn.hpp>
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <csignal>
+#include <new>
+
+#include <fcntl.h>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+#if LEASH_DIRECT_START
+
+/// Of the child: it shares its parent's memory until its exec, and the thread that started it waits meanwhile. So there
+/// are system calls here and nothing else: no allocation, no lock, nothing of a libc, not even errno.
+namespace child {
+
+/// What it works through, and what it answers.
+struct Order {
+    Image image;
+    const Action* actions;
+    std::size_t count;
+    const int* kept;
+    std::size_t kept_count;
+    unsigned first_unneeded;  // no action asks for a descriptor with this number or a higher one
+    Group group;
+    Pid leader;
+    bool keeps_keys;
+    int refusals[4];  // a test's: what the steps are to fail with
+
+    int error;
+    Birth::Step step;
+    std::size_t action;
+};
+
+constexpr long close_range = 436;
+constexpr int last_signal = 64;
+using Signals = unsigned long;  // the kernel's own set of them
+
+/// As the kernel has it, which no libc declares.
+struct Disposition {
+    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
+    void (*handler)(int);
+    unsigned long flags = 0;
+    void (*restorer)() = nullptr;
+    Signals mask = 0;
+};
+
+LEASH_CHILD void ignore(int) noexcept;
+inline void ignore(int) noexcept {}
+
+LEASH_CHILD_PART long dispose(int signal, const Disposition* now, Disposition* before) noexcept {
+    return sys::system_call(SYS_rt_sigaction, signal, now, before, sizeof(Signals));
+}
+
+/// Nothing of the host's stays: handlers are code of the host, and what it ignores would be ignored by the program, but for
+/// what nohup and a shell's `&` set up on purpose, against the keys and the end of the host's terminal. Stop signals get
+/// a handler, which ends with the exec: what comes until then must not stop the child, since its parent waits for it.
+LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
+    const Disposition by_default(SIG_DFL);
+    Disposition handled(ignore);
+#if defined(__x86_64__)
+    handled.flags = 0x04000000;  // SA_RESTORER
+    handled.restorer = sys::end_handler;
+#endif
+    for (int signal = 1; signal <= last_signal; ++signal) {
+        if (signal == SIGKILL || signal == SIGSTOP) continue;
+        const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
+        const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+        Disposition before(SIG_DFL);
+        if (is_key && keeps_keys && dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
+        dispose(signal, stops ? &handled : &by_default, nullptr);
+    }
+}
+
+/// What came before it had a group of its own was for the group of the host: an ignored signal is forgotten.
+LEASH_CHILD_PART void forget_signals() noexcept {
+    Signals pending = 0;
+    sys::system_call(SYS_rt_sigpending, &pending, sizeof pending);
+    const Disposition ignored(SIG_IGN);
+    for (int signal = 1; pending != 0; ++signal, pending >>= 1) {
+        Disposition before(SIG_DFL);
+        if ((pending & 1) != 0 && dispose(signal, &ignored, &before) == 0) dispose(signal, &before, nullptr);
+    }
+}
+
+LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
+    switch (action.kind) {
+        case Action::Kind::take_foreground: {
+            const int group = static_cast<int>(sys::system_call(SYS_getpgid, 0));
+            return sys::system_call(SYS_ioctl, action.from, 0x5410, &group);  // TIOCSPGRP; SIGTTOU is blocked
+        }
+        case Action::Kind::open: {
+            sys::system_call(SYS_close, action.to);  // so that there is a free number, however many the host has
+            const long opened = sys::system_call(SYS_openat, AT_FDCWD, action.path, action.flags);
+            if (opened < 0 || opened == action.to) return opened;
+            const long result = sys::system_call(SYS_dup3, opened, action.to, 0);
+            sys::system_call(SYS_close, opened);
+            return result;
+        }
+        case Action::Kind::duplicate:
+            if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
+            return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::chdir: break;
+    }
+    return sys::system_call(SYS_chdir, action.path);
+}
+
+/// In a table of its own; see begin().
+LEASH_CHILD_PART void close_rest(const Order& order) noexcept {
+    unsigned next = 3;
+    for (std::size_t i = 0; i < order.kept_count; ++i) {
+        const unsigned kept = static_cast<unsigned>(order.kept[i]);
+        if (next < kept) sys::system_call(close_range, next, kept - 1, 0);
+        next = kept + 1;
+    }
+    if (next < order.first_unneeded || order.kept_count > 0) sys::system_call(close_range, next, ~0U, 0);
+}
+
+/// Goes on where the step went well.
+LEASH_CHILD_PART void go_on(Order& order, long result, Birth::Step step, std::size_t action = 0) noexcept {
+    if (result >= 0) result = -order.refusals[static_cast<int>(step)];
+    if (result >= 0) return;
+    order.error = static_cast<int>(-result);
+    order.step = step;
+    order.action = action;
+    for (;;) sys::system_call(SYS_exit_group, 127);
+}
+
+/// All signals are blocked until right before the exec.
+LEASH_CHILD int begin(void* argument) noexcept;
+inline int begin(void* argument) noexcept {
+    Order& order = *static_cast<Order*>(argument);
+    long result = 0;
+    if (order.group == Group::session) result = sys::system_call(SYS_setsid);
+    else if (order.group != Group::inherited) result = sys::system_call(SYS_setpgid, 0, order.leader);
+    go_on(order, result, Birth::Step::group);
+    if (order.group != Group::inherited && order.leader == 0) forget_signals();
+    clear_signals(order.keeps_keys);
+
+    // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
+    // and is what must come before any change: its cost is that of the descriptors below, not of all that the host has.
+    constexpr unsigned unshare = 2;  // CLOSE_RANGE_UNSHARE
+    go_on(order, sys::system_call(close_range, order.first_unneeded, ~0U, unshare), Birth::Step::begin);
+    for (std::size_t i = 0; i < order.count; ++i) go_on(order, carry_out(order.actions[i]), Birth::Step::action, i);
+    close_rest(order);
+
+    const Signals none = 0;
+    sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+    go_on(order, 0, Birth::Step::exec);
+    for (;;)
+        go_on(order, sys::system_call(SYS_execve, order.image.path, order.image.argv, order.image.environment),
+              Birth::Step::exec);
+}
+
+/// begin() takes a few hundred bytes, and a handler's frame is up to 12 KiB with all that a processor may save in it.
+class Stack {
+  public:
+    Stack() : memory_(::operator new(size)) {}
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+    ~Stack() { ::operator delete(memory_); }
+    void* top() const noexcept { return static_cast<char*>(memory_) + size; }
+
+  private:
+    static constexpr std::size_t size = 32 * 1024;
+    void* memory_;
+};
+
+}  // namespace child
+
+/// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
+inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
+    if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
+    child::Order order{};
+    order.image = image;
+    order.actions = actions.list.data();
+    order.count = actions.list.size();
+    order.kept = actions.kept.data();
+    order.kept_count = actions.kept.size();
+    order.group = actions.group;
+    order.leader = actions.leader;
+    order.keeps_keys = !actions.at_own_terminal;
+    order.refusals[0] = LEASH_FAULT("child_table");
+    order.refusals[1] = LEASH_FAULT("child_group");
+    order.refusals[2] = LEASH_FAULT("child_action");
+    order.refusals[3] = LEASH_FAULT("exec");
+    int highest = 2;
+    for (const Action& action : actions.list) highest = action.from > highest ? action.from : highest;
+    order.first_unneeded = static_cast<unsigned>(highest) + 1;
+
+    const child::Stack stack;
+    int exit = -1;
+    Pid pid = sys::clone(child::begin, stack.top(), true, &order, &exit);
+    if (pid < 0 && (errno == EMFILE || errno == ENFILE))
+        pid = sys::clone(child::begin, stack.top(), false, &order, &exit);
+    if (pid < 0) {
+        if (errno != EAGAIN && errno != ENOMEM) return false;
+        birth = Birth::failure(errno);
+        return true;
+    }
+    birth.exit = Fd(exit);
+    birth.pid = pid;
+    if (order.error == 0) return true;
+    siginfo_t info{};
+    while (sys::waitid(pid, exit, &info, WEXITED) != 0 && errno == EINTR) {}
+    birth = Birth::failure(order.error, order.step, order.action);
+    return order.step != Birth::Step::begin;  // without a table of its own it has done nothing
+}
+
+constexpr bool has_direct_start = true;
+
+#else
+
+constexpr bool has_direct_start = false;
+inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { return false; }
+
+#endif
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_DIRECT_START
+#undef LEASH_PLAIN
+#undef LEASH_CHILD
+#undef LEASH_CHILD_PART
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP

@@ -1,0 +1,110 @@
+// leash/detail/posix/sys/raw.hpp - system calls without a libc, for a child that runs in its parent's memory.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
+
+#include <leash/config.hpp>
+
+#include <type_traits>
+
+// Where there are such: Linux, on the processors for which system_call() is written, with 64-bit numbers. Not under the thread
+// sanitizer, which has to follow each process itself. LEASH_FORCE_POSIX_SPAWN does without them everywhere.
+#if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__) && \
+    !defined(__SANITIZE_THREAD__) && !defined(LEASH_FORCE_POSIX_SPAWN)
+#define LEASH_DIRECT_START 1
+#else
+#define LEASH_DIRECT_START 0
+#endif
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#undef LEASH_DIRECT_START
+#define LEASH_DIRECT_START 0
+#endif
+#endif
+
+// Of functions of such a child, and of their parts: nothing may be added to them that counts, checks or looks up. (A stack
+// protector's canary is the parent's and stays as it is; so is a shadow stack, on which the child goes on where its parent
+// waits.) These macros end with direct_start.hpp.
+#if defined(__clang__)
+#if __has_attribute(no_profile_instrument_function)
+#define LEASH_PLAIN \
+    no_instrument_function, no_profile_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#else
+#define LEASH_PLAIN no_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#endif
+#else
+#define LEASH_PLAIN no_instrument_function, no_profile_instrument_function, no_sanitize_address, no_sanitize_undefined
+#endif
+#define LEASH_CHILD __attribute__((no_split_stack, LEASH_PLAIN)) inline
+#define LEASH_CHILD_PART __attribute__((always_inline, LEASH_PLAIN)) inline
+
+#if LEASH_DIRECT_START
+
+#include <sys/syscall.h>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::sys {
+
+template <class T>
+LEASH_CHILD_PART long word(T value) noexcept {
+    if constexpr (std::is_arithmetic_v<T>) return static_cast<long>(value);
+    else return reinterpret_cast<long>(static_cast<const void*>(value));
+}
+
+/// A system call, which gives the negated errno where it fails. (No array and no braces here, or clang calls memset.)
+template <class A = int, class B = int, class C = int, class D = int>
+LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d = {}) noexcept {
+#if defined(__x86_64__)
+    long result;
+    register long fourth __asm__("r10") = word(d);
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(word(a)), "S"(word(b)), "d"(word(c)), "r"(fourth)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    register long name __asm__("x8") = number;
+    register long first __asm__("x0") = word(a);
+    register long second __asm__("x1") = word(b);
+    register long third __asm__("x2") = word(c);
+    register long fourth __asm__("x3") = word(d);
+    __asm__ volatile("svc 0" : "+r"(first) : "r"(name), "r"(second), "r"(third), "r"(fourth) : "memory");
+    return first;
+#endif
+}
+
+#if defined(__x86_64__)
+/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
+__attribute__((naked)) inline void end_handler() noexcept { __asm__ volatile("movl $15, %eax\n\tsyscall"); }
+#endif
+
+/// Does valgrind run this program? It ends one that shares descriptors with its child. (Its other half, qemu, refuses that
+/// by EINVAL.) The sequence does nothing on a processor.
+inline bool is_in_valgrind() noexcept {
+    const unsigned long request[6] = {0x1001, 0, 0, 0, 0, 0};
+#if defined(__x86_64__)
+    unsigned long answer = 0;
+    __asm__ volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+                     : "+d"(answer)
+                     : "a"(request)
+                     : "cc", "memory");
+    return answer != 0;
+#else
+    register unsigned long answer __asm__("x3") = 0;
+    register const unsigned long* asked __asm__("x4") = request;
+    __asm__ volatile(
+        "ror x12, x12, #3\n\tror x12, x12, #13\n\tror x12, x12, #51\n\tror x12, x12, #61\n\torr x10, x10, x10"
+        : "+r"(answer)
+        : "r"(asked)
+        : "cc", "memory");
+    return answer != 0;
+#endif
+}
+
+}  // namespace detail::sys
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_DIRECT_START
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP

@@ -1,0 +1,389 @@
+// tests/test_start.cpp - the moment between a child's birth and its exec: what comes then from outside, and from the threads
+// of the host, neither stops the start nor reaches the job, and the job's start reaches nobody of the host.
+#include <doctest/doctest.h>
+
+#include "sandbox.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <sys/time.h>
+
+using support::Census;
+using support::child;
+using support::NothingLeft;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Is the start ours here? posix_spawn keeps fewer of these promises, and is what a kernel or an emulator may leave.
+bool starts_directly() {
+    static const bool is_so = [] {
+        std::string program = support::helper(), verb = "exit", code = "0";
+        char* const argv[] = {&program[0], &verb[0], &code[0], nullptr};
+        const leash::detail::os::Image image{program.c_str(), argv, environ};
+        leash::detail::os::Birth birth;
+        if (!leash::detail::os::start_directly(image, {}, birth)) return false;
+        int status = -1;
+        while (::waitpid(birth.pid, &status, 0) < 0 && errno == EINTR) {}
+        return status == 0;
+    }();
+    return is_so;
+}
+
+volatile sig_atomic_t handled = 0, strangers = 0;
+pid_t host_of_handlers = 0;
+
+void note(int) {
+    handled = 1;
+    // Past the libc, which must not be asked in a child that shares its memory.
+    if (::syscall(SYS_getpid) != host_of_handlers) strangers = 1;
+}
+
+/// A host in a group of its own that handles signals and does `what` while they come, in random distances, to all of its
+/// group. What is wrong with it, "" for nothing.
+std::string under_signals(const std::vector<int>& signals, const std::function<std::string()>& what) {
+    int report[2];
+    if (::pipe2(report, O_CLOEXEC) != 0) return "no pipe";
+    std::fflush(nullptr);
+    const pid_t host = ::fork();
+    if (host < 0) return "no fork";
+    if (host == 0) {
+        ::setpgid(0, 0);
+        host_of_handlers = ::getpid();
+        struct sigaction action {};
+        action.sa_handler = note;
+        action.sa_flags = SA_RESTART;
+        for (const int signal : signals) ::sigaction(signal, &action, nullptr);
+        static_cast<void>(!::write(report[1], "\n", 1));
+        const std::string wrong = what();
+        const std::string told = strangers != 0 ? "a handler of the host's ran in a child" : wrong;
+        static_cast<void>(!::write(report[1], told.data(), told.size()));
+        ::_exit(0);
+    }
+    ::setpgid(host, host);
+    ::close(report[1]);
+    char text[200];
+    static_cast<void>(!::read(report[0], text, 1));  // it has its handlers
+    const auto end = support::Clock::now() + 60s;
+    unsigned random = 1;
+    bool ended = false;
+    while (!ended && support::Clock::now() < end) {
+        ended = ::waitpid(host, nullptr, WNOHANG) == host;
+        random = random * 1103515245 + 12345;
+        ::usleep(200 + (random >> 16) % 3000);
+        if (!ended) ::kill(-host, signals[(random >> 8) % signals.size()]);
+    }
+    std::string wrong;
+    if (!ended) {
+        wrong = "the host hangs";
+        ::kill(-host, SIGKILL);
+        ::kill(host, SIGKILL);
+        while (::waitpid(host, nullptr, 0) < 0 && errno == EINTR) {}
+    }
+    const ssize_t size = ended ? ::read(report[0], text, sizeof text) : 0;
+    if (size > 0) wrong.assign(text, static_cast<std::size_t>(size));
+    ::close(report[0]);
+    return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("no stop signal that comes to the host's group stops a start") {
+    if (!starts_directly()) return;
+    for (const leash::Group group : {leash::Group::own, leash::Group::session, leash::Group::inherited}) {
+        CAPTURE(static_cast<int>(group));
+        for (int round = 0; round < 4; ++round) {
+            CHECK(under_signals({SIGTSTP, SIGTTIN, SIGTTOU}, [&]() -> std::string {
+                      leash::Options options;
+                      options.group = group;
+                      options.timeout = 2s;
+                      options.grace = leash::Duration();
+                      const auto end = support::Clock::now() + 400ms;
+                      while (support::Clock::now() < end) {
+                          // One in the host's group may be stopped once it runs, as it should.
+                          const auto result = leash::try_run(child({"exit", "0"}), options);
+                          HOST_NEEDS(result.has_value());
+                          HOST_NEEDS(result->ok() || group == leash::Group::inherited);
+                      }
+                      return "";
+                  }) == "");
+        }
+    }
+}
+
+TEST_CASE("a signal to the host's group is not one to a job that is just being started in a group of its own") {
+    if (!starts_directly()) return;
+    for (const leash::Group group : {leash::Group::own, leash::Group::session}) {
+        CAPTURE(static_cast<int>(group));
+        CHECK(under_signals({SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGUSR1, SIGRTMIN + 3}, [&]() -> std::string {
+                  leash::Options options;
+                  options.group = group;
+                  const auto end = support::Clock::now() + 1500ms;
+                  while (support::Clock::now() < end) {
+                      const leash::Result result = leash::run(child({"exit", "0"}), options);
+                      if (!result.ok()) return result.describe();
+                  }
+                  HOST_NEEDS(handled == 1);
+                  return "";
+              }) == "");
+    }
+}
+
+TEST_CASE("one that comes to a job in the host's group is the job's too, and runs no handler of the host's") {
+    if (!starts_directly()) return;
+    CHECK(under_signals({SIGUSR1, SIGUSR2}, []() -> std::string {
+              leash::Options options;
+              options.group = leash::Group::inherited;
+              options.timeout = 20s;
+              bool was_ended = false;
+              support::eventually(
+                  [&] {
+                      const leash::ExitStatus status = leash::run(child({"sleep"}), options).status;
+                      was_ended = status.signal() == SIGUSR1 || status.signal() == SIGUSR2;
+                      return was_ended;
+                  },
+                  30s);
+              HOST_NEEDS(was_ended);
+              return "";
+          }) == "");
+}
+
+TEST_CASE("a timer that interrupts the host ten thousand times a second is not in the way of a start") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        host_of_handlers = ::getpid();
+        struct sigaction action {};
+        action.sa_handler = note;
+        action.sa_flags = SA_RESTART;
+        ::sigaction(SIGPROF, &action, nullptr);
+        ::sigaction(SIGALRM, &action, nullptr);
+        const itimerval often{{0, 100}, {0, 100}};
+        ::setitimer(ITIMER_PROF, &often, nullptr);
+        ::setitimer(ITIMER_REAL, &often, nullptr);
+        leash::Options options;
+        options.out = leash::piped;
+        for (int i = 0; i < 100; ++i) HOST_NEEDS(leash::run(child({"print", "x"}), options).out == "x");
+        HOST_NEEDS(handled == 1 && strangers == 0);
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("no thread of the host sees one of its descriptors changed or closed by a start") {
+    const NothingLeft before;
+    {
+        const Census census;
+        const support::TemporaryDirectory directory;
+        struct Held {
+            int fd, flags;
+            ino_t inode;
+        };
+        std::vector<Held> held;
+        for (int i = 0; i < 40; ++i) {
+            const int flags = i % 2 == 0 ? O_CLOEXEC : 0;
+            const int fd = ::open((directory / std::to_string(i)).c_str(), O_RDWR | O_CREAT | flags, 0600);
+            REQUIRE(fd > 2);
+            held.push_back({fd, flags != 0 ? FD_CLOEXEC : 0, 0});
+        }
+        for (int fd = 0; fd <= 2; ++fd) held.push_back({fd, ::fcntl(fd, F_GETFD), 0});
+        for (Held& one : held) {
+            struct stat info {};
+            REQUIRE(::fstat(one.fd, &info) == 0);
+            one.inode = info.st_ino;
+        }
+        std::atomic<bool> over{false};
+        std::atomic<long> looks{0}, changed{0}, own{0};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 2; ++i) {
+            threads.emplace_back([&] {
+                while (!over) {
+                    for (const Held& one : held) {
+                        struct stat info {};
+                        if (::fstat(one.fd, &info) != 0 || info.st_ino != one.inode ||
+                            ::fcntl(one.fd, F_GETFD) != one.flags)
+                            ++changed;
+                    }
+                    ++looks;
+                }
+            });
+        }
+        threads.emplace_back([&] {  // and what is opened meanwhile is there, too
+            while (!over) {
+                int ends[2];
+                if (::pipe2(ends, O_CLOEXEC) != 0) continue;
+                char c = 0;
+                if (::write(ends[1], "x", 1) != 1 || ::read(ends[0], &c, 1) != 1 || c != 'x') ++own;
+                if (::close(ends[0]) != 0 || ::close(ends[1]) != 0) ++own;
+            }
+        });
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        // Onto numbers that others hold here, and from the highest of them.
+        for (std::size_t i = 0; i < 10; ++i) options.pass_fds.push_back({held[39 - i].fd, held[i].fd});
+        for (int i = 0; i < 300; ++i) {
+            const leash::Result result = leash::run(child({"exit", "7"}), options);
+            CHECK(result.status.code() == 7);
+        }
+        CHECK(support::eventually([&] { return looks > 100; }));
+        over = true;
+        for (std::thread& thread : threads) thread.join();
+        CHECK(changed == 0);
+        CHECK(own == 0);
+        for (const Held& one : held) {
+            if (one.fd > 2) ::close(one.fd);
+        }
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("other threads that fork, start, open and end meanwhile are unaffected") {
+    const Census census;
+    std::atomic<bool> over{false};
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    threads.emplace_back([&] {
+        while (!over) {
+            const pid_t pid = ::fork();
+            if (pid == 0) ::_exit(5);
+            int status = 0;
+            while (pid > 0 && ::waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+            if (pid > 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 5)) ++wrong;
+        }
+    });
+    threads.emplace_back([&] {
+        while (!over) std::thread([] { errno = ENOENT; }).join();
+    });
+    for (int i = 0; i < 2; ++i) {
+        threads.emplace_back([&] {
+            while (!over) {
+                errno = ERANGE;
+                if (leash::try_run({"/nonexistent"}).error().code != std::errc::no_such_file_or_directory) ++wrong;
+                if (leash::run(child({"exit", "3"}), support::silent(census)).status.code() != 3) ++wrong;
+            }
+        });
+    }
+    const leash::Options options = support::capture(census);
+    for (int i = 0; i < 150; ++i) CHECK(leash::run(child({"print", "there"}), options).out == "there");
+    over = true;
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("a host that ends while one of its threads starts a job ends") {
+    for (int i = 0; i < 20; ++i) {
+        const std::string wrong = support::in_host([]() -> std::string {
+            std::atomic<bool> started{false};
+            std::thread([&] {
+                for (;;) {
+                    static_cast<void>(leash::try_run(child({"exit", "0"})));
+                    started = true;
+                }
+            }).detach();
+            HOST_NEEDS(support::eventually([&] { return started.load(); }));
+            return "";
+        });
+        CHECK(wrong == "");
+    }
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {}
+}
+
+TEST_CASE("a host with two thousand threads starts jobs in many of them") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        constexpr int many = 2000;
+        static std::atomic<int> there{0}, good{0};
+        static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+        ::pthread_mutex_lock(&gate);
+        pthread_attr_t attributes;
+        ::pthread_attr_init(&attributes);
+        ::pthread_attr_setstacksize(&attributes, 64 * 1024);
+        std::vector<pthread_t> threads;
+        for (int i = 0; i < many; ++i) {
+            pthread_t thread;
+            const int error = ::pthread_create(
+                &thread, &attributes,
+                [](void* starts) -> void* {
+                    ++there;
+                    if (starts != nullptr) good += leash::run(child({"exit", "4"})).status.code() == 4;
+                    ::pthread_mutex_lock(&gate);
+                    ::pthread_mutex_unlock(&gate);
+                    return nullptr;
+                },
+                i % 50 == 0 ? &threads : nullptr);
+            if (error != 0) break;
+            threads.push_back(thread);
+        }
+        const bool all = threads.size() == static_cast<std::size_t>(many);
+        const int starters = static_cast<int>(threads.size() + 49) / 50;
+        HOST_NEEDS(support::eventually([&] { return there == static_cast<int>(threads.size()); }));
+        HOST_NEEDS(leash::run(child({"exit", "6"})).status.code() == 6);
+        HOST_NEEDS(support::eventually([&] { return good == starters; }));
+        ::pthread_mutex_unlock(&gate);
+        for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
+        return all ? "" : "no room for so many threads";
+    });
+    if (wrong == "no room for so many threads") MESSAGE("fewer threads were tried: this system has a limit");
+    else CHECK(wrong == "");
+}
+
+#if defined(__linux__)
+TEST_CASE("a filter that refuses one way of starting leaves the other one") {
+    struct Case {
+        const char* name;
+        long call;
+        int error;
+    };
+    for (const Case& one :
+         {Case{"clone", SYS_clone, EPERM}, Case{"clone", SYS_clone, EINVAL},
+          Case{"close_range", support::close_range_call, EPERM}, Case{"close_range", support::close_range_call, ENOSYS},
+          Case{"clone3", support::clone3_call, ENOSYS}}) {
+        CAPTURE(std::string(one.name));
+        const std::string wrong = support::in_host([&]() -> std::string {
+            if (!support::refuse(one.call, one.error)) return "not permitted";
+            leash::Options options;
+            options.out = leash::piped;
+            const auto result = leash::try_run(child({"print", "x"}), options);
+            if (!result) return result.error().message();
+            HOST_NEEDS(result->out == "x");
+            const auto missing = leash::try_run({"/nonexistent/x"});
+            HOST_NEEDS(!missing && missing.error().step == leash::Step::program);
+            return "";
+        });
+        if (wrong == "not permitted") MESSAGE("filters are not permitted here: nothing tried");
+        else CHECK(wrong == "");
+    }
+}
+
+TEST_CASE("a filter that refuses a flag of clone, one by one, leaves posix_spawn") {
+    for (const unsigned flag : {0x100U, 0x400U, 0x1000U, 0x4000U}) {  // memory, descriptors, pidfd, the wait
+        CAPTURE(flag);
+        const std::string wrong = support::in_host([&]() -> std::string {
+            if (!support::refuse_clone_with(flag, EPERM)) return "not permitted";
+            const auto result = leash::try_run(child({"exit", "5"}));
+            // posix_spawn shares its memory too, and waits: where it makes its child by clone, as before glibc 2.34.
+            const bool may_fail = flag == 0x100 || flag == 0x4000;
+            if (result || !may_fail) HOST_NEEDS(result && result->status.code() == 5);
+            else HOST_NEEDS(result.error().step == leash::Step::spawn);
+            return "";
+        });
+        if (wrong == "not permitted") MESSAGE("filters are not permitted here: nothing tried");
+        else CHECK(wrong == "");
+    }
+}
+
+TEST_CASE("a direct start gives the pidfd with the process: a thief of statuses that is quicker changes nothing") {
+    if (!starts_directly()) return;
+    const std::string wrong = support::in_host([]() -> std::string {
+        // Without pidfd_open, what has a handle has it from the start.
+        if (!support::refuse(support::pidfd_open_call, ENOSYS)) return "not permitted";
+        leash::Popen p(child({"exit", "3"}));
+        HOST_NEEDS(p.exit_handle() >= 0);
+        HOST_NEEDS(p.wait().code() == 3);
+        return "";
+    });
+    if (wrong == "not permitted") MESSAGE("filters are not permitted here: nothing tried");
+    else CHECK(wrong == "");
+}
+#endif
