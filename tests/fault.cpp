@@ -303,6 +303,7 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
 }
 
 TEST_CASE("a plain run makes no more system calls than it needs") {
+    if (support::closes_by_list) return;  // as many as the host has descriptors
     std::map<std::string, int> seen;
     Fault recorder;
     recorder.seen = &seen;
@@ -316,14 +317,14 @@ TEST_CASE("a plain run makes no more system calls than it needs") {
     for (const char* const one :
          {"child_table", "child_group", "child_action", "exec", "clone_pidfd", "poll", "waitid"})
         seen.erase(one);
-    int calls = 0;
+    int total = 0;
     std::string which;
     for (const auto& [name, count] : seen) {
-        calls += count;
+        total += count;
         which += name + " " + std::to_string(count) + ", ";
     }
     INFO(which);
-    CHECK(calls <= (has_direct_start ? 11 : 17));  // posix_spawn's list has to be made
+    CHECK(total <= (has_direct_start ? 11 : 17));  // posix_spawn's list has to be made
 }
 
 TEST_CASE("and so they may where there is no pidfd") {

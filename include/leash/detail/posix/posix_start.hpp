@@ -62,8 +62,10 @@ class FileActions {
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
             case Action::Kind::duplicate: break;
         }
-        if (action.from != action.to) return sys::spawn_actions_dup2(&actions_, action.from, action.to);
-        return sys::has_cloexec_default ? sys::spawn_actions_inherit(&actions_, action.to) : 0;
+        if (action.from == action.to && sys::has_cloexec_default)
+            return sys::spawn_actions_inherit(&actions_, action.to);
+        if (action.from == action.to && !sys::has_dup2_in_place) return 0;  // not close-on-exec: see Wiring::stage()
+        return sys::spawn_actions_dup2(&actions_, action.from, action.to);
     }
     void close(int fd) noexcept {
         if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
