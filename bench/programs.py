@@ -19,6 +19,7 @@ PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.execu
 # What is measured: its name here and in the results, its name for readers, and what its program is compiled with.
 LIBRARIES = {
     "leash": ("leash", ["-I" + os.path.join(ROOT, "include")]),
+    "leash_posix_spawn": ("leash by posix_spawn", ["-DLEASH_FORCE_POSIX_SPAWN", "-I" + os.path.join(ROOT, "include")]),
     "floor": ("floor", []),
     "bare": ("bare posix_spawn", []),
     "boost_v1": ("Boost.Process v1", ["-lboost_filesystem"]),
@@ -70,9 +71,10 @@ def build_library(key):
     """The command that starts its program."""
     if key == "python":
         return [PYTHON, os.path.join(HERE, "peer_python.py")]
-    source, target = os.path.join(HERE, key + ".cpp"), os.path.join(BUILD, key)
+    is_leash = key.startswith("leash")
+    source, target = os.path.join(HERE, ("leash" if is_leash else key) + ".cpp"), os.path.join(BUILD, key)
     sources = [source, *glob.glob(HERE + "/*.hpp")]
-    if key == "leash":
+    if is_leash:
         sources += glob.glob(ROOT + "/include/**/*.hpp", recursive=True)
     command = [CXX, "-std=c++20", "-O2", "-pthread", source, *flags_of(key)]
     compile_one(sources, target, command)
@@ -92,7 +94,7 @@ def build():
         try:
             programs[key] = one.result()
         except OSError as why:
-            if key in ("leash", "floor", "bare"):
+            if key in ("leash", "leash_posix_spawn", "floor", "bare"):
                 sys.exit(f"bench: {key} does not build: {why}")
             missing[key] = str(why)
             say(f"left out: {NAMES[key]}: {why}")

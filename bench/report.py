@@ -10,26 +10,27 @@ from programs import CXX, LIBRARIES, NAMES, ROOT
 
 # The goals: what of leash's is compared with how much. "ratio" is the median of the paired rounds, against the floor.
 GOALS = [
-    # what is promised, measurement, value, bound
-    ("spawn + wait ÷ floor", "spawn", "ratio", "<=", 1.03),
-    ("… with a heap of 1 GiB", "spawn, heap 1024 MiB", "ratio", "<=", 1.03),
-    ("… with 4 threads", "spawn, 4 threads", "ratio", "<=", 1.03),
-    ("… with 10 000 open descriptors", "spawn, 10000 descriptors", "ratio", "<=", 1.03),
-    ("… at the highest RLIMIT_NOFILE", "spawn, highest limit", "ratio", "<=", 1.03),
-    ("capture of 10 bytes ÷ floor", "capture", "ratio", "<=", 1.05),
+    # what is promised, measurement, value, bound; of which program, where it is not leash
+    ("spawn + wait ÷ floor", "spawn", "ratio", "<=", 0.95),
+    ("… with a heap of 1 GiB", "spawn, heap 1024 MiB", "ratio", "<=", 0.95),
+    ("… with 4 threads", "spawn, 4 threads", "ratio", "<=", 0.95),
+    ("… with 10 000 open descriptors", "spawn, 10000 descriptors", "ratio", "<=", 0.20),
+    ("… at the highest RLIMIT_NOFILE", "spawn, highest limit", "ratio", "<=", 0.95),
+    ("… by posix_spawn", "spawn", "ratio", "<=", 1.04, "leash_posix_spawn"),
+    ("capture of 10 bytes ÷ floor", "capture", "ratio", "<=", 1.00),
     ("capture of much, GiB/s ÷ floor", "big capture", "ratio", ">=", 1.0),
     ("its peak memory at worst ÷ the output (a string that doubles: 2)", "big capture, memory", "worst", "<=", 2.1),
     ("sink, GiB/s ÷ a loop of reads", "sink", "ratio", ">=", 0.95),
     ("both ways through cat ÷ a poll loop", "both ways", "ratio", "<=", 1.15),
-    ("timed wait: lateness ÷ blocking waitpid", "late", "ratio", "<=", 1.10),
+    ("timed wait: lateness ÷ blocking waitpid", "late", "ratio", "<=", 1.15),
     ("timed wait: wake-ups lost", "late", "lost", "<=", 0),
     ("timed wait: context switches while nothing happens", "idle", "median", "<=", 3),
     ("deadline with grandchildren: ms until it returns", "deadline, tree", "median", "<=", 100 + 10),
     ("… survivors", "deadline, tree", "alive", "<=", 0),
     ("deadline with an escapee: ms until it returns", "deadline, escapee", "median", "<=", 100 + 200 + 10),
     ("… survivors in the group", "deadline, escapee", "alive", "<=", 0),
-    ("512 in flight, children/s ÷ epoll floor", "many", "ratio", ">=", 0.90),
-    ("… with capture", "many, captured", "ratio", ">=", 0.90),
+    ("512 in flight, children/s ÷ epoll floor", "many", "ratio", ">=", 1.10),
+    ("… with capture", "many, captured", "ratio", ">=", 1.10),
     ("inherited descriptors that a child sees", "descriptors", "median", "<=", 0),
     ("include cost, syntax only ÷ four std headers", "include, syntax", "ratio", "<=", 0.25 / 0.16),
     ("include cost, -O2 ÷ four std headers", "include, -O2", "ratio", "<=", 0.40 / 0.20),
@@ -41,8 +42,8 @@ GOALS = [
 def judge(results):
     """Each goal with what was measured. Missed is what the nearer quartile misses too: the rest may be noise."""
     verdicts = []
-    for title, name, field, relation, bound in GOALS:
-        row = results.get(name, {}).get("rows", {}).get("leash", {})
+    for title, name, field, relation, bound, *who in GOALS:
+        row = results.get(name, {}).get("rows", {}).get(*who or ["leash"], {})
         value, verdict = row.get(field), "not measured"
         if value is not None:
             def holds(one):

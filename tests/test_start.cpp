@@ -96,7 +96,7 @@ TEST_CASE("no stop signal that comes to the host's group stops a start") {
     if (!starts_directly()) return;
     for (const leash::Group group : {leash::Group::own, leash::Group::session, leash::Group::inherited}) {
         CAPTURE(static_cast<int>(group));
-        for (int round = 0; round < 3; ++round) {
+        for (int round = 0; round < 2; ++round) {
             CHECK(under_signals({SIGTSTP, SIGTTIN, SIGTTOU}, [&]() -> std::string {
                       leash::Options options;
                       options.group = group;
@@ -104,7 +104,7 @@ TEST_CASE("no stop signal that comes to the host's group stops a start") {
                       // One in the host's group may be stopped once it runs, as it should: that one is ended.
                       const bool may_stop = group == leash::Group::inherited;
                       if (may_stop) options.timeout = 50ms;
-                      const auto end = support::Clock::now() + (may_stop ? 1500ms : 400ms);
+                      const auto end = support::Clock::now() + (may_stop ? 1000ms : 300ms);
                       while (support::Clock::now() < end) {
                           const auto result = leash::try_run(child({"exit", "0"}), options);
                           HOST_NEEDS(result && (result->ok() || may_stop));
@@ -122,7 +122,7 @@ TEST_CASE("a signal to the host's group is not one to a job that is just being s
         CHECK(under_signals({SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGUSR1, SIGRTMIN + 3}, [&]() -> std::string {
                   leash::Options options;
                   options.group = group;
-                  const auto end = support::Clock::now() + 1500ms;
+                  const auto end = support::Clock::now() + 1000ms;
                   while (support::Clock::now() < end) {
                       const leash::Result result = leash::run(child({"exit", "0"}), options);
                       if (!result.ok()) return result.describe();
@@ -220,7 +220,7 @@ TEST_CASE("no thread of the host sees one of its descriptors changed or closed b
         options.in = leash::piped;
         // Onto numbers that others hold here, and from the highest of them.
         for (std::size_t i = 0; i < 10; ++i) options.pass_fds.push_back({held[39 - i].fd, held[i].fd});
-        for (int i = 0; i < 300; ++i) {
+        for (int i = 0; i < 150; ++i) {
             const leash::Result result = leash::run(child({"exit", "7"}), options);
             CHECK(result.status.code() == 7);
         }
@@ -263,7 +263,7 @@ TEST_CASE("other threads that fork, start, open and end meanwhile are unaffected
         });
     }
     const leash::Options options = support::capture(census);
-    for (int i = 0; i < 150; ++i) CHECK(leash::run(child({"print", "there"}), options).out == "there");
+    for (int i = 0; i < 80; ++i) CHECK(leash::run(child({"print", "there"}), options).out == "there");
     over = true;
     for (std::thread& thread : threads) thread.join();
     CHECK(wrong == 0);
