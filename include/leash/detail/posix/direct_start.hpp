@@ -169,7 +169,8 @@ inline int begin(void* argument) noexcept {
               Birth::Step::exec);
 }
 
-/// begin() takes a few hundred bytes, and a handler's frame is up to 12 KiB with all that a processor may save in it.
+/// begin() takes 2.5 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
+/// may save in it.
 class Stack {
   public:
     Stack() : memory_(::operator new(size)) {}
