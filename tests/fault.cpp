@@ -315,7 +315,7 @@ TEST_CASE("a plain run makes no more system calls than it needs") {
     // What a child is to fail with, and whether a pidfd is wanted, are only questions to the test; how often it is waited
     // and looked is up to the child.
     for (const char* const one :
-         {"child_table", "child_group", "child_action", "exec", "clone_pidfd", "poll", "waitid"})
+         {"child_table", "child_part", "child_group", "child_action", "exec", "clone_pidfd", "poll", "waitid"})
         seen.erase(one);
     int total = 0;
     std::string which;
@@ -411,6 +411,29 @@ TEST_CASE("a child says itself which of its steps has failed, and nothing of it 
         CHECK(census.is_empty());
         CHECK(before.holds());
     }
+}
+
+TEST_CASE("a child that had to copy the whole table of descriptors has none of them") {
+    if (!has_direct_start) return;
+    const Census census;
+    const int high = ::fcntl(0, F_DUPFD, 900), low = ::fcntl(0, F_DUPFD, 3);  // not close-on-exec
+    REQUIRE(high >= 900);
+    for (const bool passes : {false, true}) {
+        leash::Options options = marked(census);
+        options.out = leash::piped;
+        if (passes) options.pass_fds = {{high, 7}};
+        Fault fault;
+        fault.call = "child_part";
+        fault.nth = 1;
+        fault.error = ENOSYS;
+        const Armed armed(fault);
+        const std::string out = leash::run({helper(), "fds"}, options).out;
+        INFO(out);
+        CHECK(std::count(out.begin(), out.end(), '\n') == (passes ? 4 : 3));
+        CHECK(fault.fired);
+    }
+    ::close(high);
+    ::close(low);
 }
 
 TEST_CASE("a stage that cannot join the group is told as that, also in the foreground") {

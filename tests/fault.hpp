@@ -86,6 +86,7 @@ inline const Call calls[] = {
     {"clone", {EAGAIN, EMFILE, EPERM}},
     {"clone_pidfd", {EINVAL}},
     {"child_table", {ENOSYS}},
+    {"child_part", {ENOSYS}},
     {"child_group", {EPERM}},
     {"child_action", {EIO}},
     {"exec", {EAGAIN, ENOMEM, ETXTBSY, EACCES}},
@@ -124,7 +125,7 @@ inline bool is_harmless(const Fault& fault) {
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
     for (const char* const one :
          {"", "close", "close_range", "poll", "tcgetpgrp", "opendir", "open_exit", "clone_pidfd", "child_table",
-          "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
+          "child_part", "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
         if (name == one) return true;
     }
     return false;

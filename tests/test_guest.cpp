@@ -377,6 +377,33 @@ TEST_CASE("a forked copy of the host may drop its copy of a handle: the job live
     CHECK(before.holds());
 }
 
+#if defined(__linux__)
+TEST_CASE("a forked copy of the host that has closed its descriptors waits for nobody, and reaps none of its own") {
+    const Census census;
+    leash::Popen p(child({"sleep"}), support::silent(census));
+    const std::string wrong = support::in_host([&]() -> std::string {
+        const int handle = p.exit_handle();
+        if (handle < 0) return "";  // no pidfd here
+        const pid_t own = ::fork();
+        if (own == 0) ::_exit(7);
+        const long pidfd = ::syscall(SYS_pidfd_open, own, 0);
+        HOST_NEEDS(pidfd >= 0 && ::dup2(static_cast<int>(pidfd), handle) == handle);
+        siginfo_t ended{};
+        HOST_NEEDS(::waitid(P_PID, static_cast<id_t>(own), &ended, WEXITED | WNOWAIT) == 0);
+        const auto status = p.wait_for(20s);
+        HOST_NEEDS(status && status->unknown());
+        int how = 0;
+        HOST_NEEDS(::waitpid(own, &how, 0) == own && WEXITSTATUS(how) == 7);
+        ::close(handle);
+        return "";
+    });
+    CHECK(wrong == "");
+    CHECK(p.kill());
+    CHECK(p.wait().signal() == SIGKILL);
+    CHECK(census.is_empty());
+}
+#endif
+
 TEST_CASE("a forked copy of the host that waits for a job takes no output from the original") {
     const Census census;
     const support::TemporaryDirectory directory;

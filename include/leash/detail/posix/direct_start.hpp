@@ -43,60 +43,47 @@ struct Order {
     Pid leader;
     bool keeps_keys;
     int refusals[4];  // a test's: what the steps are to fail with
+    bool copies_all;  // likewise: as on an older kernel
 
     int error;
     Birth::Step step;
     std::size_t action;
 };
 
-constexpr long close_range = 436;
-constexpr int last_signal = 64;
-using Signals = unsigned long;  // the kernel's own set of them
-
-/// As the kernel has it, which no libc declares.
-struct Disposition {
-    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
-    void (*handler)(int);
-    unsigned long flags = 0;
-    void (*restorer)() = nullptr;
-    Signals mask = 0;
-};
-
 LEASH_CHILD void ignore(int) noexcept;
 inline void ignore(int) noexcept {}
 
-LEASH_CHILD_PART long dispose(int signal, const Disposition* now, Disposition* before) noexcept {
-    return sys::system_call(SYS_rt_sigaction, signal, now, before, sizeof(Signals));
-}
-
 /// Nothing of the host's stays: handlers are code of the host, and what it ignores would be ignored by the program, but for
-/// what nohup and a shell's `&` set up on purpose, against the keys and the end of the host's terminal. Stop signals get
-/// a handler, which ends with the exec: what comes until then must not stop the child, since its parent waits for it.
+/// what nohup and a shell's `&` set up on purpose, against the keys and the end of the host's terminal. Two kinds get a
+/// handler, which ends with the exec: what comes until then must not stop the child, since its parent waits for it, nor
+/// dump its memory, which Linux before 5.16 does to all who share it.
 LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
-    const Disposition by_default(SIG_DFL);
-    Disposition handled(ignore);
+    const sys::Disposition by_default(SIG_DFL);
+    sys::Disposition handled(ignore);
+    handled.mask = ~sys::Signals{0};  // one at a time: there is room for one
 #if defined(__x86_64__)
     handled.flags = 0x04000000;  // SA_RESTORER
     handled.restorer = sys::end_handler;
 #endif
-    for (int signal = 1; signal <= last_signal; ++signal) {
+    for (int signal = 1; signal <= 64; ++signal) {
         if (signal == SIGKILL || signal == SIGSTOP) continue;
         const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
         const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
-        Disposition before(SIG_DFL);
-        if (is_key && keeps_keys && dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
-        dispose(signal, stops ? &handled : &by_default, nullptr);
+        const bool dumps = signal == SIGQUIT || signal == SIGABRT || signal == SIGTRAP;
+        sys::Disposition before(SIG_DFL);
+        if (is_key && keeps_keys && sys::dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
+        sys::dispose(signal, stops || dumps ? &handled : &by_default, nullptr);
     }
 }
 
 /// What came before it had a group of its own was for the group of the host: an ignored signal is forgotten.
 LEASH_CHILD_PART void forget_signals() noexcept {
-    Signals pending = 0;
+    sys::Signals pending = 0;
     sys::system_call(SYS_rt_sigpending, &pending, sizeof pending);
-    const Disposition ignored(SIG_IGN);
+    const sys::Disposition ignored(SIG_IGN);
     for (int signal = 1; pending != 0; ++signal, pending >>= 1) {
-        Disposition before(SIG_DFL);
-        if ((pending & 1) != 0 && dispose(signal, &ignored, &before) == 0) dispose(signal, &before, nullptr);
+        sys::Disposition before(SIG_DFL);
+        if ((pending & 1) != 0 && sys::dispose(signal, &ignored, &before) == 0) sys::dispose(signal, &before, nullptr);
     }
 }
 
@@ -123,14 +110,15 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
 }
 
 /// In a table of its own; see begin().
-LEASH_CHILD_PART void close_rest(const Order& order) noexcept {
+LEASH_CHILD_PART void close_rest(const Order& order, bool has_all) noexcept {
     unsigned next = 3;
     for (std::size_t i = 0; i < order.kept_count; ++i) {
         const unsigned kept = static_cast<unsigned>(order.kept[i]);
-        if (next < kept) sys::system_call(close_range, next, kept - 1, 0);
+        if (next < kept) sys::system_call(sys::close_range_number, next, kept - 1, 0);
         next = kept + 1;
     }
-    if (next < order.first_unneeded || order.kept_count > 0) sys::system_call(close_range, next, ~0U, 0);
+    if (next < order.first_unneeded || order.kept_count > 0 || has_all)
+        sys::system_call(sys::close_range_number, next, ~0U, 0);
 }
 
 /// Goes on where the step went well.
@@ -151,22 +139,27 @@ inline int begin(void* argument) noexcept {
     if (order.group == Group::session) result = sys::system_call(SYS_setsid);
     else if (order.group != Group::inherited) result = sys::system_call(SYS_setpgid, 0, order.leader);
     go_on(order, result, Birth::Step::group);
-    if (order.group != Group::inherited && order.leader == 0) forget_signals();
+    if (order.group != Group::inherited) forget_signals();
     clear_signals(order.keeps_keys);
 
     // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
     // and is what must come before any change: its cost is that of the descriptors below, not of all that the host has.
+    // Before Linux 6.11 a copy of a part could keep numbers beyond it in use for good. So it is of all there, and what is not
+    // needed is closed by close_rest().
     constexpr unsigned unshare = 2;  // CLOSE_RANGE_UNSHARE
-    go_on(order, sys::system_call(close_range, order.first_unneeded, ~0U, unshare), Birth::Step::begin);
+    const bool in_part = !order.copies_all && sys::copies_parts();
+    const unsigned first = order.first_unneeded;
+    go_on(order, sys::system_call(sys::close_range_number, first, in_part ? ~0U : first, unshare), Birth::Step::begin);
     for (std::size_t i = 0; i < order.count; ++i) go_on(order, carry_out(order.actions[i]), Birth::Step::action, i);
-    close_rest(order);
+    close_rest(order, !in_part);
 
-    const Signals none = 0;
+    const sys::Signals none = 0;
     sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
     go_on(order, 0, Birth::Step::exec);
-    for (;;)
-        go_on(order, sys::system_call(SYS_execve, order.image.path, order.image.argv, order.image.environment),
-              Birth::Step::exec);
+    do result = sys::system_call(SYS_execve, order.image.path, order.image.argv, order.image.environment);
+    while (result == -EINTR);
+    go_on(order, result, Birth::Step::exec);
+    return 0;  // never
 }
 
 /// begin() takes 2.5 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
@@ -202,6 +195,7 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
     order.refusals[1] = LEASH_FAULT("child_group");
     order.refusals[2] = LEASH_FAULT("child_action");
     order.refusals[3] = LEASH_FAULT("exec");
+    order.copies_all = LEASH_FAULT("child_part") != 0;
     int highest = 2;
     for (const Action& action : actions.list) highest = action.from > highest ? action.from : highest;
     order.first_unneeded = static_cast<unsigned>(highest) + 1;

@@ -26,10 +26,11 @@
 // waits.) These macros end with direct_start.hpp.
 #if defined(__clang__)
 #if __has_attribute(no_profile_instrument_function)
-#define LEASH_PLAIN \
-    no_instrument_function, no_profile_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#define LEASH_PLAIN                                         \
+    no_instrument_function, no_profile_instrument_function, \
+        no_sanitize("address", "hwaddress", "memory", "undefined", "coverage")
 #else
-#define LEASH_PLAIN no_instrument_function, no_sanitize("address", "memory", "undefined", "coverage")
+#define LEASH_PLAIN no_instrument_function, no_sanitize("address", "hwaddress", "memory", "undefined", "coverage")
 #endif
 #else
 #define LEASH_PLAIN no_instrument_function, no_profile_instrument_function, no_sanitize_address, no_sanitize_undefined
@@ -73,9 +74,41 @@ LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d
 #endif
 }
 
+constexpr long close_range_number = 436;
+using Signals = unsigned long;  // the kernel's own set of them
+
+/// As the kernel has it, which no libc declares.
+struct Disposition {
+    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
+    void (*handler)(int);
+    unsigned long flags = 0;
+    void (*restorer)() = nullptr;
+    Signals mask = 0;
+};
+
+LEASH_CHILD_PART long dispose(int signal, const Disposition* now, Disposition* before) noexcept {
+    return system_call(SYS_rt_sigaction, signal, now, before, sizeof(Signals));
+}
+
+/// Linux 6.11 or later?
+LEASH_CHILD_PART bool copies_parts() noexcept {
+    char name[6 * 65];  // struct utsname: the release is the third of its texts
+    if (system_call(SYS_uname, name) < 0) return false;
+    int numbers[2];
+    const char* text = name + 2 * 65;
+    for (int i = 0; i < 2; ++i) {
+        numbers[i] = 0;
+        for (; *text >= '0' && *text <= '9'; ++text) numbers[i] = numbers[i] * 10 + (*text - '0');
+        if (*text == '.') ++text;
+    }
+    return numbers[0] > 6 || (numbers[0] == 6 && numbers[1] >= 11);
+}
+
 #if defined(__x86_64__)
 /// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
-__attribute__((naked)) inline void end_handler() noexcept { __asm__ volatile("movl $15, %eax\n\tsyscall"); }
+__attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
+    __asm__ volatile("movl $15, %eax\n\tsyscall");
+}
 #endif
 
 /// Does valgrind run this program? It ends one that shares descriptors with its child. (Its other half, qemu, refuses that
