@@ -381,8 +381,8 @@ TEST_CASE("a forked copy of the host may drop its copy of a handle: the job live
 TEST_CASE("a forked copy of the host that has closed its descriptors waits for nobody, and reaps none of its own") {
     const Census census;
     leash::Popen p(child({"sleep"}), support::silent(census));
+    const int handle = p.exit_handle();  // asked here: it would see there that it is nobody's child
     const std::string wrong = support::in_host([&]() -> std::string {
-        const int handle = p.exit_handle();
         if (handle < 0) return "";  // no pidfd here
         const pid_t own = ::fork();
         if (own == 0) ::_exit(7);
