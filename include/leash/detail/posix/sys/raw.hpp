@@ -49,7 +49,7 @@ namespace detail::sys {
 template <class T>
 LEASH_CHILD_PART long word(T value) noexcept {
     if constexpr (std::is_arithmetic_v<T>) return static_cast<long>(value);
-    else return reinterpret_cast<long>(static_cast<const void*>(value));
+    else return reinterpret_cast<long>(value);
 }
 
 /// A system call, which gives the negated errno where it fails. (No array and no braces here, or clang calls memset.)
@@ -95,7 +95,7 @@ LEASH_CHILD_PART bool copies_parts() noexcept {
     char name[6 * 65];  // struct utsname: the release is the third of its texts
     if (system_call(SYS_uname, name) < 0) return false;
     int numbers[2];
-    const char* text = name + 2 * 65;
+    const char* text = &name[130];
     for (int i = 0; i < 2; ++i) {
         numbers[i] = 0;
         for (; *text >= '0' && *text <= '9'; ++text) numbers[i] = numbers[i] * 10 + (*text - '0');
