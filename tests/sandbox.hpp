@@ -20,6 +20,14 @@ namespace support {
 constexpr long pidfd_send_signal_call = 424, pidfd_open_call = 434, clone3_call = 435, close_range_call = 436,
                faccessat2_call = 439;
 
+template <std::size_t N>
+bool install(sock_filter (&filter)[N]) {
+    sock_fprog program{};
+    program.len = N;
+    program.filter = filter;
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
 /// From now on, in this thread and for all its children, one system call answers with an error. For a forked host.
 /// False where that is not permitted.
 inline bool refuse(long call, int error) {
@@ -31,10 +39,7 @@ inline bool refuse(long call, int error) {
         BPF_STMT(BPF_RET | BPF_K, answer),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    sock_fprog program{};
-    program.len = sizeof filter / sizeof filter[0];
-    program.filter = filter;
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return install(filter);
 }
 
 /// Likewise, clone() with this flag. (Where its flags come first: not on s390x.)
@@ -48,10 +53,7 @@ inline bool refuse_clone_with(unsigned flag, int error) {
         BPF_STMT(BPF_RET | BPF_K, answer),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    sock_fprog program{};
-    program.len = sizeof filter / sizeof filter[0];
-    program.filter = filter;
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return install(filter);
 }
 
 /// From now on /proc is empty for this process and its children. For a forked host. False where that is not permitted.

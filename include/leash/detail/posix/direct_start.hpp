@@ -8,7 +8,6 @@
 
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/fd.hpp>
-#include <leash/detail/posix/sys/ioctl.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/posix/sys/raw.hpp>
 #include <leash/detail/posix/sys/spawn.hpp>
