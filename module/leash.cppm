@@ -33,6 +33,7 @@ using leash::Group;
 using leash::Keep;
 using leash::Options;
 using leash::PassFd;
+using leash::Reach;
 using leash::Stragglers;
 using leash::Terminal;
 // pipeline.hpp

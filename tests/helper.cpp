@@ -481,6 +481,56 @@ int orphan(const Arguments& all) {
     while (::access(all[3].c_str(), F_OK) != 0) ::poll(nullptr, 0, 1);
     return 0;
 }
+int live(const Arguments& all) {  // writes its pid into a file, and lives
+    save(all[1], std::to_string(::getpid()));
+    for_ever();
+}
+// A child that gets away by these steps, one after the other, and is `live` then. "group", "session": of its own; "fork":
+// goes on in a child, and ends; "split": goes on in a child, and lives; "close": has no descriptor, and the root as its
+// directory; "ignore": ignores TERM; "clear": has no environment; "spare": has no LEASH_JOB; "rename": has other variables
+// instead. The leader ends then; where its last argument is "stay" it says "ready" and lives; "told": it waits for its input.
+int escape(const Arguments& all) {
+    const std::string last = all.back();
+    const pid_t child = ::fork();
+    if (child < 0) ::_exit(98);
+    if (child > 0) {
+        while (::access(all[1].c_str(), F_OK) != 0) ::poll(nullptr, 0, 1);
+        if (last != "stay" && last != "told") return 0;
+        say("ready\n");
+        char c = '\0';
+        if (last == "told" && ::read(0, &c, 1) >= 0) return 0;
+        for_ever();
+    }
+    char path[PATH_MAX] = "";
+    if (::readlink("/proc/self/exe", path, sizeof path - 1) <= 0) ::_exit(98);
+    char verb[] = "live", none[] = "A=1";
+    std::string file = all[1];
+    char* argv[] = {path, verb, &file[0], nullptr};
+    char* empty[] = {nullptr};
+    char* other[] = {none, nullptr};
+    for (std::size_t i = 2; i < all.size(); ++i) {
+        const std::string& step = all[i];
+        if (step == "group" && ::setpgid(0, 0) != 0) ::_exit(98);
+        if (step == "session" && ::setsid() < 0) ::_exit(98);
+        if (step == "fork" || step == "split") {
+            const pid_t parent = ::getpid(), next = ::fork();
+            if (next < 0) ::_exit(98);
+            if (next > 0 && step == "split") for_ever();
+            if (next > 0) ::_exit(0);
+            if (step == "fork") wait_for_orphanhood(parent);
+        }
+        if (step == "close") {
+            static_cast<void>(!::chdir("/"));
+            for (int fd = 0; fd < 1024; ++fd) ::close(fd);
+        }
+        if (step == "ignore") ::signal(SIGTERM, SIG_IGN);
+        if (step == "spare") ::unsetenv("LEASH_JOB");
+        if (step == "clear") ::execve(path, argv, empty);
+        if (step == "rename") ::execve(path, argv, other);
+        if (step == "spare") ::execve(path, argv, environ);
+    }
+    return live(all);
+}
 int save_on_term(const Arguments& all) {  // at TERM: waits until its parent has died of that, and writes a file
     sigset_t term;
     ::sigemptyset(&term);
@@ -620,6 +670,8 @@ const Verb verbs[] = {
     {"fork-and-wait", fork_and_wait},
     {"write-after", write_after},
     {"orphan", orphan},
+    {"live", live},
+    {"escape", escape},
     {"save-on-term", save_on_term},
     {"daemon", be_daemon},
     {"apart", apart},

@@ -38,6 +38,7 @@ struct Written;
 enum class EndedBy;
 enum class Group;
 enum class Keep;
+enum class Reach;
 enum class Step;
 enum class Stragglers;
 

@@ -203,6 +203,8 @@ class [[nodiscard]] Popen {
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
     /// Its Cancel token was fired, or Supervisor::cancel() called.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
+    /// Whom its end reaches: what Options::reach said.
+    Reach reach() const noexcept;
     /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
     int stopped() const noexcept;
     /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.

@@ -31,6 +31,7 @@ struct Result : Streams {
 
     ExitStatus status;                     ///< how the leader ended
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
+    Reach reach = Reach::group;            ///< whom its end reached
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
     std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain

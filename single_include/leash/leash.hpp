@@ -89,8 +89,10 @@
 //
 // ENDING. When the handle dies, the job dies: all of it gets SIGKILL, and the leader is reaped. stop() is the polite
 // way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
-// `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. A Cancel
-// token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a job was ended.
+// `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. Reach::tree finds
+// also those who have made a session of their own and lost their parents (Linux); die_with_parent ends the job also when
+// the host is killed. A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a
+// job was ended.
 //
 //     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
 //     assert(r.ok() && r.out == "early\nlate\n" && r.stragglers.size() == 1 && r.stragglers[0].command == "sleep 60");
@@ -252,6 +254,7 @@ struct Written;
 enum class EndedBy;
 enum class Group;
 enum class Keep;
+enum class Reach;
 enum class Step;
 enum class Stragglers;
 
@@ -1461,6 +1464,22 @@ enum class Group {
     foreground
 };
 
+/// Whom the end of a job reaches beyond its group.
+enum class Reach {
+    /// The group; an end by force also those who have left it, as long as their parents lead to them. The default.
+    group,
+    /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
+    /// the leader ends by itself. Linux, with /proc; elsewhere the job does not start. They are known by their parents, as
+    /// long as there are any (looked at while the job runs too, whenever the host waits for its output or its end); by their
+    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
+    /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
+    ///
+    /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
+    /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
+    /// environment and loses its parent between two looks, or runs as another user by then.
+    tree
+};
+
 /// A pseudo-terminal's settings: see `tty`.
 struct Terminal {
     unsigned short rows = 24;     ///< lines
@@ -1521,8 +1540,19 @@ struct Options {
     /// it would stop the job (SIGTTIN). See interactive().
     Group group = Group::own;
 
-    /// Stragglers::kill by default; with Group::inherited they stay.
+    /// Reach::group by default.
+    Reach reach = Reach::group;
+
+    /// Stragglers::kill by default; with Group::inherited and Reach::group they stay.
     Stragglers stragglers = Stragglers::kill;
+
+    /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
+    /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
+    /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
+    /// more start, a pipe, and somewhat less than 1 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
+    /// starts the job (see *Platforms*), one that is killed between the start and the next line of leash's leaves it, and a
+    /// forked copy of the host that lives on counts as the host.
+    bool die_with_parent = false;
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
     /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
@@ -2012,6 +2042,8 @@ class [[nodiscard]] Popen {
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
     /// Its Cancel token was fired, or Supervisor::cancel() called.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
+    /// Whom its end reaches: what Options::reach said.
+    Reach reach() const noexcept;
     /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
     int stopped() const noexcept;
     /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
@@ -2074,6 +2106,7 @@ struct Result : Streams {
 
     ExitStatus status;                     ///< how the leader ended
     EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
+    Reach reach = Reach::group;            ///< whom its end reached
     bool timed_out = false;                ///< it was Options::timeout or idle_timeout
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
     std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
@@ -3851,7 +3884,19 @@ namespace detail::sys {
 inline pid_t getpid() noexcept { return ::getpid(); }
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
 inline pid_t getppid() noexcept { return ::getppid(); }
-inline pid_t getsid() noexcept { return ::getsid(0); }
+/// Of this process where the number is 0.
+inline pid_t getsid(pid_t pid) noexcept { return ::getsid(pid); }
+
+/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where it is not needed.
+inline int random(void* bytes, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("random")) return fail(e);
+#if defined(__linux__)
+    const NoCancellation guard;
+    return ::syscall(SYS_getrandom, bytes, size, 0) == static_cast<long>(size) ? 0 : -1;
+#else
+    return static_cast<void>(bytes), static_cast<void>(size), fail(ENOSYS);
+#endif
+}
 
 #if LEASH_SYSCTL
 /// Reads a value; its size without a place for it.
@@ -5278,7 +5323,7 @@ class Foreground {
         // Meanwhile the shell that started the host may have taken it (somebody stopped the host alone), or given it to
         // the host itself: then it is not the job's any more.
         const Pid now = sys::tcgetpgrp(terminal_.get());
-        if (now == host_ || now == sys::getpgid(sys::getppid()) || now == sys::getpgid(sys::getsid())) return;
+        if (now == host_ || now == sys::getpgid(sys::getppid()) || now == sys::getpgid(sys::getsid(0))) return;
         sys::tcsetpgrp(terminal_.get(), host_);
         if (!restoring) return;
         job_modes_.read(terminal_);
@@ -5309,6 +5354,85 @@ class Foreground {
 #endif  // LEASH_POSIX
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_FOREGROUND_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/actions.hpp - what happens in a child between its birth and its exec, as data.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
+
+#include <cstddef>
+#include <vector>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// One of posix_spawn's file actions, or what it should have.
+struct Action {
+    enum class Kind {
+        take_foreground,  // the terminal `from` is lent to the child's group
+        open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
+        duplicate,  // `from` as `to`; where both are the same, it stays open
+        chdir,      // to `path`
+        tell,       // its number is written to `from`; where the child cannot do that, by its host
+        follow      // the signal `flags` comes when the thread has ended that started it, where the system has that
+    };
+    Kind kind;
+    int from = -1, to = -1;
+    const char* path = nullptr;  // belongs to whoever made the action
+    int flags = 0;
+};
+
+/// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
+/// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
+struct Actions {
+    std::vector<Action> list;
+    std::vector<int> kept;  // above 2, ascending
+    Group group = Group::own;
+    Pid leader = 0;                // whose group it joins; 0: it leads one itself
+    bool at_own_terminal = false;  // other keys than those of the host's
+};
+
+/// Which file is executed, with what.
+struct Image {
+    const char* path;
+    char* const* argv;
+    char* const* environment;
+};
+
+/// How a start ended.
+struct Birth {
+    enum class Step {
+        begin,   // no process could be made, or posix_spawn does not say which step it was
+        group,   // its group or session
+        action,  // one of the list
+        exec,
+        copy  // posix_spawn's own copy of the list
+    };
+    Pid pid = -1;
+    Fd exit;        // a pidfd that came with the process
+    int error = 0;  // then there is no process, and this is why:
+    Step step = Step::begin;
+    std::size_t action = 0;  // of the list, which one
+
+    static Birth failure(int error, Step step = Step::begin, std::size_t action = 0) {
+        Birth birth;
+        birth.error = error;
+        birth.step = step;
+        birth.action = action;
+        return birth;
+    }
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/processes.hpp - who there is: processes as the system shows them.
@@ -5383,16 +5507,17 @@ class Notes {
     Notes& operator=(const Notes&) = delete;
     ~Notes() { std::free(items_); }
 
-    bool add(const T& item) noexcept {
-        if (count_ == room_) {
-            const std::size_t room = room_ == 0 ? 16 : room_ * 2;
+    bool add(const T& item) noexcept { return add(&item, 1); }
+    bool add(const T* items, std::size_t count) noexcept {
+        if (room_ - count_ < count) {
+            const std::size_t room = 2 * room_ + (count < 16 ? 16 : count);
             void* const grown = std::realloc(items_, room * sizeof(T));
             if (grown == nullptr) return false;
             items_ = static_cast<T*>(grown);
             room_ = room;
         }
-        std::memcpy(static_cast<void*>(items_ + count_), &item, sizeof item);
-        ++count_;
+        std::memcpy(static_cast<void*>(items_ + count_), items, count * sizeof(T));
+        count_ += count;
         return true;
     }
     void remove(std::size_t place) noexcept {
@@ -5610,22 +5735,29 @@ struct Named {
     }
 };
 
-/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
-/// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
+/// Has it a file open whose name in /proc, "pipe:[123]" say, is one of those? Only those of the same user can be asked. (By
+/// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
+template <class IsOne>
+bool any_open(Pid pid, IsOne is_one) noexcept {
+    char path[64], name[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/fd", long{pid});
+    Directory directory(path);
+    while (const char* const number = directory.next()) {
+        std::snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", long{pid}, number);
+        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name)) return true;
+    }
+    return false;
+}
+
+/// Who has this pipe open besides the host, as far as /proc tells.
 [[gnu::cold]] inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
-    char path[64], asked[64], other[64];
+    char path[64], asked[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
     for (const Seen& one : table) {
         if (!one.is_alive() || one.pid == sys::getpid()) continue;
-        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
-        Directory directory(path);
-        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
-            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
-            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
+        if (any_open(one.pid, [&](const char* name) { return std::strcmp(asked, name) == 0; }))
             found.add(Named::of(one.pid, why));
-            break;
-        }
     }
 }
 
@@ -5645,9 +5777,191 @@ struct Named {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
 
 // =====================================================================================================================
+// leash/detail/posix/traces.hpp - what those are known by who have left a job's group, and to whom no parent leads.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// The traces of one job with Reach::tree: a cookie in the environment of all that it starts, whatever becomes of their
+/// parents, and its pipes. Whoever removes the cookie alone, and makes a session of its own, has left on purpose.
+class Traces {
+  public:
+    /// Jobs inside of jobs: it holds the cookies of all of them, the outermost first, with colons between.
+    static constexpr const char* variable = "LEASH_JOB";
+
+    /// For a job that is about to be started with this environment, which gets the cookie.
+    static Expected<Traces> make(Env& env) {
+        std::uint64_t number[2];
+        if (sys::random(number, sizeof number) != 0)
+            return make_error(errno, Step::options, "reach",
+                              errno == ENOSYS ? "tree: only Linux tells of a process whose it is" : "tree");
+        if (!shows_processes())
+            return make_error(
+                std::errc::operation_not_supported, Step::options, "reach",
+                "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+        char text[33];
+        std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
+                      static_cast<unsigned long long>(number[1]));
+        Traces traces;
+        traces.cookie_ = text;
+        // An environment of which nothing is inherited must not hide the job that this host is a part of.
+        auto outer = env.get(variable);
+        if (!outer && !env.is_inherited()) outer = Env::inherited().get(variable);
+        env.set(variable, outer && !outer->empty() ? concat({*outer, ":", text}) : text);
+        return traces;
+    }
+
+    const std::string& cookie() const noexcept { return cookie_; }
+
+    /// The names of what the job is given besides.
+    void note_given(const std::vector<std::string>& environment) {
+        for (const std::string& entry : environment) {
+            const std::size_t end = entry.find('=', 1);
+            if (end != std::string::npos && entry.compare(0, end, variable) != 0)
+                given_.push_back(entry.substr(0, end + 1));
+        }
+    }
+    /// One of the job's pipes, by our end of it.
+    void note_pipe(const Fd& end) {
+        char path[64], name[64];
+        std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
+        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0) pipes_.emplace_back(name);
+    }
+    /// The job has been started.
+    void begin(Pid leader) noexcept {
+        Seen seen{};
+        if (look_at_process(leader, seen)) start_ = seen.start;
+        session_ = sys::getsid(leader);
+        host_session_ = sys::getsid(0);
+    }
+
+    /// Does this process bear one? The same one as was seen, before and after.
+    bool are_borne_by(const Seen& seen) const noexcept {
+        if (seen.start < start_ || seen.pid == sys::getpid()) return false;
+        const Word word = ask(seen.pid);
+        const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
+        return is_borne && is_still(seen);
+    }
+    /// Has it left on purpose?
+    bool are_shaken_off_by(const Seen& seen) const noexcept {
+        return has_left(seen.pid, ask(seen.pid)) && is_still(seen);
+    }
+    /// The session of one who descends from the job, where that was made by it or by another descendant; otherwise -1.
+    Pid session_of(const Seen& seen) const noexcept {
+        const Pid session = sys::getsid(seen.pid);
+        return session > 0 && session != host_session_ && is_still(seen) ? session : -1;
+    }
+
+  private:
+    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie.
+    enum class Word { nothing, ours, left };
+
+    static bool is_still(const Seen& seen) noexcept {
+        Seen now{};
+        return look_at_process(seen.pid, now) && now.start == seen.start && now.is_alive();
+    }
+
+    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
+
+    /// Its environment as it was at its exec; only that of the same user's can be read. False where there is none to be had.
+    static bool read_environment(Pid pid, Notes<char>& text) noexcept {
+        char path[64], piece[4096];
+        std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
+        const Fd file = Fd::open(path, O_RDONLY);
+        for (ssize_t size; file.is_open() && (size = read_some(file, piece, sizeof piece)) > 0;) {
+            if (text.size() >= longest || !text.add(piece, static_cast<std::size_t>(size))) return false;
+        }
+        return file.is_open();
+    }
+
+    Word ask(Pid pid) const noexcept {
+        Notes<char> text;
+        Backoff pause;
+        // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
+        // is the kernel's own: that one executes nothing.
+        for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
+            char path[64], other[16];
+            if (looks > 0) sleep_until(pause.next());
+            const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
+            if (!read_environment(pid, text)) return Word::nothing;
+            if (text.size() > 0) break;
+            std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
+            if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
+            if (has_arguments) ++settled;
+        }
+        const std::string_view all(text.begin(), text.size());
+        std::size_t found = 0;
+        for (std::size_t at = 0; at < all.size();) {
+            const std::size_t end = all.find('\0', at);
+            const std::string_view entry = all.substr(at, end - at);
+            if (starts_with(entry, variable) && entry.find(cookie_) != std::string_view::npos) return Word::ours;
+            at += entry.size() + 1;
+        }
+        for (const std::string& name : given_) found += has(all, name) ? 1U : 0U;
+        return found > 0 && found == given_.size() ? Word::left : Word::nothing;
+    }
+    static bool starts_with(std::string_view text, std::string_view start) noexcept {
+        return text.substr(0, start.size()) == start;
+    }
+    static bool has(std::string_view entries, std::string_view name) noexcept {
+        for (std::size_t at = entries.find(name); at != std::string_view::npos; at = entries.find(name, at + 1)) {
+            if (at == 0 || entries[at - 1] == '\0') return true;
+        }
+        return false;
+    }
+
+    /// A forked copy of the host can hold one too, and so does no harm: it is told by what it executes.
+    bool holds_pipe(Pid pid) const noexcept {
+        char path[64], host[512], other[512];
+        std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
+        if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
+            sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
+            return false;
+        return any_open(pid, [this](const char* name) {
+            bool any = false;
+            for (const std::string& pipe : pipes_) any |= pipe == name;
+            return any;
+        });
+    }
+
+    static constexpr std::size_t longest = 8 * 1024 * 1024;  // more than an exec takes
+
+    std::string cookie_;
+    std::vector<std::string> given_;        // "NAME="
+    std::vector<std::string> pipes_;        // "pipe:[123]"
+    std::uint64_t start_ = 0;               // who started before is not of the job
+    Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/tree.hpp - who descends from a job.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
+
+#include <optional>
+#include <utility>
 
 #include <cstdio>
 #include <cstdlib>
@@ -5658,11 +5972,32 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
-/// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
-/// gone, they are still known.
+/// Those who descend from a job by their parents, or bear its traces, at whichever times they were looked for: also once
+/// their parents have gone, they are still known.
 class Descendants {
   public:
     const Notes<Seen>& all() const noexcept { return all_; }
+
+    /// From now on traces count too; who has shaken them off does not.
+    void follow(std::optional<Traces> traces) noexcept { traces_ = std::move(traces); }
+    bool are_traced() const noexcept { return traces_.has_value(); }
+
+    /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
+    /// has made; and all below them.
+    [[gnu::cold]] void find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!traces_ || !table.read(since)) return;
+        for (std::size_t i = all_.size(); i-- > 0;) {
+            if (traces_->are_shaken_off_by(all_[i])) all_.remove(i);
+        }
+        for (const Seen& one : table) {
+            if (one.is_alive() && one.group != group && !is_known(one) && traces_->are_borne_by(one)) add(one);
+        }
+        for (std::size_t before = 0; before != all_.size();) {
+            before = all_.size();
+            find_below_all(table, since);
+            for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
+        }
+    }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
     /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`.
@@ -5702,12 +6037,26 @@ class Descendants {
     // Whoever forks more than that is beyond what a walk can follow.
     static constexpr std::size_t most = 10'000;
 
-    void add(const Seen& seen) noexcept {
-        if (all_.size() >= most || seen.pid == sys::getpid()) return;
+    bool is_known(const Seen& seen) const noexcept {
         for (const Seen& one : all_) {
-            if (one.pid == seen.pid && one.start == seen.start) return;
+            if (one.pid == seen.pid && one.start == seen.start) return true;
         }
-        all_.add(seen);
+        return false;
+    }
+
+    void add(const Seen& seen) noexcept {
+        if (all_.size() >= most || seen.pid == sys::getpid() || is_known(seen)) return;
+        if (!traces_ || !traces_->are_shaken_off_by(seen)) all_.add(seen);
+    }
+
+    /// A session's number is its own as long as somebody is in it: so the one by whom it is known is asked before and after.
+    void add_session(const Seen& member, const ProcessTable& table) noexcept {
+        const Pid session = traces_->session_of(member);
+        if (session < 0) return;
+        for (const Seen& one : table) {
+            if (!one.is_alive() || is_known(one) || traces_->session_of(one) != session) continue;
+            if (traces_->session_of(member) == session) add(one);
+        }
     }
 
     void visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
@@ -5753,6 +6102,7 @@ class Descendants {
     }
 
     Notes<Seen> all_;
+    std::optional<Traces> traces_;
 };
 
 }  // namespace detail::os
@@ -5768,6 +6118,7 @@ class Descendants {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -5802,7 +6153,7 @@ class Job {
 
     /// Takes charge of processes that were just started, no more than were expected; once, before anything else.
     /// The group is the first one's.
-    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits) noexcept {
+    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, std::optional<Traces> traces) noexcept {
         processes_.resize(pids.size());
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
@@ -5814,6 +6165,8 @@ class Job {
             processes_[i].watch.open(pids[i]);
         }
         over_ = pids.empty();
+        if (traces && !over_) traces->begin(pid());
+        descendants_.follow(std::move(traces));
     }
 
     /// False in a forked copy of the host.
@@ -5908,7 +6261,13 @@ class Job {
             // The group is there all the same: of zombies, or of one that could not be looked at. So it is looked twice.
             if (error == 0 && !std::exchange(seems_dead_, true)) return Rest::somebody;
         }
-        const Seen* const one = descendants_.first_alive();
+        const Seen* one = descendants_.first_alive();
+        // Twice: one who starts another and ends can pass by a look, but not two.
+        for (int look = 0; look < 2 && one == nullptr && descendants_.are_traced(); ++look) {
+            ProcessTable again;
+            look_for_traced(look == 0 ? table : again, since);
+            one = descendants_.first_alive();
+        }
         if (one == nullptr) return Rest::nobody;
         return closely ? watch_rest(*one) : Rest::somebody;
     }
@@ -5918,6 +6277,14 @@ class Job {
     bool close() noexcept {
         Lock lock(mutex_);
         return over_ = over_ || reap_all();
+    }
+
+    /// While it runs, of one with Reach::tree: notes who descends from it, as long as there are parents to lead to them. How
+    /// many are known then.
+    [[gnu::cold]] std::size_t note_descendants(ProcessTable& table) noexcept {
+        Lock lock(mutex_);
+        if (!over_ && owner_ == sys::getpid() && descendants_.are_traced()) look_below(table);
+        return descendants_.all().size();
     }
 
     /// Waits until one of them has ended, or stopped, at no cost; has_ended() and take_stop() come next.
@@ -6007,6 +6374,7 @@ class Job {
     [[gnu::cold]] void name_rest(ProcessTable& table, Deadline since, Notes<Named>& names) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
+        look_for_traced(table, since);
         for (Process& process : processes_) {
             look_again(process);
             if (!process.seen) name(process.pid, names);
@@ -6225,6 +6593,15 @@ class Job {
     }
 
     [[gnu::cold]] void look_for_descendants(ProcessTable& table) noexcept {
+        look_below(table);
+        look_for_traced(table, Deadline::now());
+    }
+
+    void look_for_traced(ProcessTable& table, Deadline since) noexcept {
+        if (owner_ == sys::getpid()) descendants_.find_traced(has_group_ ? pid() : -1, table, since);
+    }
+
+    [[gnu::cold]] void look_below(ProcessTable& table) noexcept {
         if (owner_ != sys::getpid() || !shows_processes()) return;
         const Deadline since = table.look_began();
         bool ended = true;
@@ -6340,518 +6717,6 @@ class Job {
 #endif  // LEASH_POSIX
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
-
-// =====================================================================================================================
-// leash/detail/posix/program.hpp - which file is executed, and why it could not be.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
-/// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
-inline bool is_no(int error) noexcept {
-    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
-}
-
-enum class Executable { yes, no, unclear };
-
-/// May the path be executed as a program? If not, errno says why.
-inline Executable look_for_program(const char* path) noexcept {
-    struct stat info {};
-    if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
-    if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
-    errno = S_ISDIR(info.st_mode) ? EISDIR : EACCES;
-    return Executable::no;
-}
-
-/// 0, or the errno that keeps the path from being executed as a program.
-inline int why_not_executable(const char* path) noexcept {
-    return look_for_program(path) == Executable::no ? errno : 0;
-}
-
-/// 0, or the errno that keeps the path from being a directory to start in.
-inline int why_not_directory(const char* path) noexcept {
-    struct stat info {};
-    if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
-    if (!S_ISDIR(info.st_mode)) return ENOTDIR;
-    return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
-}
-
-inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
-
-/// Where the host finds what the child, which starts in `cwd`, calls by this path.
-inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
-    return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
-}
-
-/// The path made absolute from the host's directory on.
-inline Expected<std::string> absolute(std::string path) {
-    if (!is_relative(path)) return path;
-    std::string here(256, '\0');
-    while (sys::getcwd(&here[0], here.size()) == nullptr) {
-        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
-        here.resize(here.size() * 2);
-    }
-    here.resize(here.find('\0'));
-    return here + '/' + path;
-}
-
-/// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
-/// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
-/// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
-inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
-    if (name.find('/') != std::string::npos) {
-        // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
-        const std::string path = seen_from_host(name, cwd);
-        if (sys::access(path.c_str(), X_OK) == 0) return name;
-        const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
-        if (error == 0) return name;
-        const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
-        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
-    }
-    int reason = ENOENT;
-    std::string unclear;  // the first of those that may be there
-    for (;;) {
-        const std::size_t colon = search.find(':');
-        std::string candidate(search.substr(0, colon));
-        if (candidate.empty()) candidate += '.';
-        candidate += '/';
-        candidate += name;
-        const std::string path = seen_from_host(candidate, cwd);
-        const Executable seen = look_for_program(path.c_str());
-        if (seen == Executable::yes) return candidate;
-        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
-        if (seen == Executable::no && errno == EACCES && sys::stat(path.c_str(), &info) == 0) reason = EACCES;
-        if (seen == Executable::unclear && unclear.empty()) unclear = candidate;
-        if (colon == std::string_view::npos) break;
-        search.remove_prefix(colon + 1);
-    }
-    if (!unclear.empty()) return unclear;
-    const bool is_line = name.find(' ') != std::string::npos;
-    return make_error(reason, Step::program, name,
-                      reason == EACCES ? "found in PATH, but not executable"
-                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
-                                : "not found in the child's PATH");
-}
-
-/// What a program is looked up in where the child has no PATH.
-inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
-
-/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
-[[gnu::cold]] inline std::optional<std::string> interpreter_of(const std::string& path) {
-    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-    if (!file.is_open()) return std::nullopt;
-    char start[4096];
-    const ssize_t size = read_some(file, start, sizeof start);
-    if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
-    std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
-    line = line.substr(0, line.find('\n'));
-    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
-    return std::string(line.substr(0, line.find_first_of(" \t")));
-}
-
-/// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
-/// the same of one alone.
-[[gnu::cold]] inline Error explain_script(int error, const std::string& script) {
-    const bool is_busy = error == ETXTBSY;
-    std::string too_long(std::size_t{4} << 20, 'x'), path = script;
-    for (int depth = 0; depth < 5; ++depth) {
-        if (sys::exec_error(path.c_str(), &too_long[0]) == error)
-            return make_error(error, depth == 0 ? Step::program : Step::interpreter, path,
-                              is_busy      ? "the file is being written"
-                              : depth == 0 ? ""
-                                           : "named by a #! line");
-        auto interpreter = interpreter_of(path);
-        if (!interpreter || interpreter->empty()) break;
-        path = *std::move(interpreter);
-    }
-    return make_error(error, Step::program, script,
-                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
-}
-
-/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
-/// program, for the interpreter that its #! line names, and for that one's interpreter.
-[[gnu::cold]] inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
-    std::string path = program;
-    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
-        auto interpreter = interpreter_of(seen_from_host(path, cwd));
-        if (!interpreter) break;
-        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
-        path = *std::move(interpreter);
-        // "/bin/sh\r": the file has the line ends of another system
-        const bool carriage_return = path.back() == '\r';
-        if (const int why = why_not_executable(seen_from_host(path, cwd).c_str()))
-            return make_error(why, Step::interpreter, path,
-                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
-    }
-    const bool is_program = path == program;
-    const Step step = is_program ? Step::program : Step::interpreter;
-    switch (error) {
-        // It is there and may be executed: what is missing is what it needs itself.
-        case ENOENT:
-            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
-        case ENOEXEC:
-            return make_error(
-                error, step, path,
-                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
-                           : "named by a #! line, but not a program for this system");
-        default: break;
-    }
-    return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
-                      : explain_script(error, program);
-}
-
-/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
-inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
-    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
-        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
-    }
-    return std::nullopt;
-}
-
-[[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
-    if (const auto i = find_too_long(argv))
-        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
-                          "longer than the system takes a single one; a file, or `in`, can be of any length");
-    if (const auto i = find_too_long(environment)) {
-        const std::string_view entry = environment[*i];
-        return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
-                          "longer than the system takes a single variable");
-    }
-    return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
-}
-
-/// The system's refusal to start, told as what it is about.
-[[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
-                                         char* const* argv, char* const* environment) {
-    switch (error) {
-        case E2BIG: return explain_size(program, argv, environment);
-        case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
-        case ENOMEM:
-        case EMFILE:
-        case ENFILE:
-        case EBADF:
-        case ENOSYS: return make_error(error, Step::spawn, program);
-        default: break;
-    }
-    if (const int why = why_not_executable(seen_from_host(program, cwd).c_str()))
-        return make_error(why, Step::program, program);
-    return explain_exec(error, program, cwd);
-}
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-
-// =====================================================================================================================
-// leash/detail/plan.hpp - Command + Options -> Plan: everything decided and checked, nothing done yet.
-#ifndef LEASH_0_1_0_DETAIL_PLAN_HPP
-#define LEASH_0_1_0_DETAIL_PLAN_HPP
-
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail {
-
-/// One program to start.
-struct Stage {
-    std::string program;            // a path; a relative one counts from the child's directory
-    std::vector<std::string> argv;  // never empty
-};
-
-/// What is left to do is mechanical: open, spawn.
-struct Plan {
-    /// Each one's output is the next one's input; never empty.
-    std::vector<Stage> stages;
-    std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
-    std::string cwd;                                      // empty: the host's
-    Group group = Group::own;
-    Input in = null;
-    Output out = inherit;
-    ErrorOutput err = inherit;
-    std::vector<PassFd> pass_fds;
-    Terminal terminal;
-    Deadline deadline;       // for the start itself
-    bool is_patient = true;  // it waits for a program that is being written
-};
-
-inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
-
-[[gnu::cold]] inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
-    if (argv.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
-    if (argv.front().empty() && executable.empty())
-        return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
-    for (std::size_t i = 0; i < argv.size(); ++i) {
-        if (has_nul(argv[i]))
-            return make_error(std::errc::invalid_argument, Step::command, concat({"argument ", std::to_string(i)}),
-                              argv[i] == null_pointer ? "a null pointer" : "a NUL byte cannot be passed");
-    }
-    if (has_nul(executable))
-        return make_error(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
-    return {};
-}
-
-[[gnu::cold]] inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
-    for (const Env::Change& one : changes) {
-        if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
-            return make_error(std::errc::invalid_argument, Step::environment, one.name,
-                              "a variable's name is not empty and has neither = nor NUL");
-        if (has_nul(one.value))
-            return make_error(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
-    }
-    return {};
-}
-
-[[gnu::cold]] inline Expected<void> check_times(const Options& options) {
-    constexpr Duration zero;
-    if (options.timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
-    if (options.idle_timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
-                          "zero or less: no time to run in");
-    const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
-        if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
-        if (time.is_none())
-            return make_error(std::errc::invalid_argument, Step::options, name,
-                              "without an end, no deadline could hold");
-        return {};
-    };
-    if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
-    return check_limit(options.drain, "drain");
-}
-
-[[gnu::cold]] inline Expected<void> check_stream(const Stdio& stream, const char* name) {
-    if (stream.is(Stdio::Kind::descriptor)) {
-        const auto refuse = [&](std::errc code, const char* why) {
-            return make_error(code, Step::redirect, concat({name, ": descriptor ", std::to_string(stream.number)}),
-                              why);
-        };
-        if (!os::is_open(stream.number)) return refuse(std::errc::bad_file_descriptor, "not open in the host");
-        if (os::is_for_host_alone(stream.number))
-            return refuse(
-                std::errc::invalid_argument,
-                "non-blocking, as a Popen's own end is: the child would lose data (EAGAIN). A pipeline, a | b, "
-                "connects jobs; otherwise clear O_NONBLOCK");
-    }
-    if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
-                          "a path is not empty and has no NUL");
-    return {};
-}
-
-[[gnu::cold]] inline Expected<void> check_streams(const Options& options) {
-    if (auto checked = check_stream(options.in, "in"); !checked) return checked;
-    if (options.in.append)
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
-                          "input cannot be appended to");
-    if (auto checked = check_stream(options.out, "out"); !checked) return checked;
-    if (auto checked = check_stream(options.err, "err"); !checked) return checked;
-    return {};
-}
-
-inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
-    return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
-}
-
-[[gnu::cold]] inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
-    if (!has_terminal(options.in, options.out, options.err)) return {};
-    if (is_pipeline)
-        return make_error(std::errc::invalid_argument, Step::options, "tty",
-                          "not for a pipeline: shell(\"a | b\") can have one");
-    if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
-        return make_error(std::errc::invalid_argument, Step::options, "in",
-                          "a terminal that nobody reads: say tty for `out` or `err` too");
-    if (options.group == Group::inherited || options.group == Group::foreground)
-        return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
-    return {};
-}
-
-[[gnu::cold]] inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
-    const auto refuse = [](const PassFd& pass, std::errc code, const char* why) {
-        return make_error(code, Step::redirect,
-                          concat({"pass_fds: {", std::to_string(pass.ours), ", ", std::to_string(pass.theirs), "}"}),
-                          why);
-    };
-    std::vector<int> targets;
-    targets.reserve(passes.size());
-    for (const PassFd& pass : passes) {
-        if (!os::is_open(pass.ours)) return refuse(pass, std::errc::bad_file_descriptor, "not open in the host");
-        if (pass.theirs < 3)
-            return refuse(pass, std::errc::invalid_argument, "0, 1 and 2 are in, out and err; pass to 3 or more");
-        if (pass.theirs >= sys::descriptor_limit() - 1)
-            return refuse(pass, std::errc::bad_file_descriptor, "not below RLIMIT_NOFILE - 1");
-        targets.push_back(pass.theirs);
-    }
-    os::sort(targets);
-    for (std::size_t i = 1; i < targets.size(); ++i) {
-        if (targets[i] != targets[i - 1]) continue;
-        std::size_t last = passes.size() - 1;
-        while (passes[last].theirs != targets[i]) --last;
-        return refuse(passes[last], std::errc::invalid_argument, "passed to twice");
-    }
-    return {};
-}
-
-/// The file that a command means, with the options of its job.
-[[gnu::cold]] inline Expected<Stage> make_stage(Command command, const Options& options,
-                                                const std::optional<std::string>& path) {
-    Stage stage;
-    stage.argv = std::move(command).argv();
-    if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
-    const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
-    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path(), options.cwd);
-    if (found && !sys::has_relative_program && !options.cwd.empty())
-        found = os::absolute(os::seen_from_host(*found, options.cwd));
-    if (!found) return std::move(found).error();
-    stage.program = *std::move(found);
-    return stage;
-}
-
-/// Reads the environment and the file system, and changes nothing but the plan.
-[[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options options, Plan& plan) {
-    if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
-    const std::vector<Env::Change> changes = options.env.changes();
-    if (auto checked = check_environment(changes); !checked) return checked;
-    if (auto checked = check_times(options); !checked) return checked;
-    if (auto checked = check_streams(options); !checked) return checked;
-    if (auto checked = check_passes(options.pass_fds); !checked) return checked;
-    if (has_nul(options.cwd))
-        return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
-    if (!options.cwd.empty()) {
-        if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
-    }
-    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
-    if (commands.size() > 1) {
-        if (!options.executable.empty())
-            return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
-        if (options.group == Group::session)
-            return make_error(std::errc::invalid_argument, Step::options, "group",
-                              "a pipeline cannot be a session of its own: nobody can join one");
-    }
-
-    const std::optional<std::string> path = options.env.get("PATH");
-    plan.stages.reserve(commands.size());
-    for (Command& command : commands) {
-        auto stage = make_stage(std::move(command), options, path);
-        if (!stage) {
-            Error error = std::move(stage).error();
-            if (commands.size() > 1) error.stage = static_cast<int>(plan.stages.size());
-            return error;
-        }
-        plan.stages.push_back(*std::move(stage));
-    }
-
-    if (!options.env.is_inherited() || !changes.empty()) plan.environment = options.env.build();
-    plan.cwd = std::move(options.cwd);
-    plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
-    plan.terminal = options.terminal;
-    plan.in = std::move(options.in);
-    plan.out = std::move(options.out);
-    plan.err = std::move(options.err);
-    plan.pass_fds = std::move(options.pass_fds);
-    return {};
-}
-
-}  // namespace detail
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
-
-// =====================================================================================================================
-// leash/detail/posix/actions.hpp - what happens in a child between its birth and its exec, as data.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
-
-#include <cstddef>
-#include <vector>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// One of posix_spawn's file actions.
-struct Action {
-    enum class Kind {
-        take_foreground,  // the terminal `from` is lent to the child's group
-        open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
-        duplicate,  // `from` as `to`; where both are the same, it stays open
-        chdir       // to `path`
-    };
-    Kind kind;
-    int from = -1, to = -1;
-    const char* path = nullptr;  // belongs to whoever made the action
-    int flags = 0;
-};
-
-/// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
-/// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
-struct Actions {
-    std::vector<Action> list;
-    std::vector<int> kept;  // above 2, ascending
-    Group group = Group::own;
-    Pid leader = 0;                // whose group it joins; 0: it leads one itself
-    bool at_own_terminal = false;  // other keys than those of the host's
-};
-
-/// Which file is executed, with what.
-struct Image {
-    const char* path;
-    char* const* argv;
-    char* const* environment;
-};
-
-/// How a start ended.
-struct Birth {
-    enum class Step {
-        begin,   // no process could be made, or posix_spawn does not say which step it was
-        group,   // its group or session
-        action,  // one of the list
-        exec,
-        copy  // posix_spawn's own copy of the list
-    };
-    Pid pid = -1;
-    Fd exit;        // a pidfd that came with the process
-    int error = 0;  // then there is no process, and this is why:
-    Step step = Step::begin;
-    std::size_t action = 0;  // of the list, which one
-
-    static Birth failure(int error, Step step = Step::begin, std::size_t action = 0) {
-        Birth birth;
-        birth.error = error;
-        birth.step = step;
-        birth.action = action;
-        return birth;
-    }
-};
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/sys/raw.hpp - system calls without a libc, for a child that runs in its parent's memory.
@@ -7077,6 +6942,15 @@ LEASH_CHILD_PART void forget_signals() noexcept {
     }
 }
 
+LEASH_CHILD_PART long tell_number(int to) noexcept {
+    char text[24];
+    int at = 23;
+    text[at] = '\n';
+    for (long left = sys::system_call(SYS_getpid); left > 0; left /= 10)
+        text[--at] = static_cast<char>('0' + left % 10);
+    return sys::system_call(SYS_write, to, text + at, 24 - at);
+}
+
 LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
     switch (action.kind) {
         case Action::Kind::take_foreground: {
@@ -7094,6 +6968,8 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::tell: return tell_number(action.from);
+        case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
         case Action::Kind::chdir: break;
     }
     return sys::system_call(SYS_chdir, action.path);
@@ -7210,12 +7086,9 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
 }
 
 constexpr bool has_direct_start = true;
-
 #else
-
 constexpr bool has_direct_start = false;
 inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { return false; }
-
 #endif
 
 }  // namespace detail::os
@@ -7232,10 +7105,227 @@ inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { retu
 #endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
 
 // =====================================================================================================================
+// leash/detail/posix/program.hpp - which file is executed, and why it could not be.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
+/// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
+inline bool is_no(int error) noexcept {
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
+}
+
+enum class Executable { yes, no, unclear };
+
+/// May the path be executed as a program? If not, errno says why.
+inline Executable look_for_program(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
+    if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
+    errno = S_ISDIR(info.st_mode) ? EISDIR : EACCES;
+    return Executable::no;
+}
+
+/// 0, or the errno that keeps the path from being executed as a program.
+inline int why_not_executable(const char* path) noexcept {
+    return look_for_program(path) == Executable::no ? errno : 0;
+}
+
+/// 0, or the errno that keeps the path from being a directory to start in.
+inline int why_not_directory(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
+    if (!S_ISDIR(info.st_mode)) return ENOTDIR;
+    return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
+}
+
+inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
+
+/// Where the host finds what the child, which starts in `cwd`, calls by this path.
+inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
+    return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
+}
+
+/// The path made absolute from the host's directory on.
+inline Expected<std::string> absolute(std::string path) {
+    if (!is_relative(path)) return path;
+    std::string here(256, '\0');
+    while (sys::getcwd(&here[0], here.size()) == nullptr) {
+        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
+        here.resize(here.size() * 2);
+    }
+    here.resize(here.find('\0'));
+    return here + '/' + path;
+}
+
+/// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
+/// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
+/// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
+inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
+    if (name.find('/') != std::string::npos) {
+        // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
+        const std::string path = seen_from_host(name, cwd);
+        if (sys::access(path.c_str(), X_OK) == 0) return name;
+        const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
+        if (error == 0) return name;
+        const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
+        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
+    }
+    int reason = ENOENT;
+    std::string unclear;  // the first of those that may be there
+    for (;;) {
+        const std::size_t colon = search.find(':');
+        std::string candidate(search.substr(0, colon));
+        if (candidate.empty()) candidate += '.';
+        candidate += '/';
+        candidate += name;
+        const std::string path = seen_from_host(candidate, cwd);
+        const Executable seen = look_for_program(path.c_str());
+        if (seen == Executable::yes) return candidate;
+        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
+        if (seen == Executable::no && errno == EACCES && sys::stat(path.c_str(), &info) == 0) reason = EACCES;
+        if (seen == Executable::unclear && unclear.empty()) unclear = candidate;
+        if (colon == std::string_view::npos) break;
+        search.remove_prefix(colon + 1);
+    }
+    if (!unclear.empty()) return unclear;
+    const bool is_line = name.find(' ') != std::string::npos;
+    return make_error(reason, Step::program, name,
+                      reason == EACCES ? "found in PATH, but not executable"
+                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
+                                : "not found in the child's PATH");
+}
+
+/// What a program is looked up in where the child has no PATH.
+inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
+
+/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
+[[gnu::cold]] inline std::optional<std::string> interpreter_of(const std::string& path) {
+    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+    if (!file.is_open()) return std::nullopt;
+    char start[4096];
+    const ssize_t size = read_some(file, start, sizeof start);
+    if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
+    std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
+    line = line.substr(0, line.find('\n'));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    return std::string(line.substr(0, line.find_first_of(" \t")));
+}
+
+/// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
+/// the same of one alone.
+[[gnu::cold]] inline Error explain_script(int error, const std::string& script) {
+    const bool is_busy = error == ETXTBSY;
+    std::string too_long(std::size_t{4} << 20, 'x'), path = script;
+    for (int depth = 0; depth < 5; ++depth) {
+        if (sys::exec_error(path.c_str(), &too_long[0]) == error)
+            return make_error(error, depth == 0 ? Step::program : Step::interpreter, path,
+                              is_busy      ? "the file is being written"
+                              : depth == 0 ? ""
+                                           : "named by a #! line");
+        auto interpreter = interpreter_of(path);
+        if (!interpreter || interpreter->empty()) break;
+        path = *std::move(interpreter);
+    }
+    return make_error(error, Step::program, script,
+                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
+}
+
+/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
+/// program, for the interpreter that its #! line names, and for that one's interpreter.
+[[gnu::cold]] inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
+    std::string path = program;
+    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
+        auto interpreter = interpreter_of(seen_from_host(path, cwd));
+        if (!interpreter) break;
+        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
+        path = *std::move(interpreter);
+        // "/bin/sh\r": the file has the line ends of another system
+        const bool carriage_return = path.back() == '\r';
+        if (const int why = why_not_executable(seen_from_host(path, cwd).c_str()))
+            return make_error(why, Step::interpreter, path,
+                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
+    }
+    const bool is_program = path == program;
+    const Step step = is_program ? Step::program : Step::interpreter;
+    switch (error) {
+        // It is there and may be executed: what is missing is what it needs itself.
+        case ENOENT:
+            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOEXEC:
+            return make_error(
+                error, step, path,
+                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                           : "named by a #! line, but not a program for this system");
+        default: break;
+    }
+    return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
+                      : explain_script(error, program);
+}
+
+/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
+inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
+    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
+        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
+    }
+    return std::nullopt;
+}
+
+[[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
+    if (const auto i = find_too_long(argv))
+        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
+                          "longer than the system takes a single one; a file, or `in`, can be of any length");
+    if (const auto i = find_too_long(environment)) {
+        const std::string_view entry = environment[*i];
+        return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
+                          "longer than the system takes a single variable");
+    }
+    return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
+}
+
+/// The system's refusal to start, told as what it is about.
+[[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
+                                         char* const* argv, char* const* environment) {
+    switch (error) {
+        case E2BIG: return explain_size(program, argv, environment);
+        case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case EBADF:
+        case ENOSYS: return make_error(error, Step::spawn, program);
+        default: break;
+    }
+    if (const int why = why_not_executable(seen_from_host(program, cwd).c_str()))
+        return make_error(why, Step::program, program);
+    return explain_exec(error, program, cwd);
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/posix_start.hpp - Actions, carried out by posix_spawn.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
 
+#include <string>
 #include <vector>
 
 #if LEASH_POSIX
@@ -7284,6 +7374,8 @@ class FileActions {
             case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
             case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::tell:
+            case Action::Kind::follow: return 0;
             case Action::Kind::duplicate: break;
         }
         if (action.from == action.to && sys::has_cloexec_default)
@@ -7435,6 +7527,12 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
         // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
         if (actions.group == Group::own || actions.group == Group::foreground)
             sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        for (const Action& action : actions.list) {
+            if (action.kind != Action::Kind::tell) continue;
+            sys::NoWriteSignal guard;
+            const std::string number = concat({std::to_string(birth.pid), "\n"});
+            if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
+        }
         return birth;
     }
     // The reason may be closefrom: without close_range and /proc it cannot close.
@@ -7452,10 +7550,404 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
 #endif  // LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
 
 // =====================================================================================================================
+// leash/detail/posix/start.hpp - Actions -> a process, by whichever way there is here.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_START_HPP
+
+#include <string>
+#include <vector>
+
+#include <cerrno>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// Pointers to the strings, NULL at the end, as exec wants them.
+inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list;
+    list.reserve(strings.size() + 1);
+    for (std::string& text : strings) list.push_back(&text[0]);
+    list.push_back(nullptr);
+    return list;
+}
+
+/// Starts one program.
+inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
+    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
+    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
+    for (int pause = 1;; pause *= 2) {
+        Birth birth;
+        if (!start_directly(image, actions, birth)) birth = start_by_posix_spawn(image, actions);
+        if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
+        sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
+    }
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_START_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/guardian.hpp - the process that ends a job when its host has ended, in whatever way.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <csignal>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// A shell that waits for the end of a pipe, the lifeline, of which the host alone has the other end: also SIGKILL closes it.
+/// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
+/// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
+/// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
+class Guardian {
+  public:
+    Guardian() : keeper_(Group::own) {}
+
+    /// `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise empty.
+    Expected<void> start(const std::string& cookie, Deadline deadline) {
+        keeper_.expect(1);
+        auto ends = make_pipe("die_with_parent");
+        if (!ends) return ends.error();
+        Actions actions;
+        actions.at_own_terminal = true;  // so that nohup does not make it deaf
+        actions.list.push_back({Action::Kind::follow});
+        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
+        for (const int stream : {1, 2}) {
+            actions.list.push_back({Action::Kind::open, -1, stream});
+            actions.list.back().path = "/dev/null";
+            actions.list.back().flags = O_WRONLY;
+        }
+        std::vector<std::string> arguments{"sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie};
+        std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LC_ALL=C"};
+        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
+        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        std::vector<Fd> exits;
+        exits.push_back(std::move(birth.exit));
+        keeper_.begin({birth.pid}, std::move(exits), {});
+        lifeline_ = std::move(ends->write);
+        return {};
+    }
+    bool is_there() const noexcept { return lifeline_.is_open(); }
+    int lifeline() const noexcept { return lifeline_.get(); }
+
+    /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
+    void dismiss() noexcept {
+        if (!is_there()) return;
+        if (keeper_.is_ours()) {
+            keeper_.send(SIGKILL);  // at the end of the lifeline it would end the job
+            keeper_.wait_for_exit(false);
+            keeper_.has_ended();
+        }
+        keeper_.close();
+        lifeline_.close();
+    }
+    ~Guardian() { dismiss(); }
+    Guardian(const Guardian&) = delete;
+    Guardian& operator=(const Guardian&) = delete;
+
+  private:
+    /// The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
+    /// leader had. SIGURG comes where the host's thread that started it has ended, and with it perhaps the host (see
+    /// Action::Kind::follow): a forked copy of the host may hold the lifeline open.
+    static constexpr const char* script = R"(
+host=$1 cookie=$2 group= begun= was_told=
+look() {
+    line=
+    IFS= read -r line < "/proc/$1/stat"
+    set -- ${line##*) }
+    parent=$2 at=${20}
+}
+finish() {
+    look "$group"
+    case $at in '' | "$begun") kill -9 "-$group" ;; esac
+    idle=0 round=0
+    while [ -n "$cookie" ] && [ $idle -lt 2 ] && [ $round -lt 100 ]; do
+        idle=$((idle + 1)) round=$((round + 1))
+        for file in $(grep -lsF "$cookie" /proc/[0-9]*/environ); do
+            pid=${file#/proc/}
+            kill -9 "${pid%/*}" && idle=0
+        done
+    done
+    exit
+}
+ask() {
+    look $$
+    [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
+}
+trap 'was_told=yes; [ -z "$group" ] || ask' URG
+until read -r number; do
+    [ -n "$was_told" ] || exit
+    was_told=
+done
+look "$number"
+begun=$at group=$number
+ask
+while read -r line || [ -n "$was_told" ]; do was_told=; done
+finish
+)";
+
+    Job keeper_;
+    Fd lifeline_;
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+
+// =====================================================================================================================
+// leash/detail/plan.hpp - Command + Options -> Plan: everything decided and checked, nothing done yet.
+#ifndef LEASH_0_1_0_DETAIL_PLAN_HPP
+#define LEASH_0_1_0_DETAIL_PLAN_HPP
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// One program to start.
+struct Stage {
+    std::string program;            // a path; a relative one counts from the child's directory
+    std::vector<std::string> argv;  // never empty
+};
+
+/// What is left to do is mechanical: open, spawn.
+struct Plan {
+    /// Each one's output is the next one's input; never empty.
+    std::vector<Stage> stages;
+    std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
+    std::string cwd;                                      // empty: the host's
+    Group group = Group::own;
+    std::optional<os::Traces> traces;  // with Reach::tree
+    Input in = null;
+    Output out = inherit;
+    ErrorOutput err = inherit;
+    std::vector<PassFd> pass_fds;
+    Terminal terminal;
+    Deadline deadline;       // for the start itself
+    bool is_patient = true;  // it waits for a program that is being written
+};
+
+inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
+
+[[gnu::cold]] inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
+    if (argv.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
+    if (argv.front().empty() && executable.empty())
+        return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
+    for (std::size_t i = 0; i < argv.size(); ++i) {
+        if (has_nul(argv[i]))
+            return make_error(std::errc::invalid_argument, Step::command, concat({"argument ", std::to_string(i)}),
+                              argv[i] == null_pointer ? "a null pointer" : "a NUL byte cannot be passed");
+    }
+    if (has_nul(executable))
+        return make_error(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
+    return {};
+}
+
+[[gnu::cold]] inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
+    for (const Env::Change& one : changes) {
+        if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
+            return make_error(std::errc::invalid_argument, Step::environment, one.name,
+                              "a variable's name is not empty and has neither = nor NUL");
+        if (has_nul(one.value))
+            return make_error(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
+    }
+    return {};
+}
+
+[[gnu::cold]] inline Expected<void> check_times(const Options& options) {
+    constexpr Duration zero;
+    if (options.timeout.length() <= zero)
+        return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
+    if (options.idle_timeout.length() <= zero)
+        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
+                          "zero or less: no time to run in");
+    const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
+        if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
+        if (time.is_none())
+            return make_error(std::errc::invalid_argument, Step::options, name,
+                              "without an end, no deadline could hold");
+        return {};
+    };
+    if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
+    return check_limit(options.drain, "drain");
+}
+
+[[gnu::cold]] inline Expected<void> check_stream(const Stdio& stream, const char* name) {
+    if (stream.is(Stdio::Kind::descriptor)) {
+        const auto refuse = [&](std::errc code, const char* why) {
+            return make_error(code, Step::redirect, concat({name, ": descriptor ", std::to_string(stream.number)}),
+                              why);
+        };
+        if (!os::is_open(stream.number)) return refuse(std::errc::bad_file_descriptor, "not open in the host");
+        if (os::is_for_host_alone(stream.number))
+            return refuse(
+                std::errc::invalid_argument,
+                "non-blocking, as a Popen's own end is: the child would lose data (EAGAIN). A pipeline, a | b, "
+                "connects jobs; otherwise clear O_NONBLOCK");
+    }
+    if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
+                          "a path is not empty and has no NUL");
+    return {};
+}
+
+[[gnu::cold]] inline Expected<void> check_streams(const Options& options) {
+    if (auto checked = check_stream(options.in, "in"); !checked) return checked;
+    if (options.in.append)
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
+                          "input cannot be appended to");
+    if (auto checked = check_stream(options.out, "out"); !checked) return checked;
+    if (auto checked = check_stream(options.err, "err"); !checked) return checked;
+    return {};
+}
+
+inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
+    return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
+}
+
+[[gnu::cold]] inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
+    if (!has_terminal(options.in, options.out, options.err)) return {};
+    if (is_pipeline)
+        return make_error(std::errc::invalid_argument, Step::options, "tty",
+                          "not for a pipeline: shell(\"a | b\") can have one");
+    if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
+        return make_error(std::errc::invalid_argument, Step::options, "in",
+                          "a terminal that nobody reads: say tty for `out` or `err` too");
+    if (options.group == Group::inherited || options.group == Group::foreground)
+        return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+    return {};
+}
+
+[[gnu::cold]] inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
+    const auto refuse = [](const PassFd& pass, std::errc code, const char* why) {
+        return make_error(code, Step::redirect,
+                          concat({"pass_fds: {", std::to_string(pass.ours), ", ", std::to_string(pass.theirs), "}"}),
+                          why);
+    };
+    std::vector<int> targets;
+    targets.reserve(passes.size());
+    for (const PassFd& pass : passes) {
+        if (!os::is_open(pass.ours)) return refuse(pass, std::errc::bad_file_descriptor, "not open in the host");
+        if (pass.theirs < 3)
+            return refuse(pass, std::errc::invalid_argument, "0, 1 and 2 are in, out and err; pass to 3 or more");
+        if (pass.theirs >= sys::descriptor_limit() - 1)
+            return refuse(pass, std::errc::bad_file_descriptor, "not below RLIMIT_NOFILE - 1");
+        targets.push_back(pass.theirs);
+    }
+    os::sort(targets);
+    for (std::size_t i = 1; i < targets.size(); ++i) {
+        if (targets[i] != targets[i - 1]) continue;
+        std::size_t last = passes.size() - 1;
+        while (passes[last].theirs != targets[i]) --last;
+        return refuse(passes[last], std::errc::invalid_argument, "passed to twice");
+    }
+    return {};
+}
+
+/// The file that a command means, with the options of its job.
+[[gnu::cold]] inline Expected<Stage> make_stage(Command command, const Options& options,
+                                                const std::optional<std::string>& path) {
+    Stage stage;
+    stage.argv = std::move(command).argv();
+    if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
+    const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
+    auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path(), options.cwd);
+    if (found && !sys::has_relative_program && !options.cwd.empty())
+        found = os::absolute(os::seen_from_host(*found, options.cwd));
+    if (!found) return std::move(found).error();
+    stage.program = *std::move(found);
+    return stage;
+}
+
+/// Reads the environment and the file system, and changes nothing but the plan.
+[[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options options, Plan& plan) {
+    if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
+    const std::vector<Env::Change> changes = options.env.changes();
+    if (auto checked = check_environment(changes); !checked) return checked;
+    if (auto checked = check_times(options); !checked) return checked;
+    if (auto checked = check_streams(options); !checked) return checked;
+    if (auto checked = check_passes(options.pass_fds); !checked) return checked;
+    if (has_nul(options.cwd))
+        return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
+    if (!options.cwd.empty()) {
+        if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
+    }
+    if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
+    if (commands.size() > 1) {
+        if (!options.executable.empty())
+            return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
+        if (options.group == Group::session)
+            return make_error(std::errc::invalid_argument, Step::options, "group",
+                              "a pipeline cannot be a session of its own: nobody can join one");
+    }
+
+    const std::optional<std::string> path = options.env.get("PATH");
+    plan.stages.reserve(commands.size());
+    for (Command& command : commands) {
+        auto stage = make_stage(std::move(command), options, path);
+        if (!stage) {
+            Error error = std::move(stage).error();
+            if (commands.size() > 1) error.stage = static_cast<int>(plan.stages.size());
+            return error;
+        }
+        plan.stages.push_back(*std::move(stage));
+    }
+
+    if (options.reach == Reach::tree) {
+        auto traces = os::Traces::make(options.env);
+        if (!traces) return traces.error();
+        plan.traces = *std::move(traces);
+    }
+    if (plan.traces || !options.env.is_inherited() || !changes.empty()) plan.environment = options.env.build();
+    if (plan.traces) plan.traces->note_given(*plan.environment);
+    plan.cwd = std::move(options.cwd);
+    plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
+    plan.terminal = options.terminal;
+    plan.in = std::move(options.in);
+    plan.out = std::move(options.out);
+    plan.err = std::move(options.err);
+    plan.pass_fds = std::move(options.pass_fds);
+    return {};
+}
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> running processes: opens what they need, says what they do, and starts them.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7473,6 +7965,7 @@ struct Started {
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
+    std::optional<Traces> traces;
 };
 
 /// The streams of a job, opened once: the numbers here that the child's 0, 1 and 2 are to come from.
@@ -7695,15 +8188,6 @@ class Wiring {
     std::vector<Fd> held_;  // ours until the child has its duplicates
 };
 
-/// Pointers to the strings, NULL at the end, as exec wants them.
-inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    for (std::string& text : strings) list.push_back(&text[0]);
-    list.push_back(nullptr);
-    return list;
-}
-
 /// The system's refusal, told as what it is about.
 [[gnu::cold]] inline Error explain_birth(const Birth& birth, const Actions& actions, const Image& image,
                                          const Plan& plan) {
@@ -7719,6 +8203,8 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
                             birth.error == ENOSYS ? "this system's posix_spawn cannot change the directory" : "");
             case Action::Kind::open: return fail(Step::redirect, concat({names[action.to], action.path}));
             case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
+            case Action::Kind::tell:
+            case Action::Kind::follow: return fail(Step::spawn, image.path, "the guardian of die_with_parent is gone");
             case Action::Kind::duplicate: break;
         }
         return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
@@ -7744,20 +8230,9 @@ inline std::vector<char*> pointers(std::vector<std::string>& strings) {
     return explain_spawn(birth.error, image.path, plan.cwd, image.argv, image.environment);
 }
 
-/// Starts one program.
-inline Birth start_one(const Image& image, const Actions& actions, const Plan& plan) {
-    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
-    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
-    for (int pause = 1;; pause *= 2) {
-        Birth birth;
-        if (!start_directly(image, actions, birth)) birth = start_by_posix_spawn(image, actions);
-        if (birth.error != ETXTBSY || pause == 128 || !plan.is_patient || plan.deadline.passed()) return birth;
-        sleep_until(sooner(plan.deadline, Deadline::after(Duration::milliseconds(pause))));
-    }
-}
-
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
-inline Expected<void> spawn(Plan& plan, Started& started) {
+/// `guardian` is there where the job dies with its host.
+inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
     // So that a process, once started, is noted without fail.
     started.pids.reserve(plan.stages.size());
     started.exits.reserve(plan.stages.size());
@@ -7767,6 +8242,14 @@ inline Expected<void> spawn(Plan& plan, Started& started) {
     }
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
+    started.traces = std::move(plan.traces);
+    for (const Fd* const ours : {&started.in, &started.out, &started.err}) {
+        if (started.traces) started.traces->note_pipe(*ours);
+    }
+    if (guardian != nullptr) {
+        auto guarded = guardian->start(started.traces ? started.traces->cookie() : std::string(), plan.deadline);
+        if (!guarded) return guarded;
+    }
     std::vector<char*> own;
     if (plan.environment) own = pointers(*plan.environment);
     char* const* const environment = plan.environment ? own.data() : sys::environment();
@@ -7798,9 +8281,10 @@ inline Expected<void> spawn(Plan& plan, Started& started) {
                 actions.list.push_back({Action::Kind::chdir});
                 actions.list.back().path = plan.cwd.c_str();
             }
+            if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
             const std::vector<char*> argv = pointers(stage.argv);
             const Image image{stage.program.c_str(), argv.data(), environment};
-            Birth birth = start_one(image, actions, plan);
+            Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);
             if (birth.error != 0) return explain_birth(birth, actions, image, plan);
             started.exits.push_back(std::move(birth.exit));
             return birth.pid;
@@ -7861,7 +8345,9 @@ class Pump : public Counted {
           out(options.out),
           err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
-          stragglers_kept_(options.group == Group::inherited ? Stragglers::leave : options.stragglers),
+          reach_(options.reach),
+          stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
+                                                                                              : options.stragglers),
           has_terminal_(has_terminal(options.in, options.out, options.err)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
@@ -7870,10 +8356,14 @@ class Pump : public Counted {
           drain_(options.drain),
           cancel_(options.cancel) {
         job.expect(processes);
+        if (options.die_with_parent) guardian_.emplace();
     }
+    /// To be started with the job; nullptr where it needs none.
+    os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids, std::move(started.exits));
+        job.begin(started.pids, std::move(started.exits), std::move(started.traces));
+        if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
@@ -7927,6 +8417,7 @@ class Pump : public Counted {
         os::Lock lock(mutex_);
         return ended_by_;
     }
+    Reach reach() const noexcept { return reach_; }
     // Who is told of in the result.
     std::vector<Process> stragglers() { return list(stragglers_); }
     std::vector<Process> survivors() { return list(survivors_); }
@@ -8373,6 +8864,7 @@ class Pump : public Counted {
                 job.kill(table);  // one may have slipped from group to group, or have been stopped on the way
                 rest_look_ = rest_pause_.next();
             }
+            if (!has_ended_ && next_link_look_.passed()) note_links(table);
             if (!has_ended_) return;
             if (!job.is_ours())
                 close_streams();  // what a forked copy of the host reads would be missing in the original
@@ -8395,6 +8887,12 @@ class Pump : public Counted {
         if (leaves || is_alone(table)) finish();
     }
 
+    /// Whenever there is a look in any case: but not all the time, and the less often the more there are.
+    [[gnu::cold]] void note_links(os::ProcessTable& table) {
+        const auto known = static_cast<std::int64_t>(job.note_descendants(table));
+        next_link_look_ = Deadline::after(Duration::milliseconds(20 + 2 * known));
+    }
+
     /// Is nobody left?
     bool is_alone(os::ProcessTable& table) {
         if (!is_rest_watched_ && !rest_look_.passed()) return false;
@@ -8412,6 +8910,7 @@ class Pump : public Counted {
     }
 
     void finish() {
+        if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         if (phase_ == Phase::given_up) survivors_.cut(0);
         if (is_forced() || phase_ >= Phase::killing)
@@ -8490,9 +8989,11 @@ class Pump : public Counted {
         return error;
     }
 
+    std::optional<os::Guardian> guardian_;
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
+    const Reach reach_;
     const Stragglers stragglers_kept_;
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
@@ -8520,6 +9021,7 @@ class Pump : public Counted {
 
     Deadline next_stop_look_;
     Duration stop_pause_;
+    Deadline next_link_look_;  // with Reach::tree
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };
@@ -8917,6 +9419,8 @@ LEASH_INLINE Timeout Popen::time_left() const {
 
 LEASH_INLINE EndedBy Popen::ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
 
+LEASH_INLINE Reach Popen::reach() const noexcept { return pump_ ? pump_->reach() : Reach::group; }
+
 LEASH_INLINE int Popen::stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
 
 LEASH_INLINE std::vector<Process> Popen::stragglers() const {
@@ -8962,7 +9466,7 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     if (const auto made = detail::make_plan(std::move(commands), std::move(options), plan); !made) return made.error();
     const auto spawned = [&] {
         detail::Handover handover{*popen.pump_, {}};
-        return detail::os::spawn(plan, handover.started);
+        return detail::os::spawn(plan, popen.pump_->guardian(), handover.started);
     }();
     if (!spawned) return spawned.error();
     return popen;
@@ -9082,6 +9586,7 @@ ResultOf make_result(const Popen& job, Captured captured) {
     ResultOf result;
     result.status = captured.status.value_or(ExitStatus());
     result.ended_by = job.ended_by();
+    result.reach = job.reach();
     result.timed_out = job.timed_out();
     result.cancelled = job.cancelled();
     result.stragglers = job.stragglers();

@@ -19,6 +19,7 @@
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/foreground.hpp>
+#include <leash/detail/posix/guardian.hpp>
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/spawn.hpp>
 #include <leash/detail/posix/sys/guards.hpp>
@@ -51,7 +52,9 @@ class Pump : public Counted {
           out(options.out),
           err(options.err),
           later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
-          stragglers_kept_(options.group == Group::inherited ? Stragglers::leave : options.stragglers),
+          reach_(options.reach),
+          stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
+                                                                                              : options.stragglers),
           has_terminal_(has_terminal(options.in, options.out, options.err)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
@@ -60,10 +63,14 @@ class Pump : public Counted {
           drain_(options.drain),
           cancel_(options.cancel) {
         job.expect(processes);
+        if (options.die_with_parent) guardian_.emplace();
     }
+    /// To be started with the job; nullptr where it needs none.
+    os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids, std::move(started.exits));
+        job.begin(started.pids, std::move(started.exits), std::move(started.traces));
+        if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
         err.begin(std::move(started.err));
@@ -117,6 +124,7 @@ class Pump : public Counted {
         os::Lock lock(mutex_);
         return ended_by_;
     }
+    Reach reach() const noexcept { return reach_; }
     // Who is told of in the result.
     std::vector<Process> stragglers() { return list(stragglers_); }
     std::vector<Process> survivors() { return list(survivors_); }
@@ -563,6 +571,7 @@ class Pump : public Counted {
                 job.kill(table);  // one may have slipped from group to group, or have been stopped on the way
                 rest_look_ = rest_pause_.next();
             }
+            if (!has_ended_ && next_link_look_.passed()) note_links(table);
             if (!has_ended_) return;
             if (!job.is_ours())
                 close_streams();  // what a forked copy of the host reads would be missing in the original
@@ -585,6 +594,12 @@ class Pump : public Counted {
         if (leaves || is_alone(table)) finish();
     }
 
+    /// Whenever there is a look in any case: but not all the time, and the less often the more there are.
+    [[gnu::cold]] void note_links(os::ProcessTable& table) {
+        const auto known = static_cast<std::int64_t>(job.note_descendants(table));
+        next_link_look_ = Deadline::after(Duration::milliseconds(20 + 2 * known));
+    }
+
     /// Is nobody left?
     bool is_alone(os::ProcessTable& table) {
         if (!is_rest_watched_ && !rest_look_.passed()) return false;
@@ -602,6 +617,7 @@ class Pump : public Counted {
     }
 
     void finish() {
+        if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         if (phase_ == Phase::given_up) survivors_.cut(0);
         if (is_forced() || phase_ >= Phase::killing)
@@ -680,9 +696,11 @@ class Pump : public Counted {
         return error;
     }
 
+    std::optional<os::Guardian> guardian_;
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
+    const Reach reach_;
     const Stragglers stragglers_kept_;
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
@@ -710,6 +728,7 @@ class Pump : public Counted {
 
     Deadline next_stop_look_;
     Duration stop_pause_;
+    Deadline next_link_look_;  // with Reach::tree
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
 };

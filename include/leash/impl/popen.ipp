@@ -182,6 +182,8 @@ LEASH_INLINE Timeout Popen::time_left() const {
 
 LEASH_INLINE EndedBy Popen::ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }
 
+LEASH_INLINE Reach Popen::reach() const noexcept { return pump_ ? pump_->reach() : Reach::group; }
+
 LEASH_INLINE int Popen::stopped() const noexcept { return pump_ ? pump_->job.stopped_by() : 0; }
 
 LEASH_INLINE std::vector<Process> Popen::stragglers() const {
@@ -227,7 +229,7 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     if (const auto made = detail::make_plan(std::move(commands), std::move(options), plan); !made) return made.error();
     const auto spawned = [&] {
         detail::Handover handover{*popen.pump_, {}};
-        return detail::os::spawn(plan, handover.started);
+        return detail::os::spawn(plan, popen.pump_->guardian(), handover.started);
     }();
     if (!spawned) return spawned.error();
     return popen;

@@ -92,6 +92,7 @@ ResultOf make_result(const Popen& job, Captured captured) {
     ResultOf result;
     result.status = captured.status.value_or(ExitStatus());
     result.ended_by = job.ended_by();
+    result.reach = job.reach();
     result.timed_out = job.timed_out();
     result.cancelled = job.cancelled();
     result.stragglers = job.stragglers();

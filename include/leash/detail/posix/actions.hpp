@@ -17,13 +17,15 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
-/// One of posix_spawn's file actions.
+/// One of posix_spawn's file actions, or what it should have.
 struct Action {
     enum class Kind {
         take_foreground,  // the terminal `from` is lent to the child's group
         open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
         duplicate,  // `from` as `to`; where both are the same, it stays open
-        chdir       // to `path`
+        chdir,      // to `path`
+        tell,       // its number is written to `from`; where the child cannot do that, by its host
+        follow      // the signal `flags` comes when the thread has ended that started it, where the system has that
     };
     Kind kind;
     int from = -1, to = -1;

@@ -86,6 +86,15 @@ LEASH_CHILD_PART void forget_signals() noexcept {
     }
 }
 
+LEASH_CHILD_PART long tell_number(int to) noexcept {
+    char text[24];
+    int at = 23;
+    text[at] = '\n';
+    for (long left = sys::system_call(SYS_getpid); left > 0; left /= 10)
+        text[--at] = static_cast<char>('0' + left % 10);
+    return sys::system_call(SYS_write, to, text + at, 24 - at);
+}
+
 LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
     switch (action.kind) {
         case Action::Kind::take_foreground: {
@@ -103,6 +112,8 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::tell: return tell_number(action.from);
+        case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
         case Action::Kind::chdir: break;
     }
     return sys::system_call(SYS_chdir, action.path);
@@ -219,12 +230,9 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
 }
 
 constexpr bool has_direct_start = true;
-
 #else
-
 constexpr bool has_direct_start = false;
 inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { return false; }
-
 #endif
 
 }  // namespace detail::os

@@ -4,6 +4,7 @@
 
 #include <leash/config.hpp>
 
+#include <string>
 #include <vector>
 
 #include <leash/detail/posix/actions.hpp>
@@ -13,6 +14,7 @@
 #include <leash/detail/posix/sys/files.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/posix/sys/spawn.hpp>
+#include <leash/detail/text.hpp>
 
 #if LEASH_POSIX
 
@@ -60,6 +62,8 @@ class FileActions {
             case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
             case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::tell:
+            case Action::Kind::follow: return 0;
             case Action::Kind::duplicate: break;
         }
         if (action.from == action.to && sys::has_cloexec_default)
@@ -211,6 +215,12 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
         // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
         if (actions.group == Group::own || actions.group == Group::foreground)
             sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        for (const Action& action : actions.list) {
+            if (action.kind != Action::Kind::tell) continue;
+            sys::NoWriteSignal guard;
+            const std::string number = concat({std::to_string(birth.pid), "\n"});
+            if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
+        }
         return birth;
     }
     // The reason may be closefrom: without close_range and /proc it cannot close.

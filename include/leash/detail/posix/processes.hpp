@@ -76,16 +76,17 @@ class Notes {
     Notes& operator=(const Notes&) = delete;
     ~Notes() { std::free(items_); }
 
-    bool add(const T& item) noexcept {
-        if (count_ == room_) {
-            const std::size_t room = room_ == 0 ? 16 : room_ * 2;
+    bool add(const T& item) noexcept { return add(&item, 1); }
+    bool add(const T* items, std::size_t count) noexcept {
+        if (room_ - count_ < count) {
+            const std::size_t room = 2 * room_ + (count < 16 ? 16 : count);
             void* const grown = std::realloc(items_, room * sizeof(T));
             if (grown == nullptr) return false;
             items_ = static_cast<T*>(grown);
             room_ = room;
         }
-        std::memcpy(static_cast<void*>(items_ + count_), &item, sizeof item);
-        ++count_;
+        std::memcpy(static_cast<void*>(items_ + count_), items, count * sizeof(T));
+        count_ += count;
         return true;
     }
     void remove(std::size_t place) noexcept {
@@ -303,22 +304,29 @@ struct Named {
     }
 };
 
-/// Who has this pipe open besides the host, as far as /proc tells. Only those of the same user can be asked. (By the names
-/// of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
+/// Has it a file open whose name in /proc, "pipe:[123]" say, is one of those? Only those of the same user can be asked. (By
+/// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
+template <class IsOne>
+bool any_open(Pid pid, IsOne is_one) noexcept {
+    char path[64], name[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/fd", long{pid});
+    Directory directory(path);
+    while (const char* const number = directory.next()) {
+        std::snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", long{pid}, number);
+        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name)) return true;
+    }
+    return false;
+}
+
+/// Who has this pipe open besides the host, as far as /proc tells.
 [[gnu::cold]] inline void name_holders(int pipe, const char* why, ProcessTable& table, Notes<Named>& found) noexcept {
-    char path[64], asked[64], other[64];
+    char path[64], asked[64];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", pipe);
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
     for (const Seen& one : table) {
         if (!one.is_alive() || one.pid == sys::getpid()) continue;
-        std::snprintf(path, sizeof path, "/proc/%d/fd", static_cast<int>(one.pid));
-        Directory directory(path);
-        while (const char* const name = directory.is_open() ? directory.next() : nullptr) {
-            std::snprintf(path, sizeof path, "/proc/%d/fd/%.16s", static_cast<int>(one.pid), name);
-            if (sys::readlink(path, other, sizeof other) <= 0 || std::strcmp(asked, other) != 0) continue;
+        if (any_open(one.pid, [&](const char* name) { return std::strcmp(asked, name) == 0; }))
             found.add(Named::of(one.pid, why));
-            break;
-        }
     }
 }
 

@@ -4,11 +4,15 @@
 
 #include <leash/config.hpp>
 
+#include <optional>
+#include <utility>
+
 #include <cstdio>
 #include <cstdlib>
 
 #include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/posix/traces.hpp>
 
 #if LEASH_POSIX
 
@@ -16,11 +20,32 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
-/// Those who descend from a job by their parents, at whichever times they were looked for: also once their parents have
-/// gone, they are still known.
+/// Those who descend from a job by their parents, or bear its traces, at whichever times they were looked for: also once
+/// their parents have gone, they are still known.
 class Descendants {
   public:
     const Notes<Seen>& all() const noexcept { return all_; }
+
+    /// From now on traces count too; who has shaken them off does not.
+    void follow(std::optional<Traces> traces) noexcept { traces_ = std::move(traces); }
+    bool are_traced() const noexcept { return traces_.has_value(); }
+
+    /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
+    /// has made; and all below them.
+    [[gnu::cold]] void find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!traces_ || !table.read(since)) return;
+        for (std::size_t i = all_.size(); i-- > 0;) {
+            if (traces_->are_shaken_off_by(all_[i])) all_.remove(i);
+        }
+        for (const Seen& one : table) {
+            if (one.is_alive() && one.group != group && !is_known(one) && traces_->are_borne_by(one)) add(one);
+        }
+        for (std::size_t before = 0; before != all_.size();) {
+            before = all_.size();
+            find_below_all(table, since);
+            for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
+        }
+    }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
     /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`.
@@ -60,12 +85,26 @@ class Descendants {
     // Whoever forks more than that is beyond what a walk can follow.
     static constexpr std::size_t most = 10'000;
 
-    void add(const Seen& seen) noexcept {
-        if (all_.size() >= most || seen.pid == sys::getpid()) return;
+    bool is_known(const Seen& seen) const noexcept {
         for (const Seen& one : all_) {
-            if (one.pid == seen.pid && one.start == seen.start) return;
+            if (one.pid == seen.pid && one.start == seen.start) return true;
         }
-        all_.add(seen);
+        return false;
+    }
+
+    void add(const Seen& seen) noexcept {
+        if (all_.size() >= most || seen.pid == sys::getpid() || is_known(seen)) return;
+        if (!traces_ || !traces_->are_shaken_off_by(seen)) all_.add(seen);
+    }
+
+    /// A session's number is its own as long as somebody is in it: so the one by whom it is known is asked before and after.
+    void add_session(const Seen& member, const ProcessTable& table) noexcept {
+        const Pid session = traces_->session_of(member);
+        if (session < 0) return;
+        for (const Seen& one : table) {
+            if (!one.is_alive() || is_known(one) || traces_->session_of(one) != session) continue;
+            if (traces_->session_of(member) == session) add(one);
+        }
     }
 
     void visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
@@ -111,6 +150,7 @@ class Descendants {
     }
 
     Notes<Seen> all_;
+    std::optional<Traces> traces_;
 };
 
 }  // namespace detail::os

@@ -59,7 +59,19 @@ namespace detail::sys {
 inline pid_t getpid() noexcept { return ::getpid(); }
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
 inline pid_t getppid() noexcept { return ::getppid(); }
-inline pid_t getsid() noexcept { return ::getsid(0); }
+/// Of this process where the number is 0.
+inline pid_t getsid(pid_t pid) noexcept { return ::getsid(pid); }
+
+/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where it is not needed.
+inline int random(void* bytes, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("random")) return fail(e);
+#if defined(__linux__)
+    const NoCancellation guard;
+    return ::syscall(SYS_getrandom, bytes, size, 0) == static_cast<long>(size) ? 0 : -1;
+#else
+    return static_cast<void>(bytes), static_cast<void>(size), fail(ENOSYS);
+#endif
+}
 
 #if LEASH_SYSCTL
 /// Reads a value; its size without a place for it.

@@ -1,0 +1,131 @@
+// leash/detail/posix/guardian.hpp - the process that ends a job when its host has ended, in whatever way.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+
+#include <leash/config.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <csignal>
+
+#include <leash/deadline.hpp>
+#include <leash/detail/posix/actions.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/job.hpp>
+#include <leash/detail/posix/start.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/error.hpp>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// A shell that waits for the end of a pipe, the lifeline, of which the host alone has the other end: also SIGKILL closes it.
+/// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
+/// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
+/// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
+class Guardian {
+  public:
+    Guardian() : keeper_(Group::own) {}
+
+    /// `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise empty.
+    Expected<void> start(const std::string& cookie, Deadline deadline) {
+        keeper_.expect(1);
+        auto ends = make_pipe("die_with_parent");
+        if (!ends) return ends.error();
+        Actions actions;
+        actions.at_own_terminal = true;  // so that nohup does not make it deaf
+        actions.list.push_back({Action::Kind::follow});
+        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
+        for (const int stream : {1, 2}) {
+            actions.list.push_back({Action::Kind::open, -1, stream});
+            actions.list.back().path = "/dev/null";
+            actions.list.back().flags = O_WRONLY;
+        }
+        std::vector<std::string> arguments{"sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie};
+        std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LC_ALL=C"};
+        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
+        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        std::vector<Fd> exits;
+        exits.push_back(std::move(birth.exit));
+        keeper_.begin({birth.pid}, std::move(exits), {});
+        lifeline_ = std::move(ends->write);
+        return {};
+    }
+    bool is_there() const noexcept { return lifeline_.is_open(); }
+    int lifeline() const noexcept { return lifeline_.get(); }
+
+    /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
+    void dismiss() noexcept {
+        if (!is_there()) return;
+        if (keeper_.is_ours()) {
+            keeper_.send(SIGKILL);  // at the end of the lifeline it would end the job
+            keeper_.wait_for_exit(false);
+            keeper_.has_ended();
+        }
+        keeper_.close();
+        lifeline_.close();
+    }
+    ~Guardian() { dismiss(); }
+    Guardian(const Guardian&) = delete;
+    Guardian& operator=(const Guardian&) = delete;
+
+  private:
+    /// The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
+    /// leader had. SIGURG comes where the host's thread that started it has ended, and with it perhaps the host (see
+    /// Action::Kind::follow): a forked copy of the host may hold the lifeline open.
+    static constexpr const char* script = R"(
+host=$1 cookie=$2 group= begun= was_told=
+look() {
+    line=
+    IFS= read -r line < "/proc/$1/stat"
+    set -- ${line##*) }
+    parent=$2 at=${20}
+}
+finish() {
+    look "$group"
+    case $at in '' | "$begun") kill -9 "-$group" ;; esac
+    idle=0 round=0
+    while [ -n "$cookie" ] && [ $idle -lt 2 ] && [ $round -lt 100 ]; do
+        idle=$((idle + 1)) round=$((round + 1))
+        for file in $(grep -lsF "$cookie" /proc/[0-9]*/environ); do
+            pid=${file#/proc/}
+            kill -9 "${pid%/*}" && idle=0
+        done
+    done
+    exit
+}
+ask() {
+    look $$
+    [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
+}
+trap 'was_told=yes; [ -z "$group" ] || ask' URG
+until read -r number; do
+    [ -n "$was_told" ] || exit
+    was_told=
+done
+look "$number"
+begun=$at group=$number
+ask
+while read -r line || [ -n "$was_told" ]; do was_told=; done
+finish
+)";
+
+    Job keeper_;
+    Fd lifeline_;
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP

@@ -1,0 +1,188 @@
+// leash/detail/posix/traces.hpp - what those are known by who have left a job's group, and to whom no parent leads.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
+
+#include <leash/config.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+
+#include <leash/detail/posix/exit_watch.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/processes.hpp>
+#include <leash/detail/posix/sys/files.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// The traces of one job with Reach::tree: a cookie in the environment of all that it starts, whatever becomes of their
+/// parents, and its pipes. Whoever removes the cookie alone, and makes a session of its own, has left on purpose.
+class Traces {
+  public:
+    /// Jobs inside of jobs: it holds the cookies of all of them, the outermost first, with colons between.
+    static constexpr const char* variable = "LEASH_JOB";
+
+    /// For a job that is about to be started with this environment, which gets the cookie.
+    static Expected<Traces> make(Env& env) {
+        std::uint64_t number[2];
+        if (sys::random(number, sizeof number) != 0)
+            return make_error(errno, Step::options, "reach",
+                              errno == ENOSYS ? "tree: only Linux tells of a process whose it is" : "tree");
+        if (!shows_processes())
+            return make_error(
+                std::errc::operation_not_supported, Step::options, "reach",
+                "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+        char text[33];
+        std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
+                      static_cast<unsigned long long>(number[1]));
+        Traces traces;
+        traces.cookie_ = text;
+        // An environment of which nothing is inherited must not hide the job that this host is a part of.
+        auto outer = env.get(variable);
+        if (!outer && !env.is_inherited()) outer = Env::inherited().get(variable);
+        env.set(variable, outer && !outer->empty() ? concat({*outer, ":", text}) : text);
+        return traces;
+    }
+
+    const std::string& cookie() const noexcept { return cookie_; }
+
+    /// The names of what the job is given besides.
+    void note_given(const std::vector<std::string>& environment) {
+        for (const std::string& entry : environment) {
+            const std::size_t end = entry.find('=', 1);
+            if (end != std::string::npos && entry.compare(0, end, variable) != 0)
+                given_.push_back(entry.substr(0, end + 1));
+        }
+    }
+    /// One of the job's pipes, by our end of it.
+    void note_pipe(const Fd& end) {
+        char path[64], name[64];
+        std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
+        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0) pipes_.emplace_back(name);
+    }
+    /// The job has been started.
+    void begin(Pid leader) noexcept {
+        Seen seen{};
+        if (look_at_process(leader, seen)) start_ = seen.start;
+        session_ = sys::getsid(leader);
+        host_session_ = sys::getsid(0);
+    }
+
+    /// Does this process bear one? The same one as was seen, before and after.
+    bool are_borne_by(const Seen& seen) const noexcept {
+        if (seen.start < start_ || seen.pid == sys::getpid()) return false;
+        const Word word = ask(seen.pid);
+        const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
+        return is_borne && is_still(seen);
+    }
+    /// Has it left on purpose?
+    bool are_shaken_off_by(const Seen& seen) const noexcept {
+        return has_left(seen.pid, ask(seen.pid)) && is_still(seen);
+    }
+    /// The session of one who descends from the job, where that was made by it or by another descendant; otherwise -1.
+    Pid session_of(const Seen& seen) const noexcept {
+        const Pid session = sys::getsid(seen.pid);
+        return session > 0 && session != host_session_ && is_still(seen) ? session : -1;
+    }
+
+  private:
+    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie.
+    enum class Word { nothing, ours, left };
+
+    static bool is_still(const Seen& seen) noexcept {
+        Seen now{};
+        return look_at_process(seen.pid, now) && now.start == seen.start && now.is_alive();
+    }
+
+    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
+
+    /// Its environment as it was at its exec; only that of the same user's can be read. False where there is none to be had.
+    static bool read_environment(Pid pid, Notes<char>& text) noexcept {
+        char path[64], piece[4096];
+        std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
+        const Fd file = Fd::open(path, O_RDONLY);
+        for (ssize_t size; file.is_open() && (size = read_some(file, piece, sizeof piece)) > 0;) {
+            if (text.size() >= longest || !text.add(piece, static_cast<std::size_t>(size))) return false;
+        }
+        return file.is_open();
+    }
+
+    Word ask(Pid pid) const noexcept {
+        Notes<char> text;
+        Backoff pause;
+        // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
+        // is the kernel's own: that one executes nothing.
+        for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
+            char path[64], other[16];
+            if (looks > 0) sleep_until(pause.next());
+            const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
+            if (!read_environment(pid, text)) return Word::nothing;
+            if (text.size() > 0) break;
+            std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
+            if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
+            if (has_arguments) ++settled;
+        }
+        const std::string_view all(text.begin(), text.size());
+        std::size_t found = 0;
+        for (std::size_t at = 0; at < all.size();) {
+            const std::size_t end = all.find('\0', at);
+            const std::string_view entry = all.substr(at, end - at);
+            if (starts_with(entry, variable) && entry.find(cookie_) != std::string_view::npos) return Word::ours;
+            at += entry.size() + 1;
+        }
+        for (const std::string& name : given_) found += has(all, name) ? 1U : 0U;
+        return found > 0 && found == given_.size() ? Word::left : Word::nothing;
+    }
+    static bool starts_with(std::string_view text, std::string_view start) noexcept {
+        return text.substr(0, start.size()) == start;
+    }
+    static bool has(std::string_view entries, std::string_view name) noexcept {
+        for (std::size_t at = entries.find(name); at != std::string_view::npos; at = entries.find(name, at + 1)) {
+            if (at == 0 || entries[at - 1] == '\0') return true;
+        }
+        return false;
+    }
+
+    /// A forked copy of the host can hold one too, and so does no harm: it is told by what it executes.
+    bool holds_pipe(Pid pid) const noexcept {
+        char path[64], host[512], other[512];
+        std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
+        if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
+            sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
+            return false;
+        return any_open(pid, [this](const char* name) {
+            bool any = false;
+            for (const std::string& pipe : pipes_) any |= pipe == name;
+            return any;
+        });
+    }
+
+    static constexpr std::size_t longest = 8 * 1024 * 1024;  // more than an exec takes
+
+    std::string cookie_;
+    std::vector<std::string> given_;        // "NAME="
+    std::vector<std::string> pipes_;        // "pipe:[123]"
+    std::uint64_t start_ = 0;               // who started before is not of the job
+    Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP

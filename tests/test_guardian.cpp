@@ -1,0 +1,306 @@
+// tests/test_guardian.cpp - Options::die_with_parent: what a host started ends with it, in whichever way it ends.
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+using leash::Options;
+using leash::Reach;
+using support::capture;
+using support::Census;
+using support::child;
+using support::eventually;
+using support::helper;
+using support::is_alive;
+using support::NothingLeft;
+using support::read_file;
+using support::silent;
+using support::TemporaryDirectory;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto soon = 30s;
+
+/// A process that starts jobs, by `body`, and then lives until something ends it. Nothing is destroyed there.
+class Host {
+  public:
+    explicit Host(const std::function<void()>& body) {
+        int ready[2];
+        if (::pipe2(ready, O_CLOEXEC) != 0) return;
+        std::fflush(nullptr);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            ::alarm(300);
+            for (const int signal : {SIGTERM, SIGABRT}) ::signal(signal, SIG_DFL);  // doctest handles them
+            body();
+            static_cast<void>(!::write(ready[1], "x", 1));
+            for (;;) ::pause();
+        }
+        ::close(ready[1]);
+        char c = '\0';
+        is_ready_ = ::read(ready[0], &c, 1) == 1;
+        ::close(ready[0]);
+    }
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+    ~Host() { end(SIGKILL); }
+
+    bool is_ready() const { return is_ready_; }
+    pid_t pid() const { return pid_; }
+    void end(int signal) {
+        if (pid_ <= 0) return;
+        ::kill(pid_, signal);
+        ::waitpid(pid_, nullptr, 0);
+        pid_ = -1;
+    }
+    /// Its children, guardians and jobs.
+    std::vector<pid_t> children() const {
+        std::vector<pid_t> all;
+        const std::string path = "/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children";
+        std::string number;
+        for (const char c : read_file(path) + " ") {
+            if (c != ' ') number += c;
+            else if (!number.empty()) all.push_back(std::stoi(std::exchange(number, {})));
+        }
+        return all;
+    }
+
+  private:
+    pid_t pid_ = -1;
+    bool is_ready_ = false;
+};
+
+Options guarded(Options options) {
+    options.die_with_parent = true;
+    return options;
+}
+
+/// Never destroyed: a host that is killed destroys nothing.
+leash::Popen& start(leash::Command command, const Options& options) {
+    return *new leash::Popen(std::move(command), options);
+}
+
+bool are_gone(const std::vector<pid_t>& pids) {
+    return eventually([&] {
+        for (const pid_t pid : pids) {
+            if (is_alive(pid)) return false;
+        }
+        return true;
+    });
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("guardian");
+
+TEST_CASE("the job ends with its host, in whichever way that ends, and so does the guardian") {
+    const Census census;
+    for (const int signal : {SIGKILL, SIGTERM, SIGABRT, SIGUSR1, SIGUSR2}) {
+        CAPTURE(signal);
+        Host host([&] {
+            ::signal(SIGUSR1, [](int) { ::_exit(0); });
+            static const std::string program = helper();
+            ::signal(SIGUSR2, [](int) { ::execl(program.c_str(), "helper", "exit", "0", nullptr); });
+            for (const char* const how : {"", "all"}) {  // which ignores SIGTERM
+                leash::Popen& job = start(child({"apart", "group", "0", how}), guarded(capture(census)));
+                job.out().read_until("ready\n", soon);
+                start(child({"fork-and-wait"}), guarded(capture(census))).out().read_until("\n", soon);
+            }
+        });
+        REQUIRE(host.is_ready());
+        CHECK(census.alive().size() == 6);
+        const auto all = host.children();
+        CHECK(all.size() == 8);
+        host.end(signal);
+        CHECK(census.reaches(0));
+        CHECK(are_gone(all));
+    }
+}
+
+TEST_CASE("every kind of job has it") {
+    const Census census;
+    Host host([&] {
+        for (const leash::Group group : {leash::Group::session, leash::Group::foreground, leash::Group::own}) {
+            Options options = guarded(silent(census));
+            options.group = group;
+            start(child({"sleep"}), options);
+        }
+        Options options = guarded(capture(census));
+        options.out = leash::tty;
+        start(child({"stop-self"}), options).out().read_until("ready", soon);
+        static const leash::Pipeline pipeline = child({"sleep"}) | child({"cat"}) | child({"ignore-term"});
+        static leash::Popen stages(pipeline, guarded(capture(census)));
+        stages.out().read_until("ready\n", soon);
+    });
+    REQUIRE(host.is_ready());
+    CHECK(census.alive().size() == 7);
+    const auto all = host.children();
+    CHECK(all.size() == 12);
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+    CHECK(are_gone(all));
+}
+
+TEST_CASE("without it they live on: this is what the others show") {
+    const Census census;
+    Host host([&] { start(child({"print-and-wait", "x"}), capture(census)).out().read_until("x", soon); });
+    REQUIRE(host.is_ready());
+    host.end(SIGKILL);
+    std::this_thread::sleep_for(50ms);
+    CHECK(census.alive().size() == 1);
+}
+
+#if defined(__linux__)
+
+TEST_CASE("with Reach::tree also those who have got away end") {
+    const Census census;
+    const TemporaryDirectory directory;
+    Host host([&] {
+        Options options = guarded(capture(census));
+        options.reach = Reach::tree;
+        const std::string file = directory / "pid";
+        start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
+            .out()
+            .read_until("ready\n", soon);
+        options.env = leash::Env::empty();
+        const std::string other = directory / "other";
+        start(child({"escape", other, "session", "fork", "close", "stay"}), options).out().read_until("ready\n", soon);
+    });
+    REQUIRE(host.is_ready());
+    const std::vector<pid_t> escaped = {std::atoi(read_file(directory / "pid").c_str()),
+                                        std::atoi(read_file(directory / "other").c_str())};
+    for (const pid_t one : escaped) REQUIRE((one > 1 && is_alive(one)));
+    host.end(SIGKILL);
+    CHECK(are_gone(escaped));
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("many jobs at once, again and again, on a busy machine") {
+    const Census census;
+    for (int round = 0; round < 10; ++round) {
+        CAPTURE(round);
+        Host host([&] {
+            for (int i = 0; i < 20; ++i) start(child({"ignore-term"}), guarded(silent(census)));
+        });
+        REQUIRE(host.is_ready());
+        host.end(SIGKILL);
+        CHECK(census.reaches(0));
+    }
+}
+
+TEST_CASE("it has nothing of the host's and nothing of the job's, and is in no group of theirs") {
+    const Census census;
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);  // which every child of a careless program has
+    Host host([&] { start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon); });
+    REQUIRE(host.is_ready());
+    const auto job = census.alive();
+    REQUIRE(job.size() == 1);
+    int guardians = 0;
+    for (const pid_t one : host.children()) {
+        if (one == job[0]) continue;
+        ++guardians;
+        CHECK(::getpgid(one) == one);
+        std::string open;
+        const auto link = [&](int fd) {
+            char target[200] = "";
+            const std::string path = "/proc/" + std::to_string(one) + "/fd/" + std::to_string(fd);
+            return ::readlink(path.c_str(), target, sizeof target - 1) > 0 ? std::string(target) : std::string();
+        };
+        for (int fd = 3; fd < 256; ++fd) open += link(fd);
+        CHECK(open == "");
+        CHECK(link(0).substr(0, 5) == "pipe:");
+        CHECK(link(1) == "/dev/null");
+        CHECK(link(2) == "/dev/null");
+        CHECK(read_file("/proc/" + std::to_string(one) + "/environ").find("LEASH_TEST_MARK") == std::string::npos);
+    }
+    CHECK(guardians == 1);
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+#endif
+
+TEST_CASE("it goes with the job, however that ends, and nothing of it is in the result") {
+    const NothingLeft nothing_left;
+    const Census census;
+    const Options options = guarded(capture(census));
+    for (int round = 0; round < 20; ++round) {
+        const leash::Result r = leash::run(child({"print", "hello"}), options);
+        CHECK(r.ok());
+        CHECK(r.out == "hello");
+        CHECK(r.stragglers.empty());
+        CHECK(r.survivors.empty());
+        CHECK(nothing_left.holds());
+    }
+    CHECK(leash::run(leash::shell("kill -TERM 0; sleep 60"), options).status.signal() == SIGTERM);
+    CHECK(nothing_left.holds());
+    CHECK(leash::run(leash::shell("kill -KILL 0"), options).status.signal() == SIGKILL);
+    CHECK(nothing_left.holds());
+    CHECK(leash::run(child({"fork-holder", "3"}), options).status.code() == 3);
+    CHECK(nothing_left.holds());
+    {
+        leash::Popen job(child({"ignore-term"}), options);
+        CHECK(job.out().read_until("ready\n", soon));
+        CHECK(job.stop(10ms).signal() == SIGKILL);
+        CHECK(nothing_left.holds() == false);  // the pipes of the handle
+    }
+    CHECK(nothing_left.holds());
+    { leash::Popen job(child({"sleep"}), options); }
+    CHECK(nothing_left.holds());
+    CHECK(!leash::try_run({"/no/such/program"}, options));
+    CHECK(!leash::try_run(leash::args({"/no/such/program"}) | leash::args({"cat"}), options));
+    const TemporaryDirectory directory;
+    CHECK(!leash::try_run({directory.file("empty", "", 0755)}, options));
+    CHECK(!leash::try_run({directory.path()}, options));
+    CHECK(nothing_left.holds());
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("a job that is let go goes on when the host ends, and one whose starting thread ends does too until then") {
+    const Census census;
+    Host host([&] {
+        std::thread([&] {
+            start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon);
+            start(child({"sleep"}), guarded(silent(census))).detach();
+        }).join();
+    });
+    REQUIRE(host.is_ready());
+    std::this_thread::sleep_for(50ms);
+    CHECK(census.alive().size() == 2);
+    host.end(SIGKILL);
+    CHECK(census.reaches(1));
+}
+
+TEST_CASE("a forked copy of the host that lives on does not count as the host") {
+    if (!leash::detail::os::has_direct_start) return;  // where it does, as the documentation says
+    const Census census;
+    int copy[2];
+    REQUIRE(::pipe(copy) == 0);
+    Host host([&] {
+        start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon);
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            ::alarm(300);
+            for (;;) ::pause();
+        }
+        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+    });
+    REQUIRE(host.is_ready());
+    pid_t pid = -1;
+    CHECK(::read(copy[0], &pid, sizeof pid) == static_cast<ssize_t>(sizeof pid));
+    CHECK(census.alive().size() == 1 + 0);
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+    CHECK(is_alive(pid));
+    if (pid > 1) ::kill(pid, SIGKILL);
+    ::close(copy[0]);
+    ::close(copy[1]);
+}
+
+TEST_SUITE_END();
