@@ -273,6 +273,35 @@ Outcome relative_program(const Census& census) {
     return outcome;
 }
 
+Outcome guarded(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.die_with_parent = true;
+    auto result = leash::try_run(dash("exit 3"), options);
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->status.code() == 3, "status");
+    outcome.survivors = !result->survivors.empty();
+    return outcome;
+}
+
+#if defined(__linux__)
+Outcome escaped(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.reach = leash::Reach::tree;
+    options.out = leash::piped;
+    options.drain = 50ms;
+    auto job = leash::Popen::try_spawn(dash("setsid dash -c 'echo ready; exec sleep 30 >/dev/null' & read x; exit 3"),
+                                       options);
+    if (!job) return outcome.error = job.error(), outcome;
+    const bool ready = job->out().read_until("ready\n", 20s).complete;
+    expect(outcome, job->wait().code() == 3, "status");
+    expect(outcome, ready, "ready");
+    outcome.survivors = !job->survivors().empty();
+    return outcome;
+}
+#endif
+
 const Scenario scenarios[] = {
     {"a simple run", simple_run},
     {"a program looked up in PATH, with a cwd", looked_up},
@@ -289,7 +318,11 @@ const Scenario scenarios[] = {
     {"a script with a missing interpreter", missing_interpreter, leash::Step::interpreter},
     {"a missing cwd", missing_cwd, leash::Step::cwd},
     {"a program by a relative path", relative_program},
+    {"a job with a guardian", guarded},
 };
+#if defined(__linux__)
+const Scenario with_pidfds[] = {{"a daemon, and Reach::tree", escaped}};
+#endif
 
 }  // namespace
 
@@ -297,6 +330,9 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
     const Tried tried = try_all(scenarios, {}, false);
     MESSAGE(tried.attempts, " attempts");
     CHECK(tried.wrong == "");
+#if defined(__linux__)
+    CHECK(try_all(with_pidfds, {}, false).wrong == "");
+#endif
     CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
                          start_call, "waitid", "reap", has_direct_start ? "clone_pidfd" : "open_exit",
                          has_direct_start ? "clone" : "signals_by_flags"}) == "");

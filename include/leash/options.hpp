@@ -90,7 +90,7 @@ enum class Reach {
     /// The group; an end by force also those who have left it, as long as their parents lead to them. The default.
     group,
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
-    /// the leader ends by itself. Linux, with /proc; elsewhere the job does not start. They are known by their parents, as
+    /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
     /// long as there are any (looked at while the job runs too, whenever the host waits for its output or its end); by their
     /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
     /// have open. They count as all others who are left: see Options::stragglers, drain and grace.

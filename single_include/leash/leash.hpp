@@ -1469,7 +1469,7 @@ enum class Reach {
     /// The group; an end by force also those who have left it, as long as their parents lead to them. The default.
     group,
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
-    /// the leader ends by itself. Linux, with /proc; elsewhere the job does not start. They are known by their parents, as
+    /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
     /// long as there are any (looked at while the job runs too, whenever the host waits for its output or its end); by their
     /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
     /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
@@ -5813,6 +5813,10 @@ class Traces {
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
                 "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+        const Fd handle(sys::open_exit(sys::getpid()));
+        if (!handle.is_open() && !is_shortage(errno))
+            return make_error(errno, Step::options, "reach",
+                              "tree: no pidfd can be had here, by which alone to signal it");
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
@@ -5849,12 +5853,16 @@ class Traces {
         host_session_ = sys::getsid(0);
     }
 
-    /// Does this process bear one? The same one as was seen, before and after.
-    bool are_borne_by(const Seen& seen) const noexcept {
-        if (seen.start < start_ || seen.pid == sys::getpid()) return false;
+    enum class Answer { no, yes, unknown };
+
+    /// Does this process bear one? The same one as was seen, before and after. Unknown where the host has no descriptor left,
+    /// or no memory, to look for it.
+    Answer are_borne_by(const Seen& seen) const noexcept {
+        if (seen.start < start_ || seen.pid == sys::getpid()) return Answer::no;
         const Word word = ask(seen.pid);
+        if (word == Word::unknown) return Answer::unknown;
         const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
-        return is_borne && is_still(seen);
+        return is_borne && is_still(seen) ? Answer::yes : Answer::no;
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
@@ -5867,8 +5875,8 @@ class Traces {
     }
 
   private:
-    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie.
-    enum class Word { nothing, ours, left };
+    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
+    enum class Word { nothing, ours, left, unknown };
 
     static bool is_still(const Seen& seen) noexcept {
         Seen now{};
@@ -5877,15 +5885,16 @@ class Traces {
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
-    /// Its environment as it was at its exec; only that of the same user's can be read. False where there is none to be had.
-    static bool read_environment(Pid pid, Notes<char>& text) noexcept {
+    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
+    static int read_environment(Pid pid, Notes<char>& text) noexcept {
         char path[64], piece[4096];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
-        for (ssize_t size; file.is_open() && (size = read_some(file, piece, sizeof piece)) > 0;) {
-            if (text.size() >= longest || !text.add(piece, static_cast<std::size_t>(size))) return false;
+        if (!file.is_open()) return errno;
+        for (ssize_t size; (size = read_some(file, piece, sizeof piece)) > 0;) {
+            if (!text.add(piece, static_cast<std::size_t>(size))) return ENOMEM;
         }
-        return file.is_open();
+        return 0;
     }
 
     Word ask(Pid pid) const noexcept {
@@ -5897,7 +5906,8 @@ class Traces {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
-            if (!read_environment(pid, text)) return Word::nothing;
+            if (const int error = read_environment(pid, text))
+                return is_shortage(error) ? Word::unknown : Word::nothing;
             if (text.size() > 0) break;
             std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
             if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
@@ -5937,8 +5947,6 @@ class Traces {
             return any;
         });
     }
-
-    static constexpr std::size_t longest = 8 * 1024 * 1024;  // more than an exec takes
 
     std::string cookie_;
     std::vector<std::string> given_;        // "NAME="
@@ -5983,20 +5991,26 @@ class Descendants {
     bool are_traced() const noexcept { return traces_.has_value(); }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
-    /// has made; and all below them.
-    [[gnu::cold]] void find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
-        if (!traces_ || !table.read(since)) return;
+    /// has made; and all below them. False where that cannot be told at the moment.
+    [[gnu::cold]] bool find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!traces_) return true;
+        if (!table.read(since)) return false;
+        bool is_told = true;
         for (std::size_t i = all_.size(); i-- > 0;) {
             if (traces_->are_shaken_off_by(all_[i])) all_.remove(i);
         }
         for (const Seen& one : table) {
-            if (one.is_alive() && one.group != group && !is_known(one) && traces_->are_borne_by(one)) add(one);
+            if (!one.is_alive() || one.group == group || is_known(one)) continue;
+            const Traces::Answer answer = traces_->are_borne_by(one);
+            if (answer == Traces::Answer::yes) add(one);
+            is_told &= answer != Traces::Answer::unknown;
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
             find_below_all(table, since);
             for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
         }
+        return is_told;
     }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
@@ -6265,8 +6279,9 @@ class Job {
         // Twice: one who starts another and ends can pass by a look, but not two.
         for (int look = 0; look < 2 && one == nullptr && descendants_.are_traced(); ++look) {
             ProcessTable again;
-            look_for_traced(look == 0 ? table : again, since);
+            const bool is_told = look_for_traced(look == 0 ? table : again, since);
             one = descendants_.first_alive();
+            if (!is_told && one == nullptr) return Rest::somebody;  // for all that can be told: it is asked again
         }
         if (one == nullptr) return Rest::nobody;
         return closely ? watch_rest(*one) : Rest::somebody;
@@ -6597,8 +6612,8 @@ class Job {
         look_for_traced(table, Deadline::now());
     }
 
-    void look_for_traced(ProcessTable& table, Deadline since) noexcept {
-        if (owner_ == sys::getpid()) descendants_.find_traced(has_group_ ? pid() : -1, table, since);
+    bool look_for_traced(ProcessTable& table, Deadline since) noexcept {
+        return owner_ != sys::getpid() || descendants_.find_traced(has_group_ ? pid() : -1, table, since);
     }
 
     [[gnu::cold]] void look_below(ProcessTable& table) noexcept {
@@ -7652,7 +7667,8 @@ class Guardian {
     void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
-            keeper_.send(SIGKILL);  // at the end of the lifeline it would end the job
+            // At the end of the lifeline it would end the job: harmless for one that is over, but so it has to do no more.
+            if (keeper_.send(SIGKILL) != 0) lifeline_.close();
             keeper_.wait_for_exit(false);
             keeper_.has_ended();
         }

@@ -66,7 +66,8 @@ class Guardian {
     void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
-            keeper_.send(SIGKILL);  // at the end of the lifeline it would end the job
+            // At the end of the lifeline it would end the job: harmless for one that is over, but so it has to do no more.
+            if (keeper_.send(SIGKILL) != 0) lifeline_.close();
             keeper_.wait_for_exit(false);
             keeper_.has_ended();
         }

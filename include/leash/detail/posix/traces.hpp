@@ -45,6 +45,10 @@ class Traces {
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
                 "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+        const Fd handle(sys::open_exit(sys::getpid()));
+        if (!handle.is_open() && !is_shortage(errno))
+            return make_error(errno, Step::options, "reach",
+                              "tree: no pidfd can be had here, by which alone to signal it");
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
@@ -81,12 +85,16 @@ class Traces {
         host_session_ = sys::getsid(0);
     }
 
-    /// Does this process bear one? The same one as was seen, before and after.
-    bool are_borne_by(const Seen& seen) const noexcept {
-        if (seen.start < start_ || seen.pid == sys::getpid()) return false;
+    enum class Answer { no, yes, unknown };
+
+    /// Does this process bear one? The same one as was seen, before and after. Unknown where the host has no descriptor left,
+    /// or no memory, to look for it.
+    Answer are_borne_by(const Seen& seen) const noexcept {
+        if (seen.start < start_ || seen.pid == sys::getpid()) return Answer::no;
         const Word word = ask(seen.pid);
+        if (word == Word::unknown) return Answer::unknown;
         const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
-        return is_borne && is_still(seen);
+        return is_borne && is_still(seen) ? Answer::yes : Answer::no;
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
@@ -99,8 +107,8 @@ class Traces {
     }
 
   private:
-    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie.
-    enum class Word { nothing, ours, left };
+    /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
+    enum class Word { nothing, ours, left, unknown };
 
     static bool is_still(const Seen& seen) noexcept {
         Seen now{};
@@ -109,15 +117,16 @@ class Traces {
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
-    /// Its environment as it was at its exec; only that of the same user's can be read. False where there is none to be had.
-    static bool read_environment(Pid pid, Notes<char>& text) noexcept {
+    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
+    static int read_environment(Pid pid, Notes<char>& text) noexcept {
         char path[64], piece[4096];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
-        for (ssize_t size; file.is_open() && (size = read_some(file, piece, sizeof piece)) > 0;) {
-            if (text.size() >= longest || !text.add(piece, static_cast<std::size_t>(size))) return false;
+        if (!file.is_open()) return errno;
+        for (ssize_t size; (size = read_some(file, piece, sizeof piece)) > 0;) {
+            if (!text.add(piece, static_cast<std::size_t>(size))) return ENOMEM;
         }
-        return file.is_open();
+        return 0;
     }
 
     Word ask(Pid pid) const noexcept {
@@ -129,7 +138,8 @@ class Traces {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
-            if (!read_environment(pid, text)) return Word::nothing;
+            if (const int error = read_environment(pid, text))
+                return is_shortage(error) ? Word::unknown : Word::nothing;
             if (text.size() > 0) break;
             std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
             if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
@@ -169,8 +179,6 @@ class Traces {
             return any;
         });
     }
-
-    static constexpr std::size_t longest = 8 * 1024 * 1024;  // more than an exec takes
 
     std::string cookie_;
     std::vector<std::string> given_;        // "NAME="

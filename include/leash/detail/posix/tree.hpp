@@ -31,20 +31,26 @@ class Descendants {
     bool are_traced() const noexcept { return traces_.has_value(); }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
-    /// has made; and all below them.
-    [[gnu::cold]] void find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
-        if (!traces_ || !table.read(since)) return;
+    /// has made; and all below them. False where that cannot be told at the moment.
+    [[gnu::cold]] bool find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!traces_) return true;
+        if (!table.read(since)) return false;
+        bool is_told = true;
         for (std::size_t i = all_.size(); i-- > 0;) {
             if (traces_->are_shaken_off_by(all_[i])) all_.remove(i);
         }
         for (const Seen& one : table) {
-            if (one.is_alive() && one.group != group && !is_known(one) && traces_->are_borne_by(one)) add(one);
+            if (!one.is_alive() || one.group == group || is_known(one)) continue;
+            const Traces::Answer answer = traces_->are_borne_by(one);
+            if (answer == Traces::Answer::yes) add(one);
+            is_told &= answer != Traces::Answer::unknown;
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
             find_below_all(table, since);
             for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
         }
+        return is_told;
     }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
