@@ -313,10 +313,10 @@ TEST_CASE("a bomb of daemons is ended") {
     options.out = leash::null;
     options.err = leash::null;
     const TemporaryDirectory directory;
-    // Each starts two, which have a session of their own and no parent; 2^9 would come.
+    // Each starts two, which have a session of their own and no parent; 2^7 would come.
     const std::string script = directory.file(
         "bomb",
-        "#!/bin/sh\ntest $1 -gt 8 && exec sleep 60\nfor i in 1 2; do (setsid \"$0\" $(($1 + 1)) &); done\nsleep 60\n",
+        "#!/bin/sh\ntest $1 -gt 6 && exec sleep 60\nfor i in 1 2; do (setsid \"$0\" $(($1 + 1)) &); done\nsleep 60\n",
         0755);
     for (int round = 0; round < 3; ++round) {
         leash::Popen job(leash::args({script, "1"}), options);

@@ -5630,6 +5630,25 @@ inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #endif
 }
 
+#if !defined(LEASH_KINFO)
+/// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
+/// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
+template <class Visit>
+bool each_process(Visit visit) noexcept {
+    if (!shows_processes()) return false;
+    Directory directory("/proc");
+    if (!directory.is_open()) return false;
+    while (const char* const name = directory.next()) {
+        const Pid pid = std::atoi(name);
+        Seen seen{};
+        if (pid <= 0) continue;
+        // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+        if (look_at_process(pid, seen) ? !visit(seen) : !is_gone(errno)) return false;
+    }
+    return true;
+}
+#endif
+
 /// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
 class ProcessTable {
   public:
@@ -5656,17 +5675,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        if (!shows_processes()) return false;
-        Directory directory("/proc");
-        if (!directory.is_open()) return false;
-        while (const char* const name = directory.next()) {
-            const Pid pid = std::atoi(name);
-            Seen seen{};
-            if (pid <= 0) continue;
-            // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
-            if (look_at_process(pid, seen) ? !all_.add(seen) : !is_gone(errno)) return false;
-        }
-        return true;
+        return each_process([this](const Seen& seen) { return all_.add(seen); });
 #elif defined(LEASH_KINFO)
         // More may have started since it was asked how many there are: then it is asked once more.
         for (int attempt = 0; attempt < 4; ++attempt) {
@@ -5866,12 +5875,12 @@ class Traces {
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
-        return has_left(seen.pid, ask(seen.pid)) && is_still(seen);
+        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still(seen);
     }
-    /// The session of one who descends from the job, where that was made by it or by another descendant; otherwise -1.
-    Pid session_of(const Seen& seen) const noexcept {
-        const Pid session = sys::getsid(seen.pid);
-        return session > 0 && session != host_session_ && is_still(seen) ? session : -1;
+    /// Which session a process is in, where the job may have made that; otherwise -1.
+    Pid session_of(Pid pid) const noexcept {
+        const Pid session = sys::getsid(pid);
+        return session > 0 && session != host_session_ ? session : -1;
     }
 
   private:
@@ -5905,7 +5914,7 @@ class Traces {
         for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
-            const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
+            const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
             if (const int error = read_environment(pid, text))
                 return is_shortage(error) ? Word::unknown : Word::nothing;
             if (text.size() > 0) break;
@@ -6002,13 +6011,13 @@ class Descendants {
         for (const Seen& one : table) {
             if (!one.is_alive() || one.group == group || is_known(one)) continue;
             const Traces::Answer answer = traces_->are_borne_by(one);
-            if (answer == Traces::Answer::yes) add(one);
+            if (answer == Traces::Answer::yes) note(one);
             is_told &= answer != Traces::Answer::unknown;
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
             find_below_all(table, since);
-            for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
+            find_in_sessions(table);
         }
         return is_told;
     }
@@ -6035,6 +6044,24 @@ class Descendants {
         }
     }
 
+    /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
+    /// that stops it, those who start others and others cannot outrun the look.
+    template <class Tell>
+    void tell_of_traced(Pid group, Tell tell) noexcept {
+#if defined(__linux__)
+        if (!traces_) return;
+        each_process([&](const Seen& one) {
+            const bool is_new = one.is_alive() && one.group != group && !is_known(one);
+            if (!is_new || traces_->are_borne_by(one) != Traces::Answer::yes) return true;
+            note(one);
+            tell(one);
+            return true;
+        });
+#else
+        static_cast<void>(group), static_cast<void>(tell);
+#endif
+    }
+
     /// Is it still the same process, and more than a zombie? Gives how it is now.
     static bool is_alive(const Seen& known, Seen& now) noexcept {
         return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
@@ -6059,17 +6086,29 @@ class Descendants {
     }
 
     void add(const Seen& seen) noexcept {
-        if (all_.size() >= most || seen.pid == sys::getpid() || is_known(seen)) return;
-        if (!traces_ || !traces_->are_shaken_off_by(seen)) all_.add(seen);
+        if (!is_known(seen) && (!traces_ || !traces_->are_shaken_off_by(seen))) note(seen);
+    }
+    void note(const Seen& seen) noexcept {
+        if (all_.size() < most && seen.pid != sys::getpid()) all_.add(seen);
     }
 
-    /// A session's number is its own as long as somebody is in it: so the one by whom it is known is asked before and after.
-    void add_session(const Seen& member, const ProcessTable& table) noexcept {
-        const Pid session = traces_->session_of(member);
-        if (session < 0) return;
+    /// Who is in a session of one who is known. Its number is its own as long as somebody is in it: so the one by whom it is
+    /// known is asked before and after.
+    void find_in_sessions(const ProcessTable& table) noexcept {
+        Notes<Pid> sessions;
+        for (const Seen& one : all_) sessions.add(traces_->session_of(one.pid));
         for (const Seen& one : table) {
-            if (!one.is_alive() || is_known(one) || traces_->session_of(one) != session) continue;
-            if (traces_->session_of(member) == session) add(one);
+            const Pid session = one.is_alive() ? traces_->session_of(one.pid) : -1;
+            if (session < 0 || is_known(one)) continue;
+            const auto is_in = [&](const Seen& seen) {
+                Seen now{};
+                return traces_->session_of(seen.pid) == session && is_alive(seen, now);
+            };
+            for (std::size_t i = 0; i < sessions.size(); ++i) {
+                if (sessions[i] != session || !is_in(all_[i])) continue;
+                if (is_in(one) && is_in(all_[i])) add(one);
+                break;
+            }
         }
     }
 
@@ -6366,6 +6405,8 @@ class Job {
             std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
         for (int round = 0; round < 8; ++round) {
             const std::size_t before = descendants_.all().size();
+            descendants_.tell_of_traced(has_group_ ? pid() : -1,
+                                        [&](const Seen& one) { send_to_descendant(one, SIGSTOP); });
             look_for_descendants(table);
             if (round > 0 && descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);

@@ -199,6 +199,25 @@ inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #endif
 }
 
+#if !defined(LEASH_KINFO)
+/// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
+/// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
+template <class Visit>
+bool each_process(Visit visit) noexcept {
+    if (!shows_processes()) return false;
+    Directory directory("/proc");
+    if (!directory.is_open()) return false;
+    while (const char* const name = directory.next()) {
+        const Pid pid = std::atoi(name);
+        Seen seen{};
+        if (pid <= 0) continue;
+        // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+        if (look_at_process(pid, seen) ? !visit(seen) : !is_gone(errno)) return false;
+    }
+    return true;
+}
+#endif
+
 /// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
 class ProcessTable {
   public:
@@ -225,17 +244,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        if (!shows_processes()) return false;
-        Directory directory("/proc");
-        if (!directory.is_open()) return false;
-        while (const char* const name = directory.next()) {
-            const Pid pid = std::atoi(name);
-            Seen seen{};
-            if (pid <= 0) continue;
-            // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
-            if (look_at_process(pid, seen) ? !all_.add(seen) : !is_gone(errno)) return false;
-        }
-        return true;
+        return each_process([this](const Seen& seen) { return all_.add(seen); });
 #elif defined(LEASH_KINFO)
         // More may have started since it was asked how many there are: then it is asked once more.
         for (int attempt = 0; attempt < 4; ++attempt) {

@@ -98,12 +98,12 @@ class Traces {
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
-        return has_left(seen.pid, ask(seen.pid)) && is_still(seen);
+        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still(seen);
     }
-    /// The session of one who descends from the job, where that was made by it or by another descendant; otherwise -1.
-    Pid session_of(const Seen& seen) const noexcept {
-        const Pid session = sys::getsid(seen.pid);
-        return session > 0 && session != host_session_ && is_still(seen) ? session : -1;
+    /// Which session a process is in, where the job may have made that; otherwise -1.
+    Pid session_of(Pid pid) const noexcept {
+        const Pid session = sys::getsid(pid);
+        return session > 0 && session != host_session_ ? session : -1;
     }
 
   private:
@@ -137,7 +137,7 @@ class Traces {
         for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
-            const bool has_arguments = read_proc(pid, "cmdline", other, sizeof other) > 0;
+            const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
             if (const int error = read_environment(pid, text))
                 return is_shortage(error) ? Word::unknown : Word::nothing;
             if (text.size() > 0) break;

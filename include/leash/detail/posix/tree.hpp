@@ -42,13 +42,13 @@ class Descendants {
         for (const Seen& one : table) {
             if (!one.is_alive() || one.group == group || is_known(one)) continue;
             const Traces::Answer answer = traces_->are_borne_by(one);
-            if (answer == Traces::Answer::yes) add(one);
+            if (answer == Traces::Answer::yes) note(one);
             is_told &= answer != Traces::Answer::unknown;
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
             find_below_all(table, since);
-            for (std::size_t i = 0; i < all_.size(); ++i) add_session(all_[i], table);
+            find_in_sessions(table);
         }
         return is_told;
     }
@@ -75,6 +75,24 @@ class Descendants {
         }
     }
 
+    /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
+    /// that stops it, those who start others and others cannot outrun the look.
+    template <class Tell>
+    void tell_of_traced(Pid group, Tell tell) noexcept {
+#if defined(__linux__)
+        if (!traces_) return;
+        each_process([&](const Seen& one) {
+            const bool is_new = one.is_alive() && one.group != group && !is_known(one);
+            if (!is_new || traces_->are_borne_by(one) != Traces::Answer::yes) return true;
+            note(one);
+            tell(one);
+            return true;
+        });
+#else
+        static_cast<void>(group), static_cast<void>(tell);
+#endif
+    }
+
     /// Is it still the same process, and more than a zombie? Gives how it is now.
     static bool is_alive(const Seen& known, Seen& now) noexcept {
         return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
@@ -99,17 +117,29 @@ class Descendants {
     }
 
     void add(const Seen& seen) noexcept {
-        if (all_.size() >= most || seen.pid == sys::getpid() || is_known(seen)) return;
-        if (!traces_ || !traces_->are_shaken_off_by(seen)) all_.add(seen);
+        if (!is_known(seen) && (!traces_ || !traces_->are_shaken_off_by(seen))) note(seen);
+    }
+    void note(const Seen& seen) noexcept {
+        if (all_.size() < most && seen.pid != sys::getpid()) all_.add(seen);
     }
 
-    /// A session's number is its own as long as somebody is in it: so the one by whom it is known is asked before and after.
-    void add_session(const Seen& member, const ProcessTable& table) noexcept {
-        const Pid session = traces_->session_of(member);
-        if (session < 0) return;
+    /// Who is in a session of one who is known. Its number is its own as long as somebody is in it: so the one by whom it is
+    /// known is asked before and after.
+    void find_in_sessions(const ProcessTable& table) noexcept {
+        Notes<Pid> sessions;
+        for (const Seen& one : all_) sessions.add(traces_->session_of(one.pid));
         for (const Seen& one : table) {
-            if (!one.is_alive() || is_known(one) || traces_->session_of(one) != session) continue;
-            if (traces_->session_of(member) == session) add(one);
+            const Pid session = one.is_alive() ? traces_->session_of(one.pid) : -1;
+            if (session < 0 || is_known(one)) continue;
+            const auto is_in = [&](const Seen& seen) {
+                Seen now{};
+                return traces_->session_of(seen.pid) == session && is_alive(seen, now);
+            };
+            for (std::size_t i = 0; i < sessions.size(); ++i) {
+                if (sessions[i] != session || !is_in(all_[i])) continue;
+                if (is_in(one) && is_in(all_[i])) add(one);
+                break;
+            }
         }
     }
 
