@@ -2,7 +2,7 @@
 //
 // An agent listens on a port and runs the commands of other people, each with a deadline, in a worker thread. One
 // takes too long. The deadline is enforced twice here, in the usual way and with leash, and each time the system's
-// own tools are asked what is still running, and whether a restarted agent gets its port.
+// own tools are asked what is still running, and whether a restarted agent gets its port. Then an agent is killed.
 //
 //     c++ -std=c++17 -O1 -Iinclude examples/agent.cpp -o agent -pthread && ./agent
 //
@@ -227,6 +227,31 @@ void show_listeners(int port) {
     if (!found) std::printf("      /proc: nobody listens on port %d\n", port);
 }
 
+/// An agent that hands its socket to what it runs, and is killed by SIGKILL once that runs. Gives its port; 0 where there
+/// is no such agent.
+template <class Run>
+int kill_agent(Run run) {
+    int ends[2];
+    if (::pipe(ends) != 0) return 0;
+    std::fflush(stdout);
+    const pid_t agent = ::fork();
+    if (agent == 0) {
+        const int listener = start_agent();
+        std::fflush(stdout);
+        const int port = listener < 0 ? 0 : port_of(listener);
+        const bool runs = listener >= 0 && run(listener);
+        if (runs && ::write(ends[1], &port, sizeof port) == sizeof port) ::kill(::getpid(), SIGKILL);
+        ::_exit(1);
+    }
+    ::close(ends[1]);
+    int port = 0;
+    if (::read(ends[0], &port, sizeof port) != sizeof port) port = 0;
+    ::close(ends[0]);
+    ::waitpid(agent, nullptr, 0);
+    std::printf("  it is killed by SIGKILL\n");
+    return port;
+}
+
 // ---- without leash --------------------------------------------------------------------------------------------------
 
 /// Runs a command line with a deadline in the way that everybody writes it. False where the time was up.
@@ -272,8 +297,26 @@ int without_leash() {
     std::printf("  the agent closes its socket and ends; but it is not the only one that has it:\n");
     show_listeners(port);
     const bool restarted = restart_agent(port);
+
+    std::printf("\n  Another agent, which runs the same:\n");
+    const int other = kill_agent([&](int) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            ::execl("/bin/sh", "sh", "-c", command_line, static_cast<char*>(nullptr));
+            ::_exit(127);
+        }
+        return child > 0;
+    });
+    std::vector<Process> orphans;
+    for (Process& one : processes_with(mark)) {
+        const auto is_that = [&](const Process& known) { return known.pid == one.pid; };
+        if (std::none_of(left.begin(), left.end(), is_that)) orphans.push_back(std::move(one));
+    }
+    std::printf("  what it had started lives on:\n");
+    show(orphans);
+    const bool restarted_other = restart_agent(other);
     std::fflush(stdout);
-    return !in_time && !left.empty() && !restarted ? 0 : 1;
+    return !in_time && !left.empty() && !restarted && !orphans.empty() && !restarted_other ? 0 : 1;
 }
 
 // ---- with leash -----------------------------------------------------------------------------------------------------
@@ -283,6 +326,7 @@ struct Task {
     const char* name;
     leash::Command command;
     bool (*as_promised)(const leash::Result&);
+    leash::Reach reach = leash::Reach::group;
     std::size_t left = 0;  // how many processes still run when the call has returned
 };
 
@@ -292,7 +336,8 @@ void print_row(const char* name, const std::string& ended, const std::string& to
                 remarks.c_str());
 }
 
-void run_task(const Task& task, const leash::Options& options, const std::string& mark) {
+void run_task(const Task& task, leash::Options options, const std::string& mark) {
+    options.reach = task.reach;
     const auto start = Clock::now();
     const auto result = leash::try_run(task.command, options);
     const double took = seconds_since(start);
@@ -363,8 +408,13 @@ void with_leash(const std::string& mark) {
         tasks.push_back({"makes its own session", shell("echo elsewhere; setsid sleep 20; echo done"),
                          [](const Result& r) { return r.timed_out && r.held.empty() && r.out == "elsewhere\n"; }});
         // Its parent, the inner shell, has ended long before it is looked for.
-        tasks.push_back({"escapes as a daemon", shell("(setsid /bin/sh -c 'read end <&3' &); echo escaped; sleep 20"),
-                         [](const Result& r) { return r.timed_out && !r.held.empty() && r.out == "escaped\n"; }, 1});
+        const leash::Command daemon = shell("(setsid /bin/sh -c 'read end <&3' &); echo escaped; sleep 20");
+        tasks.push_back({"a daemon, Reach::tree", daemon,
+                         [](const Result& r) { return r.timed_out && r.held.empty() && r.out == "escaped\n"; },
+                         leash::Reach::tree});
+        tasks.push_back({"the same without that", daemon,
+                         [](const Result& r) { return r.timed_out && !r.held.empty() && r.out == "escaped\n"; },
+                         leash::Reach::group, 1});
     }
 
     std::printf(
@@ -383,7 +433,8 @@ void with_leash(const std::string& mark) {
     if (has_escaped) {
         std::printf(
             "\n  One process is left, and leash said so (\"output held\"): it made a session of its own, and its\n"
-            "  parent has ended, so that nothing led to it. The call returned in time, and the socket stayed here:\n");
+            "  parent has ended, so that nothing led to it but for Options::reach. The call returned in time, and the\n"
+            "  socket stayed here:\n");
         show(processes_with(mark));
         check(ps_counts(mark, "1"));
     }
@@ -410,6 +461,24 @@ void with_leash(const std::string& mark) {
     std::printf("  the agent closes its socket and ends; it was the only one that had it:\n");
     show_listeners(port);
     check(restart_agent(port));
+
+    std::printf("\n  Another agent, which runs the same and a daemon, with Reach::tree and die_with_parent:\n");
+    const int other = kill_agent([&](int its_listener) {
+        options.reach = leash::Reach::tree;
+        options.die_with_parent = true;
+        options.pass_fds = {{its_listener, 3}};  // even so
+        options.timeout = leash::Timeout::none();
+        static std::optional<leash::Popen> job;  // which nothing destroys here
+        job.emplace(shell("(setsid sleep 20 &); echo ready; sleep 20; echo done"), options);
+        if (!job->out().read_until("ready\n", 5s)) return false;
+        std::printf("  so much runs:\n");
+        show(processes_with(mark));
+        std::fflush(stdout);
+        return true;
+    });
+    for (int i = 0; i < 200 && !(left = processes_with(mark)).empty(); ++i) std::this_thread::sleep_for(10ms);
+    check(other != 0 && left.empty() && ps_counts(mark, "0"));
+    check(restart_agent(other));
 }
 
 }  // namespace
@@ -447,6 +516,7 @@ int main(int argc, char** argv) {
         std::printf("  %-34s %-34s %s\n", "what the command had started", "lived on", "ended with it");
         std::printf("  %-34s %-34s %s\n", "the agent's socket", "had leaked into it", "stayed where it belongs");
         std::printf("  %-34s %-34s %s\n", "the restarted agent", "found its port taken", "got its port");
+        std::printf("  %-34s %-34s %s\n", "what a killed agent had started", "lived on", "ended with it");
     } else {
         std::printf("\nNOT everything turned out as promised: see above.\n");
     }
