@@ -79,14 +79,14 @@ class Guardian {
     Guardian& operator=(const Guardian&) = delete;
 
   private:
-    /// The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
+    /// There may be no /proc, or that of another process namespace. The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
     /// leader had. SIGURG comes where the host's thread that started it has ended, and with it perhaps the host (see
     /// Action::Kind::follow): a forked copy of the host may hold the lifeline open.
     static constexpr const char* script = R"(
-host=$1 cookie=$2 group= begun= was_told=
+host=$1 cookie=$2 group= begun= was_told= has_proc= line=
 look() {
-    line=
-    IFS= read -r line < "/proc/$1/stat"
+    line= parent= at=
+    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
     parent=$2 at=${20}
 }
@@ -107,6 +107,8 @@ ask() {
     look $$
     [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
 }
+IFS= read -r line < /proc/self/stat
+case $line in "$$ "*) has_proc=yes ;; esac
 trap 'was_told=yes; [ -z "$group" ] || ask' URG
 until read -r number; do
     [ -n "$was_told" ] || exit
