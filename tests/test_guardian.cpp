@@ -261,6 +261,11 @@ TEST_CASE("it goes with the job, however that ends, and nothing of it is in the 
     CHECK(nothing_left.holds());
     { leash::Popen job(child({"sleep"}), options); }
     CHECK(nothing_left.holds());
+    {
+        leash::Popen job(child({"exit", "3"}), options);
+        CHECK(job.wait().code() == 3);
+        CHECK(!support::has_children());  // the guardian has gone with the job, not with the handle
+    }
     CHECK(!leash::try_run({"/no/such/program"}, options));
     CHECK(!leash::try_run(leash::args({"/no/such/program"}) | leash::args({"cat"}), options));
     const TemporaryDirectory directory;
@@ -268,6 +273,78 @@ TEST_CASE("it goes with the job, however that ends, and nothing of it is in the 
     CHECK(!leash::try_run({directory.path()}, options));
     CHECK(nothing_left.holds());
     CHECK(census.is_empty());
+}
+
+TEST_CASE("no descriptor that is handed down runs over its lifeline") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("handed", "");
+    const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    Host host([&] {
+        Options options = guarded(capture(census));
+        for (int theirs = 3; theirs < 60; ++theirs) options.pass_fds.push_back({file, theirs});
+        start(child({"print-and-wait", "x"}), options).out().read_until("x", soon);
+    });
+    REQUIRE(host.is_ready());
+    CHECK(census.alive().size() == 1);
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+    CHECK(read_file(path) == "");
+    ::close(file);
+}
+
+TEST_CASE("a job in the host's group has it too, as far as its leader goes") {
+    const Census census;
+    Host host([&] {
+        Options options = guarded(capture(census));
+        options.group = leash::Group::inherited;
+        start(child({"print-and-wait", "x"}), options).out().read_until("x", soon);
+    });
+    REQUIRE(host.is_ready());
+    CHECK(census.alive().size() == 1);
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("signals that mean all processes of a user do not make it forget its job") {
+    const Census census;
+    Host host([&] { start(child({"ignore-term"}), guarded(capture(census))).out().read_until("ready\n", soon); });
+    REQUIRE(host.is_ready());
+    const auto job = census.alive();
+    for (const pid_t one : host.children()) {
+        if (job.size() == 1 && one == job[0]) continue;
+        CHECK(eventually([&] {
+            return read_file("/proc/" + std::to_string(one) + "/status").find("SigIgn:\t0000000000000000") ==
+                   std::string::npos;
+        }));
+        for (const int signal : {SIGTERM, SIGHUP, SIGINT, SIGUSR1}) ::kill(one, signal);
+    }
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("a host that has become another user, and cannot signal it any more, is rid of it all the same") {
+    if (::getuid() != 0) return;
+    const Census census;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        leash::Popen job(child({"wait-then-exit", "3"}), [&] {
+            Options options = guarded(capture(census));
+            options.in = leash::piped;
+            return options;
+        }());
+        HOST_NEEDS(job.out().read_until("ready\n", soon));
+        const pid_t copy = ::fork();  // has the lifeline open, so that it has no end
+        if (copy == 0) {
+            ::alarm(60);
+            for (;;) ::pause();
+        }
+        HOST_NEEDS(::setresuid(65534, 65534, 65534) == 0);
+        job.in().close();
+        HOST_NEEDS(job.wait().code() == 3);
+        HOST_NEEDS(job.ended_by() == leash::EndedBy::itself);
+        return "";
+    });
+    CHECK(wrong == "");
 }
 
 TEST_CASE("a job that is let go goes on when the host ends, and one whose starting thread ends does too until then") {
@@ -290,10 +367,16 @@ TEST_CASE("a job that is let go goes on when the host ends, and one whose starti
 TEST_CASE(
     "with a /proc of another namespace, where numbers mean others, it ends the job when it shall and not before") {
     const Census census;
+    std::vector<leash::Popen> crowd;  // whose numbers those in there have too
+    for (int i = 0; i < 60; ++i) crowd.emplace_back(child({"sleep"}), silent(census));
     const std::string wrong = support::in_host([&]() -> std::string {
         if (::unshare(CLONE_NEWPID) != 0) return "not permitted";
         return support::in_host([&]() -> std::string {  // pid 1 there
             HOST_NEEDS(::getpid() == 1);
+            const int next = ::open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+            const std::string number = std::to_string(crowd.front().pid());
+            static_cast<void>(!::write(next, number.data(), number.size()));  // which not every system allows
+            ::close(next);
             for (int round = 0; round < 5; ++round)
                 HOST_NEEDS(leash::run(leash::shell("sleep 0.1; exit 3"), guarded(silent(census))).status.code() == 3);
             leash::Popen job(leash::shell("exec 2> /dev/null; sleep 30"), guarded(silent(census)));
@@ -315,6 +398,7 @@ TEST_CASE(
     });
     if (wrong == "not permitted") MESSAGE("no namespace can be had here: skipped");
     else CHECK(wrong == "");
+    crowd.clear();
     CHECK(census.reaches(0));
 }
 

@@ -236,6 +236,13 @@ TEST_CASE("who was meant to stay stays") {
             CHECK(job.survivors().empty());
         }
     }
+    SUBCASE("by removing LEASH_JOB, though a shell has dropped or changed other variables") {
+        const Escaped who(directory, 1);
+        options.env.set("OLDPWD", "/nowhere").set("BASH_FUNC_module%%", "() { :; }");
+        CHECK(leash::run(leash::shell("\"$@\"", {helper(), "escape", who.path(), "session", "fork", "spare"}), options)
+                  .ok());
+        CHECK(who.is_there());
+    }
     SUBCASE("by Stragglers::leave") {
         const Escaped who(directory, 1);
         options.stragglers = leash::Stragglers::leave;
@@ -368,6 +375,45 @@ TEST_CASE("nobody else is ended: neither strangers that come and go nor a copy o
     CHECK(is_alive(copy));
     ::kill(copy, SIGKILL);
     ::waitpid(copy, nullptr, 0);
+}
+
+TEST_CASE("nor whoever has the other end of a pipe of its, or a terminal of the same kind") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const Escaped who(directory, 1);
+    leash::Options options = with_tree(census);
+    options.in = leash::piped;
+    leash::Options at_terminal = with_tree(census);
+    at_terminal.out = leash::tty;
+    leash::Popen job(escape(who, {"session", "fork", "stay"}), options),
+        other(child({"print-and-wait", "x"}), at_terminal);
+    CHECK(job.out().read_until("ready\n", soon));
+    CHECK(other.out().read_until("x", soon));
+    // Neither is a copy of this program, and they have nothing else of the jobs', not even the variables.
+    const auto stranger = [&](int descriptor) {
+        const pid_t pid = ::fork();
+        if (pid != 0) return pid;
+        ::setsid();
+        ::dup2(descriptor, 9);
+        ::execle("/bin/sleep", "sleep", "60", nullptr, std::vector<char*>{nullptr}.data());
+        ::_exit(98);
+    };
+    const int terminal = ::open("/dev/ptmx", O_RDWR | O_CLOEXEC);
+    const std::vector<pid_t> strangers = {stranger(job.out().handle()), stranger(job.in().handle()),
+                                          stranger(terminal)};
+    for (const pid_t one : strangers) {
+        CHECK(
+            eventually([&] { return read_file("/proc/" + std::to_string(one) + "/cmdline").rfind("sleep", 0) == 0; }));
+    }
+    job.stop(10ms);
+    other.stop(10ms);
+    CHECK(!who.is_there());
+    for (const pid_t one : strangers) {
+        CHECK(is_alive(one));
+        ::kill(one, SIGKILL);
+        ::waitpid(one, nullptr, 0);
+    }
+    ::close(terminal);
 }
 
 TEST_CASE("where it cannot be told whose a process is, the job does not start, and that is said") {

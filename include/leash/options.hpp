@@ -91,7 +91,7 @@ enum class Reach {
     group,
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
     /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
-    /// long as there are any (looked at while the job runs too, whenever the host waits for its output or its end); by their
+    /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
     /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
     /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
     ///
@@ -171,7 +171,7 @@ struct Options {
     /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
     /// more start, a pipe, and somewhat less than 1 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
-    /// starts the job (see *Platforms*), one that is killed between the start and the next line of leash's leaves it, and a
+    /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
     /// forked copy of the host that lives on counts as the host.
     bool die_with_parent = false;
 

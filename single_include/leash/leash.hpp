@@ -1470,7 +1470,7 @@ enum class Reach {
     group,
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
     /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
-    /// long as there are any (looked at while the job runs too, whenever the host waits for its output or its end); by their
+    /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
     /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
     /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
     ///
@@ -1550,7 +1550,7 @@ struct Options {
     /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
     /// more start, a pipe, and somewhat less than 1 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
-    /// starts the job (see *Platforms*), one that is killed between the start and the next line of leash's leaves it, and a
+    /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
     /// forked copy of the host that lives on counts as the host.
     bool die_with_parent = false;
 
@@ -3287,6 +3287,12 @@ inline ssize_t readlink(const char* path, char* target, std::size_t size) noexce
     const ssize_t length = ::readlink(path, target, size - 1);
     if (length >= 0) target[length] = '\0';
     return length;
+}
+
+/// Of a link itself.
+inline int lstat(const char* path, struct stat* info) noexcept {
+    if (const int e = LEASH_FAULT("lstat")) return fail(e);
+    return ::lstat(path, info);
 }
 
 inline int fstat(int fd, struct stat* info) noexcept {
@@ -5744,7 +5750,7 @@ struct Named {
     }
 };
 
-/// Has it a file open whose name in /proc, "pipe:[123]" say, is one of those? Only those of the same user can be asked. (By
+/// Has it a file open of which `is_one` says so, by its name, "pipe:[123]" say, and the path of that link in /proc? Only those of the same user can be asked. (By
 /// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 template <class IsOne>
 bool any_open(Pid pid, IsOne is_one) noexcept {
@@ -5753,7 +5759,7 @@ bool any_open(Pid pid, IsOne is_one) noexcept {
     Directory directory(path);
     while (const char* const number = directory.next()) {
         std::snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", long{pid}, number);
-        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name)) return true;
+        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name, path)) return true;
     }
     return false;
 }
@@ -5765,7 +5771,7 @@ bool any_open(Pid pid, IsOne is_one) noexcept {
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
     for (const Seen& one : table) {
         if (!one.is_alive() || one.pid == sys::getpid()) continue;
-        if (any_open(one.pid, [&](const char* name) { return std::strcmp(asked, name) == 0; }))
+        if (any_open(one.pid, [&](const char* name, const char*) { return std::strcmp(asked, name) == 0; }))
             found.add(Named::of(one.pid, why));
     }
 }
@@ -5840,26 +5846,34 @@ class Traces {
 
     const std::string& cookie() const noexcept { return cookie_; }
 
-    /// The names of what the job is given besides.
+    /// The names of what the job is given besides. Shells drop some of them, and change others.
     void note_given(const std::vector<std::string>& environment) {
         for (const std::string& entry : environment) {
-            const std::size_t end = entry.find('=', 1);
-            if (end != std::string::npos && entry.compare(0, end, variable) != 0)
-                given_.push_back(entry.substr(0, end + 1));
+            const std::string name = entry.substr(0, entry.find('=', 1) + 1);
+            bool is_kept = !name.empty();
+            for (const char c : name)
+                is_kept &=
+                    c == '_' || c == '=' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+            for (const char* const dropped : {"LEASH_JOB=", "OLDPWD=", "PWD=", "SHLVL=", "_="})
+                is_kept &= name != dropped;
+            if (is_kept) given_.push_back(name);
         }
     }
     /// One of the job's pipes, by our end of it.
-    void note_pipe(const Fd& end) {
+    void note_pipe(const Fd& end, bool is_written) {
         char path[64], name[64];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
-        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0) pipes_.emplace_back(name);
+        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0 && starts_with(name, "pipe:"))
+            pipes_.push_back({name, is_written});
     }
     /// The job has been started.
     void begin(Pid leader) noexcept {
         Seen seen{};
+        if (look_at_process(sys::getpid(), seen)) start_ = seen.start;
         if (look_at_process(leader, seen)) start_ = seen.start;
-        session_ = sys::getsid(leader);
         host_session_ = sys::getsid(0);
+        session_ = sys::getsid(leader);
+        if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
     }
 
     enum class Answer { no, yes, unknown };
@@ -5911,7 +5925,7 @@ class Traces {
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
         // is the kernel's own: that one executes nothing.
-        for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
+        for (int looks = 0, settled = 0; looks < 8 && settled < 2; ++looks) {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
@@ -5943,23 +5957,32 @@ class Traces {
         return false;
     }
 
-    /// A forked copy of the host can hold one too, and so does no harm: it is told by what it executes.
+    /// The job's own end of one, that is: somebody may have been given the other one. A forked copy of the host can hold both,
+    /// and so does no harm: it is told by what it executes.
     bool holds_pipe(Pid pid) const noexcept {
         char path[64], host[512], other[512];
         std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
         if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
             sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
             return false;
-        return any_open(pid, [this](const char* name) {
-            bool any = false;
-            for (const std::string& pipe : pipes_) any |= pipe == name;
-            return any;
+        return any_open(pid, [this](const char* name, const char* link) {
+            for (const Pipe& pipe : pipes_) {
+                struct stat info {};
+                if (pipe.name == name)
+                    return sys::lstat(link, &info) == 0 && (info.st_mode & (pipe.is_written ? S_IWUSR : S_IRUSR)) != 0;
+            }
+            return false;
         });
     }
 
+    struct Pipe {
+        std::string name;  // "pipe:[123]"
+        bool is_written;   // by the job
+    };
+
     std::string cookie_;
     std::vector<std::string> given_;        // "NAME="
-    std::vector<std::string> pipes_;        // "pipe:[123]"
+    std::vector<Pipe> pipes_;
     std::uint64_t start_ = 0;               // who started before is not of the job
     Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
 };
@@ -7675,13 +7698,13 @@ class Guardian {
   public:
     Guardian() : keeper_(Group::own) {}
 
-    /// `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise empty.
-    Expected<void> start(const std::string& cookie, Deadline deadline) {
+    /// Of a job with a group, or with a leader alone. `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise
+    /// empty.
+    Expected<void> start(bool has_group, const std::string& cookie, Deadline deadline) {
         keeper_.expect(1);
         auto ends = make_pipe("die_with_parent");
         if (!ends) return ends.error();
         Actions actions;
-        actions.at_own_terminal = true;  // so that nohup does not make it deaf
         actions.list.push_back({Action::Kind::follow});
         actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
         actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
@@ -7690,8 +7713,9 @@ class Guardian {
             actions.list.back().path = "/dev/null";
             actions.list.back().flags = O_WRONLY;
         }
-        std::vector<std::string> arguments{"sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie};
-        std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LC_ALL=C"};
+        std::vector<std::string> arguments{
+            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
+        std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
         Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
@@ -7708,10 +7732,11 @@ class Guardian {
     void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
-            // At the end of the lifeline it would end the job: harmless for one that is over, but so it has to do no more.
-            if (keeper_.send(SIGKILL) != 0) lifeline_.close();
-            keeper_.wait_for_exit(false);
-            keeper_.has_ended();
+            // It is told, too: a host that has become another user cannot signal it any more.
+            write_some(lifeline_, "done\n");
+            if (keeper_.send(SIGKILL) == 0) keeper_.wait_for_exit(false);
+            const Deadline until = Deadline::after(Duration::seconds(1));
+            for (Backoff pause; !keeper_.has_ended() && !until.passed();) sleep_until(pause.next());
         }
         keeper_.close();
         lifeline_.close();
@@ -7721,26 +7746,34 @@ class Guardian {
     Guardian& operator=(const Guardian&) = delete;
 
   private:
-    /// There may be no /proc, or that of another process namespace. The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
-    /// leader had. SIGURG comes where the host's thread that started it has ended, and with it perhaps the host (see
-    /// Action::Kind::follow): a forked copy of the host may hold the lifeline open.
+    /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
+    /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
+    /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
+    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
     static constexpr const char* script = R"(
-host=$1 cookie=$2 group= begun= was_told= has_proc= line=
+trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
+host=$1 cookie=$2 whole=$3 group= begun= was_told= has_proc= line=
+cd /
 look() {
     line= parent= at=
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
     parent=$2 at=${20}
 }
+bears() {
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in *"$cookie"*) return 0 ;; esac
+    done < "$1/environ"
+    return 1
+}
 finish() {
     look "$group"
-    case $at in '' | "$begun") kill -9 "-$group" ;; esac
+    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     idle=0 round=0
-    while [ -n "$cookie" ] && [ $idle -lt 2 ] && [ $round -lt 100 ]; do
+    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
-        for file in $(grep -lsF "$cookie" /proc/[0-9]*/environ); do
-            pid=${file#/proc/}
-            kill -9 "${pid%/*}" && idle=0
+        for one in /proc/[0-9]*; do
+            bears "$one" && kill -9 "${one#/proc/}" && idle=0
         done
     done
     exit
@@ -7756,10 +7789,14 @@ until read -r number; do
     [ -n "$was_told" ] || exit
     was_told=
 done
+[ "$number" = done ] && exit
 look "$number"
 begun=$at group=$number
 ask
-while read -r line || [ -n "$was_told" ]; do was_told=; done
+while read -r line || [ -n "$was_told" ]; do
+    [ "$line" = done ] && exit
+    was_told=
+done
 finish
 )";
 
@@ -8302,11 +8339,15 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened;
     started.traces = std::move(plan.traces);
-    for (const Fd* const ours : {&started.in, &started.out, &started.err}) {
-        if (started.traces) started.traces->note_pipe(*ours);
+    if (started.traces) {
+        started.traces->note_pipe(started.in, false);
+        started.traces->note_pipe(started.out, true);
+        started.traces->note_pipe(started.err, true);
+        for (const Fd& err : started.later_errs) started.traces->note_pipe(err, true);
     }
     if (guardian != nullptr) {
-        auto guarded = guardian->start(started.traces ? started.traces->cookie() : std::string(), plan.deadline);
+        auto guarded = guardian->start(plan.group != Group::inherited,
+                                       started.traces ? started.traces->cookie() : std::string(), plan.deadline);
         if (!guarded) return guarded;
     }
     std::vector<char*> own;
@@ -8331,6 +8372,8 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
             actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
             if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
                 actions.list.push_back({Action::Kind::take_foreground, started.foreground.handle()});
+            // Before the wiring, which may use its number.
+            if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
             Wiring wiring;
             const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
             auto wired = wiring.connect(in, out, err, plan.pass_fds);
@@ -8340,7 +8383,6 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
                 actions.list.push_back({Action::Kind::chdir});
                 actions.list.back().path = plan.cwd.c_str();
             }
-            if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
             const std::vector<char*> argv = pointers(stage.argv);
             const Image image{stage.program.c_str(), argv.data(), environment};
             Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);

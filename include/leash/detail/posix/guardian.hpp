@@ -12,6 +12,7 @@
 
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/actions.hpp>
+#include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/start.hpp>
@@ -33,13 +34,13 @@ class Guardian {
   public:
     Guardian() : keeper_(Group::own) {}
 
-    /// `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise empty.
-    Expected<void> start(const std::string& cookie, Deadline deadline) {
+    /// Of a job with a group, or with a leader alone. `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise
+    /// empty.
+    Expected<void> start(bool has_group, const std::string& cookie, Deadline deadline) {
         keeper_.expect(1);
         auto ends = make_pipe("die_with_parent");
         if (!ends) return ends.error();
         Actions actions;
-        actions.at_own_terminal = true;  // so that nohup does not make it deaf
         actions.list.push_back({Action::Kind::follow});
         actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
         actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
@@ -48,8 +49,9 @@ class Guardian {
             actions.list.back().path = "/dev/null";
             actions.list.back().flags = O_WRONLY;
         }
-        std::vector<std::string> arguments{"sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie};
-        std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LC_ALL=C"};
+        std::vector<std::string> arguments{
+            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
+        std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
         Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
@@ -66,10 +68,11 @@ class Guardian {
     void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
-            // At the end of the lifeline it would end the job: harmless for one that is over, but so it has to do no more.
-            if (keeper_.send(SIGKILL) != 0) lifeline_.close();
-            keeper_.wait_for_exit(false);
-            keeper_.has_ended();
+            // It is told, too: a host that has become another user cannot signal it any more.
+            write_some(lifeline_, "done\n");
+            if (keeper_.send(SIGKILL) == 0) keeper_.wait_for_exit(false);
+            const Deadline until = Deadline::after(Duration::seconds(1));
+            for (Backoff pause; !keeper_.has_ended() && !until.passed();) sleep_until(pause.next());
         }
         keeper_.close();
         lifeline_.close();
@@ -79,26 +82,34 @@ class Guardian {
     Guardian& operator=(const Guardian&) = delete;
 
   private:
-    /// There may be no /proc, or that of another process namespace. The group's number may be a stranger's by then: where there is a process with that number, it must have begun when the
-    /// leader had. SIGURG comes where the host's thread that started it has ended, and with it perhaps the host (see
-    /// Action::Kind::follow): a forked copy of the host may hold the lifeline open.
+    /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
+    /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
+    /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
+    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
     static constexpr const char* script = R"(
-host=$1 cookie=$2 group= begun= was_told= has_proc= line=
+trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
+host=$1 cookie=$2 whole=$3 group= begun= was_told= has_proc= line=
+cd /
 look() {
     line= parent= at=
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
     parent=$2 at=${20}
 }
+bears() {
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in *"$cookie"*) return 0 ;; esac
+    done < "$1/environ"
+    return 1
+}
 finish() {
     look "$group"
-    case $at in '' | "$begun") kill -9 "-$group" ;; esac
+    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     idle=0 round=0
-    while [ -n "$cookie" ] && [ $idle -lt 2 ] && [ $round -lt 100 ]; do
+    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
-        for file in $(grep -lsF "$cookie" /proc/[0-9]*/environ); do
-            pid=${file#/proc/}
-            kill -9 "${pid%/*}" && idle=0
+        for one in /proc/[0-9]*; do
+            bears "$one" && kill -9 "${one#/proc/}" && idle=0
         done
     done
     exit
@@ -114,10 +125,14 @@ until read -r number; do
     [ -n "$was_told" ] || exit
     was_told=
 done
+[ "$number" = done ] && exit
 look "$number"
 begun=$at group=$number
 ask
-while read -r line || [ -n "$was_told" ]; do was_told=; done
+while read -r line || [ -n "$was_told" ]; do
+    [ "$line" = done ] && exit
+    was_told=
+done
 finish
 )";
 

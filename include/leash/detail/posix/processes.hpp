@@ -313,7 +313,7 @@ struct Named {
     }
 };
 
-/// Has it a file open whose name in /proc, "pipe:[123]" say, is one of those? Only those of the same user can be asked. (By
+/// Has it a file open of which `is_one` says so, by its name, "pipe:[123]" say, and the path of that link in /proc? Only those of the same user can be asked. (By
 /// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 template <class IsOne>
 bool any_open(Pid pid, IsOne is_one) noexcept {
@@ -322,7 +322,7 @@ bool any_open(Pid pid, IsOne is_one) noexcept {
     Directory directory(path);
     while (const char* const number = directory.next()) {
         std::snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", long{pid}, number);
-        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name)) return true;
+        if (sys::readlink(path, name, sizeof name) > 0 && is_one(name, path)) return true;
     }
     return false;
 }
@@ -334,7 +334,7 @@ bool any_open(Pid pid, IsOne is_one) noexcept {
     if (!table.read_now() || sys::readlink(path, asked, sizeof asked) <= 0) return;
     for (const Seen& one : table) {
         if (!one.is_alive() || one.pid == sys::getpid()) continue;
-        if (any_open(one.pid, [&](const char* name) { return std::strcmp(asked, name) == 0; }))
+        if (any_open(one.pid, [&](const char* name, const char*) { return std::strcmp(asked, name) == 0; }))
             found.add(Named::of(one.pid, why));
     }
 }

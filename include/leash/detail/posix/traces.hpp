@@ -63,26 +63,34 @@ class Traces {
 
     const std::string& cookie() const noexcept { return cookie_; }
 
-    /// The names of what the job is given besides.
+    /// The names of what the job is given besides. Shells drop some of them, and change others.
     void note_given(const std::vector<std::string>& environment) {
         for (const std::string& entry : environment) {
-            const std::size_t end = entry.find('=', 1);
-            if (end != std::string::npos && entry.compare(0, end, variable) != 0)
-                given_.push_back(entry.substr(0, end + 1));
+            const std::string name = entry.substr(0, entry.find('=', 1) + 1);
+            bool is_kept = !name.empty();
+            for (const char c : name)
+                is_kept &=
+                    c == '_' || c == '=' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+            for (const char* const dropped : {"LEASH_JOB=", "OLDPWD=", "PWD=", "SHLVL=", "_="})
+                is_kept &= name != dropped;
+            if (is_kept) given_.push_back(name);
         }
     }
     /// One of the job's pipes, by our end of it.
-    void note_pipe(const Fd& end) {
+    void note_pipe(const Fd& end, bool is_written) {
         char path[64], name[64];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
-        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0) pipes_.emplace_back(name);
+        if (end.is_open() && sys::readlink(path, name, sizeof name) > 0 && starts_with(name, "pipe:"))
+            pipes_.push_back({name, is_written});
     }
     /// The job has been started.
     void begin(Pid leader) noexcept {
         Seen seen{};
+        if (look_at_process(sys::getpid(), seen)) start_ = seen.start;
         if (look_at_process(leader, seen)) start_ = seen.start;
-        session_ = sys::getsid(leader);
         host_session_ = sys::getsid(0);
+        session_ = sys::getsid(leader);
+        if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
     }
 
     enum class Answer { no, yes, unknown };
@@ -134,7 +142,7 @@ class Traces {
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
         // is the kernel's own: that one executes nothing.
-        for (int looks = 0, settled = 0; looks < 10 && settled < 2; ++looks) {
+        for (int looks = 0, settled = 0; looks < 8 && settled < 2; ++looks) {
             char path[64], other[16];
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
@@ -166,23 +174,32 @@ class Traces {
         return false;
     }
 
-    /// A forked copy of the host can hold one too, and so does no harm: it is told by what it executes.
+    /// The job's own end of one, that is: somebody may have been given the other one. A forked copy of the host can hold both,
+    /// and so does no harm: it is told by what it executes.
     bool holds_pipe(Pid pid) const noexcept {
         char path[64], host[512], other[512];
         std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
         if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
             sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
             return false;
-        return any_open(pid, [this](const char* name) {
-            bool any = false;
-            for (const std::string& pipe : pipes_) any |= pipe == name;
-            return any;
+        return any_open(pid, [this](const char* name, const char* link) {
+            for (const Pipe& pipe : pipes_) {
+                struct stat info {};
+                if (pipe.name == name)
+                    return sys::lstat(link, &info) == 0 && (info.st_mode & (pipe.is_written ? S_IWUSR : S_IRUSR)) != 0;
+            }
+            return false;
         });
     }
 
+    struct Pipe {
+        std::string name;  // "pipe:[123]"
+        bool is_written;   // by the job
+    };
+
     std::string cookie_;
     std::vector<std::string> given_;        // "NAME="
-    std::vector<std::string> pipes_;        // "pipe:[123]"
+    std::vector<Pipe> pipes_;
     std::uint64_t start_ = 0;               // who started before is not of the job
     Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
 };

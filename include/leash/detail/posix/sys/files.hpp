@@ -34,6 +34,12 @@ inline ssize_t readlink(const char* path, char* target, std::size_t size) noexce
     return length;
 }
 
+/// Of a link itself.
+inline int lstat(const char* path, struct stat* info) noexcept {
+    if (const int e = LEASH_FAULT("lstat")) return fail(e);
+    return ::lstat(path, info);
+}
+
 inline int fstat(int fd, struct stat* info) noexcept {
     if (const int e = LEASH_FAULT("fstat")) return fail(e);
     return ::fstat(fd, info);
