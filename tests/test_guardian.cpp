@@ -30,6 +30,17 @@ namespace {
 
 constexpr auto soon = 30s;
 
+std::vector<pid_t> children_of(pid_t parent) {
+    std::vector<pid_t> all;
+    const std::string path = "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
+    std::string number;
+    for (const char c : read_file(path) + " ") {
+        if (c != ' ') number += c;
+        else if (!number.empty()) all.push_back(std::stoi(std::exchange(number, {})));
+    }
+    return all;
+}
+
 /// A process that starts jobs, by `body`, and then lives until something ends it. Nothing is destroyed there.
 class Host {
   public:
@@ -63,16 +74,7 @@ class Host {
         pid_ = -1;
     }
     /// Its children, guardians and jobs.
-    std::vector<pid_t> children() const {
-        std::vector<pid_t> all;
-        const std::string path = "/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children";
-        std::string number;
-        for (const char c : read_file(path) + " ") {
-            if (c != ' ') number += c;
-            else if (!number.empty()) all.push_back(std::stoi(std::exchange(number, {})));
-        }
-        return all;
-    }
+    std::vector<pid_t> children() const { return children_of(pid_); }
 
   private:
     pid_t pid_ = -1;
@@ -333,15 +335,23 @@ TEST_CASE("a host that has become another user, and cannot signal it any more, i
             return options;
         }());
         HOST_NEEDS(job.out().read_until("ready\n", soon));
+        int ends[2];
+        HOST_NEEDS(::pipe(ends) == 0);
         const pid_t copy = ::fork();  // has the lifeline open, so that it has no end
         if (copy == 0) {
-            ::alarm(60);
-            for (;;) ::pause();
+            char c = '\0';
+            ::close(ends[1]);
+            ::close(job.in().handle());  // the job waits for its end
+            static_cast<void>(!::read(ends[0], &c, 1));
+            ::_exit(0);
         }
+        const auto all = children_of(::getpid());
+        HOST_NEEDS(all.size() == 3);
         HOST_NEEDS(::setresuid(65534, 65534, 65534) == 0);
         job.in().close();
         HOST_NEEDS(job.wait().code() == 3);
         HOST_NEEDS(job.ended_by() == leash::EndedBy::itself);
+        for (const pid_t one : all) HOST_NEEDS(is_alive(one) == (one == copy));
         return "";
     });
     CHECK(wrong == "");
