@@ -5981,7 +5981,7 @@ class Traces {
     };
 
     std::string cookie_;
-    std::vector<std::string> given_;        // "NAME="
+    std::vector<std::string> given_;  // "NAME="
     std::vector<Pipe> pipes_;
     std::uint64_t start_ = 0;               // who started before is not of the job
     Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
