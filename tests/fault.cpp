@@ -289,12 +289,14 @@ Outcome escaped(const Census& census) {
     Outcome outcome;
     leash::Options options = marked(census);
     options.reach = leash::Reach::tree;
+    options.in = leash::piped;
     options.out = leash::piped;
     options.drain = 50ms;
     auto job = leash::Popen::try_spawn(dash("setsid dash -c 'echo ready; exec sleep 30 >/dev/null' & read x; exit 3"),
                                        options);
     if (!job) return outcome.error = job.error(), outcome;
     const bool ready = job->out().read_until("ready\n", 20s).complete;
+    job->in().close();  // which the leader waits for
     expect(outcome, job->wait().code() == 3, "status");
     expect(outcome, ready, "ready");
     outcome.survivors = !job->survivors().empty();
