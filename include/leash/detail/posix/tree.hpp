@@ -36,8 +36,8 @@ class Descendants {
         if (!traces_) return true;
         if (!table.read(since)) return false;
         bool is_told = true;
-        for (std::size_t i = all_.size(); i-- > 0;) {
-            if (traces_->are_shaken_off_by(all_[i])) all_.remove(i);
+        for (std::size_t i = all_.size(); i > 0; --i) {
+            if (traces_->are_shaken_off_by(all_[i - 1])) all_.remove(i - 1);
         }
         for (const Seen& one : table) {
             if (!one.is_alive() || one.group == group || is_known(one)) continue;
