@@ -106,13 +106,20 @@ TEST_CASE("no output is lost where memory runs out in the middle of communicate(
     CHECK(nothing_left.holds());
 }
 
-TEST_CASE("no stage of a pipeline is left where memory runs out while it starts") {
+TEST_CASE("no stage of a pipeline is left where memory runs out while it starts, nor its guardian") {
     const NothingLeft nothing_left;
     bool failed = true;
+    bool has_guardian = false;
+    SUBCASE("without one") {}
+    SUBCASE("with one") { has_guardian = true; }
     for (int nth = 1; failed && nth < 1000; ++nth) {
         CAPTURE(nth);
         const Census census;
         leash::Options options = capture(census);
+        options.die_with_parent = has_guardian;
+#if defined(__linux__)
+        if (has_guardian) options.reach = leash::Reach::tree;
+#endif
         leash::Pipeline stages = child({"sleep"}) | child({"sleep"}) | child({"sleep"});
         failed = false;
         allocations_left = nth;

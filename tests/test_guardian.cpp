@@ -153,11 +153,14 @@ TEST_CASE("every kind of job has it") {
 }
 
 TEST_CASE("without it they live on: this is what the others show") {
-    const Census census;
-    Host host([&] { start(child({"print-and-wait", "x"}), capture(census)).out().read_until("x", soon); });
+    const Census census, with_guardian;
+    Host host([&] {
+        start(child({"print-and-wait", "x"}), capture(census)).out().read_until("x", soon);
+        start(child({"print-and-wait", "x"}), guarded(capture(with_guardian))).out().read_until("x", soon);
+    });
     REQUIRE(host.is_ready());
     host.end(SIGKILL);
-    std::this_thread::sleep_for(50ms);
+    CHECK(with_guardian.reaches(0));  // so long it takes
     CHECK(census.alive().size() == 1);
 }
 
@@ -366,7 +369,18 @@ TEST_CASE("a job that is let go goes on when the host ends, and one whose starti
         }).join();
     });
     REQUIRE(host.is_ready());
-    std::this_thread::sleep_for(50ms);
+    // Until the thread has gone for good, and the guardian has dealt with what it was told of that.
+    const std::string process = "/proc/" + std::to_string(host.pid());
+    CHECK(eventually([&] { return read_file(process + "/status").find("Threads:\t1\n") != std::string::npos; }));
+    const auto all = host.children();
+    CHECK(all.size() == 3);
+    for (const pid_t one : all) {
+        CHECK(eventually([&] {
+            const std::string status = read_file("/proc/" + std::to_string(one) + "/status");
+            const bool has_none = status.find("ShdPnd:\t0000000000000000") != std::string::npos;
+            return status.empty() || (has_none && support::state_of(one) != 'R');
+        }));
+    }
     CHECK(census.alive().size() == 2);
     host.end(SIGKILL);
     CHECK(census.reaches(1));

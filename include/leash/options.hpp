@@ -92,8 +92,8 @@ enum class Reach {
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
     /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
     /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
-    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
-    /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
+    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own ends of its
+    /// pipes that they have open. They count as all others who are left: see Options::stragglers, drain and grace.
     ///
     /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
     /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
@@ -170,7 +170,7 @@ struct Options {
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
     /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
-    /// more start, a pipe, and somewhat less than 1 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
+    /// more start, a pipe, and half a megabyte meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
     /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
     /// forked copy of the host that lives on counts as the host.
     bool die_with_parent = false;

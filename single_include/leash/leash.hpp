@@ -1471,8 +1471,8 @@ enum class Reach {
     /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
     /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
     /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
-    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own pipes that they
-    /// have open. They count as all others who are left: see Options::stragglers, drain and grace.
+    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own ends of its
+    /// pipes that they have open. They count as all others who are left: see Options::stragglers, drain and grace.
     ///
     /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
     /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
@@ -1549,7 +1549,7 @@ struct Options {
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
     /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
-    /// more start, a pipe, and somewhat less than 1 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
+    /// more start, a pipe, and half a megabyte meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
     /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
     /// forked copy of the host that lives on counts as the host.
     bool die_with_parent = false;
@@ -5636,6 +5636,11 @@ inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #endif
 }
 
+/// Is it still the same process, and more than a zombie? Gives how it is now.
+inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
+    return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
+}
+
 #if !defined(LEASH_KINFO)
 /// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
 /// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
@@ -5869,8 +5874,7 @@ class Traces {
     /// The job has been started.
     void begin(Pid leader) noexcept {
         Seen seen{};
-        if (look_at_process(sys::getpid(), seen)) start_ = seen.start;
-        if (look_at_process(leader, seen)) start_ = seen.start;
+        if (look_at_process(leader, seen) || look_at_process(sys::getpid(), seen)) start_ = seen.start;
         host_session_ = sys::getsid(0);
         session_ = sys::getsid(leader);
         if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
@@ -5885,11 +5889,13 @@ class Traces {
         const Word word = ask(seen.pid);
         if (word == Word::unknown) return Answer::unknown;
         const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
-        return is_borne && is_still(seen) ? Answer::yes : Answer::no;
+        Seen now{};
+        return is_borne && is_still_alive(seen, now) ? Answer::yes : Answer::no;
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
-        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still(seen);
+        Seen now{};
+        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
     }
     /// Which session a process is in, where the job may have made that; otherwise -1.
     Pid session_of(Pid pid) const noexcept {
@@ -5900,11 +5906,6 @@ class Traces {
   private:
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
-
-    static bool is_still(const Seen& seen) noexcept {
-        Seen now{};
-        return look_at_process(seen.pid, now) && now.start == seen.start && now.is_alive();
-    }
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
@@ -6060,10 +6061,10 @@ class Descendants {
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
             const std::size_t before = all_.size();
-            if (!is_alive(all_[i], now)) continue;
+            if (!is_still_alive(all_[i], now)) continue;
             visit(now.pid, table, since);
             // Its number may have become another's meanwhile, and then those are that one's.
-            if (!is_alive(all_[i], now)) all_.cut(before);
+            if (!is_still_alive(all_[i], now)) all_.cut(before);
         }
     }
 
@@ -6085,14 +6086,10 @@ class Descendants {
 #endif
     }
 
-    /// Is it still the same process, and more than a zombie? Gives how it is now.
-    static bool is_alive(const Seen& known, Seen& now) noexcept {
-        return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
-    }
     /// Somebody who is alive; those who are not are forgotten.
     const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
-            if (is_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
+            if (is_still_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
         }
         return nullptr;
     }
@@ -6125,7 +6122,7 @@ class Descendants {
             if (session < 0 || is_known(one)) continue;
             const auto is_in = [&](const Seen& seen) {
                 Seen now{};
-                return traces_->session_of(seen.pid) == session && is_alive(seen, now);
+                return traces_->session_of(seen.pid) == session && is_still_alive(seen, now);
             };
             for (std::size_t i = 0; i < sessions.size(); ++i) {
                 if (sessions[i] != session || !is_in(all_[i])) continue;
@@ -6465,7 +6462,7 @@ class Job {
         }
         for (const Seen& one : descendants_.all()) {
             Seen now{};
-            if (Descendants::is_alive(one, now)) name(one.pid, names);
+            if (is_still_alive(one, now)) name(one.pid, names);
         }
     }
 
@@ -6494,7 +6491,7 @@ class Job {
             if (!process.seen && look_at_process(process.pid, now) && runs(now)) return false;
         }
         for (const Seen& one : descendants_.all()) {
-            if (Descendants::is_alive(one, now) && runs(now)) return false;
+            if (is_still_alive(one, now) && runs(now)) return false;
         }
         return true;
     }
@@ -6665,7 +6662,7 @@ class Job {
     void send_to_descendant(const Seen& known, int number) noexcept {
         const Fd handle(sys::has_pidfd ? sys::open_exit(known.pid) : -1);
         Seen now{};
-        if (handle.is_open() != sys::has_pidfd || !Descendants::is_alive(known, now)) return;
+        if (handle.is_open() != sys::has_pidfd || !is_still_alive(known, now)) return;
         if (has_group_ && now.group == pid()) return;
         if (sys::has_pidfd) sys::signal_through(handle.get(), number, false);
         else if (known.pid > 1) sys::kill(known.pid, number);
@@ -6698,7 +6695,7 @@ class Job {
     [[gnu::cold]] Rest watch_rest(const Seen& one) noexcept {
         Fd handle(sys::open_exit(one.pid));
         Seen now{};
-        if (!handle.is_open() || !Descendants::is_alive(one, now)) return Rest::somebody;
+        if (!handle.is_open() || !is_still_alive(one, now)) return Rest::somebody;
         if (!rest_.is_open()) {
             if (!move_above_standard(handle)) return Rest::somebody;
             rest_ = std::move(handle);
@@ -7717,11 +7714,15 @@ class Guardian {
             "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
         std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        std::vector<Pid> pids;
+        std::vector<Fd> exits;
+        pids.reserve(1);  // so that a process, once started, is noted without fail
+        exits.reserve(1);
         Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
-        std::vector<Fd> exits;
+        pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
-        keeper_.begin({birth.pid}, std::move(exits), {});
+        keeper_.begin(pids, std::move(exits), {});
         lifeline_ = std::move(ends->write);
         return {};
     }

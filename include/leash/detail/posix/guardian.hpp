@@ -53,11 +53,15 @@ class Guardian {
             "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
         std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        std::vector<Pid> pids;
+        std::vector<Fd> exits;
+        pids.reserve(1);  // so that a process, once started, is noted without fail
+        exits.reserve(1);
         Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
-        std::vector<Fd> exits;
+        pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
-        keeper_.begin({birth.pid}, std::move(exits), {});
+        keeper_.begin(pids, std::move(exits), {});
         lifeline_ = std::move(ends->write);
         return {};
     }

@@ -199,6 +199,11 @@ inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #endif
 }
 
+/// Is it still the same process, and more than a zombie? Gives how it is now.
+inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
+    return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
+}
+
 #if !defined(LEASH_KINFO)
 /// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
 /// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.

@@ -86,8 +86,7 @@ class Traces {
     /// The job has been started.
     void begin(Pid leader) noexcept {
         Seen seen{};
-        if (look_at_process(sys::getpid(), seen)) start_ = seen.start;
-        if (look_at_process(leader, seen)) start_ = seen.start;
+        if (look_at_process(leader, seen) || look_at_process(sys::getpid(), seen)) start_ = seen.start;
         host_session_ = sys::getsid(0);
         session_ = sys::getsid(leader);
         if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
@@ -102,11 +101,13 @@ class Traces {
         const Word word = ask(seen.pid);
         if (word == Word::unknown) return Answer::unknown;
         const bool is_borne = word == Word::ours || (!has_left(seen.pid, word) && holds_pipe(seen.pid));
-        return is_borne && is_still(seen) ? Answer::yes : Answer::no;
+        Seen now{};
+        return is_borne && is_still_alive(seen, now) ? Answer::yes : Answer::no;
     }
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
-        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still(seen);
+        Seen now{};
+        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
     }
     /// Which session a process is in, where the job may have made that; otherwise -1.
     Pid session_of(Pid pid) const noexcept {
@@ -117,11 +118,6 @@ class Traces {
   private:
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
-
-    static bool is_still(const Seen& seen) noexcept {
-        Seen now{};
-        return look_at_process(seen.pid, now) && now.start == seen.start && now.is_alive();
-    }
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 

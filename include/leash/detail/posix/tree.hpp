@@ -68,10 +68,10 @@ class Descendants {
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
             const std::size_t before = all_.size();
-            if (!is_alive(all_[i], now)) continue;
+            if (!is_still_alive(all_[i], now)) continue;
             visit(now.pid, table, since);
             // Its number may have become another's meanwhile, and then those are that one's.
-            if (!is_alive(all_[i], now)) all_.cut(before);
+            if (!is_still_alive(all_[i], now)) all_.cut(before);
         }
     }
 
@@ -93,14 +93,10 @@ class Descendants {
 #endif
     }
 
-    /// Is it still the same process, and more than a zombie? Gives how it is now.
-    static bool is_alive(const Seen& known, Seen& now) noexcept {
-        return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
-    }
     /// Somebody who is alive; those who are not are forgotten.
     const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
-            if (is_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
+            if (is_still_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
         }
         return nullptr;
     }
@@ -133,7 +129,7 @@ class Descendants {
             if (session < 0 || is_known(one)) continue;
             const auto is_in = [&](const Seen& seen) {
                 Seen now{};
-                return traces_->session_of(seen.pid) == session && is_alive(seen, now);
+                return traces_->session_of(seen.pid) == session && is_still_alive(seen, now);
             };
             for (std::size_t i = 0; i < sessions.size(); ++i) {
                 if (sessions[i] != session || !is_in(all_[i])) continue;
