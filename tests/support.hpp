@@ -290,6 +290,13 @@ class NothingLeft {
     std::set<int> before_ = open_descriptors();
 };
 
+/// The numbers of those whom a result tells of.
+inline std::vector<pid_t> pids(const std::vector<leash::Process>& processes) {
+    std::vector<pid_t> all;
+    for (const leash::Process& one : processes) all.push_back(one.pid);
+    return all;
+}
+
 /// A verb of the helper program, and what it is given.
 inline leash::Command child(std::initializer_list<leash::Arg> verb) {
     std::vector<std::string> argv{helper()};

@@ -25,6 +25,7 @@ using support::eventually;
 using support::helper;
 using support::NothingLeft;
 using support::pattern;
+using support::pids;
 using support::read_file;
 using support::silent;
 using support::Stopwatch;
@@ -55,12 +56,6 @@ leash::Options patient(leash::Options options) {
     options.grace = for_long;
     options.drain = for_long;
     return options;
-}
-
-std::vector<pid_t> pids(const std::vector<leash::Process>& processes) {
-    std::vector<pid_t> all;
-    for (const leash::Process& one : processes) all.push_back(one.pid);
-    return all;
 }
 
 /// The pid that a straggler has written down once its leader had ended; 0 where it has not.

@@ -21,6 +21,7 @@ using support::child;
 using support::eventually;
 using support::helper;
 using support::is_alive;
+using support::pids;
 using support::read_file;
 using support::Stopwatch;
 using support::TemporaryDirectory;
@@ -36,12 +37,6 @@ leash::Options with_tree(const Census& census) {
     options.drain = 100ms;
     options.grace = 100ms;
     return options;
-}
-
-std::vector<pid_t> pids(const std::vector<leash::Process>& processes) {
-    std::vector<pid_t> all;
-    for (const leash::Process& one : processes) all.push_back(one.pid);
-    return all;
 }
 
 /// One that has got away, as it says itself; it is killed with the test, whatever its environment is.
