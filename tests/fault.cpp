@@ -285,6 +285,19 @@ Outcome guarded(const Census& census) {
 }
 
 #if defined(__linux__)
+Outcome left_the_group(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    auto job = leash::Popen::try_spawn(child({"apart", "session", "2", "all"}), std::move(options));
+    if (!job) return outcome.error = job.error(), outcome;
+    expect(outcome, job->out().read_until("ready\n", 20s).complete, "ready");
+    job->kill();
+    expect(outcome, job->wait().signaled(), "status");
+    outcome.survivors = !job->survivors().empty();
+    return outcome;
+}
+
 Outcome escaped(const Census& census) {
     Outcome outcome;
     leash::Options options = marked(census);
@@ -323,7 +336,8 @@ const Scenario scenarios[] = {
     {"a job with a guardian", guarded},
 };
 #if defined(__linux__)
-const Scenario with_pidfds[] = {{"a daemon, and Reach::tree", escaped}};
+const Scenario with_pidfds[] = {{"SIGKILL, where some have left the group", left_the_group},
+                                {"a daemon, and Reach::tree", escaped}};
 #endif
 
 }  // namespace

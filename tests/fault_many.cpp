@@ -159,6 +159,24 @@ Outcome ended_by_force(const Census& census) {
     return outcome;
 }
 
+#if defined(__linux__)
+Outcome left_the_group(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    auto job = leash::Popen::try_spawn(child({"apart", "session", "2", "children"}), std::move(options));
+    if (!job) return outcome.error = job.error(), outcome;
+    expect(outcome, job->out().read_until("ready\n", 20s).complete, "ready");
+    leash::Supervisor jobs;
+    const auto id = jobs.add(std::move(*job));
+    if (!id) return outcome.error = id.error(), outcome;
+    jobs.cancel();
+    for (auto event = jobs.next(20s); event && event->kind != Event::ended;) event = jobs.next(20s);
+    outcome.survivors = !jobs.job(*id).survivors().empty();
+    return outcome;
+}
+#endif
+
 /// What run_all() gave: each is right, or an error; and no command was started twice.
 void judge(Outcome& outcome, const std::vector<leash::Expected<leash::Result>>& results, const std::string& started) {
     const auto lines = words(read_file(started));
@@ -210,6 +228,10 @@ const Scenario scenarios[] = {
     {"run_all, one after the other", run_one_by_one},
     {"run_all, at once", run_at_once},
 };
+#if defined(__linux__)
+const Scenario apart[] = {
+    {"ended by force, where some have left the group", left_the_group, std::nullopt, false, false}};
+#endif
 const Scenario adding[] = {{"add() alone", only_added}};
 
 /// All but epoll_control, of which only the adding can fail: the kernel has nothing to allocate in order to change or to
@@ -253,6 +275,9 @@ TEST_CASE("a Supervisor and run_all() where a system call fails once, at every p
     CHECK(tried.wrong == "");
     CHECK(unseen(tried, {"read", "pipe", "epoll_create", "epoll_control", "epoll_wait", start_call, "waitid", "reap",
                          "open_exit"}) == "");
+#if defined(__linux__)
+    CHECK(try_all(apart, {}, false).wrong == "");
+#endif
 }
 
 TEST_CASE("a job that cannot be added is as it was, and can be added later") {

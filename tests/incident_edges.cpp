@@ -522,7 +522,7 @@ TEST_CASE("without any grace and drain a job is still ended whole, and its handl
         const leash::Result result = leash::run(dash("sleep 300 & sleep 300; true"), options);
         CHECK(result.timed_out);
         CHECK(result.status.signaled());  // a leader that was killed is waited for, drain or not
-        CHECK(eventually([&] { return census.is_empty(); }));
+        CHECK(census.reaches(0));
         CHECK(nothing_left.holds());
         reap_all();
     }

@@ -389,7 +389,7 @@ TEST_CASE("a host that reaps whatever ends, or ignores SIGCHLD from some moment 
                           kind == 3 ? job.communicate().status.value_or(leash::ExitStatus::from_code(99)) : job.wait();
                       report.expect(watch.elapsed() < 20s, "bound");
                       report.expect(status.unknown() || status.code() == 3, "status");
-                      report.expect(eventually([&] { return census.is_empty(); }), "no straggler");
+                      report.expect(census.reaches(0), "no straggler");
                       report.expect(job.survivors().empty(), "survivors");
                   }
               }) == "");
@@ -521,7 +521,7 @@ TEST_CASE(
                   report.expect(watch.elapsed() < 30s, "bound");
                   for (const int fd : plugs) ::close(fd);
                   // what could not be looked at while no descriptor was left
-                  report.expect(eventually([&] { return census.is_empty(); }), "members gone");
+                  report.expect(census.reaches(0), "members gone");
               }
               report.expect(before_all.holds(), "nothing left");
           }) == "");

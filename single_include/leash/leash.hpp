@@ -5664,9 +5664,10 @@ bool each_process(Visit visit) noexcept {
 class ProcessTable {
   public:
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
-    /// namespace, nor where a sandbox hides them.
+    /// namespace, nor where a sandbox hides them; and what cannot be read now, be it for want of a descriptor, may be the
+    /// next time.
     bool read(Deadline since) noexcept {
-        if (read_at_.is_never() || !earlier(since, read_at_)) {
+        if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
             is_known_ = read_all();
         }
@@ -6040,32 +6041,40 @@ class Descendants {
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
-            find_below_all(table, since);
+            is_told &= find_below_all(table, since);
             find_in_sessions(table);
         }
         return is_told;
     }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
-    /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`.
-    void find_below(Pid root, ProcessTable& table, Deadline since) noexcept { visit(root, table, since); }
+    /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`. False, as with the next two, where
+    /// that cannot be told at the moment.
+    bool find_below(Pid root, ProcessTable& table, Deadline since) noexcept { return visit(root, table, since); }
     /// Takes the members of a group, for what they have below them.
-    void add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
-        if (!table.read(since)) return;
+    bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.group == group && one.is_alive()) add(one);
         }
+        return true;
     }
     /// Looks below all who are known, those included whom that finds.
-    void find_below_all(ProcessTable& table, Deadline since) noexcept {
+    bool find_below_all(ProcessTable& table, Deadline since) noexcept {
+        bool is_told = true;
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
             const std::size_t before = all_.size();
-            if (!is_still_alive(all_[i], now)) continue;
-            visit(now.pid, table, since);
+            const bool is_there = is_still_alive(all_[i], now);
+            if (!is_there) is_told &= is_gone(errno);
+            if (!is_there) continue;
+            is_told &= visit(now.pid, table, since);
             // Its number may have become another's meanwhile, and then those are that one's.
-            if (!is_still_alive(all_[i], now)) all_.cut(before);
+            if (is_still_alive(all_[i], now)) continue;
+            is_told &= is_gone(errno);
+            all_.cut(before);
         }
+        return is_told;
     }
 
     /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
@@ -6132,11 +6141,13 @@ class Descendants {
         }
     }
 
-    void visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
-        if ((!has_snapshot && is_told_children(parent)) || !table.read(since)) return;
+    bool visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
+        if (!has_snapshot && is_told_children(parent)) return true;
+        if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.parent == parent && one.is_alive()) add(one);
         }
+        return true;
     }
 
     /// False where only the table of all tells.
@@ -6144,34 +6155,39 @@ class Descendants {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
-        if (!threads.is_open()) return true;  // there is no such process
+        if (!threads.is_open()) return !is_shortage(errno);  // there is no such process
         bool is_told = false;
         while (const char* const thread = threads.next()) {
             if (std::atoi(thread) <= 0) continue;
             std::snprintf(path, sizeof path, "/proc/%ld/task/%d/children", long{parent}, std::atoi(thread));
             const Fd file = Fd::open(path, O_RDONLY);
+            if (!file.is_open() && is_shortage(errno)) return false;
             if (!file.is_open()) continue;
             is_told = true;
-            read_children(file, parent);
+            if (!read_children(file, parent)) return false;
         }
         return is_told;
     }
 
     /// "123 456 ": numbers, which a read may cut in two.
-    void read_children(const Fd& file, Pid parent) noexcept {
+    bool read_children(const Fd& file, Pid parent) noexcept {
         char text[1024];
         Pid number = 0;
-        for (ssize_t size; (size = read_some(file, text, sizeof text)) > 0;) {
+        ssize_t size;
+        while ((size = read_some(file, text, sizeof text)) > 0) {
             for (ssize_t i = 0; i < size; ++i) {
                 if (text[i] >= '0' && text[i] <= '9') {
                     number = number * 10 + (text[i] - '0');
                     continue;
                 }
                 Seen seen{};
-                if (number > 0 && look_at_process(number, seen) && seen.parent == parent && seen.is_alive()) add(seen);
+                const bool is_there = number > 0 && look_at_process(number, seen);
+                if (number > 0 && !is_there && !is_gone(errno)) return false;
+                if (is_there && seen.parent == parent && seen.is_alive()) add(seen);
                 number = 0;
             }
         }
+        return size == 0 || is_gone(errno);
     }
 
     Notes<Seen> all_;
@@ -6409,7 +6425,8 @@ class Job {
     void terminate(bool hang_up, ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
-        look_for_descendants(table);
+        Backoff pause;
+        for (int look = 1; !look_for_descendants(table) && look < most_looks; ++look) sleep_until(pause.next());
         if (hang_up) send_everywhere(SIGHUP);
         send_everywhere(SIGTERM);
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
@@ -6423,14 +6440,15 @@ class Job {
         if (over_ || owner_ != sys::getpid()) return ESRCH;
         const Deadline until =
             std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
-        for (int round = 0; round < 8; ++round) {
+        for (int look = 0; look < most_looks; ++look) {
             const std::size_t before = descendants_.all().size();
             descendants_.tell_of_traced(has_group_ ? pid() : -1,
                                         [&](const Seen& one) { send_to_descendant(one, SIGSTOP); });
-            look_for_descendants(table);
-            if (round > 0 && descendants_.all().size() == before) break;
+            const bool is_told = look_for_descendants(table);
+            if (look > 0 && is_told && descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);
             Backoff pause;
+            if (!is_told) sleep_until(pause.next());
             while (!until.passed() && !have_stopped()) sleep_until(pause.next());
         }
         return send_everywhere(SIGKILL);
@@ -6482,6 +6500,9 @@ class Job {
     /// A signal is taken when its process comes to run, and one that is in the middle of fork(2) finishes that first
     /// (since Linux 4.20). On a loaded machine that may take its time; a look at many jobs has it once for all of them.
     static constexpr Duration longest_stop = Duration::milliseconds(50);
+    /// How often to look for those who are to be ended: until nobody new is found, and all could be looked at. Who is out of
+    /// descriptors at one moment may have some at the next.
+    static constexpr int most_looks = 8;
 
     bool have_stopped() const noexcept {
         const auto runs = [](const Seen& now) { return now.is_alive() && !now.is_stopped; };
@@ -6668,28 +6689,29 @@ class Job {
         else if (known.pid > 1) sys::kill(known.pid, number);
     }
 
-    [[gnu::cold]] void look_for_descendants(ProcessTable& table) noexcept {
-        look_below(table);
-        look_for_traced(table, Deadline::now());
+    /// False where they cannot be told at the moment; and so it is with the next two.
+    [[gnu::cold]] bool look_for_descendants(ProcessTable& table) noexcept {
+        const bool is_told = look_below(table);
+        return look_for_traced(table, Deadline::now()) && is_told;
     }
 
     bool look_for_traced(ProcessTable& table, Deadline since) noexcept {
         return owner_ != sys::getpid() || descendants_.find_traced(has_group_ ? pid() : -1, table, since);
     }
 
-    [[gnu::cold]] void look_below(ProcessTable& table) noexcept {
-        if (owner_ != sys::getpid() || !shows_processes()) return;
+    [[gnu::cold]] bool look_below(ProcessTable& table) noexcept {
+        if (owner_ != sys::getpid() || !shows_processes()) return true;
         const Deadline since = table.look_began();
-        bool ended = true;
+        bool ended = true, is_told = true;
         for (Process& process : processes_) {
             look_again(process);
             if (process.seen) continue;
             ended = false;
-            descendants_.find_below(process.pid, table, since);
+            is_told &= descendants_.find_below(process.pid, table, since);
         }
         // Nobody's links lead to those whose parent has gone, but that they are in the group.
-        if (ended && has_group_ && ask_group() != ESRCH) descendants_.add_group(pid(), table, since);
-        descendants_.find_below_all(table, since);
+        if (ended && has_group_ && ask_group() != ESRCH) is_told &= descendants_.add_group(pid(), table, since);
+        return descendants_.find_below_all(table, since) && is_told;
     }
 
     [[gnu::cold]] Rest watch_rest(const Seen& one) noexcept {

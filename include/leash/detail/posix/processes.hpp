@@ -227,9 +227,10 @@ bool each_process(Visit visit) noexcept {
 class ProcessTable {
   public:
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
-    /// namespace, nor where a sandbox hides them.
+    /// namespace, nor where a sandbox hides them; and what cannot be read now, be it for want of a descriptor, may be the
+    /// next time.
     bool read(Deadline since) noexcept {
-        if (read_at_.is_never() || !earlier(since, read_at_)) {
+        if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
             is_known_ = read_all();
         }

@@ -47,32 +47,40 @@ class Descendants {
         }
         for (std::size_t before = 0; before != all_.size();) {
             before = all_.size();
-            find_below_all(table, since);
+            is_told &= find_below_all(table, since);
             find_in_sessions(table);
         }
         return is_told;
     }
 
     /// Looks below a process. Only the job's own tree is read, where the kernel tells children (CONFIG_PROC_CHILDREN,
-    /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`.
-    void find_below(Pid root, ProcessTable& table, Deadline since) noexcept { visit(root, table, since); }
+    /// Linux 4.2), otherwise all processes: a table of them that is newer than `since`. False, as with the next two, where
+    /// that cannot be told at the moment.
+    bool find_below(Pid root, ProcessTable& table, Deadline since) noexcept { return visit(root, table, since); }
     /// Takes the members of a group, for what they have below them.
-    void add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
-        if (!table.read(since)) return;
+    bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.group == group && one.is_alive()) add(one);
         }
+        return true;
     }
     /// Looks below all who are known, those included whom that finds.
-    void find_below_all(ProcessTable& table, Deadline since) noexcept {
+    bool find_below_all(ProcessTable& table, Deadline since) noexcept {
+        bool is_told = true;
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
             const std::size_t before = all_.size();
-            if (!is_still_alive(all_[i], now)) continue;
-            visit(now.pid, table, since);
+            const bool is_there = is_still_alive(all_[i], now);
+            if (!is_there) is_told &= is_gone(errno);
+            if (!is_there) continue;
+            is_told &= visit(now.pid, table, since);
             // Its number may have become another's meanwhile, and then those are that one's.
-            if (!is_still_alive(all_[i], now)) all_.cut(before);
+            if (is_still_alive(all_[i], now)) continue;
+            is_told &= is_gone(errno);
+            all_.cut(before);
         }
+        return is_told;
     }
 
     /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
@@ -139,11 +147,13 @@ class Descendants {
         }
     }
 
-    void visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
-        if ((!has_snapshot && is_told_children(parent)) || !table.read(since)) return;
+    bool visit(Pid parent, ProcessTable& table, Deadline since) noexcept {
+        if (!has_snapshot && is_told_children(parent)) return true;
+        if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.parent == parent && one.is_alive()) add(one);
         }
+        return true;
     }
 
     /// False where only the table of all tells.
@@ -151,34 +161,39 @@ class Descendants {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
-        if (!threads.is_open()) return true;  // there is no such process
+        if (!threads.is_open()) return !is_shortage(errno);  // there is no such process
         bool is_told = false;
         while (const char* const thread = threads.next()) {
             if (std::atoi(thread) <= 0) continue;
             std::snprintf(path, sizeof path, "/proc/%ld/task/%d/children", long{parent}, std::atoi(thread));
             const Fd file = Fd::open(path, O_RDONLY);
+            if (!file.is_open() && is_shortage(errno)) return false;
             if (!file.is_open()) continue;
             is_told = true;
-            read_children(file, parent);
+            if (!read_children(file, parent)) return false;
         }
         return is_told;
     }
 
     /// "123 456 ": numbers, which a read may cut in two.
-    void read_children(const Fd& file, Pid parent) noexcept {
+    bool read_children(const Fd& file, Pid parent) noexcept {
         char text[1024];
         Pid number = 0;
-        for (ssize_t size; (size = read_some(file, text, sizeof text)) > 0;) {
+        ssize_t size;
+        while ((size = read_some(file, text, sizeof text)) > 0) {
             for (ssize_t i = 0; i < size; ++i) {
                 if (text[i] >= '0' && text[i] <= '9') {
                     number = number * 10 + (text[i] - '0');
                     continue;
                 }
                 Seen seen{};
-                if (number > 0 && look_at_process(number, seen) && seen.parent == parent && seen.is_alive()) add(seen);
+                const bool is_there = number > 0 && look_at_process(number, seen);
+                if (number > 0 && !is_there && !is_gone(errno)) return false;
+                if (is_there && seen.parent == parent && seen.is_alive()) add(seen);
                 number = 0;
             }
         }
+        return size == 0 || is_gone(errno);
     }
 
     Notes<Seen> all_;
