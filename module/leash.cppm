@@ -31,6 +31,7 @@ using leash::to_string;
 using leash::Env;
 using leash::Group;
 using leash::Keep;
+using leash::Limits;
 using leash::Options;
 using leash::PassFd;
 using leash::Reach;

@@ -284,6 +284,22 @@ Outcome guarded(const Census& census) {
     return outcome;
 }
 
+Outcome bounded(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    if (has_direct_start) {
+        options.umask = 077;
+        options.nice = 1;
+        options.limits.open_files = 100;
+        options.limits.cpu_time = 60s;
+    }
+    auto result = leash::try_run(dash("exit 3"), std::move(options));
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->status.code() == 3, "status");
+    outcome.survivors = !result->survivors.empty();
+    return outcome;
+}
+
 #if defined(__linux__)
 Outcome left_the_group(const Census& census) {
     Outcome outcome;
@@ -334,6 +350,7 @@ const Scenario scenarios[] = {
     {"a missing cwd", missing_cwd, leash::Step::cwd},
     {"a program by a relative path", relative_program},
     {"a job with a guardian", guarded},
+    {"with a umask, a nice value and limits", bounded},
 };
 #if defined(__linux__)
 const Scenario with_pidfds[] = {{"SIGKILL, where some have left the group", left_the_group},

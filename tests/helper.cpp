@@ -110,6 +110,33 @@ int mask(const Arguments&) {  // the umask, octal
     say(text);
     return 0;
 }
+int bounds(const Arguments&) {  // umask, nice value, and of each limit the soft and the hard one; -1: none
+    char text[64];
+    std::snprintf(text, sizeof text, "umask %03o nice %d", static_cast<unsigned>(::umask(0)),
+                  ::getpriority(PRIO_PROCESS, 0));
+    std::string all = text;
+    const auto add = [&](const char* name, auto resource) {
+        rlimit limit{};
+        ::getrlimit(resource, &limit);
+        std::snprintf(text, sizeof text, " %s %lld %lld", name, static_cast<long long>(limit.rlim_cur),
+                      static_cast<long long>(limit.rlim_max));
+        all += text;
+    };
+    add("as", RLIMIT_AS);
+    add("cpu", RLIMIT_CPU);
+    add("fsize", RLIMIT_FSIZE);
+    add("nofile", RLIMIT_NOFILE);
+    add("nproc", RLIMIT_NPROC);
+    add("core", RLIMIT_CORE);
+    say(all + "\n");
+    return 0;
+}
+int allocate(const Arguments& all) {  // "none" where there are not so many bytes to be had
+    void* const memory = std::malloc(static_cast<std::size_t>(std::atoll(all[1].c_str())));
+    say(memory != nullptr ? "some\n" : "none\n");
+    std::free(memory);
+    return 0;
+}
 int limit(const Arguments&) {  // RLIMIT_NOFILE
     rlimit files{};
     ::getrlimit(RLIMIT_NOFILE, &files);
@@ -631,6 +658,8 @@ const Verb verbs[] = {
     {"ids", ids},
     {"umask", mask},
     {"limit", limit},
+    {"bounds", bounds},
+    {"allocate", allocate},
     {"signals", signals},
     {"fds", fds},
     {"inodes", inodes},

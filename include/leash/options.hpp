@@ -130,6 +130,23 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
+/// What each process of the job may use, from its program's first instruction on, and what it cannot take back: the hard limit
+/// is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
+/// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
+/// starts the job, it does not start, with ENOSYS.
+struct Limits {
+    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
+
+    std::uint64_t address_space = inherited;  ///< bytes of memory, mapped files included: allocations fail (RLIMIT_AS)
+    Timeout cpu_time =
+        Timeout::none();  ///< in whole seconds, rounded up: SIGXCPU, and a second later SIGKILL (RLIMIT_CPU)
+    std::uint64_t file_size = inherited;   ///< bytes of each file that it writes: SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
+    std::uint64_t open_files = inherited;  ///< descriptors: EMFILE (RLIMIT_NOFILE)
+    /// EAGAIN where it would start one more and its user has as many, here and elsewhere; root has no limit (RLIMIT_NPROC).
+    std::uint64_t processes = inherited;
+    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
+};
+
 /// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
 /// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
@@ -156,6 +173,17 @@ struct Options {
 
     /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
+
+    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
+    /// `limits`, for the direct start.
+    int umask = -1;
+
+    /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
+    /// Less than zero takes privileges (EACCES). As with `limits`, for the direct start.
+    int nice = 0;
+
+    /// None by default.
+    Limits limits = {};
 
     /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
     /// it would stop the job (SIGTTIN). See interactive().

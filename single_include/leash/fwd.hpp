@@ -123,6 +123,7 @@ class Writer;
 struct Captured;
 struct Error;
 struct Job;
+struct Limits;
 struct Match;
 struct Options;
 struct PassFd;

@@ -238,6 +238,7 @@ class Writer;
 struct Captured;
 struct Error;
 struct Job;
+struct Limits;
 struct Match;
 struct Options;
 struct PassFd;
@@ -1509,6 +1510,23 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
+/// What each process of the job may use, from its program's first instruction on, and what it cannot take back: the hard limit
+/// is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
+/// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
+/// starts the job, it does not start, with ENOSYS.
+struct Limits {
+    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
+
+    std::uint64_t address_space = inherited;  ///< bytes of memory, mapped files included: allocations fail (RLIMIT_AS)
+    Timeout cpu_time =
+        Timeout::none();  ///< in whole seconds, rounded up: SIGXCPU, and a second later SIGKILL (RLIMIT_CPU)
+    std::uint64_t file_size = inherited;   ///< bytes of each file that it writes: SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
+    std::uint64_t open_files = inherited;  ///< descriptors: EMFILE (RLIMIT_NOFILE)
+    /// EAGAIN where it would start one more and its user has as many, here and elsewhere; root has no limit (RLIMIT_NPROC).
+    std::uint64_t processes = inherited;
+    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
+};
+
 /// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
 /// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
 struct Options {
@@ -1535,6 +1553,17 @@ struct Options {
 
     /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
+
+    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
+    /// `limits`, for the direct start.
+    int umask = -1;
+
+    /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
+    /// Less than zero takes privileges (EACCES). As with `limits`, for the direct start.
+    int nice = 0;
+
+    /// None by default.
+    Limits limits = {};
 
     /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
     /// it would stop the job (SIGTTIN). See interactive().
@@ -4055,6 +4084,9 @@ inline void stop_own_group(int signal) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+/// The calling thread's nice value.
+inline int own_nice() noexcept { return ::getpriority(PRIO_PROCESS, 0); }
+
 /// Does open_exit() give what a signal can be sent through?
 constexpr bool has_pidfd = LEASH_PIDFD;
 
@@ -5367,6 +5399,7 @@ class Foreground {
 #define LEASH_0_1_0_DETAIL_POSIX_ACTIONS_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #if LEASH_POSIX
@@ -5383,12 +5416,16 @@ struct Action {
         duplicate,  // `from` as `to`; where both are the same, it stays open
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
-        follow      // the signal `flags` comes when the thread has ended that started it, where the system has that
+        follow,     // the signal `flags` comes when the thread has ended that started it, where the system has that
+        mask,       // `flags` is its umask
+        be_nice,    // `flags` is its nice value
+        limit       // it may use so much of the resource `from`: `values`
     };
     Kind kind;
     int from = -1, to = -1;
     const char* path = nullptr;  // belongs to whoever made the action
     int flags = 0;
+    std::uint64_t values[2] = {};  // the soft limit and the hard one
 };
 
 /// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
@@ -6894,12 +6931,24 @@ LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d
 constexpr long close_range_number = 436;
 using Signals = unsigned long;  // the kernel's own set of them
 
+#if defined(__x86_64__)
+/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
+__attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
+    __asm__ volatile("movl $15, %eax\n\tsyscall");
+}
+#endif
+
 /// As the kernel has it, which no libc declares.
 struct Disposition {
     LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
     void (*handler)(int);
+#if defined(__x86_64__)
+    unsigned long flags = 0x04000000;  // SA_RESTORER
+    void (*restorer)() = end_handler;
+#else
     unsigned long flags = 0;
     void (*restorer)() = nullptr;
+#endif
     Signals mask = 0;
 };
 
@@ -6920,13 +6969,6 @@ LEASH_CHILD_PART bool copies_parts() noexcept {
     }
     return numbers[0] > 6 || (numbers[0] == 6 && numbers[1] >= 11);
 }
-
-#if defined(__x86_64__)
-/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
-__attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
-    __asm__ volatile("movl $15, %eax\n\tsyscall");
-}
-#endif
 
 /// Does valgrind run this program? It ends one that shares descriptors with its child. (Its other half, qemu, refuses that
 /// by EINVAL.) The sequence does nothing on a processor.
@@ -7014,10 +7056,6 @@ LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
     const sys::Disposition by_default(SIG_DFL);
     sys::Disposition handled(ignore);
     handled.mask = ~sys::Signals{0};  // one at a time: there is room for one
-#if defined(__x86_64__)
-    handled.flags = 0x04000000;  // SA_RESTORER
-    handled.restorer = sys::end_handler;
-#endif
     for (int signal = 1; signal <= 64; ++signal) {
         if (signal == SIGKILL || signal == SIGSTOP) continue;
         const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
@@ -7068,6 +7106,9 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
         case Action::Kind::tell: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
+        case Action::Kind::mask: return sys::system_call(SYS_umask, action.flags);
+        case Action::Kind::be_nice: return sys::system_call(SYS_setpriority, 0, 0, action.flags);
+        case Action::Kind::limit: return sys::system_call(SYS_prlimit64, 0, action.from, action.values, nullptr);
         case Action::Kind::chdir: break;
     }
     return sys::system_call(SYS_chdir, action.path);
@@ -7474,6 +7515,9 @@ class FileActions {
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
             case Action::Kind::tell:
             case Action::Kind::follow: return 0;
+            case Action::Kind::mask:
+            case Action::Kind::be_nice:
+            case Action::Kind::limit: return ENOSYS;
             case Action::Kind::duplicate: break;
         }
         if (action.from == action.to && sys::has_cloexec_default)
@@ -7855,6 +7899,13 @@ struct Stage {
     std::vector<std::string> argv;  // never empty
 };
 
+/// What bounds each program besides what it has.
+struct Bounds {
+    int umask = -1;
+    int nice = 0;
+    Limits limits;
+};
+
 /// What is left to do is mechanical: open, spawn.
 struct Plan {
     /// Each one's output is the next one's input; never empty.
@@ -7868,6 +7919,7 @@ struct Plan {
     ErrorOutput err = inherit;
     std::vector<PassFd> pass_fds;
     Terminal terminal;
+    Bounds bounds;
     Deadline deadline;       // for the start itself
     bool is_patient = true;  // it waits for a program that is being written
 };
@@ -7946,6 +7998,17 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     return {};
 }
 
+[[gnu::cold]] inline Expected<void> check_bounds(const Options& options) {
+    if (options.umask < -1 || options.umask > 0777)
+        return make_error(std::errc::invalid_argument, Step::options, "umask", "not from 0 to 0777, nor -1");
+    if (options.nice < -40 || options.nice > 40)
+        return make_error(std::errc::invalid_argument, Step::options, "nice", "not from -40 to 40");
+    if (options.limits.cpu_time.length() <= Duration())
+        return make_error(std::errc::invalid_argument, Step::options, "limits.cpu_time",
+                          "zero or less: no time to run in");
+    return {};
+}
+
 inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
     return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
 }
@@ -8010,6 +8073,7 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
     const std::vector<Env::Change> changes = options.env.changes();
     if (auto checked = check_environment(changes); !checked) return checked;
     if (auto checked = check_times(options); !checked) return checked;
+    if (auto checked = check_bounds(options); !checked) return checked;
     if (auto checked = check_streams(options); !checked) return checked;
     if (auto checked = check_passes(options.pass_fds); !checked) return checked;
     if (has_nul(options.cwd))
@@ -8048,6 +8112,7 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
     plan.cwd = std::move(options.cwd);
     plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
     plan.terminal = options.terminal;
+    plan.bounds = {options.umask, options.nice, options.limits};
     plan.in = std::move(options.in);
     plan.out = std::move(options.out);
     plan.err = std::move(options.err);
@@ -8060,6 +8125,91 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, and by name where they fail.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
+
+#include <cerrno>
+#include <cstdint>
+
+// The number of a resource; where nothing can set a limit but posix_spawn, which cannot, any will do.
+#if defined(__linux__)
+#define LEASH_RESOURCE(name) RLIMIT_##name
+#else
+#define LEASH_RESOURCE(name) -1
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// The last ones of the list: a limit of descriptors would keep the others from their numbers.
+[[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
+    const auto act = [&](Action::Kind kind, int flags) {
+        actions.list.push_back({kind});
+        actions.list.back().flags = flags;
+    };
+    if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
+    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::own_nice() + bounds.nice);
+    const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
+        if (soft == Limits::inherited) return;
+        actions.list.push_back({Action::Kind::limit, resource});
+        actions.list.back().values[0] = soft;
+        actions.list.back().values[1] = hard;
+    };
+    const Limits& limits = bounds.limits;
+    if (!limits.cpu_time.is_none()) {
+        const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
+        limit(LEASH_RESOURCE(CPU), seconds,
+              seconds + 1);  // SIGXCPU comes at the soft one, where that is not the hard one
+    }
+    limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
+    limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);
+    limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
+    limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
+    limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+}
+
+/// Why such an action could not be carried out.
+[[gnu::cold]] inline Error explain_bound(const Action& action, int error) {
+    const auto fail = [&](const char* option, const char* refused) {
+        const bool is_refused = error == EPERM || error == EACCES;
+        return make_error(error, Step::options, option,
+                          error == ENOSYS ? "posix_spawn, which starts the job here, cannot set it"
+                          : is_refused    ? refused
+                                          : "");
+    };
+    if (action.kind == Action::Kind::mask) return fail("umask", "");
+    if (action.kind == Action::Kind::be_nice)
+        return fail("nice", "only with privileges may it be less nice than the host");
+    const char* option = "limits";
+#if defined(__linux__)
+    switch (action.from) {
+        case RLIMIT_CPU: option = "limits.cpu_time"; break;
+        case RLIMIT_AS: option = "limits.address_space"; break;
+        case RLIMIT_FSIZE: option = "limits.file_size"; break;
+        case RLIMIT_NOFILE: option = "limits.open_files"; break;
+        case RLIMIT_NPROC: option = "limits.processes"; break;
+        case RLIMIT_CORE: option = "limits.core_size"; break;
+        default: break;
+    }
+#endif
+    return fail(option, "more than the host's own hard limit");
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_RESOURCE
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> running processes: opens what they need, says what they do, and starts them.
@@ -8324,6 +8474,9 @@ class Wiring {
             case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
             case Action::Kind::tell:
             case Action::Kind::follow: return fail(Step::spawn, image.path, "the guardian of die_with_parent is gone");
+            case Action::Kind::mask:
+            case Action::Kind::be_nice:
+            case Action::Kind::limit: return explain_bound(action, birth.error);
             case Action::Kind::duplicate: break;
         }
         return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
@@ -8406,6 +8559,7 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
                 actions.list.push_back({Action::Kind::chdir});
                 actions.list.back().path = plan.cwd.c_str();
             }
+            describe(plan.bounds, actions);
             const std::vector<char*> argv = pointers(stage.argv);
             const Image image{stage.program.c_str(), argv.data(), environment};
             Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);

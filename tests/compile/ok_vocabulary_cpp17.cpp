@@ -143,6 +143,11 @@ void surroundings(int listen_fd) {
     static_cast<void>(o.env.get("A"));
     o.executable = "/bin/busybox";
     o.pass_fds = {{listen_fd, 3}};
+    o.umask = 022;
+    o.nice = 5;
+    o.limits.address_space = 1 << 30;
+    o.limits.cpu_time = 1500ms;
+    o.limits.file_size = leash::Limits::inherited;
     o.group = leash::Group::own;
     o.group = leash::Group::inherited;
     o.group = leash::Group::session;

@@ -5,6 +5,7 @@
 #include <leash/config.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <leash/detail/posix/fd.hpp>
@@ -25,12 +26,16 @@ struct Action {
         duplicate,  // `from` as `to`; where both are the same, it stays open
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
-        follow      // the signal `flags` comes when the thread has ended that started it, where the system has that
+        follow,     // the signal `flags` comes when the thread has ended that started it, where the system has that
+        mask,       // `flags` is its umask
+        be_nice,    // `flags` is its nice value
+        limit       // it may use so much of the resource `from`: `values`
     };
     Kind kind;
     int from = -1, to = -1;
     const char* path = nullptr;  // belongs to whoever made the action
     int flags = 0;
+    std::uint64_t values[2] = {};  // the soft limit and the hard one
 };
 
 /// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but

@@ -60,10 +60,6 @@ LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
     const sys::Disposition by_default(SIG_DFL);
     sys::Disposition handled(ignore);
     handled.mask = ~sys::Signals{0};  // one at a time: there is room for one
-#if defined(__x86_64__)
-    handled.flags = 0x04000000;  // SA_RESTORER
-    handled.restorer = sys::end_handler;
-#endif
     for (int signal = 1; signal <= 64; ++signal) {
         if (signal == SIGKILL || signal == SIGSTOP) continue;
         const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
@@ -114,6 +110,9 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
         case Action::Kind::tell: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
+        case Action::Kind::mask: return sys::system_call(SYS_umask, action.flags);
+        case Action::Kind::be_nice: return sys::system_call(SYS_setpriority, 0, 0, action.flags);
+        case Action::Kind::limit: return sys::system_call(SYS_prlimit64, 0, action.from, action.values, nullptr);
         case Action::Kind::chdir: break;
     }
     return sys::system_call(SYS_chdir, action.path);

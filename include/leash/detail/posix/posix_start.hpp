@@ -64,6 +64,9 @@ class FileActions {
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
             case Action::Kind::tell:
             case Action::Kind::follow: return 0;
+            case Action::Kind::mask:
+            case Action::Kind::be_nice:
+            case Action::Kind::limit: return ENOSYS;
             case Action::Kind::duplicate: break;
         }
         if (action.from == action.to && sys::has_cloexec_default)

@@ -224,6 +224,9 @@ inline void stop_own_group(int signal) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+/// The calling thread's nice value.
+inline int own_nice() noexcept { return ::getpriority(PRIO_PROCESS, 0); }
+
 /// Does open_exit() give what a signal can be sent through?
 constexpr bool has_pidfd = LEASH_PIDFD;
 

@@ -77,12 +77,24 @@ LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d
 constexpr long close_range_number = 436;
 using Signals = unsigned long;  // the kernel's own set of them
 
+#if defined(__x86_64__)
+/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
+__attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
+    __asm__ volatile("movl $15, %eax\n\tsyscall");
+}
+#endif
+
 /// As the kernel has it, which no libc declares.
 struct Disposition {
     LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
     void (*handler)(int);
+#if defined(__x86_64__)
+    unsigned long flags = 0x04000000;  // SA_RESTORER
+    void (*restorer)() = end_handler;
+#else
     unsigned long flags = 0;
     void (*restorer)() = nullptr;
+#endif
     Signals mask = 0;
 };
 
@@ -103,13 +115,6 @@ LEASH_CHILD_PART bool copies_parts() noexcept {
     }
     return numbers[0] > 6 || (numbers[0] == 6 && numbers[1] >= 11);
 }
-
-#if defined(__x86_64__)
-/// What a signal handler returns to, rt_sigreturn; elsewhere the kernel has that itself.
-__attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
-    __asm__ volatile("movl $15, %eax\n\tsyscall");
-}
-#endif
 
 /// Does valgrind run this program? It ends one that shares descriptors with its child. (Its other half, qemu, refuses that
 /// by EINVAL.) The sequence does nothing on a processor.

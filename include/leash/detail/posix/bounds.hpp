@@ -1,0 +1,91 @@
+// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, and by name where they fail.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
+
+#include <leash/config.hpp>
+
+#include <cerrno>
+#include <cstdint>
+
+#include <leash/detail/plan.hpp>
+#include <leash/detail/posix/actions.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+
+// The number of a resource; where nothing can set a limit but posix_spawn, which cannot, any will do.
+#if defined(__linux__)
+#define LEASH_RESOURCE(name) RLIMIT_##name
+#else
+#define LEASH_RESOURCE(name) -1
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// The last ones of the list: a limit of descriptors would keep the others from their numbers.
+[[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
+    const auto act = [&](Action::Kind kind, int flags) {
+        actions.list.push_back({kind});
+        actions.list.back().flags = flags;
+    };
+    if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
+    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::own_nice() + bounds.nice);
+    const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
+        if (soft == Limits::inherited) return;
+        actions.list.push_back({Action::Kind::limit, resource});
+        actions.list.back().values[0] = soft;
+        actions.list.back().values[1] = hard;
+    };
+    const Limits& limits = bounds.limits;
+    if (!limits.cpu_time.is_none()) {
+        const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
+        limit(LEASH_RESOURCE(CPU), seconds,
+              seconds + 1);  // SIGXCPU comes at the soft one, where that is not the hard one
+    }
+    limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
+    limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);
+    limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
+    limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
+    limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+}
+
+/// Why such an action could not be carried out.
+[[gnu::cold]] inline Error explain_bound(const Action& action, int error) {
+    const auto fail = [&](const char* option, const char* refused) {
+        const bool is_refused = error == EPERM || error == EACCES;
+        return make_error(error, Step::options, option,
+                          error == ENOSYS ? "posix_spawn, which starts the job here, cannot set it"
+                          : is_refused    ? refused
+                                          : "");
+    };
+    if (action.kind == Action::Kind::mask) return fail("umask", "");
+    if (action.kind == Action::Kind::be_nice)
+        return fail("nice", "only with privileges may it be less nice than the host");
+    const char* option = "limits";
+#if defined(__linux__)
+    switch (action.from) {
+        case RLIMIT_CPU: option = "limits.cpu_time"; break;
+        case RLIMIT_AS: option = "limits.address_space"; break;
+        case RLIMIT_FSIZE: option = "limits.file_size"; break;
+        case RLIMIT_NOFILE: option = "limits.open_files"; break;
+        case RLIMIT_NPROC: option = "limits.processes"; break;
+        case RLIMIT_CORE: option = "limits.core_size"; break;
+        default: break;
+    }
+#endif
+    return fail(option, "more than the host's own hard limit");
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_RESOURCE
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
