@@ -62,6 +62,10 @@ using leash::ExitStatus;
 using leash::Process;
 using leash::signal_name;
 using leash::Usage;
+// probe.hpp
+using leash::Probe;
+using leash::probe;
+using leash::try_probe;
 // stdio.hpp
 using leash::Append;
 using leash::append;

@@ -88,6 +88,9 @@ int host(std::vector<std::string> all) {
         report(leash::run(command, options));
         done = true;
         for (std::thread& thread : threads) thread.join();
+    } else if (how == "probe") {
+        const auto probe = leash::try_probe(options);
+        report(probe ? std::to_string(probe->descriptors.size()) + " descriptors" : probe.error().message());
     } else if (how == "twice") {
         report(leash::run(command, options));
         report(leash::run(command, options));
@@ -386,6 +389,14 @@ TEST_CASE("the terminal's modes are put back after a job that was killed, and ke
         session.sees(prompt);
         session.starts("run stty -icanon");
         session.sees("host: exited 0, mine, raw\r\n");
+        session.sees(prompt);
+    });
+}
+
+TEST_CASE("a probe, which stops itself, stops no host, and leaves it the terminal") {
+    with_each_shell([](Session& session) {
+        session.starts("probe true");
+        session.sees("host: 3 descriptors, mine, cooked\r\n");
         session.sees(prompt);
     });
 }

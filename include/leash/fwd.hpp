@@ -27,6 +27,7 @@ struct Match;
 struct Options;
 struct PassFd;
 struct PipelineResult;
+struct Probe;
 struct Process;
 struct Read;
 struct Result;

@@ -32,6 +32,7 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 struct AllRunner;
+struct Prober;
 class Pump;
 class SupervisorCore;
 }  // namespace detail
@@ -220,6 +221,7 @@ class [[nodiscard]] Popen {
   private:
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
+    friend struct detail::Prober;
     Popen() = default;
 
     /// `is_patient`: a program that is being written at the moment is waited for.

@@ -128,6 +128,7 @@ struct Match;
 struct Options;
 struct PassFd;
 struct PipelineResult;
+struct Probe;
 struct Process;
 struct Read;
 struct Result;

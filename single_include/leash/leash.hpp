@@ -114,6 +114,10 @@
 //     assert(leash::check_output({"env"}, {.env = leash::Env::empty().set("A", "1")}) == "A=1\n");
 //     assert(leash::run(leash::shell("echo hi >&5"), {.pass_fds = {{1, 5}}}).ok());
 //
+// umask, nice and limits bound what it may do, and probe() shows what it would have (both Linux).
+//
+//     assert(leash::probe({.umask = 077}).descriptors.size() == 3);
+//
 // ERRORS. What could not be started says at which step, and with what: see Step.
 //
 //     try { leash::run({"gti", "status"}); }
@@ -243,6 +247,7 @@ struct Match;
 struct Options;
 struct PassFd;
 struct PipelineResult;
+struct Probe;
 struct Process;
 struct Read;
 struct Result;
@@ -1900,6 +1905,7 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 struct AllRunner;
+struct Prober;
 class Pump;
 class SupervisorCore;
 }  // namespace detail
@@ -2088,6 +2094,7 @@ class [[nodiscard]] Popen {
   private:
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
+    friend struct detail::Prober;
     Popen() = default;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
@@ -2381,6 +2388,60 @@ std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {});
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_RUN_ALL_HPP
+
+// =====================================================================================================================
+// leash/probe.hpp - probe(): what a program would have that is started with these options.
+#ifndef LEASH_0_1_0_PROBE_HPP
+#define LEASH_0_1_0_PROBE_HPP
+
+#include <string>
+#include <vector>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// What a program has at its first instruction, as Linux tells it.
+struct Probe {
+    /// An open descriptor.
+    struct Descriptor {
+        int number;  ///< in the child
+
+        /// A path ("/dev/null"), or what else the kernel calls it ("pipe:[4026]", "anon_inode:[eventpoll]"); a socket by its
+        /// addresses: "tcp 127.0.0.1:80, listening", "udp 0.0.0.0:53", "tcp 10.0.0.1:4711 to 10.0.0.2:80",
+        /// "unix /run/x.sock, listening"; "socket:[4026]" where they are not to be had.
+        std::string what;
+    };
+
+    std::vector<Descriptor> descriptors;   ///< by number
+    std::vector<int> ignored_signals;      ///< by number
+    std::vector<int> blocked_signals;      ///< by number
+    std::vector<std::string> environment;  ///< the names, in their order; no values, which may be secret
+    std::string cwd;                       ///< a whole path
+    int umask = -1;                        ///< -1 before Linux 4.7
+    int nice = 0;                          ///< the value itself, not what was added
+    Limits limits;  ///< those in force (the soft ones); Limits::inherited and none(): without a limit
+};
+
+/// Starts a process in the very way in which a job with these options is started, looks at it before it does anything, and
+/// ends it. For a host's tests ("my listening socket is nobody's") and for its self-check at its start. The process is a
+/// /bin/sh that stops itself; `executable` does not count, nor does `timeout`: it takes a few milliseconds, and ten seconds at
+/// the most. Files are opened, and emptied, as for the job.
+///
+/// An Error where such a job cannot be started, where it ends at once (a limit that leaves no room even for that), and
+/// where there is no Linux or no /proc (operation_not_supported).
+Expected<Probe> try_probe(Options options = {});
+
+#if LEASH_EXCEPTIONS
+
+/// try_probe() that throws SpawnError.
+Probe probe(Options options = {});
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_PROBE_HPP
 
 #endif  // LEASH_0_1_0_LEASH_HPP
 
@@ -4084,8 +4145,26 @@ inline void stop_own_group(int signal) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-/// The calling thread's nice value.
-inline int own_nice() noexcept { return ::getpriority(PRIO_PROCESS, 0); }
+/// The nice value of a process; 0: of the calling thread.
+inline int nice_of(pid_t pid) noexcept { return ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid)); }
+
+/// Does /proc show what descriptors a process has, and prlimit(2) its limits?
+#if defined(__linux__)
+constexpr bool shows_inventory = true;
+#else
+constexpr bool shows_inventory = false;
+#endif
+
+/// A resource's limit that is in force for a process; all there is where that cannot be told.
+inline std::uint64_t limit_of(pid_t pid, int resource) noexcept {
+    std::uint64_t limits[2] = {UINT64_MAX, UINT64_MAX};
+#if defined(__linux__)
+    if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
+#else
+    static_cast<void>(pid), static_cast<void>(resource);
+#endif
+    return limits[0];
+}
 
 /// Does open_exit() give what a signal can be sent through?
 constexpr bool has_pidfd = LEASH_PIDFD;
@@ -8127,7 +8206,7 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
 #endif  // LEASH_0_1_0_DETAIL_PLAN_HPP
 
 // =====================================================================================================================
-// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, and by name where they fail.
+// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, by name where they fail, as they are in force.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
 
@@ -8154,7 +8233,7 @@ namespace detail::os {
         actions.list.back().flags = flags;
     };
     if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
-    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::own_nice() + bounds.nice);
+    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::nice_of(0) + bounds.nice);
     const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
         if (soft == Limits::inherited) return;
         actions.list.push_back({Action::Kind::limit, resource});
@@ -8172,6 +8251,19 @@ namespace detail::os {
     limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
     limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
     limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+}
+
+/// Those of a process, as they are in force.
+[[gnu::cold]] inline Limits limits_of(Pid pid) noexcept {
+    Limits limits;
+    limits.address_space = sys::limit_of(pid, LEASH_RESOURCE(AS));
+    const std::uint64_t seconds = sys::limit_of(pid, LEASH_RESOURCE(CPU));
+    if (seconds != Limits::inherited) limits.cpu_time = Duration::seconds(static_cast<std::int64_t>(seconds));
+    limits.file_size = sys::limit_of(pid, LEASH_RESOURCE(FSIZE));
+    limits.open_files = sys::limit_of(pid, LEASH_RESOURCE(NOFILE));
+    limits.processes = sys::limit_of(pid, LEASH_RESOURCE(NPROC));
+    limits.core_size = sys::limit_of(pid, LEASH_RESOURCE(CORE));
+    return limits;
 }
 
 /// Why such an action could not be carried out.
@@ -10869,5 +10961,237 @@ LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll
 #endif  // the bodies are here
 
 #endif  // LEASH_0_1_0_IMPL_RUN_ALL_IPP
+
+// =====================================================================================================================
+// leash/detail/posix/inventory.hpp - what a process has, as /proc shows it: its descriptors by what they are, its sets of signals.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// "/proc/123/name"
+[[gnu::cold]] inline std::string path_in_proc(Pid pid, std::string_view name) {
+    return concat({"/proc/", std::to_string(pid), "/", name});
+}
+
+/// Where it leads; empty where that cannot be told.
+[[gnu::cold]] inline std::string read_link(const std::string& path) {
+    char target[4096];
+    return sys::readlink(path.c_str(), target, sizeof target) > 0 ? target : std::string();
+}
+
+/// All of it; false with errno.
+[[gnu::cold]] inline bool read_whole(const std::string& path, std::string& text) {
+    const Fd file = Fd::open(path.c_str(), O_RDONLY);
+    if (!file.is_open()) return false;
+    char piece[4096];
+    ssize_t size;
+    text.clear();
+    while ((size = read_some(file, piece, sizeof piece)) > 0) text.append(piece, static_cast<std::size_t>(size));
+    return size == 0;
+}
+
+/// What stands behind "name:" at the start of a line of a status file; empty where there is no such line.
+[[gnu::cold]] inline std::string_view field_of(std::string_view status, std::string_view name) {
+    for (std::size_t at = 0; at < status.size();) {
+        const std::size_t end = status.find('\n', at);
+        const std::string_view line = status.substr(at, end - at);
+        if (line.substr(0, name.size()) == name && line.substr(name.size(), 1) == ":")
+            return line.substr(line.find_first_not_of(" \t", name.size() + 1));
+        if (end == std::string_view::npos) break;
+        at = end + 1;
+    }
+    return {};
+}
+
+/// The numbers of a set that is written as hexadecimal digits.
+[[gnu::cold]] inline std::vector<int> read_signals(std::string_view digits) {
+    std::vector<int> signals;
+    const unsigned long long set = std::strtoull(std::string(digits).c_str(), nullptr, 16);
+    for (int signal = 1; signal <= 64; ++signal) {
+        if ((set >> (signal - 1) & 1) != 0) signals.push_back(signal);
+    }
+    return signals;
+}
+
+/// "127.0.0.1:80" of "0100007F:0050": an address as the words of the machine, and a port.
+[[gnu::cold]] inline std::string read_address(const char* text) {
+    unsigned words[4] = {};
+    unsigned port = 0;
+    unsigned char bytes[16];
+    if (std::sscanf(text, "%8x:%4x", &words[0], &port) == 2) {
+        char address[32];
+        std::memcpy(bytes, words, 4);
+        std::snprintf(address, sizeof address, "%d.%d.%d.%d:%u", bytes[0], bytes[1], bytes[2], bytes[3], port);
+        return address;
+    }
+    if (std::sscanf(text, "%8x%8x%8x%8x:%4x", &words[0], &words[1], &words[2], &words[3], &port) != 5) return {};
+    std::memcpy(bytes, words, 16);
+    std::string address = "[";
+    for (int i = 0; i < 16; i += 2) {
+        char group[8];
+        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", bytes[i] * 256 + bytes[i + 1]);
+        address += group;
+    }
+    return concat({address, "]:", std::to_string(port)});
+}
+
+/// A socket with this inode, if this line of a table of /proc/net is its own.
+[[gnu::cold]] inline std::string read_internet_socket(const char* line, const std::string& inode,
+                                                      const char* protocol) {
+    char local[48], remote[48], number[24];
+    unsigned state = 0;
+    if (std::sscanf(line, "%*s %47s %47s %x %*s %*s %*s %*s %*s %23s", local, remote, &state, number) != 4 ||
+        inode != number)
+        return {};
+    constexpr unsigned established = 1, listening = 10;
+    const std::string from = concat({protocol, " ", read_address(local)});
+    if (state == listening) return from + ", listening";
+    return state == established ? concat({from, " to ", read_address(remote)}) : from;
+}
+[[gnu::cold]] inline std::string read_unix_socket(const char* line, const std::string& inode) {
+    char flags[16], number[24], path[128] = "";
+    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s %127s", flags, number, path) < 2 || inode != number) return {};
+    const bool listens = std::strtoul(flags, nullptr, 16) == 0x10000;  // __SO_ACCEPTCON
+    return concat({"unix", *path != '\0' ? " " : "", path, listens ? ", listening" : ""});
+}
+
+/// What a link of /proc/<pid>/fd says; a socket by its addresses, in the network of that process.
+[[gnu::cold]] inline std::string describe_descriptor(Pid pid, const std::string& link) {
+    constexpr std::string_view socket = "socket:[";
+    if (link.compare(0, socket.size(), socket) != 0) return link;
+    const std::string inode = link.substr(socket.size(), link.size() - socket.size() - 1);
+    for (const char* const table : {"tcp", "tcp6", "udp", "udp6", "unix"}) {
+        std::string text;
+        if (!read_whole(path_in_proc(pid, concat({"net/", table})), text)) continue;
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = text.find('\n', at);
+            const std::string line = text.substr(at, end - at);
+            const std::string found = *table == 'u' && table[1] == 'n'
+                                          ? read_unix_socket(line.c_str(), inode)
+                                          : read_internet_socket(line.c_str(), inode, *table == 't' ? "tcp" : "udp");
+            if (!found.empty()) return found;
+            at += line.size() + 1;
+        }
+    }
+    return link;
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+
+// =====================================================================================================================
+// leash/impl/probe.ipp - the bodies of <leash/probe.hpp>.
+#ifndef LEASH_0_1_0_IMPL_PROBE_IPP
+#define LEASH_0_1_0_IMPL_PROBE_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+struct Prober {
+    /// Waits until it has stopped. The stop is taken, so that no call which drives a job of the foreground follows it.
+    static Expected<void> wait_for_stop(Popen& job) {
+        os::Job& child = job.pump_->job;
+        const Deadline limit = Deadline::after(Duration::seconds(10));
+        os::Backoff pause;
+        while (child.take_stop() == 0) {
+            if (child.has_ended())
+                return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
+                                  "the probe has ended before it could be looked at");
+            if (limit.passed()) return make_error(std::errc::timed_out, Step::spawn, "/bin/sh");
+            os::sleep_until(pause.next());
+        }
+        return {};
+    }
+
+    static Expected<Probe> look(Pid pid) {
+        Probe seen;
+        std::string status, environment;
+        if (!os::read_whole(os::path_in_proc(pid, "status"), status) ||
+            !os::read_whole(os::path_in_proc(pid, "environ"), environment))
+            return os::last_error(Step::options, "probe");
+        seen.ignored_signals = os::read_signals(os::field_of(status, "SigIgn"));
+        seen.blocked_signals = os::read_signals(os::field_of(status, "SigBlk"));
+        const std::string mask(os::field_of(status, "Umask"));
+        if (!mask.empty()) seen.umask = static_cast<int>(std::strtol(mask.c_str(), nullptr, 8));
+        for (std::size_t at = 0; at < environment.size(); at = environment.find('\0', at) + 1)
+            seen.environment.push_back(environment.substr(at, environment.find('=', at + 1) - at));
+        seen.cwd = os::read_link(os::path_in_proc(pid, "cwd"));
+        seen.nice = sys::nice_of(pid);
+        seen.limits = os::limits_of(pid);
+        const std::string folder = os::path_in_proc(pid, "fd");
+        os::Directory directory(folder.c_str());
+        if (!directory.is_open()) return os::last_error(Step::options, "probe");
+        while (const char* const number = directory.next()) {
+            if (*number == '.') continue;
+            const std::string link = os::read_link(concat({folder, "/", number}));
+            seen.descriptors.push_back({std::atoi(number), os::describe_descriptor(pid, link)});
+        }
+        for (std::size_t i = 1; i < seen.descriptors.size(); ++i) {  // the kernel has them in order: it costs nothing
+            for (std::size_t k = i; k > 0 && seen.descriptors[k].number < seen.descriptors[k - 1].number; --k)
+                std::swap(seen.descriptors[k], seen.descriptors[k - 1]);
+        }
+        return seen;
+    }
+};
+
+}  // namespace detail
+
+LEASH_INLINE Expected<Probe> try_probe(Options options) {
+    if (!detail::sys::shows_inventory || !detail::os::shows_processes())
+        return detail::make_error(std::errc::operation_not_supported, Step::options, "probe",
+                                  "only Linux shows what a process has, with the /proc of the host's own namespace");
+    options.executable.clear();
+    options.timeout = Timeout::none();
+    auto job = Popen::try_spawn(shell("kill -STOP $$"), std::move(options));
+    if (!job) return job.error();
+    auto stopped = detail::Prober::wait_for_stop(*job);
+    if (!stopped) return stopped.error();
+    auto seen = detail::Prober::look(job->pid());
+    job->kill();
+    return seen;
+}
+
+#if LEASH_EXCEPTIONS
+
+LEASH_INLINE Probe probe(Options options) { return try_probe(std::move(options)).value(); }
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_PROBE_IPP
 
 #endif  // the bodies are here

@@ -1,4 +1,4 @@
-// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, and by name where they fail.
+// leash/detail/posix/bounds.hpp - Options::umask, nice and limits: as actions, by name where they fail, as they are in force.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
 
@@ -33,7 +33,7 @@ namespace detail::os {
         actions.list.back().flags = flags;
     };
     if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
-    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::own_nice() + bounds.nice);
+    if (bounds.nice != 0) act(Action::Kind::be_nice, sys::nice_of(0) + bounds.nice);
     const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
         if (soft == Limits::inherited) return;
         actions.list.push_back({Action::Kind::limit, resource});
@@ -51,6 +51,19 @@ namespace detail::os {
     limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
     limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
     limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+}
+
+/// Those of a process, as they are in force.
+[[gnu::cold]] inline Limits limits_of(Pid pid) noexcept {
+    Limits limits;
+    limits.address_space = sys::limit_of(pid, LEASH_RESOURCE(AS));
+    const std::uint64_t seconds = sys::limit_of(pid, LEASH_RESOURCE(CPU));
+    if (seconds != Limits::inherited) limits.cpu_time = Duration::seconds(static_cast<std::int64_t>(seconds));
+    limits.file_size = sys::limit_of(pid, LEASH_RESOURCE(FSIZE));
+    limits.open_files = sys::limit_of(pid, LEASH_RESOURCE(NOFILE));
+    limits.processes = sys::limit_of(pid, LEASH_RESOURCE(NPROC));
+    limits.core_size = sys::limit_of(pid, LEASH_RESOURCE(CORE));
+    return limits;
 }
 
 /// Why such an action could not be carried out.

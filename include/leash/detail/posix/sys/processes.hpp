@@ -224,8 +224,26 @@ inline void stop_own_group(int signal) noexcept {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-/// The calling thread's nice value.
-inline int own_nice() noexcept { return ::getpriority(PRIO_PROCESS, 0); }
+/// The nice value of a process; 0: of the calling thread.
+inline int nice_of(pid_t pid) noexcept { return ::getpriority(PRIO_PROCESS, static_cast<id_t>(pid)); }
+
+/// Does /proc show what descriptors a process has, and prlimit(2) its limits?
+#if defined(__linux__)
+constexpr bool shows_inventory = true;
+#else
+constexpr bool shows_inventory = false;
+#endif
+
+/// A resource's limit that is in force for a process; all there is where that cannot be told.
+inline std::uint64_t limit_of(pid_t pid, int resource) noexcept {
+    std::uint64_t limits[2] = {UINT64_MAX, UINT64_MAX};
+#if defined(__linux__)
+    if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
+#else
+    static_cast<void>(pid), static_cast<void>(resource);
+#endif
+    return limits[0];
+}
 
 /// Does open_exit() give what a signal can be sent through?
 constexpr bool has_pidfd = LEASH_PIDFD;
