@@ -314,10 +314,10 @@ Outcome left_the_group(const Census& census) {
     return outcome;
 }
 
-Outcome escaped(const Census& census) {
+Outcome escaped(const Census& census, leash::Reach reach) {
     Outcome outcome;
     leash::Options options = marked(census);
-    options.reach = leash::Reach::tree;
+    options.reach = reach;
     options.in = leash::piped;
     options.out = leash::piped;
     options.drain = 50ms;
@@ -353,8 +353,12 @@ const Scenario scenarios[] = {
     {"with a umask, a nice value and limits", bounded},
 };
 #if defined(__linux__)
+Outcome escaped_from_tree(const Census& census) { return escaped(census, leash::Reach::tree); }
+Outcome escaped_in_cgroup(const Census& census) { return escaped(census, leash::Reach::cgroup); }
+
+const Scenario with_cgroup[] = {{"a daemon, and Reach::cgroup", escaped_in_cgroup}};
 const Scenario with_pidfds[] = {{"SIGKILL, where some have left the group", left_the_group},
-                                {"a daemon, and Reach::tree", escaped}};
+                                {"a daemon, and Reach::tree", escaped_from_tree}};
 #endif
 
 }  // namespace
@@ -365,6 +369,9 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
     CHECK(tried.wrong == "");
 #if defined(__linux__)
     CHECK(try_all(with_pidfds, {}, false).wrong == "");
+    leash::Options options;
+    options.reach = leash::Reach::cgroup;
+    if (leash::try_run({"true"}, options)) CHECK(try_all(with_cgroup, {}, false).wrong == "");
 #endif
     CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
                          start_call, "waitid", "reap", has_direct_start ? "clone_pidfd" : "open_exit",

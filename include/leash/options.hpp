@@ -98,7 +98,16 @@ enum class Reach {
     /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
     /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
     /// environment and loses its parent between two looks, or runs as another user by then.
-    tree
+    tree,
+    /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
+    /// whatever that has done since, with no way out for who may not write to the host's own (root may). The job is in it
+    /// before its program's first instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by
+    /// one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
+    /// job's end, or, where somebody stays in it or the host is killed, by a later job with one.
+    ///
+    /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
+    /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
+    cgroup
 };
 
 /// A pseudo-terminal's settings: see `tty`.

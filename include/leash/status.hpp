@@ -89,7 +89,8 @@ struct Process {
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
+/// Zero, and no peak, while the status is unknown, and where others than leash reaped it. With Reach::cgroup, what all of the
+/// job used, once it is over.
 struct Usage {
     Duration user;    ///< processor time in its own code
     Duration system;  ///< processor time in the kernel on its behalf

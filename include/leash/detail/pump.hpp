@@ -69,7 +69,7 @@ class Pump : public Counted {
     os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids, std::move(started.exits), std::move(started.traces));
+        job.begin(started.pids, std::move(started.exits), std::move(started.traces), std::move(started.cgroup));
         if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));

@@ -26,6 +26,7 @@ struct Action {
         duplicate,  // `from` as `to`; where both are the same, it stays open
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
+        enter,      // its number is written to `from`, the door of the control group `path`
         follow,     // the signal `flags` comes when the thread has ended that started it, where the system has that
         mask,       // `flags` is its umask
         be_nice,    // `flags` is its nice value

@@ -108,7 +108,8 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
-        case Action::Kind::tell: return tell_number(action.from);
+        case Action::Kind::tell:
+        case Action::Kind::enter: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
         case Action::Kind::mask: return sys::system_call(SYS_umask, action.flags);
         case Action::Kind::be_nice: return sys::system_call(SYS_setpriority, 0, 0, action.flags);

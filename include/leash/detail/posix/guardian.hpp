@@ -34,9 +34,9 @@ class Guardian {
   public:
     Guardian() : keeper_(Group::own) {}
 
-    /// Of a job with a group, or with a leader alone. `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise
-    /// empty.
-    Expected<void> start(bool has_group, const std::string& cookie, Deadline deadline) {
+    /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
+    /// control group of Reach::cgroup; otherwise they are empty.
+    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
         keeper_.expect(1);
         auto ends = make_pipe("die_with_parent");
         if (!ends) return ends.error();
@@ -50,7 +50,7 @@ class Guardian {
             actions.list.back().flags = O_WRONLY;
         }
         std::vector<std::string> arguments{
-            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
+            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
         std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
         std::vector<Pid> pids;
@@ -61,7 +61,7 @@ class Guardian {
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
-        keeper_.begin(pids, std::move(exits), {});
+        keeper_.begin(pids, std::move(exits), {}, {});
         lifeline_ = std::move(ends->write);
         return {};
     }
@@ -92,7 +92,7 @@ class Guardian {
     /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 group= begun= was_told= has_proc= line=
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
 cd /
 look() {
     line= parent= at=
@@ -107,6 +107,7 @@ bears() {
     return 1
 }
 finish() {
+    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
     look "$group"
     case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     idle=0 round=0

@@ -64,6 +64,7 @@ class FileActions {
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
             case Action::Kind::tell:
             case Action::Kind::follow: return 0;
+            case Action::Kind::enter:
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return ENOSYS;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <leash/detail/posix/cgroup.hpp>
 #include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/posix/traces.hpp>
@@ -26,13 +27,18 @@ class Descendants {
   public:
     const Notes<Seen>& all() const noexcept { return all_; }
 
-    /// From now on traces count too; who has shaken them off does not.
-    void follow(std::optional<Traces> traces) noexcept { traces_ = std::move(traces); }
-    bool are_traced() const noexcept { return traces_.has_value(); }
+    /// From now on traces count too (who has shaken them off does not), or who is in that control group.
+    void follow(std::optional<Traces> traces, std::optional<Cgroup> cgroup) noexcept {
+        traces_ = std::move(traces);
+        if (cgroup) cgroup_.emplace(*std::move(cgroup));
+    }
+    bool are_traced() const noexcept { return traces_ || cgroup_; }
+    Cgroup* cgroup() noexcept { return cgroup_ ? &*cgroup_ : nullptr; }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
     /// has made; and all below them. False where that cannot be told at the moment.
     [[gnu::cold]] bool find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (cgroup_) return find_members(group);
         if (!traces_) return true;
         if (!table.read(since)) return false;
         bool is_told = true;
@@ -110,6 +116,15 @@ class Descendants {
     }
 
   private:
+    bool find_members(Pid group) noexcept {
+        Notes<Seen> members;
+        const bool is_told = cgroup_->list(members);
+        for (const Seen& one : members) {
+            if (one.is_alive() && one.group != group && !is_known(one)) note(one);
+        }
+        return is_told;
+    }
+
     // Whoever forks more than that is beyond what a walk can follow.
     static constexpr std::size_t most = 10'000;
 
@@ -198,6 +213,7 @@ class Descendants {
 
     Notes<Seen> all_;
     std::optional<Traces> traces_;
+    std::optional<Cgroup> cgroup_;
 };
 
 }  // namespace detail::os

@@ -65,6 +65,17 @@ inline char* getcwd(char* path, std::size_t size) noexcept {
     return ::getcwd(path, size);
 }
 
+inline int mkdir(const char* path, mode_t mode) noexcept {
+    if (const int e = LEASH_FAULT("mkdir")) return fail(e);
+    const NoCancellation guard;
+    return ::mkdir(path, mode);
+}
+inline int rmdir(const char* path) noexcept {
+    if (const int e = LEASH_FAULT("rmdir")) return fail(e);
+    const NoCancellation guard;
+    return ::rmdir(path);
+}
+
 inline DIR* opendir(const char* path) noexcept {
     if (const int e = LEASH_FAULT("opendir")) {
         errno = e;

@@ -1,0 +1,262 @@
+// leash/detail/posix/cgroup.hpp - the control group of a job with Reach::cgroup: made, asked, ended, removed.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
+
+#include <leash/config.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/inventory.hpp>
+#include <leash/detail/posix/processes.hpp>
+#include <leash/detail/posix/sys/files.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/error.hpp>
+#include <leash/status.hpp>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// A leaf below the host's own control group (cgroup v2). Whoever is in it leaves it only with the rights of the one who made
+/// it, and takes all that it starts along; so it tells at any time who is of the job, and ends them all at one word.
+///
+/// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. A host that is killed leaves one behind; the
+/// next one removes it, once it is empty.
+class Cgroup {
+  public:
+    static Expected<Cgroup> make() {
+        auto own = find_own();
+        if (!own) return own.error();
+        Seen host{};
+        look_at_process(sys::getpid(), host);
+        const std::string names = concat({"leash.", name_space(), "."});
+        remove_stale(*own, names);
+        const std::string name =
+            concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), "."});
+        Cgroup made;
+        for (unsigned number = 0;; ++number) {
+            made.path_ = name + std::to_string(number);
+            if (sys::mkdir(made.path_.c_str(), 0755) == 0) break;
+            if (errno == EEXIST) continue;
+            const Error error = refused(made.path_);
+            made.path_.clear();
+            return error;
+        }
+        made.owner_ = sys::getpid();
+        const std::string entry = made.path_ + "/cgroup.procs";
+        made.entry_ = Fd::open(entry.c_str(), O_WRONLY);
+        if (!made.entry_.is_open()) return refused(entry);
+        // Who is in a control group can be moved away only by who may write to the one above as well.
+        const std::string above = *own + "/cgroup.procs";
+        if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
+        return made;
+    }
+    Cgroup(Cgroup&& other) noexcept
+        : path_(std::exchange(other.path_, {})), entry_(std::move(other.entry_)), owner_(other.owner_) {}
+    Cgroup& operator=(Cgroup&&) = delete;
+    ~Cgroup() { remove(); }
+
+    const std::string& path() const noexcept { return path_; }
+
+    /// What a process writes its number to.
+    int entry() const noexcept { return entry_.get(); }
+    void close_entry() noexcept { entry_.close(); }
+
+    /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
+    /// looked at. False where that cannot be told at the moment.
+    bool list(Notes<Seen>& members) const noexcept {
+        Notes<Pid> before, after;
+        if (!read_members(path_.c_str(), before, 0)) return false;
+        bool is_told = true;
+        for (const Pid pid : before) {
+            Seen seen{};
+            if (look_at_process(pid, seen)) is_told &= members.add(seen);
+            else is_told &= is_gone(errno);
+        }
+        if (!read_members(path_.c_str(), after, 0)) return false;
+        for (std::size_t i = members.size(); i > 0; --i) {
+            bool is_in = false;
+            for (const Pid pid : after) is_in |= pid == members[i - 1].pid;
+            if (!is_in) members.remove(i - 1);
+        }
+        return is_told;
+    }
+
+    /// SIGKILL to all who are in it and below it, at once, those included who are being started. False before Linux 5.14.
+    bool kill() const noexcept { return write("cgroup.kill", "1"); }
+    /// Where there is no such word: nobody in it goes on, and starts others, until it is let go (Linux 5.2).
+    /// @{
+    void freeze() const noexcept { write("cgroup.freeze", "1"); }
+    void let_go() const noexcept { write("cgroup.freeze", "0"); }
+    /// @}
+
+    /// What all of them have used, as far as it is told.
+    void read_usage(Usage& usage) const noexcept {
+        char text[1024];
+        if (read("cpu.stat", text, sizeof text)) {
+            usage.user = Duration::microseconds(number_behind(text, "user_usec "));
+            usage.system = Duration::microseconds(number_behind(text, "system_usec "));
+        }
+        if (read("memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
+            usage.peak_memory = std::strtoull(text, nullptr, 10);
+    }
+
+    /// With those below it, if they are empty. Not in a forked copy of the host.
+    void remove() noexcept {
+        if (path_.empty() || owner_ != sys::getpid()) return;
+        if (remove_tree(path_.c_str(), 0)) path_.clear();
+    }
+
+  private:
+    Cgroup() = default;
+
+    static constexpr int deepest = 16;
+
+    static Error refused(const std::string& path) {
+        const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
+        return last_error(
+            Step::options, concat({"reach: ", path}),
+            may_not ? "cgroup: this user may make none here; one that it may comes with `systemd-run --user "
+                      "--scope -p Delegate=yes`, or with Delegate=yes in the service, or as root in a container"
+                    : "cgroup");
+    }
+
+    /// The directory of the control group that the host is in.
+    static Expected<std::string> find_own() {
+        std::string groups, mounts;
+        if (!sys::shows_inventory || !read_whole("/proc/self/cgroup", groups) ||
+            !read_whole("/proc/self/mountinfo", mounts))
+            return make_error(std::errc::operation_not_supported, Step::options, "reach",
+                              "cgroup: only Linux has control groups, and tells of them in /proc");
+        // "0::/its/path"
+        std::size_t at = groups.compare(0, 3, "0::") == 0 ? 0 : groups.find("\n0::");
+        if (at != std::string::npos) at = groups.find("0::", at) + 3;
+        const std::string inside = at == std::string::npos ? "" : groups.substr(at, groups.find('\n', at) - at);
+        // "36 25 0:31 /root /mount/point … - cgroup2 …"
+        for (std::size_t line = 0; line < mounts.size() && !inside.empty();) {
+            const std::size_t end = mounts.find('\n', line);
+            const std::string text = mounts.substr(line, end - line);
+            line += text.size() + 1;
+            char root[1024], point[1024];
+            if (text.find(" - cgroup2 ") == std::string::npos ||
+                std::sscanf(text.c_str(), "%*s %*s %*s %1023s %1023s", root, point) != 2)
+                continue;
+            const std::string_view top = std::strcmp(root, "/") == 0 ? "" : root;
+            if (inside.compare(0, top.size(), top) != 0 || inside.compare(0, 3, "/..") == 0) continue;
+            const std::string below = inside.substr(top.size());
+            return below == "/" ? std::string(point) : point + below;
+        }
+        return make_error(
+            std::errc::operation_not_supported, Step::options, "reach",
+            "cgroup: control groups of version 2 are not mounted here, or not those that this host is in");
+    }
+
+    /// The number of the namespace in which the host's number means the host: "4026531836".
+    static std::string name_space() {
+        const std::string link = read_link("/proc/self/ns/pid");
+        const std::size_t at = link.find('[');
+        return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
+    }
+
+    /// Of hosts that are gone: whoever lives on in one stays, and so does that.
+    static void remove_stale(const std::string& folder, const std::string& names) {
+        Directory directory(folder.c_str());
+        while (const char* const name = directory.next()) {
+            long pid = 0;
+            unsigned long long start = 0;
+            Seen host{};
+            if (std::strncmp(name, names.c_str(), names.size()) != 0 ||
+                std::sscanf(name + names.size(), "%ld.%llu.", &pid, &start) != 2)
+                continue;
+            const bool is_there = look_at_process(static_cast<Pid>(pid), host) && host.start == start;
+            if (!is_there && is_gone(errno)) remove_tree(concat({folder, "/", name}).c_str(), 0);
+        }
+    }
+
+    /// Calls back with the path of each one below, which are what the job itself has made.
+    template <class Visit>
+    static void each_below(const char* path, Visit visit) noexcept {
+        Directory directory(path);
+        while (const char* const name = directory.next()) {
+            char below[4096];
+            struct stat info {};
+            const int length = std::snprintf(below, sizeof below, "%s/%s", path, name);
+            if (*name == '.' || length >= static_cast<int>(sizeof below)) continue;
+            if (sys::lstat(below, &info) == 0 && S_ISDIR(info.st_mode)) visit(below);
+        }
+    }
+
+    static bool remove_tree(const char* path, int depth) noexcept {
+        if (sys::rmdir(path) == 0 || errno == ENOENT) return true;
+        if (depth == deepest) return false;
+        each_below(path, [&](const char* below) { remove_tree(below, depth + 1); });
+        return sys::rmdir(path) == 0;
+    }
+
+    static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
+        char file[4096], text[4096];
+        std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
+        const Fd procs = Fd::open(file, O_RDONLY);
+        if (!procs.is_open()) return errno == ENOENT;
+        Pid number = 0;
+        ssize_t size;
+        while ((size = read_some(procs, text, sizeof text)) > 0) {
+            for (ssize_t i = 0; i < size; ++i) {
+                if (text[i] >= '0' && text[i] <= '9') {
+                    number = number * 10 + (text[i] - '0');
+                    continue;
+                }
+                if (number > 0 && !members.add(number)) return false;  // 0: one of another process namespace
+                number = 0;
+            }
+        }
+        if (size < 0 && errno != ENODEV && errno != EOPNOTSUPP) return false;  // just removed; one of threads alone
+        bool is_told = true;
+        if (depth < deepest)
+            each_below(path, [&](const char* below) { is_told &= read_members(below, members, depth + 1); });
+        return is_told;
+    }
+
+    bool read(const char* name, char* text, std::size_t size) const noexcept {
+        char file[4096];
+        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        const Fd from = Fd::open(file, O_RDONLY);
+        const ssize_t count = from.is_open() ? read_some(from, text, size - 1) : -1;
+        if (count > 0) text[count] = '\0';
+        return count > 0;
+    }
+    bool write(const char* name, std::string_view word) const noexcept {
+        char file[4096];
+        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        const Fd to = Fd::open(file, O_WRONLY);
+        return to.is_open() && write_some(to, word) > 0;
+    }
+    static std::int64_t number_behind(const char* text, const char* name) noexcept {
+        const char* const at = std::strstr(text, name);
+        return at == nullptr ? 0 : std::strtoll(at + std::strlen(name), nullptr, 10);
+    }
+
+    std::string path_;  // empty where it was removed
+    Fd entry_;
+    Pid owner_ = -1;
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
