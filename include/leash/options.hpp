@@ -100,9 +100,9 @@ enum class Reach {
     /// environment and loses its parent between two looks, or runs as another user by then.
     tree,
     /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
-    /// whatever that has done since, with no way out for who may not write to the host's own (root may). The job is in it
-    /// before its program's first instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by
-    /// one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
+    /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
+    /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
+    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
     /// job's end, or, where somebody stays in it or the host is killed, by a later job with one.
     ///
     /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does

@@ -90,8 +90,8 @@
 // ENDING. When the handle dies, the job dies: all of it gets SIGKILL, and the leader is reaped. stop() is the polite
 // way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
 // `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. Reach::tree finds
-// also those who have made a session of their own and lost their parents (Linux); die_with_parent ends the job also when
-// the host is killed. A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a
+// also those who have made a session of their own and lost their parents (Linux), Reach::cgroup everybody, where a control group
+// may be made; die_with_parent ends the job also when the host is killed. A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a
 // job was ended.
 //
 //     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
@@ -814,7 +814,8 @@ struct Process {
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// Zero, and no peak, while the status is unknown, and where others than leash reaped it.
+/// Zero, and no peak, while the status is unknown, and where others than leash reaped it. With Reach::cgroup, what all of the
+/// job used, once it is over.
 struct Usage {
     Duration user;    ///< processor time in its own code
     Duration system;  ///< processor time in the kernel on its behalf
@@ -1483,7 +1484,16 @@ enum class Reach {
     /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
     /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
     /// environment and loses its parent between two looks, or runs as another user by then.
-    tree
+    tree,
+    /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
+    /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
+    /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
+    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
+    /// job's end, or, where somebody stays in it or the host is killed, by a later job with one.
+    ///
+    /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
+    /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
+    cgroup
 };
 
 /// A pseudo-terminal's settings: see `tty`.
@@ -3408,6 +3418,17 @@ inline char* getcwd(char* path, std::size_t size) noexcept {
     }
     const NoCancellation guard;
     return ::getcwd(path, size);
+}
+
+inline int mkdir(const char* path, mode_t mode) noexcept {
+    if (const int e = LEASH_FAULT("mkdir")) return fail(e);
+    const NoCancellation guard;
+    return ::mkdir(path, mode);
+}
+inline int rmdir(const char* path) noexcept {
+    if (const int e = LEASH_FAULT("rmdir")) return fail(e);
+    const NoCancellation guard;
+    return ::rmdir(path);
 }
 
 inline DIR* opendir(const char* path) noexcept {
@@ -5495,6 +5516,7 @@ struct Action {
         duplicate,  // `from` as `to`; where both are the same, it stays open
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
+        enter,      // its number is written to `from`, the door of the control group `path`
         follow,     // the signal `flags` comes when the thread has ended that started it, where the system has that
         mask,       // `flags` is its umask
         be_nice,    // `flags` is its nice value
@@ -6114,6 +6136,394 @@ class Traces {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_TRACES_HPP
 
 // =====================================================================================================================
+// leash/detail/posix/inventory.hpp - what a process has, as /proc shows it: its descriptors by what they are, its sets of signals.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// "/proc/123/name"
+[[gnu::cold]] inline std::string path_in_proc(Pid pid, std::string_view name) {
+    return concat({"/proc/", std::to_string(pid), "/", name});
+}
+
+/// Where it leads; empty where that cannot be told.
+[[gnu::cold]] inline std::string read_link(const std::string& path) {
+    char target[4096];
+    return sys::readlink(path.c_str(), target, sizeof target) > 0 ? target : std::string();
+}
+
+/// All of it; false with errno.
+[[gnu::cold]] inline bool read_whole(const std::string& path, std::string& text) {
+    const Fd file = Fd::open(path.c_str(), O_RDONLY);
+    if (!file.is_open()) return false;
+    char piece[4096];
+    ssize_t size;
+    text.clear();
+    while ((size = read_some(file, piece, sizeof piece)) > 0) text.append(piece, static_cast<std::size_t>(size));
+    return size == 0;
+}
+
+/// What stands behind "name:" at the start of a line of a status file; empty where there is no such line.
+[[gnu::cold]] inline std::string_view field_of(std::string_view status, std::string_view name) {
+    for (std::size_t at = 0; at < status.size();) {
+        const std::size_t end = status.find('\n', at);
+        const std::string_view line = status.substr(at, end - at);
+        if (line.substr(0, name.size()) == name && line.substr(name.size(), 1) == ":")
+            return line.substr(line.find_first_not_of(" \t", name.size() + 1));
+        if (end == std::string_view::npos) break;
+        at = end + 1;
+    }
+    return {};
+}
+
+/// The numbers of a set that is written as hexadecimal digits.
+[[gnu::cold]] inline std::vector<int> read_signals(std::string_view digits) {
+    std::vector<int> signals;
+    const unsigned long long set = std::strtoull(std::string(digits).c_str(), nullptr, 16);
+    for (int signal = 1; signal <= 64; ++signal) {
+        if ((set >> (signal - 1) & 1) != 0) signals.push_back(signal);
+    }
+    return signals;
+}
+
+/// "127.0.0.1:80" of "0100007F:0050": an address as the words of the machine, and a port.
+[[gnu::cold]] inline std::string read_address(const char* text) {
+    unsigned words[4] = {};
+    unsigned port = 0;
+    unsigned char bytes[16];
+    if (std::sscanf(text, "%8x:%4x", &words[0], &port) == 2) {
+        char address[32];
+        std::memcpy(bytes, words, 4);
+        std::snprintf(address, sizeof address, "%d.%d.%d.%d:%u", bytes[0], bytes[1], bytes[2], bytes[3], port);
+        return address;
+    }
+    if (std::sscanf(text, "%8x%8x%8x%8x:%4x", &words[0], &words[1], &words[2], &words[3], &port) != 5) return {};
+    std::memcpy(bytes, words, 16);
+    std::string address = "[";
+    for (int i = 0; i < 16; i += 2) {
+        char group[8];
+        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", bytes[i] * 256 + bytes[i + 1]);
+        address += group;
+    }
+    return concat({address, "]:", std::to_string(port)});
+}
+
+/// A socket with this inode, if this line of a table of /proc/net is its own.
+[[gnu::cold]] inline std::string read_internet_socket(const char* line, const std::string& inode,
+                                                      const char* protocol) {
+    char local[48], remote[48], number[24];
+    unsigned state = 0;
+    if (std::sscanf(line, "%*s %47s %47s %x %*s %*s %*s %*s %*s %23s", local, remote, &state, number) != 4 ||
+        inode != number)
+        return {};
+    constexpr unsigned established = 1, listening = 10;
+    const std::string from = concat({protocol, " ", read_address(local)});
+    if (state == listening) return from + ", listening";
+    return state == established ? concat({from, " to ", read_address(remote)}) : from;
+}
+[[gnu::cold]] inline std::string read_unix_socket(const char* line, const std::string& inode) {
+    char flags[16], number[24], path[128] = "";
+    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s %127s", flags, number, path) < 2 || inode != number) return {};
+    const bool listens = std::strtoul(flags, nullptr, 16) == 0x10000;  // __SO_ACCEPTCON
+    return concat({"unix", *path != '\0' ? " " : "", path, listens ? ", listening" : ""});
+}
+
+/// What a link of /proc/<pid>/fd says; a socket by its addresses, in the network of that process.
+[[gnu::cold]] inline std::string describe_descriptor(Pid pid, const std::string& link) {
+    constexpr std::string_view socket = "socket:[";
+    if (link.compare(0, socket.size(), socket) != 0) return link;
+    const std::string inode = link.substr(socket.size(), link.size() - socket.size() - 1);
+    for (const char* const table : {"tcp", "tcp6", "udp", "udp6", "unix"}) {
+        std::string text;
+        if (!read_whole(path_in_proc(pid, concat({"net/", table})), text)) continue;
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = text.find('\n', at);
+            const std::string line = text.substr(at, end - at);
+            const std::string found = *table == 'u' && table[1] == 'n'
+                                          ? read_unix_socket(line.c_str(), inode)
+                                          : read_internet_socket(line.c_str(), inode, *table == 't' ? "tcp" : "udp");
+            if (!found.empty()) return found;
+            at += line.size() + 1;
+        }
+    }
+    return link;
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/cgroup.hpp - the control group of a job with Reach::cgroup: made, asked, ended, removed.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// A leaf below the host's own control group (cgroup v2). Whoever is in it leaves it only with the rights of the one who made
+/// it, and takes all that it starts along; so it tells at any time who is of the job, and ends them all at one word.
+///
+/// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. A host that is killed leaves one behind; the
+/// next one removes it, once it is empty.
+class Cgroup {
+  public:
+    static Expected<Cgroup> make() {
+        auto own = find_own();
+        if (!own) return own.error();
+        Seen host{};
+        look_at_process(sys::getpid(), host);
+        const std::string names = concat({"leash.", name_space(), "."});
+        remove_stale(*own, names);
+        const std::string name =
+            concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), "."});
+        Cgroup made;
+        for (unsigned number = 0;; ++number) {
+            made.path_ = name + std::to_string(number);
+            if (sys::mkdir(made.path_.c_str(), 0755) == 0) break;
+            if (errno == EEXIST) continue;
+            const Error error = refused(made.path_);
+            made.path_.clear();
+            return error;
+        }
+        made.owner_ = sys::getpid();
+        const std::string entry = made.path_ + "/cgroup.procs";
+        made.entry_ = Fd::open(entry.c_str(), O_WRONLY);
+        if (!made.entry_.is_open()) return refused(entry);
+        // Who is in a control group can be moved away only by who may write to the one above as well.
+        const std::string above = *own + "/cgroup.procs";
+        if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
+        return made;
+    }
+    Cgroup(Cgroup&& other) noexcept
+        : path_(std::exchange(other.path_, {})), entry_(std::move(other.entry_)), owner_(other.owner_) {}
+    Cgroup& operator=(Cgroup&&) = delete;
+    ~Cgroup() { remove(); }
+
+    const std::string& path() const noexcept { return path_; }
+
+    /// What a process writes its number to.
+    int entry() const noexcept { return entry_.get(); }
+    void close_entry() noexcept { entry_.close(); }
+
+    /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
+    /// looked at. False where that cannot be told at the moment.
+    bool list(Notes<Seen>& members) const noexcept {
+        Notes<Pid> before, after;
+        if (!read_members(path_.c_str(), before, 0)) return false;
+        bool is_told = true;
+        for (const Pid pid : before) {
+            Seen seen{};
+            if (look_at_process(pid, seen)) is_told &= members.add(seen);
+            else is_told &= is_gone(errno);
+        }
+        if (!read_members(path_.c_str(), after, 0)) return false;
+        for (std::size_t i = members.size(); i > 0; --i) {
+            bool is_in = false;
+            for (const Pid pid : after) is_in |= pid == members[i - 1].pid;
+            if (!is_in) members.remove(i - 1);
+        }
+        return is_told;
+    }
+
+    /// SIGKILL to all who are in it and below it, at once, those included who are being started. False before Linux 5.14.
+    bool kill() const noexcept { return write("cgroup.kill", "1"); }
+    /// Where there is no such word: nobody in it goes on, and starts others, until it is let go (Linux 5.2).
+    /// @{
+    void freeze() const noexcept { write("cgroup.freeze", "1"); }
+    void let_go() const noexcept { write("cgroup.freeze", "0"); }
+    /// @}
+
+    /// What all of them have used, as far as it is told.
+    void read_usage(Usage& usage) const noexcept {
+        char text[1024];
+        if (read("cpu.stat", text, sizeof text)) {
+            usage.user = Duration::microseconds(number_behind(text, "user_usec "));
+            usage.system = Duration::microseconds(number_behind(text, "system_usec "));
+        }
+        if (read("memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
+            usage.peak_memory = std::strtoull(text, nullptr, 10);
+    }
+
+    /// With those below it, if they are empty. Not in a forked copy of the host.
+    void remove() noexcept {
+        if (path_.empty() || owner_ != sys::getpid()) return;
+        if (remove_tree(path_.c_str(), 0)) path_.clear();
+    }
+
+  private:
+    Cgroup() = default;
+
+    static constexpr int deepest = 16;
+
+    static Error refused(const std::string& path) {
+        const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
+        return last_error(
+            Step::options, concat({"reach: ", path}),
+            may_not ? "cgroup: this user may make none here; one that it may comes with `systemd-run --user "
+                      "--scope -p Delegate=yes`, or with Delegate=yes in the service, or as root in a container"
+                    : "cgroup");
+    }
+
+    /// The directory of the control group that the host is in.
+    static Expected<std::string> find_own() {
+        std::string groups, mounts;
+        if (!sys::shows_inventory || !read_whole("/proc/self/cgroup", groups) ||
+            !read_whole("/proc/self/mountinfo", mounts))
+            return make_error(std::errc::operation_not_supported, Step::options, "reach",
+                              "cgroup: only Linux has control groups, and tells of them in /proc");
+        // "0::/its/path"
+        std::size_t at = groups.compare(0, 3, "0::") == 0 ? 0 : groups.find("\n0::");
+        if (at != std::string::npos) at = groups.find("0::", at) + 3;
+        const std::string inside = at == std::string::npos ? "" : groups.substr(at, groups.find('\n', at) - at);
+        // "36 25 0:31 /root /mount/point … - cgroup2 …"
+        for (std::size_t line = 0; line < mounts.size() && !inside.empty();) {
+            const std::size_t end = mounts.find('\n', line);
+            const std::string text = mounts.substr(line, end - line);
+            line += text.size() + 1;
+            char root[1024], point[1024];
+            if (text.find(" - cgroup2 ") == std::string::npos ||
+                std::sscanf(text.c_str(), "%*s %*s %*s %1023s %1023s", root, point) != 2)
+                continue;
+            const std::string_view top = std::strcmp(root, "/") == 0 ? "" : root;
+            if (inside.compare(0, top.size(), top) != 0 || inside.compare(0, 3, "/..") == 0) continue;
+            const std::string below = inside.substr(top.size());
+            return below == "/" ? std::string(point) : point + below;
+        }
+        return make_error(
+            std::errc::operation_not_supported, Step::options, "reach",
+            "cgroup: control groups of version 2 are not mounted here, or not those that this host is in");
+    }
+
+    /// The number of the namespace in which the host's number means the host: "4026531836".
+    static std::string name_space() {
+        const std::string link = read_link("/proc/self/ns/pid");
+        const std::size_t at = link.find('[');
+        return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
+    }
+
+    /// Of hosts that are gone: whoever lives on in one stays, and so does that.
+    static void remove_stale(const std::string& folder, const std::string& names) {
+        Directory directory(folder.c_str());
+        while (const char* const name = directory.next()) {
+            long pid = 0;
+            unsigned long long start = 0;
+            Seen host{};
+            if (std::strncmp(name, names.c_str(), names.size()) != 0 ||
+                std::sscanf(name + names.size(), "%ld.%llu.", &pid, &start) != 2)
+                continue;
+            const bool is_there = look_at_process(static_cast<Pid>(pid), host) && host.start == start;
+            if (!is_there && is_gone(errno)) remove_tree(concat({folder, "/", name}).c_str(), 0);
+        }
+    }
+
+    /// Calls back with the path of each one below, which are what the job itself has made.
+    template <class Visit>
+    static void each_below(const char* path, Visit visit) noexcept {
+        Directory directory(path);
+        while (const char* const name = directory.next()) {
+            char below[4096];
+            struct stat info {};
+            const int length = std::snprintf(below, sizeof below, "%s/%s", path, name);
+            if (*name == '.' || length >= static_cast<int>(sizeof below)) continue;
+            if (sys::lstat(below, &info) == 0 && S_ISDIR(info.st_mode)) visit(below);
+        }
+    }
+
+    static bool remove_tree(const char* path, int depth) noexcept {
+        if (sys::rmdir(path) == 0 || errno == ENOENT) return true;
+        if (depth == deepest) return false;
+        each_below(path, [&](const char* below) { remove_tree(below, depth + 1); });
+        return sys::rmdir(path) == 0;
+    }
+
+    static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
+        char file[4096], text[4096];
+        std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
+        const Fd procs = Fd::open(file, O_RDONLY);
+        if (!procs.is_open()) return errno == ENOENT;
+        Pid number = 0;
+        ssize_t size;
+        while ((size = read_some(procs, text, sizeof text)) > 0) {
+            for (ssize_t i = 0; i < size; ++i) {
+                if (text[i] >= '0' && text[i] <= '9') {
+                    number = number * 10 + (text[i] - '0');
+                    continue;
+                }
+                if (number > 0 && !members.add(number)) return false;  // 0: one of another process namespace
+                number = 0;
+            }
+        }
+        if (size < 0 && errno != ENODEV && errno != EOPNOTSUPP) return false;  // just removed; one of threads alone
+        bool is_told = true;
+        if (depth < deepest)
+            each_below(path, [&](const char* below) { is_told &= read_members(below, members, depth + 1); });
+        return is_told;
+    }
+
+    bool read(const char* name, char* text, std::size_t size) const noexcept {
+        char file[4096];
+        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        const Fd from = Fd::open(file, O_RDONLY);
+        const ssize_t count = from.is_open() ? read_some(from, text, size - 1) : -1;
+        if (count > 0) text[count] = '\0';
+        return count > 0;
+    }
+    bool write(const char* name, std::string_view word) const noexcept {
+        char file[4096];
+        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        const Fd to = Fd::open(file, O_WRONLY);
+        return to.is_open() && write_some(to, word) > 0;
+    }
+    static std::int64_t number_behind(const char* text, const char* name) noexcept {
+        const char* const at = std::strstr(text, name);
+        return at == nullptr ? 0 : std::strtoll(at + std::strlen(name), nullptr, 10);
+    }
+
+    std::string path_;  // empty where it was removed
+    Fd entry_;
+    Pid owner_ = -1;
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_CGROUP_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/tree.hpp - who descends from a job.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
@@ -6136,13 +6546,18 @@ class Descendants {
   public:
     const Notes<Seen>& all() const noexcept { return all_; }
 
-    /// From now on traces count too; who has shaken them off does not.
-    void follow(std::optional<Traces> traces) noexcept { traces_ = std::move(traces); }
-    bool are_traced() const noexcept { return traces_.has_value(); }
+    /// From now on traces count too (who has shaken them off does not), or who is in that control group.
+    void follow(std::optional<Traces> traces, std::optional<Cgroup> cgroup) noexcept {
+        traces_ = std::move(traces);
+        if (cgroup) cgroup_.emplace(*std::move(cgroup));
+    }
+    bool are_traced() const noexcept { return traces_ || cgroup_; }
+    Cgroup* cgroup() noexcept { return cgroup_ ? &*cgroup_ : nullptr; }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
     /// has made; and all below them. False where that cannot be told at the moment.
     [[gnu::cold]] bool find_traced(Pid group, ProcessTable& table, Deadline since) noexcept {
+        if (cgroup_) return find_members(group);
         if (!traces_) return true;
         if (!table.read(since)) return false;
         bool is_told = true;
@@ -6220,6 +6635,15 @@ class Descendants {
     }
 
   private:
+    bool find_members(Pid group) noexcept {
+        Notes<Seen> members;
+        const bool is_told = cgroup_->list(members);
+        for (const Seen& one : members) {
+            if (one.is_alive() && one.group != group && !is_known(one)) note(one);
+        }
+        return is_told;
+    }
+
     // Whoever forks more than that is beyond what a walk can follow.
     static constexpr std::size_t most = 10'000;
 
@@ -6308,6 +6732,7 @@ class Descendants {
 
     Notes<Seen> all_;
     std::optional<Traces> traces_;
+    std::optional<Cgroup> cgroup_;
 };
 
 }  // namespace detail::os
@@ -6358,7 +6783,8 @@ class Job {
 
     /// Takes charge of processes that were just started, no more than were expected; once, before anything else.
     /// The group is the first one's.
-    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, std::optional<Traces> traces) noexcept {
+    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, std::optional<Traces> traces,
+               std::optional<Cgroup> cgroup) noexcept {
         processes_.resize(pids.size());
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
@@ -6371,7 +6797,7 @@ class Job {
         }
         over_ = pids.empty();
         if (traces && !over_) traces->begin(pid());
-        descendants_.follow(std::move(traces));
+        descendants_.follow(std::move(traces), std::move(cgroup));
     }
 
     /// False in a forked copy of the host.
@@ -6482,7 +6908,12 @@ class Job {
     /// end and is not to be had yet: the caller comes back.
     bool close() noexcept {
         Lock lock(mutex_);
-        return over_ = over_ || reap_all();
+        if (over_ || !reap_all()) return over_;
+        if (Cgroup* const cgroup = descendants_.cgroup(); cgroup != nullptr && owner_ == sys::getpid()) {
+            cgroup->read_usage(processes_.back().ended.usage);
+            cgroup->remove();
+        }
+        return over_ = true;
     }
 
     /// While it runs, of one with Reach::tree: notes who descends from it, as long as there are parents to lead to them. How
@@ -6556,7 +6987,11 @@ class Job {
         if (over_ || owner_ != sys::getpid()) return ESRCH;
         const Deadline until =
             std::exchange(was_killed_, true) ? Deadline::now() : table.look_began().plus(longest_stop);
-        for (int look = 0; look < most_looks; ++look) {
+        Cgroup* const cgroup = descendants_.cgroup();
+        const bool are_killed = cgroup != nullptr && cgroup->kill();
+        const bool are_frozen = cgroup != nullptr && !are_killed;
+        if (are_frozen) cgroup->freeze();
+        for (int look = 0; look < most_looks && !are_killed; ++look) {
             const std::size_t before = descendants_.all().size();
             descendants_.tell_of_traced(has_group_ ? pid() : -1,
                                         [&](const Seen& one) { send_to_descendant(one, SIGSTOP); });
@@ -6567,7 +7002,9 @@ class Job {
             if (!is_told) sleep_until(pause.next());
             while (!until.passed() && !have_stopped()) sleep_until(pause.next());
         }
-        return send_everywhere(SIGKILL);
+        const int error = send_everywhere(SIGKILL);
+        if (are_frozen) cgroup->let_go();
+        return error;
     }
 
     /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
@@ -7183,7 +7620,8 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
-        case Action::Kind::tell: return tell_number(action.from);
+        case Action::Kind::tell:
+        case Action::Kind::enter: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
         case Action::Kind::mask: return sys::system_call(SYS_umask, action.flags);
         case Action::Kind::be_nice: return sys::system_call(SYS_setpriority, 0, 0, action.flags);
@@ -7594,6 +8032,7 @@ class FileActions {
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
             case Action::Kind::tell:
             case Action::Kind::follow: return 0;
+            case Action::Kind::enter:
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return ENOSYS;
@@ -7840,9 +8279,9 @@ class Guardian {
   public:
     Guardian() : keeper_(Group::own) {}
 
-    /// Of a job with a group, or with a leader alone. `cookie` is that of Reach::tree: whoever bears it is ended too; otherwise
-    /// empty.
-    Expected<void> start(bool has_group, const std::string& cookie, Deadline deadline) {
+    /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
+    /// control group of Reach::cgroup; otherwise they are empty.
+    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
         keeper_.expect(1);
         auto ends = make_pipe("die_with_parent");
         if (!ends) return ends.error();
@@ -7856,7 +8295,7 @@ class Guardian {
             actions.list.back().flags = O_WRONLY;
         }
         std::vector<std::string> arguments{
-            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : ""};
+            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
         std::vector<std::string> variables{"LC_ALL=C"};
         const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
         std::vector<Pid> pids;
@@ -7867,7 +8306,7 @@ class Guardian {
         if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
-        keeper_.begin(pids, std::move(exits), {});
+        keeper_.begin(pids, std::move(exits), {}, {});
         lifeline_ = std::move(ends->write);
         return {};
     }
@@ -7898,7 +8337,7 @@ class Guardian {
     /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 group= begun= was_told= has_proc= line=
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
 cd /
 look() {
     line= parent= at=
@@ -7913,6 +8352,7 @@ bears() {
     return 1
 }
 finish() {
+    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
     look "$group"
     case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     idle=0 round=0
@@ -7992,6 +8432,7 @@ struct Plan {
     std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
     std::string cwd;                                      // empty: the host's
     Group group = Group::own;
+    Reach reach = Reach::group;
     std::optional<os::Traces> traces;  // with Reach::tree
     Input in = null;
     Output out = inherit;
@@ -8181,6 +8622,7 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
         plan.stages.push_back(*std::move(stage));
     }
 
+    plan.reach = options.reach;
     if (options.reach == Reach::tree) {
         auto traces = os::Traces::make(options.env);
         if (!traces) return traces.error();
@@ -8327,6 +8769,7 @@ struct Started {
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
     std::optional<Traces> traces;
+    std::optional<Cgroup> cgroup;
 };
 
 /// The streams of a job, opened once: the numbers here that the child's 0, 1 and 2 are to come from.
@@ -8566,6 +9009,11 @@ class Wiring {
             case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
             case Action::Kind::tell:
             case Action::Kind::follow: return fail(Step::spawn, image.path, "the guardian of die_with_parent is gone");
+            case Action::Kind::enter:
+                return fail(Step::options, concat({"reach: ", action.path, "/cgroup.procs"}),
+                            birth.error == ENOSYS
+                                ? "cgroup: posix_spawn, which starts the job here, cannot put it there"
+                                : "cgroup: it could not be put there");
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return explain_bound(action, birth.error);
@@ -8613,9 +9061,15 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
         started.traces->note_pipe(started.err, true);
         for (const Fd& err : started.later_errs) started.traces->note_pipe(err, true);
     }
+    if (plan.reach == Reach::cgroup) {
+        auto made = Cgroup::make();
+        if (!made) return made.error();
+        started.cgroup.emplace(*std::move(made));
+    }
     if (guardian != nullptr) {
-        auto guarded = guardian->start(plan.group != Group::inherited,
-                                       started.traces ? started.traces->cookie() : std::string(), plan.deadline);
+        auto guarded =
+            guardian->start(plan.group != Group::inherited, started.traces ? started.traces->cookie() : std::string(),
+                            started.cgroup ? started.cgroup->path() : std::string(), plan.deadline);
         if (!guarded) return guarded;
     }
     std::vector<char*> own;
@@ -8640,7 +9094,11 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
             actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
             if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
                 actions.list.push_back({Action::Kind::take_foreground, started.foreground.handle()});
-            // Before the wiring, which may use its number.
+            // Before the wiring, which may use their numbers.
+            if (started.cgroup) {
+                actions.list.push_back({Action::Kind::enter, started.cgroup->entry()});
+                actions.list.back().path = started.cgroup->path().c_str();
+            }
             if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
             Wiring wiring;
             const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
@@ -8671,6 +9129,7 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
         if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
         previous = std::move(next.read);
     }
+    if (started.cgroup) started.cgroup->close_entry();
     return {};
 }
 
@@ -8732,7 +9191,7 @@ class Pump : public Counted {
     os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
 
     void begin(os::Started started) noexcept {
-        job.begin(started.pids, std::move(started.exits), std::move(started.traces));
+        job.begin(started.pids, std::move(started.exits), std::move(started.traces), std::move(started.cgroup));
         if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
         out.begin(std::move(started.out));
@@ -10961,141 +11420,6 @@ LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll
 #endif  // the bodies are here
 
 #endif  // LEASH_0_1_0_IMPL_RUN_ALL_IPP
-
-// =====================================================================================================================
-// leash/detail/posix/inventory.hpp - what a process has, as /proc shows it: its descriptors by what they are, its sets of signals.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
-
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// "/proc/123/name"
-[[gnu::cold]] inline std::string path_in_proc(Pid pid, std::string_view name) {
-    return concat({"/proc/", std::to_string(pid), "/", name});
-}
-
-/// Where it leads; empty where that cannot be told.
-[[gnu::cold]] inline std::string read_link(const std::string& path) {
-    char target[4096];
-    return sys::readlink(path.c_str(), target, sizeof target) > 0 ? target : std::string();
-}
-
-/// All of it; false with errno.
-[[gnu::cold]] inline bool read_whole(const std::string& path, std::string& text) {
-    const Fd file = Fd::open(path.c_str(), O_RDONLY);
-    if (!file.is_open()) return false;
-    char piece[4096];
-    ssize_t size;
-    text.clear();
-    while ((size = read_some(file, piece, sizeof piece)) > 0) text.append(piece, static_cast<std::size_t>(size));
-    return size == 0;
-}
-
-/// What stands behind "name:" at the start of a line of a status file; empty where there is no such line.
-[[gnu::cold]] inline std::string_view field_of(std::string_view status, std::string_view name) {
-    for (std::size_t at = 0; at < status.size();) {
-        const std::size_t end = status.find('\n', at);
-        const std::string_view line = status.substr(at, end - at);
-        if (line.substr(0, name.size()) == name && line.substr(name.size(), 1) == ":")
-            return line.substr(line.find_first_not_of(" \t", name.size() + 1));
-        if (end == std::string_view::npos) break;
-        at = end + 1;
-    }
-    return {};
-}
-
-/// The numbers of a set that is written as hexadecimal digits.
-[[gnu::cold]] inline std::vector<int> read_signals(std::string_view digits) {
-    std::vector<int> signals;
-    const unsigned long long set = std::strtoull(std::string(digits).c_str(), nullptr, 16);
-    for (int signal = 1; signal <= 64; ++signal) {
-        if ((set >> (signal - 1) & 1) != 0) signals.push_back(signal);
-    }
-    return signals;
-}
-
-/// "127.0.0.1:80" of "0100007F:0050": an address as the words of the machine, and a port.
-[[gnu::cold]] inline std::string read_address(const char* text) {
-    unsigned words[4] = {};
-    unsigned port = 0;
-    unsigned char bytes[16];
-    if (std::sscanf(text, "%8x:%4x", &words[0], &port) == 2) {
-        char address[32];
-        std::memcpy(bytes, words, 4);
-        std::snprintf(address, sizeof address, "%d.%d.%d.%d:%u", bytes[0], bytes[1], bytes[2], bytes[3], port);
-        return address;
-    }
-    if (std::sscanf(text, "%8x%8x%8x%8x:%4x", &words[0], &words[1], &words[2], &words[3], &port) != 5) return {};
-    std::memcpy(bytes, words, 16);
-    std::string address = "[";
-    for (int i = 0; i < 16; i += 2) {
-        char group[8];
-        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", bytes[i] * 256 + bytes[i + 1]);
-        address += group;
-    }
-    return concat({address, "]:", std::to_string(port)});
-}
-
-/// A socket with this inode, if this line of a table of /proc/net is its own.
-[[gnu::cold]] inline std::string read_internet_socket(const char* line, const std::string& inode,
-                                                      const char* protocol) {
-    char local[48], remote[48], number[24];
-    unsigned state = 0;
-    if (std::sscanf(line, "%*s %47s %47s %x %*s %*s %*s %*s %*s %23s", local, remote, &state, number) != 4 ||
-        inode != number)
-        return {};
-    constexpr unsigned established = 1, listening = 10;
-    const std::string from = concat({protocol, " ", read_address(local)});
-    if (state == listening) return from + ", listening";
-    return state == established ? concat({from, " to ", read_address(remote)}) : from;
-}
-[[gnu::cold]] inline std::string read_unix_socket(const char* line, const std::string& inode) {
-    char flags[16], number[24], path[128] = "";
-    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s %127s", flags, number, path) < 2 || inode != number) return {};
-    const bool listens = std::strtoul(flags, nullptr, 16) == 0x10000;  // __SO_ACCEPTCON
-    return concat({"unix", *path != '\0' ? " " : "", path, listens ? ", listening" : ""});
-}
-
-/// What a link of /proc/<pid>/fd says; a socket by its addresses, in the network of that process.
-[[gnu::cold]] inline std::string describe_descriptor(Pid pid, const std::string& link) {
-    constexpr std::string_view socket = "socket:[";
-    if (link.compare(0, socket.size(), socket) != 0) return link;
-    const std::string inode = link.substr(socket.size(), link.size() - socket.size() - 1);
-    for (const char* const table : {"tcp", "tcp6", "udp", "udp6", "unix"}) {
-        std::string text;
-        if (!read_whole(path_in_proc(pid, concat({"net/", table})), text)) continue;
-        for (std::size_t at = 0; at < text.size();) {
-            const std::size_t end = text.find('\n', at);
-            const std::string line = text.substr(at, end - at);
-            const std::string found = *table == 'u' && table[1] == 'n'
-                                          ? read_unix_socket(line.c_str(), inode)
-                                          : read_internet_socket(line.c_str(), inode, *table == 't' ? "tcp" : "udp");
-            if (!found.empty()) return found;
-            at += line.size() + 1;
-        }
-    }
-    return link;
-}
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_INVENTORY_HPP
 
 // =====================================================================================================================
 // leash/impl/probe.ipp - the bodies of <leash/probe.hpp>.
