@@ -73,7 +73,7 @@ inline const Call calls[] = {
     {"unlock_terminal", {EACCES, EIO}},
     {"random", {ENOSYS}},
     {"opendir", {EMFILE, ENFILE, ENOMEM}},
-    {"mkdir", {EACCES, ENOSPC, EEXIST}},
+    {"mkdir", {EACCES, ENOSPC}},
     {"rmdir", {EBUSY}},
     {"lstat", {ENOENT}},
     {"readlink", {ENOENT, EACCES}},  // no /proc

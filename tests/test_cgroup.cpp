@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <ctime>
 
 using namespace support;
 
@@ -202,6 +203,23 @@ TEST_CASE("what may stay stays, in the group, and a later host removes that once
     CHECK(is_there(folder));
     ::kill(left, SIGKILL);
     CHECK(eventually([&] { return !is_alive(left); }));
+    CHECK(eventually([&] { return !refusal() && !is_there(folder); }));
+}
+
+TEST_CASE("of a host that lives on, too, what is empty goes, but not one that may be entered in a moment") {
+    NEEDS_CGROUP
+    const Census census;
+    leash::Popen job(child({"sleep"}), in_cgroup(census));
+    const std::string folder = folder_of(job.pid());
+    const pid_t pid = job.detach();
+    CHECK_FALSE(refusal());
+    CHECK(is_there(folder));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    CHECK_FALSE(refusal());
+    CHECK(is_there(folder));
+    const timespec times[] = {{0, UTIME_OMIT}, {std::time(nullptr) - 100, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, folder.c_str(), times, 0) == 0);
     CHECK(eventually([&] { return !refusal() && !is_there(folder); }));
 }
 

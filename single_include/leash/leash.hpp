@@ -6294,29 +6294,28 @@ namespace detail::os {
 /// A leaf below the host's own control group (cgroup v2). Whoever is in it leaves it only with the rights of the one who made
 /// it, and takes all that it starts along; so it tells at any time who is of the job, and ends them all at one word.
 ///
-/// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. A host that is killed leaves one behind; the
-/// next one removes it, once it is empty.
+/// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. Where somebody may stay in it, or the host is
+/// killed, it is left behind; the next job with one removes it, once it is empty.
 class Cgroup {
   public:
     static Expected<Cgroup> make() {
         auto own = find_own();
         if (!own) return own.error();
         Seen host{};
-        look_at_process(sys::getpid(), host);
+        if (!look_at_process(sys::getpid(), host)) return last_error(Step::options, "reach: /proc/self/stat", "cgroup");
         const std::string names = concat({"leash.", name_space(), "."});
-        remove_stale(*own, names);
-        const std::string name =
-            concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), "."});
+        std::uint64_t number = 0;
+        if (sys::random(&number, sizeof number) != 0) return last_error(Step::options, "reach", "cgroup");
         Cgroup made;
-        for (unsigned number = 0;; ++number) {
-            made.path_ = name + std::to_string(number);
-            if (sys::mkdir(made.path_.c_str(), 0755) == 0) break;
-            if (errno == EEXIST) continue;
+        made.path_ = concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), ".",
+                             std::to_string(number)});
+        if (sys::mkdir(made.path_.c_str(), 0755) != 0) {
             const Error error = refused(made.path_);
             made.path_.clear();
             return error;
         }
         made.owner_ = sys::getpid();
+        remove_stale(*own, names, made.path_);
         const std::string entry = made.path_ + "/cgroup.procs";
         made.entry_ = Fd::open(entry.c_str(), O_WRONLY);
         if (!made.entry_.is_open()) return refused(entry);
@@ -6432,8 +6431,10 @@ class Cgroup {
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
-    /// Of hosts that are gone: whoever lives on in one stays, and so does that.
-    static void remove_stale(const std::string& folder, const std::string& names) {
+    /// Those that are empty, of hosts that are gone; and of others where they are a minute older than a new one: until then
+    /// somebody may be about to enter. (A start that takes longer than that fails.) In whichever somebody is, that one stays.
+    static void remove_stale(const std::string& folder, const std::string& names, const std::string& newest) {
+        const long now = changed_at(newest);
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
             long pid = 0;
@@ -6442,9 +6443,15 @@ class Cgroup {
             if (std::strncmp(name, names.c_str(), names.size()) != 0 ||
                 std::sscanf(name + names.size(), "%ld.%llu.", &pid, &start) != 2)
                 continue;
-            const bool is_there = look_at_process(static_cast<Pid>(pid), host) && host.start == start;
-            if (!is_there && is_gone(errno)) remove_tree(concat({folder, "/", name}).c_str(), 0);
+            const bool is_there =
+                pid == sys::getpid() || (look_at_process(static_cast<Pid>(pid), host) && host.start == start);
+            const std::string path = concat({folder, "/", name});
+            if (is_there ? changed_at(path) + 60 < now : is_gone(errno)) remove_tree(path.c_str(), 0);
         }
+    }
+    static long changed_at(const std::string& path) noexcept {
+        struct stat info {};
+        return sys::lstat(path.c_str(), &info) == 0 ? static_cast<long>(info.st_mtime) : 0;
     }
 
     /// Calls back with the path of each one below, which are what the job itself has made.
