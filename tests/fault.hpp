@@ -73,6 +73,7 @@ inline const Call calls[] = {
     {"unlock_terminal", {EACCES, EIO}},
     {"random", {ENOSYS}},
     {"opendir", {EMFILE, ENFILE, ENOMEM}},
+    {"read_again", {EIO}},
     {"mkdir", {EACCES, ENOSPC}},
     {"rmdir", {EBUSY}},
     {"lstat", {ENOENT}},
@@ -128,7 +129,7 @@ inline bool is_harmless(const Fault& fault) {
     if (name == "open_terminal") return false;  // EAGAIN: the system has no terminal left
     if (fault.error == EINTR || fault.error == EAGAIN || fault.error == -1 || fault.error == ERANGE) return true;
     for (const char* const one :
-         {"", "close", "close_range", "poll", "rmdir", "tcgetpgrp", "opendir", "open_exit", "clone_pidfd",
+         {"", "close", "close_range", "poll", "read_again", "rmdir", "tcgetpgrp", "opendir", "open_exit", "clone_pidfd",
           "child_table", "child_part", "signal_through", "signals_by_flags", "getpgid", "setpgid"}) {
         if (name == one) return true;
     }

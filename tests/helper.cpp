@@ -508,6 +508,16 @@ int orphan(const Arguments& all) {
     while (::access(all[3].c_str(), F_OK) != 0) ::poll(nullptr, 0, 1);
     return 0;
 }
+int chain(const Arguments&) {  // leaves one that starts another and ends, in a session of its own, again and again
+    const pid_t child = ::fork();
+    if (child != 0) return child < 0 ? 98 : 0;
+    ::setsid();
+    for (const int fd : {0, 1, 2}) ::close(fd);
+    for (;;) {
+        if (::fork() > 0) ::_exit(0);
+        ::usleep(300);
+    }
+}
 int live(const Arguments& all) {  // writes its pid into a file, and lives
     save(all[1], std::to_string(::getpid()));
     for_ever();
@@ -701,6 +711,7 @@ const Verb verbs[] = {
     {"orphan", orphan},
     {"live", live},
     {"escape", escape},
+    {"chain", chain},
     {"save-on-term", save_on_term},
     {"daemon", be_daemon},
     {"apart", apart},

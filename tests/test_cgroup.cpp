@@ -4,7 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <ctime>
+
+#include <sys/resource.h>
 
 using namespace support;
 
@@ -206,7 +207,7 @@ TEST_CASE("what may stay stays, in the group, and a later host removes that once
     CHECK(eventually([&] { return !refusal() && !is_there(folder); }));
 }
 
-TEST_CASE("of a host that lives on, too, what is empty goes, but not one that may be entered in a moment") {
+TEST_CASE("of a host that lives on, too, what was left goes once it is empty") {
     NEEDS_CGROUP
     const Census census;
     leash::Popen job(child({"sleep"}), in_cgroup(census));
@@ -216,11 +217,65 @@ TEST_CASE("of a host that lives on, too, what is empty goes, but not one that ma
     CHECK(is_there(folder));
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
+    CHECK(eventually([&] { return !refusal() && !is_there(folder); }));
+}
+
+TEST_CASE("the group of a job that has ended, and that nobody has waited for, is no other job's to remove") {
+    NEEDS_CGROUP
+    const Census census;
+    leash::Popen job(child({"spin", "100", "0"}), in_cgroup(census));
+    const std::string folder = folder_of(job.pid());
+    CHECK(eventually([&] { return state_of(job.pid()) == 'Z'; }));
     CHECK_FALSE(refusal());
     CHECK(is_there(folder));
-    const timespec times[] = {{0, UTIME_OMIT}, {std::time(nullptr) - 100, 0}};
-    REQUIRE(::utimensat(AT_FDCWD, folder.c_str(), times, 0) == 0);
-    CHECK(eventually([&] { return !refusal() && !is_there(folder); }));
+    job.wait();
+    CHECK(job.usage().user + job.usage().system >= 50ms);
+    CHECK_FALSE(is_there(folder));
+}
+
+TEST_CASE("who starts another and ends, again and again, passes by no look") {
+    NEEDS_CGROUP
+    const Census census;
+    leash::Options options = in_cgroup(census);
+    options.drain = 300ms;
+    for (int round = 0; round < 3; ++round) {
+        const Stopwatch watch;
+        const leash::Result r = leash::run(leash::args({helper(), "chain"}), options);
+        CHECK(r.status.success());
+        CHECK(watch.elapsed() >= 300ms);
+        CHECK(r.survivors.empty());
+        CHECK(census.is_empty());
+    }
+}
+
+TEST_CASE("a host that is out of descriptors, or another user by then, ends all of it nevertheless") {
+    NEEDS_CGROUP
+    const TemporaryDirectory directory;
+    ::chmod(directory.path().c_str(), 0777);
+    for (const bool other_user : {false, true}) {
+        if (other_user && ::geteuid() != 0) continue;
+        const std::string file = directory / (other_user ? "user" : "descriptors");
+        const Census census;
+        const std::string wrong = in_host([&]() -> std::string {
+            leash::Popen job(daemon(file, "stay"), in_cgroup(census));
+            HOST_NEEDS(job.out().read_until("ready\n", 20s));
+            if (other_user) {
+                if (::setresuid(65534, 65534, 65534) != 0) return "";  // a user namespace without it
+            } else {
+                rlimit limit{};
+                ::getrlimit(RLIMIT_NOFILE, &limit);
+                limit.rlim_cur = 3;
+                ::setrlimit(RLIMIT_NOFILE, &limit);
+            }
+            job.stop(50ms);
+            HOST_NEEDS(job.survivors().empty());
+            return "";
+        });
+        CHECK(wrong == "");
+        CHECK_FALSE(is_alive(std::atoi(read_file(file).c_str())));
+        CHECK(census.is_empty());
+    }
+    CHECK_FALSE(refusal());
 }
 
 TEST_CASE("groups that a job has made in its own go with it, and those in them are ended") {

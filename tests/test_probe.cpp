@@ -133,6 +133,28 @@ TEST_CASE("a probe has what the options give, and each thing by what it is") {
         CHECK(probe.limits.core_size == 0);
         CHECK(probe.limits.open_files == 64);
     }
+    sockaddr_un odd{};
+    odd.sun_family = AF_UNIX;
+    const std::string spaced = directory / "a b c";
+    std::strcpy(odd.sun_path, spaced.c_str());
+    const int with_spaces = bound_socket(SOCK_STREAM, odd);
+    // one whose name says that another one is what it is not
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    struct stat info {};
+    ::fstat(pair[0], &info);
+    const std::string lie =
+        "\n0000000000000000: 00000002 00000000 00010000 0001 01 " + std::to_string(info.st_ino) + " /x";
+    std::memset(odd.sun_path, 0, sizeof odd.sun_path);
+    std::memcpy(odd.sun_path + 1, lie.data(), std::min(lie.size(), sizeof odd.sun_path - 1));
+    const int liar = bound_socket(SOCK_STREAM, odd);
+    leash::Options names;
+    names.env = census.env();
+    names.pass_fds = {{with_spaces, 3}, {pair[0], 4}};
+    const leash::Probe named = leash::probe(names);
+    CHECK(what_is(named, 3) == "unix " + spaced);
+    CHECK(what_is(named, 4).find("/x") == std::string::npos);
+    for (const int fd : {with_spaces, liar, pair[0], pair[1]}) ::close(fd);
     for (const int fd : {file, listener, client, datagrams, unix_listener, listener6}) ::close(fd);
     CHECK(census.is_empty());
 }

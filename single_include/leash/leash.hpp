@@ -3420,6 +3420,19 @@ inline char* getcwd(char* path, std::size_t size) noexcept {
     return ::getcwd(path, size);
 }
 
+/// Of what the kernel writes anew for each reading.
+inline ssize_t read_again(int fd, void* data, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("read_again")) return fail(e);
+    const NoCancellation guard;
+    return ::pread(fd, data, size, 0);
+}
+
+/// To the start of 1970.
+inline int set_ancient(const char* path) noexcept {
+    const timespec times[] = {{0, 0}, {0, 0}};
+    return ::utimensat(AT_FDCWD, path, times, 0);
+}
+
 inline int mkdir(const char* path, mode_t mode) noexcept {
     if (const int e = LEASH_FAULT("mkdir")) return fail(e);
     const NoCancellation guard;
@@ -4176,15 +4189,15 @@ constexpr bool shows_inventory = true;
 constexpr bool shows_inventory = false;
 #endif
 
-/// A resource's limit that is in force for a process; all there is where that cannot be told.
-inline std::uint64_t limit_of(pid_t pid, int resource) noexcept {
+/// A resource's limit that is in force for a process, or the hard one; 0: this process. All there is where that cannot be told.
+inline std::uint64_t limit_of(pid_t pid, int resource, bool hard = false) noexcept {
     std::uint64_t limits[2] = {UINT64_MAX, UINT64_MAX};
 #if defined(__linux__)
     if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
 #else
     static_cast<void>(pid), static_cast<void>(resource);
 #endif
-    return limits[0];
+    return limits[hard ? 1 : 0];
 }
 
 /// Does open_exit() give what a signal can be sent through?
@@ -6191,12 +6204,12 @@ namespace detail::os {
 
 /// The numbers of a set that is written as hexadecimal digits.
 [[gnu::cold]] inline std::vector<int> read_signals(std::string_view digits) {
-    std::vector<int> signals;
+    std::vector<int> numbers;
     const unsigned long long set = std::strtoull(std::string(digits).c_str(), nullptr, 16);
     for (int signal = 1; signal <= 64; ++signal) {
-        if ((set >> (signal - 1) & 1) != 0) signals.push_back(signal);
+        if ((set >> (signal - 1) & 1) != 0) numbers.push_back(signal);
     }
-    return signals;
+    return numbers;
 }
 
 /// "127.0.0.1:80" of "0100007F:0050": an address as the words of the machine, and a port.
@@ -6215,7 +6228,8 @@ namespace detail::os {
     std::string address = "[";
     for (int i = 0; i < 16; i += 2) {
         char group[8];
-        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", bytes[i] * 256 + bytes[i + 1]);
+        const unsigned number = bytes[i] * 256U + bytes[i + 1];
+        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", number);
         address += group;
     }
     return concat({address, "]:", std::to_string(port)});
@@ -6235,8 +6249,10 @@ namespace detail::os {
     return state == established ? concat({from, " to ", read_address(remote)}) : from;
 }
 [[gnu::cold]] inline std::string read_unix_socket(const char* line, const std::string& inode) {
-    char flags[16], number[24], path[128] = "";
-    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s %127s", flags, number, path) < 2 || inode != number) return {};
+    char flags[16], number[24];
+    int end = 0;
+    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s%n", flags, number, &end) != 2 || inode != number) return {};
+    const char* const path = line[end] == ' ' ? line + end + 1 : "";
     const bool listens = std::strtoul(flags, nullptr, 16) == 0x10000;  // __SO_ACCEPTCON
     return concat({"unix", *path != '\0' ? " " : "", path, listens ? ", listening" : ""});
 }
@@ -6246,6 +6262,7 @@ namespace detail::os {
     constexpr std::string_view socket = "socket:[";
     if (link.compare(0, socket.size(), socket) != 0) return link;
     const std::string inode = link.substr(socket.size(), link.size() - socket.size() - 1);
+    std::string answer;
     for (const char* const table : {"tcp", "tcp6", "udp", "udp6", "unix"}) {
         std::string text;
         if (!read_whole(path_in_proc(pid, concat({"net/", table})), text)) continue;
@@ -6255,11 +6272,13 @@ namespace detail::os {
             const std::string found = *table == 'u' && table[1] == 'n'
                                           ? read_unix_socket(line.c_str(), inode)
                                           : read_internet_socket(line.c_str(), inode, *table == 't' ? "tcp" : "udp");
-            if (!found.empty()) return found;
+            // The name of a unix socket may have a newline and whatever else in it, even a line about another socket.
+            if (!found.empty() && !answer.empty()) return link;
+            if (!found.empty()) answer = found;
             at += line.size() + 1;
         }
     }
-    return link;
+    return answer.empty() ? link : answer;
 }
 
 }  // namespace detail::os
@@ -6307,25 +6326,36 @@ class Cgroup {
         std::uint64_t number = 0;
         if (sys::random(&number, sizeof number) != 0) return last_error(Step::options, "reach", "cgroup");
         Cgroup made;
+        made.owner_ = sys::getpid();
         made.path_ = concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), ".",
                              std::to_string(number)});
-        if (sys::mkdir(made.path_.c_str(), 0755) != 0) {
+        if (made.path_.size() > 512) errno = ENAMETOOLONG;
+        if (made.path_.size() > 512 || sys::mkdir(made.path_.c_str(), 0755) != 0) {
             const Error error = refused(made.path_);
             made.path_.clear();
             return error;
         }
-        made.owner_ = sys::getpid();
-        remove_stale(*own, names, made.path_);
-        const std::string entry = made.path_ + "/cgroup.procs";
-        made.entry_ = Fd::open(entry.c_str(), O_WRONLY);
-        if (!made.entry_.is_open()) return refused(entry);
+        remove_stale(*own, names);
+        for (const auto& [name, flags, fd] :
+             {File{"cgroup.procs", O_WRONLY, &made.entry_}, File{"cgroup.events", O_RDONLY, &made.events_},
+              File{"cgroup.kill", O_WRONLY, &made.kill_}}) {
+            const std::string file = concat({made.path_, "/", name});
+            *fd = Fd::open(file.c_str(), flags);
+            const bool is_before_5_14 = fd == &made.kill_ && errno == ENOENT;
+            if (!fd->is_open() && !is_before_5_14) return refused(file);
+        }
+        made.write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
         // Who is in a control group can be moved away only by who may write to the one above as well.
         const std::string above = *own + "/cgroup.procs";
         if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
         return made;
     }
     Cgroup(Cgroup&& other) noexcept
-        : path_(std::exchange(other.path_, {})), entry_(std::move(other.entry_)), owner_(other.owner_) {}
+        : path_(std::exchange(other.path_, {})),
+          entry_(std::move(other.entry_)),
+          events_(std::move(other.events_)),
+          kill_(std::move(other.kill_)),
+          owner_(other.owner_) {}
     Cgroup& operator=(Cgroup&&) = delete;
     ~Cgroup() { remove(); }
 
@@ -6334,6 +6364,16 @@ class Cgroup {
     /// What a process writes its number to.
     int entry() const noexcept { return entry_.get(); }
     void close_entry() noexcept { entry_.close(); }
+
+    /// Is anybody in it or below it, but zombies? Also where all of them are gone by the time they are looked at, since they
+    /// start others all the time. Where it cannot be told at the moment, somebody is.
+    bool is_populated() const noexcept {
+        if (path_.empty()) return false;
+        char text[256];
+        const ssize_t size = sys::read_again(events_.get(), text, sizeof text - 1);
+        text[size > 0 ? size : 0] = '\0';
+        return std::strstr(text, "populated 0") == nullptr;
+    }
 
     /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
     /// looked at. False where that cannot be told at the moment.
@@ -6355,8 +6395,9 @@ class Cgroup {
         return is_told;
     }
 
-    /// SIGKILL to all who are in it and below it, at once, those included who are being started. False before Linux 5.14.
-    bool kill() const noexcept { return write("cgroup.kill", "1"); }
+    /// Since Linux 5.14: SIGKILL to all who are in it and below it, at once, those included who are being started.
+    bool has_kill() const noexcept { return kill_.is_open(); }
+    bool kill() const noexcept { return kill_.is_open() && write_some(kill_, "1") > 0; }
     /// Where there is no such word: nobody in it goes on, and starts others, until it is let go (Linux 5.2).
     /// @{
     void freeze() const noexcept { write("cgroup.freeze", "1"); }
@@ -6374,16 +6415,24 @@ class Cgroup {
             usage.peak_memory = std::strtoull(text, nullptr, 10);
     }
 
-    /// With those below it, if they are empty. Not in a forked copy of the host.
+    /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
     void remove() noexcept {
         if (path_.empty() || owner_ != sys::getpid()) return;
         if (remove_tree(path_.c_str(), 0)) path_.clear();
+        else sys::set_ancient(path_.c_str());
     }
 
   private:
     Cgroup() = default;
 
     static constexpr int deepest = 16;
+    static constexpr const char* depth_limit = "16";
+
+    struct File {
+        const char* name;
+        int flags;
+        Fd* fd;
+    };
 
     static Error refused(const std::string& path) {
         const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
@@ -6415,7 +6464,9 @@ class Cgroup {
                 std::sscanf(text.c_str(), "%*s %*s %*s %1023s %1023s", root, point) != 2)
                 continue;
             const std::string_view top = std::strcmp(root, "/") == 0 ? "" : root;
-            if (inside.compare(0, top.size(), top) != 0 || inside.compare(0, 3, "/..") == 0) continue;
+            const bool is_below =
+                inside.compare(0, top.size(), top) == 0 && (inside.size() == top.size() || inside[top.size()] == '/');
+            if (!is_below || inside.compare(0, 3, "/..") == 0) continue;
             const std::string below = inside.substr(top.size());
             return below == "/" ? std::string(point) : point + below;
         }
@@ -6431,10 +6482,8 @@ class Cgroup {
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
-    /// Those that are empty, of hosts that are gone; and of others where they are a minute older than a new one: until then
-    /// somebody may be about to enter. (A start that takes longer than that fails.) In whichever somebody is, that one stays.
-    static void remove_stale(const std::string& folder, const std::string& names, const std::string& newest) {
-        const long now = changed_at(newest);
+    /// Those that are empty, of hosts that are gone; of others, those that they have left.
+    static void remove_stale(const std::string& folder, const std::string& names) {
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
             long pid = 0;
@@ -6443,15 +6492,13 @@ class Cgroup {
             if (std::strncmp(name, names.c_str(), names.size()) != 0 ||
                 std::sscanf(name + names.size(), "%ld.%llu.", &pid, &start) != 2)
                 continue;
-            const bool is_there =
-                pid == sys::getpid() || (look_at_process(static_cast<Pid>(pid), host) && host.start == start);
+            const bool is_there = look_at_process(static_cast<Pid>(pid), host) && host.start == start;
+            const bool is_gone_now = !is_there && is_gone(errno);
             const std::string path = concat({folder, "/", name});
-            if (is_there ? changed_at(path) + 60 < now : is_gone(errno)) remove_tree(path.c_str(), 0);
+            struct stat info {};
+            if (is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0))
+                remove_tree(path.c_str(), 0);
         }
-    }
-    static long changed_at(const std::string& path) noexcept {
-        struct stat info {};
-        return sys::lstat(path.c_str(), &info) == 0 ? static_cast<long>(info.st_mtime) : 0;
     }
 
     /// Calls back with the path of each one below, which are what the job itself has made.
@@ -6459,7 +6506,7 @@ class Cgroup {
     static void each_below(const char* path, Visit visit) noexcept {
         Directory directory(path);
         while (const char* const name = directory.next()) {
-            char below[4096];
+            char below[1024];
             struct stat info {};
             const int length = std::snprintf(below, sizeof below, "%s/%s", path, name);
             if (*name == '.' || length >= static_cast<int>(sizeof below)) continue;
@@ -6475,7 +6522,7 @@ class Cgroup {
     }
 
     static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
-        char file[4096], text[4096];
+        char file[1024], text[1024];
         std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
         const Fd procs = Fd::open(file, O_RDONLY);
         if (!procs.is_open()) return errno == ENOENT;
@@ -6519,6 +6566,7 @@ class Cgroup {
 
     std::string path_;  // empty where it was removed
     Fd entry_;
+    Fd events_, kill_;  // open from the start: at the end the host may be out of descriptors, or be another user
     Pid owner_ = -1;
 };
 
@@ -6644,7 +6692,7 @@ class Descendants {
   private:
     bool find_members(Pid group) noexcept {
         Notes<Seen> members;
-        const bool is_told = cgroup_->list(members);
+        const bool is_told = cgroup_->list(members) && (members.size() > 0 || !cgroup_->is_populated());
         for (const Seen& one : members) {
             if (one.is_alive() && one.group != group && !is_known(one)) note(one);
         }
@@ -6885,10 +6933,13 @@ class Job {
             is_rest_watched_ = false;
             closely = true;
         }
+        const Cgroup* const cgroup = descendants_.cgroup();
+        if (cgroup != nullptr && !cgroup->is_populated()) return Rest::nobody;
         const int error = has_group_ ? ask_group() : ESRCH;
         if (error != ESRCH) {
             if (!closely && error == 0) return Rest::somebody;
             if (!table.read(since)) {
+                if (cgroup != nullptr) return Rest::somebody;
                 // Darwin says EPERM of a group of which only zombies are left, others ESRCH; Linux can not tell.
                 if (error == ENOSYS && pid() > 1 && sys::kill(-pid(), 0) != 0) return Rest::nobody;
                 return Rest::unknown;
@@ -7011,13 +7062,14 @@ class Job {
         }
         const int error = send_everywhere(SIGKILL);
         if (are_frozen) cgroup->let_go();
-        return error;
+        return are_killed ? 0 : error;
     }
 
     /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
     /// about that: it succeeds where any member takes it.)
     bool is_out_of_reach() noexcept {
         Lock lock(mutex_);
+        if (Cgroup* const cgroup = descendants_.cgroup(); cgroup != nullptr && cgroup->has_kill()) return false;
         for (const Process& process : processes_) {
             if (!process.seen && send_to_one(process, 0) == EPERM) return true;
         }
@@ -7028,7 +7080,7 @@ class Job {
     [[gnu::cold]] void name_rest(ProcessTable& table, Deadline since, Notes<Named>& names) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
-        look_for_traced(table, since);
+        for (int look = 1; !look_for_traced(table, since) && look < most_looks; ++look) {}
         for (Process& process : processes_) {
             look_again(process);
             if (!process.seen) name(process.pid, names);
@@ -8692,8 +8744,9 @@ namespace detail::os {
     const Limits& limits = bounds.limits;
     if (!limits.cpu_time.is_none()) {
         const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
-        limit(LEASH_RESOURCE(CPU), seconds,
-              seconds + 1);  // SIGXCPU comes at the soft one, where that is not the hard one
+        // SIGXCPU comes at the soft one, where that is not the hard one.
+        const std::uint64_t most = sys::limit_of(0, LEASH_RESOURCE(CPU), true);
+        limit(LEASH_RESOURCE(CPU), seconds, seconds < most ? seconds + 1 : seconds);
     }
     limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
     limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);
@@ -11454,17 +11507,27 @@ struct Prober {
         os::Job& child = job.pump_->job;
         const Deadline limit = Deadline::after(Duration::seconds(10));
         os::Backoff pause;
+        os::Seen seen{};
         while (child.take_stop() == 0) {
-            if (child.has_ended())
-                return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
-                                  "the probe has ended before it could be looked at");
+            if (child.has_ended()) return ended();
+            // Another thread of the host may take stops as well. Or it has just stopped.
+            if (os::look_at_process(child.pid(), seen) && seen.is_stopped) {
+                child.take_stop();
+                break;
+            }
             if (limit.passed()) return make_error(std::errc::timed_out, Step::spawn, "/bin/sh");
             os::sleep_until(pause.next());
         }
         return {};
     }
 
-    static Expected<Probe> look(Pid pid) {
+    static Error ended() {
+        return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
+                          "the probe has ended before it could be looked at");
+    }
+
+    static Expected<Probe> look(Popen& job) {
+        const Pid pid = job.pid();
         Probe seen;
         std::string status, environment;
         if (!os::read_whole(os::path_in_proc(pid, "status"), status) ||
@@ -11474,8 +11537,11 @@ struct Prober {
         seen.blocked_signals = os::read_signals(os::field_of(status, "SigBlk"));
         const std::string mask(os::field_of(status, "Umask"));
         if (!mask.empty()) seen.umask = static_cast<int>(std::strtol(mask.c_str(), nullptr, 8));
-        for (std::size_t at = 0; at < environment.size(); at = environment.find('\0', at) + 1)
-            seen.environment.push_back(environment.substr(at, environment.find('=', at + 1) - at));
+        for (std::size_t at = 0; at < environment.size();) {
+            const std::string entry = environment.c_str() + at;
+            seen.environment.push_back(entry.substr(0, entry.find('=', 1)));
+            at += entry.size() + 1;
+        }
         seen.cwd = os::read_link(os::path_in_proc(pid, "cwd"));
         seen.nice = sys::nice_of(pid);
         seen.limits = os::limits_of(pid);
@@ -11491,6 +11557,7 @@ struct Prober {
             for (std::size_t k = i; k > 0 && seen.descriptors[k].number < seen.descriptors[k - 1].number; --k)
                 std::swap(seen.descriptors[k], seen.descriptors[k - 1]);
         }
+        if (job.pump_->job.has_ended()) return ended();  // somebody has killed it meanwhile
         return seen;
     }
 };
@@ -11507,7 +11574,7 @@ LEASH_INLINE Expected<Probe> try_probe(Options options) {
     if (!job) return job.error();
     auto stopped = detail::Prober::wait_for_stop(*job);
     if (!stopped) return stopped.error();
-    auto seen = detail::Prober::look(job->pid());
+    auto seen = detail::Prober::look(*job);
     job->kill();
     return seen;
 }

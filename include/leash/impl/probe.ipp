@@ -36,17 +36,27 @@ struct Prober {
         os::Job& child = job.pump_->job;
         const Deadline limit = Deadline::after(Duration::seconds(10));
         os::Backoff pause;
+        os::Seen seen{};
         while (child.take_stop() == 0) {
-            if (child.has_ended())
-                return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
-                                  "the probe has ended before it could be looked at");
+            if (child.has_ended()) return ended();
+            // Another thread of the host may take stops as well. Or it has just stopped.
+            if (os::look_at_process(child.pid(), seen) && seen.is_stopped) {
+                child.take_stop();
+                break;
+            }
             if (limit.passed()) return make_error(std::errc::timed_out, Step::spawn, "/bin/sh");
             os::sleep_until(pause.next());
         }
         return {};
     }
 
-    static Expected<Probe> look(Pid pid) {
+    static Error ended() {
+        return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
+                          "the probe has ended before it could be looked at");
+    }
+
+    static Expected<Probe> look(Popen& job) {
+        const Pid pid = job.pid();
         Probe seen;
         std::string status, environment;
         if (!os::read_whole(os::path_in_proc(pid, "status"), status) ||
@@ -56,8 +66,11 @@ struct Prober {
         seen.blocked_signals = os::read_signals(os::field_of(status, "SigBlk"));
         const std::string mask(os::field_of(status, "Umask"));
         if (!mask.empty()) seen.umask = static_cast<int>(std::strtol(mask.c_str(), nullptr, 8));
-        for (std::size_t at = 0; at < environment.size(); at = environment.find('\0', at) + 1)
-            seen.environment.push_back(environment.substr(at, environment.find('=', at + 1) - at));
+        for (std::size_t at = 0; at < environment.size();) {
+            const std::string entry = environment.c_str() + at;
+            seen.environment.push_back(entry.substr(0, entry.find('=', 1)));
+            at += entry.size() + 1;
+        }
         seen.cwd = os::read_link(os::path_in_proc(pid, "cwd"));
         seen.nice = sys::nice_of(pid);
         seen.limits = os::limits_of(pid);
@@ -73,6 +86,7 @@ struct Prober {
             for (std::size_t k = i; k > 0 && seen.descriptors[k].number < seen.descriptors[k - 1].number; --k)
                 std::swap(seen.descriptors[k], seen.descriptors[k - 1]);
         }
+        if (job.pump_->job.has_ended()) return ended();  // somebody has killed it meanwhile
         return seen;
     }
 };
@@ -89,7 +103,7 @@ LEASH_INLINE Expected<Probe> try_probe(Options options) {
     if (!job) return job.error();
     auto stopped = detail::Prober::wait_for_stop(*job);
     if (!stopped) return stopped.error();
-    auto seen = detail::Prober::look(job->pid());
+    auto seen = detail::Prober::look(*job);
     job->kill();
     return seen;
 }

@@ -43,8 +43,9 @@ namespace detail::os {
     const Limits& limits = bounds.limits;
     if (!limits.cpu_time.is_none()) {
         const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
-        limit(LEASH_RESOURCE(CPU), seconds,
-              seconds + 1);  // SIGXCPU comes at the soft one, where that is not the hard one
+        // SIGXCPU comes at the soft one, where that is not the hard one.
+        const std::uint64_t most = sys::limit_of(0, LEASH_RESOURCE(CPU), true);
+        limit(LEASH_RESOURCE(CPU), seconds, seconds < most ? seconds + 1 : seconds);
     }
     limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
     limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);

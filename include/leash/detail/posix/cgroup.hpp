@@ -45,25 +45,36 @@ class Cgroup {
         std::uint64_t number = 0;
         if (sys::random(&number, sizeof number) != 0) return last_error(Step::options, "reach", "cgroup");
         Cgroup made;
+        made.owner_ = sys::getpid();
         made.path_ = concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), ".",
                              std::to_string(number)});
-        if (sys::mkdir(made.path_.c_str(), 0755) != 0) {
+        if (made.path_.size() > 512) errno = ENAMETOOLONG;
+        if (made.path_.size() > 512 || sys::mkdir(made.path_.c_str(), 0755) != 0) {
             const Error error = refused(made.path_);
             made.path_.clear();
             return error;
         }
-        made.owner_ = sys::getpid();
-        remove_stale(*own, names, made.path_);
-        const std::string entry = made.path_ + "/cgroup.procs";
-        made.entry_ = Fd::open(entry.c_str(), O_WRONLY);
-        if (!made.entry_.is_open()) return refused(entry);
+        remove_stale(*own, names);
+        for (const auto& [name, flags, fd] :
+             {File{"cgroup.procs", O_WRONLY, &made.entry_}, File{"cgroup.events", O_RDONLY, &made.events_},
+              File{"cgroup.kill", O_WRONLY, &made.kill_}}) {
+            const std::string file = concat({made.path_, "/", name});
+            *fd = Fd::open(file.c_str(), flags);
+            const bool is_before_5_14 = fd == &made.kill_ && errno == ENOENT;
+            if (!fd->is_open() && !is_before_5_14) return refused(file);
+        }
+        made.write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
         // Who is in a control group can be moved away only by who may write to the one above as well.
         const std::string above = *own + "/cgroup.procs";
         if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
         return made;
     }
     Cgroup(Cgroup&& other) noexcept
-        : path_(std::exchange(other.path_, {})), entry_(std::move(other.entry_)), owner_(other.owner_) {}
+        : path_(std::exchange(other.path_, {})),
+          entry_(std::move(other.entry_)),
+          events_(std::move(other.events_)),
+          kill_(std::move(other.kill_)),
+          owner_(other.owner_) {}
     Cgroup& operator=(Cgroup&&) = delete;
     ~Cgroup() { remove(); }
 
@@ -72,6 +83,16 @@ class Cgroup {
     /// What a process writes its number to.
     int entry() const noexcept { return entry_.get(); }
     void close_entry() noexcept { entry_.close(); }
+
+    /// Is anybody in it or below it, but zombies? Also where all of them are gone by the time they are looked at, since they
+    /// start others all the time. Where it cannot be told at the moment, somebody is.
+    bool is_populated() const noexcept {
+        if (path_.empty()) return false;
+        char text[256];
+        const ssize_t size = sys::read_again(events_.get(), text, sizeof text - 1);
+        text[size > 0 ? size : 0] = '\0';
+        return std::strstr(text, "populated 0") == nullptr;
+    }
 
     /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
     /// looked at. False where that cannot be told at the moment.
@@ -93,8 +114,9 @@ class Cgroup {
         return is_told;
     }
 
-    /// SIGKILL to all who are in it and below it, at once, those included who are being started. False before Linux 5.14.
-    bool kill() const noexcept { return write("cgroup.kill", "1"); }
+    /// Since Linux 5.14: SIGKILL to all who are in it and below it, at once, those included who are being started.
+    bool has_kill() const noexcept { return kill_.is_open(); }
+    bool kill() const noexcept { return kill_.is_open() && write_some(kill_, "1") > 0; }
     /// Where there is no such word: nobody in it goes on, and starts others, until it is let go (Linux 5.2).
     /// @{
     void freeze() const noexcept { write("cgroup.freeze", "1"); }
@@ -112,16 +134,24 @@ class Cgroup {
             usage.peak_memory = std::strtoull(text, nullptr, 10);
     }
 
-    /// With those below it, if they are empty. Not in a forked copy of the host.
+    /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
     void remove() noexcept {
         if (path_.empty() || owner_ != sys::getpid()) return;
         if (remove_tree(path_.c_str(), 0)) path_.clear();
+        else sys::set_ancient(path_.c_str());
     }
 
   private:
     Cgroup() = default;
 
     static constexpr int deepest = 16;
+    static constexpr const char* depth_limit = "16";
+
+    struct File {
+        const char* name;
+        int flags;
+        Fd* fd;
+    };
 
     static Error refused(const std::string& path) {
         const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
@@ -153,7 +183,9 @@ class Cgroup {
                 std::sscanf(text.c_str(), "%*s %*s %*s %1023s %1023s", root, point) != 2)
                 continue;
             const std::string_view top = std::strcmp(root, "/") == 0 ? "" : root;
-            if (inside.compare(0, top.size(), top) != 0 || inside.compare(0, 3, "/..") == 0) continue;
+            const bool is_below =
+                inside.compare(0, top.size(), top) == 0 && (inside.size() == top.size() || inside[top.size()] == '/');
+            if (!is_below || inside.compare(0, 3, "/..") == 0) continue;
             const std::string below = inside.substr(top.size());
             return below == "/" ? std::string(point) : point + below;
         }
@@ -169,10 +201,8 @@ class Cgroup {
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
-    /// Those that are empty, of hosts that are gone; and of others where they are a minute older than a new one: until then
-    /// somebody may be about to enter. (A start that takes longer than that fails.) In whichever somebody is, that one stays.
-    static void remove_stale(const std::string& folder, const std::string& names, const std::string& newest) {
-        const long now = changed_at(newest);
+    /// Those that are empty, of hosts that are gone; of others, those that they have left.
+    static void remove_stale(const std::string& folder, const std::string& names) {
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
             long pid = 0;
@@ -181,15 +211,13 @@ class Cgroup {
             if (std::strncmp(name, names.c_str(), names.size()) != 0 ||
                 std::sscanf(name + names.size(), "%ld.%llu.", &pid, &start) != 2)
                 continue;
-            const bool is_there =
-                pid == sys::getpid() || (look_at_process(static_cast<Pid>(pid), host) && host.start == start);
+            const bool is_there = look_at_process(static_cast<Pid>(pid), host) && host.start == start;
+            const bool is_gone_now = !is_there && is_gone(errno);
             const std::string path = concat({folder, "/", name});
-            if (is_there ? changed_at(path) + 60 < now : is_gone(errno)) remove_tree(path.c_str(), 0);
+            struct stat info {};
+            if (is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0))
+                remove_tree(path.c_str(), 0);
         }
-    }
-    static long changed_at(const std::string& path) noexcept {
-        struct stat info {};
-        return sys::lstat(path.c_str(), &info) == 0 ? static_cast<long>(info.st_mtime) : 0;
     }
 
     /// Calls back with the path of each one below, which are what the job itself has made.
@@ -197,7 +225,7 @@ class Cgroup {
     static void each_below(const char* path, Visit visit) noexcept {
         Directory directory(path);
         while (const char* const name = directory.next()) {
-            char below[4096];
+            char below[1024];
             struct stat info {};
             const int length = std::snprintf(below, sizeof below, "%s/%s", path, name);
             if (*name == '.' || length >= static_cast<int>(sizeof below)) continue;
@@ -213,7 +241,7 @@ class Cgroup {
     }
 
     static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
-        char file[4096], text[4096];
+        char file[1024], text[1024];
         std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
         const Fd procs = Fd::open(file, O_RDONLY);
         if (!procs.is_open()) return errno == ENOENT;
@@ -257,6 +285,7 @@ class Cgroup {
 
     std::string path_;  // empty where it was removed
     Fd entry_;
+    Fd events_, kill_;  // open from the start: at the end the host may be out of descriptors, or be another user
     Pid owner_ = -1;
 };
 

@@ -59,12 +59,12 @@ namespace detail::os {
 
 /// The numbers of a set that is written as hexadecimal digits.
 [[gnu::cold]] inline std::vector<int> read_signals(std::string_view digits) {
-    std::vector<int> signals;
+    std::vector<int> numbers;
     const unsigned long long set = std::strtoull(std::string(digits).c_str(), nullptr, 16);
     for (int signal = 1; signal <= 64; ++signal) {
-        if ((set >> (signal - 1) & 1) != 0) signals.push_back(signal);
+        if ((set >> (signal - 1) & 1) != 0) numbers.push_back(signal);
     }
-    return signals;
+    return numbers;
 }
 
 /// "127.0.0.1:80" of "0100007F:0050": an address as the words of the machine, and a port.
@@ -83,7 +83,8 @@ namespace detail::os {
     std::string address = "[";
     for (int i = 0; i < 16; i += 2) {
         char group[8];
-        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", bytes[i] * 256 + bytes[i + 1]);
+        const unsigned number = bytes[i] * 256U + bytes[i + 1];
+        std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", number);
         address += group;
     }
     return concat({address, "]:", std::to_string(port)});
@@ -103,8 +104,10 @@ namespace detail::os {
     return state == established ? concat({from, " to ", read_address(remote)}) : from;
 }
 [[gnu::cold]] inline std::string read_unix_socket(const char* line, const std::string& inode) {
-    char flags[16], number[24], path[128] = "";
-    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s %127s", flags, number, path) < 2 || inode != number) return {};
+    char flags[16], number[24];
+    int end = 0;
+    if (std::sscanf(line, "%*s %*s %*s %15s %*s %*s %23s%n", flags, number, &end) != 2 || inode != number) return {};
+    const char* const path = line[end] == ' ' ? line + end + 1 : "";
     const bool listens = std::strtoul(flags, nullptr, 16) == 0x10000;  // __SO_ACCEPTCON
     return concat({"unix", *path != '\0' ? " " : "", path, listens ? ", listening" : ""});
 }
@@ -114,6 +117,7 @@ namespace detail::os {
     constexpr std::string_view socket = "socket:[";
     if (link.compare(0, socket.size(), socket) != 0) return link;
     const std::string inode = link.substr(socket.size(), link.size() - socket.size() - 1);
+    std::string answer;
     for (const char* const table : {"tcp", "tcp6", "udp", "udp6", "unix"}) {
         std::string text;
         if (!read_whole(path_in_proc(pid, concat({"net/", table})), text)) continue;
@@ -123,11 +127,13 @@ namespace detail::os {
             const std::string found = *table == 'u' && table[1] == 'n'
                                           ? read_unix_socket(line.c_str(), inode)
                                           : read_internet_socket(line.c_str(), inode, *table == 't' ? "tcp" : "udp");
-            if (!found.empty()) return found;
+            // The name of a unix socket may have a newline and whatever else in it, even a line about another socket.
+            if (!found.empty() && !answer.empty()) return link;
+            if (!found.empty()) answer = found;
             at += line.size() + 1;
         }
     }
-    return link;
+    return answer.empty() ? link : answer;
 }
 
 }  // namespace detail::os

@@ -118,7 +118,7 @@ class Descendants {
   private:
     bool find_members(Pid group) noexcept {
         Notes<Seen> members;
-        const bool is_told = cgroup_->list(members);
+        const bool is_told = cgroup_->list(members) && (members.size() > 0 || !cgroup_->is_populated());
         for (const Seen& one : members) {
             if (one.is_alive() && one.group != group && !is_known(one)) note(one);
         }

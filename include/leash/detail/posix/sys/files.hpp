@@ -65,6 +65,19 @@ inline char* getcwd(char* path, std::size_t size) noexcept {
     return ::getcwd(path, size);
 }
 
+/// Of what the kernel writes anew for each reading.
+inline ssize_t read_again(int fd, void* data, std::size_t size) noexcept {
+    if (const int e = LEASH_FAULT("read_again")) return fail(e);
+    const NoCancellation guard;
+    return ::pread(fd, data, size, 0);
+}
+
+/// To the start of 1970.
+inline int set_ancient(const char* path) noexcept {
+    const timespec times[] = {{0, 0}, {0, 0}};
+    return ::utimensat(AT_FDCWD, path, times, 0);
+}
+
 inline int mkdir(const char* path, mode_t mode) noexcept {
     if (const int e = LEASH_FAULT("mkdir")) return fail(e);
     const NoCancellation guard;

@@ -234,15 +234,15 @@ constexpr bool shows_inventory = true;
 constexpr bool shows_inventory = false;
 #endif
 
-/// A resource's limit that is in force for a process; all there is where that cannot be told.
-inline std::uint64_t limit_of(pid_t pid, int resource) noexcept {
+/// A resource's limit that is in force for a process, or the hard one; 0: this process. All there is where that cannot be told.
+inline std::uint64_t limit_of(pid_t pid, int resource, bool hard = false) noexcept {
     std::uint64_t limits[2] = {UINT64_MAX, UINT64_MAX};
 #if defined(__linux__)
     if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
 #else
     static_cast<void>(pid), static_cast<void>(resource);
 #endif
-    return limits[0];
+    return limits[hard ? 1 : 0];
 }
 
 /// Does open_exit() give what a signal can be sent through?
