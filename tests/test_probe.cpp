@@ -170,7 +170,10 @@ TEST_CASE("a probe has the ignored signals that a program would have") {
         leash::Options options;
         options.env = census.env();
         const leash::Probe probe = leash::probe(options);
-        HOST_NEEDS(probe.ignored_signals == std::vector<int>{SIGHUP});  // as nohup wants it
+        std::vector<int> ignored = probe.ignored_signals;
+        ignored.erase(std::remove_if(ignored.begin(), ignored.end(), [](int one) { return one == 32 || one == 33; }),
+                      ignored.end());                     // its own two, which glibc's posix_spawn leaves so
+        HOST_NEEDS(ignored == std::vector<int>{SIGHUP});  // as nohup wants it
         HOST_NEEDS(probe.blocked_signals.empty());
         HOST_NEEDS(census.is_empty());
         return "";

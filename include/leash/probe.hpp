@@ -24,9 +24,9 @@ struct Probe {
         std::string what;
     };
 
-    std::vector<Descriptor> descriptors;   ///< by number
-    std::vector<int> ignored_signals;      ///< by number
-    std::vector<int> blocked_signals;      ///< by number
+    std::vector<Descriptor> descriptors;  ///< by number
+    std::vector<int> ignored_signals;  ///< by number; where glibc's posix_spawn starts it, 32 and 33 are: its own two
+    std::vector<int> blocked_signals;  ///< by number
     std::vector<std::string> environment;  ///< the names, in their order; no values, which may be secret
     std::string cwd;                       ///< a whole path
     int umask = -1;                        ///< -1 before Linux 4.7
