@@ -6958,7 +6958,8 @@ class Job {
             one = descendants_.first_alive();
             if (!is_told && one == nullptr) return Rest::somebody;  // for all that can be told: it is asked again
         }
-        if (one == nullptr) return Rest::nobody;
+        // There is somebody in the control group, who was gone each time that it was looked.
+        if (one == nullptr) return cgroup != nullptr ? Rest::somebody : Rest::nobody;
         return closely ? watch_rest(*one) : Rest::somebody;
     }
 
