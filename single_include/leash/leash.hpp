@@ -6317,7 +6317,7 @@ namespace detail::os {
 /// killed, it is left behind; the next job with one removes it, once it is empty.
 class Cgroup {
   public:
-    static Expected<Cgroup> make() {
+    [[gnu::cold]] static Expected<Cgroup> make() {
         auto own = find_own();
         if (!own) return own.error();
         Seen host{};
@@ -6367,7 +6367,7 @@ class Cgroup {
 
     /// Is anybody in it or below it, but zombies? Also where all of them are gone by the time they are looked at, since they
     /// start others all the time. Where it cannot be told at the moment, somebody is.
-    bool is_populated() const noexcept {
+    [[gnu::cold]] bool is_populated() const noexcept {
         if (path_.empty()) return false;
         char text[256];
         const ssize_t size = sys::read_again(events_.get(), text, sizeof text - 1);
@@ -6377,7 +6377,7 @@ class Cgroup {
 
     /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
     /// looked at. False where that cannot be told at the moment.
-    bool list(Notes<Seen>& members) const noexcept {
+    [[gnu::cold]] bool list(Notes<Seen>& members) const noexcept {
         Notes<Pid> before, after;
         if (!read_members(path_.c_str(), before, 0)) return false;
         bool is_told = true;
@@ -6405,7 +6405,7 @@ class Cgroup {
     /// @}
 
     /// What all of them have used, as far as it is told.
-    void read_usage(Usage& usage) const noexcept {
+    [[gnu::cold]] void read_usage(Usage& usage) const noexcept {
         char text[1024];
         if (read("cpu.stat", text, sizeof text)) {
             usage.user = Duration::microseconds(number_behind(text, "user_usec "));
@@ -6416,7 +6416,7 @@ class Cgroup {
     }
 
     /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
-    void remove() noexcept {
+    [[gnu::cold]] void remove() noexcept {
         if (path_.empty() || owner_ != sys::getpid()) return;
         if (remove_tree(path_.c_str(), 0)) path_.clear();
         else sys::set_ancient(path_.c_str());
@@ -6434,7 +6434,7 @@ class Cgroup {
         Fd* fd;
     };
 
-    static Error refused(const std::string& path) {
+    [[gnu::cold]] static Error refused(const std::string& path) {
         const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
         return last_error(
             Step::options, concat({"reach: ", path}),
@@ -6444,7 +6444,7 @@ class Cgroup {
     }
 
     /// The directory of the control group that the host is in.
-    static Expected<std::string> find_own() {
+    [[gnu::cold]] static Expected<std::string> find_own() {
         std::string groups, mounts;
         if (!sys::shows_inventory || !read_whole("/proc/self/cgroup", groups) ||
             !read_whole("/proc/self/mountinfo", mounts))
@@ -6476,14 +6476,14 @@ class Cgroup {
     }
 
     /// The number of the namespace in which the host's number means the host: "4026531836".
-    static std::string name_space() {
+    [[gnu::cold]] static std::string name_space() {
         const std::string link = read_link("/proc/self/ns/pid");
         const std::size_t at = link.find('[');
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
     /// Those that are empty, of hosts that are gone; of others, those that they have left.
-    static void remove_stale(const std::string& folder, const std::string& names) {
+    [[gnu::cold]] static void remove_stale(const std::string& folder, const std::string& names) {
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
             long pid = 0;
@@ -6514,14 +6514,14 @@ class Cgroup {
         }
     }
 
-    static bool remove_tree(const char* path, int depth) noexcept {
+    [[gnu::cold]] static bool remove_tree(const char* path, int depth) noexcept {
         if (sys::rmdir(path) == 0 || errno == ENOENT) return true;
         if (depth == deepest) return false;
         each_below(path, [&](const char* below) { remove_tree(below, depth + 1); });
         return sys::rmdir(path) == 0;
     }
 
-    static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
+    [[gnu::cold]] static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
         char file[1024], text[1024];
         std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
         const Fd procs = Fd::open(file, O_RDONLY);
@@ -6545,7 +6545,7 @@ class Cgroup {
         return is_told;
     }
 
-    bool read(const char* name, char* text, std::size_t size) const noexcept {
+    [[gnu::cold]] bool read(const char* name, char* text, std::size_t size) const noexcept {
         char file[4096];
         std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
         const Fd from = Fd::open(file, O_RDONLY);
@@ -6553,13 +6553,13 @@ class Cgroup {
         if (count > 0) text[count] = '\0';
         return count > 0;
     }
-    bool write(const char* name, std::string_view word) const noexcept {
+    [[gnu::cold]] bool write(const char* name, std::string_view word) const noexcept {
         char file[4096];
         std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
         const Fd to = Fd::open(file, O_WRONLY);
         return to.is_open() && write_some(to, word) > 0;
     }
-    static std::int64_t number_behind(const char* text, const char* name) noexcept {
+    [[gnu::cold]] static std::int64_t number_behind(const char* text, const char* name) noexcept {
         const char* const at = std::strstr(text, name);
         return at == nullptr ? 0 : std::strtoll(at + std::strlen(name), nullptr, 10);
     }
