@@ -102,8 +102,9 @@ enum class Reach {
     /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
     /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
     /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
-    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
-    /// job's end, or, where somebody stays in it or the host is killed, by a later job with one.
+    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all
+    /// others who are left: see Options::stragglers, drain and grace. It is removed with the job's end, or, where somebody stays
+    /// in it or the host is killed, by a later job with one.
     ///
     /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
     /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
@@ -139,8 +140,8 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
-/// What each process of the job may use, from its program's first instruction on, and what it cannot take back: the hard limit
-/// is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
+/// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
+/// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
 /// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
 /// starts the job, it does not start, with ENOSYS.
 struct Limits {

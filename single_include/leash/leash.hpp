@@ -91,8 +91,8 @@
 // way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
 // `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. Reach::tree finds
 // also those who have made a session of their own and lost their parents (Linux), Reach::cgroup everybody, where a control group
-// may be made; die_with_parent ends the job also when the host is killed. A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` tells why a
-// job was ended.
+// may be made; die_with_parent ends the job also when the host is killed. A Cancel token ends any number of jobs, from a thread
+// or from a signal handler. `ended_by` tells why a job was ended.
 //
 //     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
 //     assert(r.ok() && r.out == "early\nlate\n" && r.stragglers.size() == 1 && r.stragglers[0].command == "sleep 60");
@@ -1488,8 +1488,9 @@ enum class Reach {
     /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
     /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
     /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
-    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all others who are left: see Options::stragglers, drain and grace. It is removed with the
-    /// job's end, or, where somebody stays in it or the host is killed, by a later job with one.
+    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all
+    /// others who are left: see Options::stragglers, drain and grace. It is removed with the job's end, or, where somebody stays
+    /// in it or the host is killed, by a later job with one.
     ///
     /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
     /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
@@ -1525,8 +1526,8 @@ struct PassFd {
     int theirs;  ///< its number in the child, 3 or more
 };
 
-/// What each process of the job may use, from its program's first instruction on, and what it cannot take back: the hard limit
-/// is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
+/// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
+/// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
 /// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
 /// starts the job, it does not start, with ENOSYS.
 struct Limits {
@@ -3429,6 +3430,7 @@ inline ssize_t read_again(int fd, void* data, std::size_t size) noexcept {
 
 /// To the start of 1970.
 inline int set_ancient(const char* path) noexcept {
+    if (const int e = LEASH_FAULT("set_ancient")) return fail(e);
     const timespec times[] = {{0, 0}, {0, 0}};
     return ::utimensat(AT_FDCWD, path, times, 0);
 }
@@ -5752,6 +5754,26 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
     return count;
 }
 
+/// The numbers in a file of them, "123 456 " or one in each line, which a read may cut in two. False with errno where it cannot
+/// be read to its end, or `visit` says so.
+template <class Visit>
+bool each_number(const Fd& file, Visit visit) noexcept {
+    char text[1024];
+    Pid number = 0;
+    ssize_t size;
+    while ((size = read_some(file, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < size; ++i) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                number = number * 10 + (text[i] - '0');
+                continue;
+            }
+            if (number > 0 && !visit(number)) return false;
+            number = 0;
+        }
+    }
+    return size == 0;
+}
+
 /// Is there no such process, or none that may be looked at? Anything else, no descriptor left say, tells nothing.
 inline bool is_gone(int error) noexcept {
     return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;
@@ -6194,8 +6216,8 @@ namespace detail::os {
     for (std::size_t at = 0; at < status.size();) {
         const std::size_t end = status.find('\n', at);
         const std::string_view line = status.substr(at, end - at);
-        if (line.substr(0, name.size()) == name && line.substr(name.size(), 1) == ":")
-            return line.substr(line.find_first_not_of(" \t", name.size() + 1));
+        if (line.substr(0, name.size()) == name && line.substr(name.size(), 2) == ":\t")
+            return line.substr(name.size() + 2);
         if (end == std::string_view::npos) break;
         at = end + 1;
     }
@@ -6372,7 +6394,7 @@ class Cgroup {
         char text[256];
         const ssize_t size = sys::read_again(events_.get(), text, sizeof text - 1);
         text[size > 0 ? size : 0] = '\0';
-        return std::strstr(text, "populated 0") == nullptr;
+        return !tells_empty(text);
     }
 
     /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
@@ -6407,18 +6429,18 @@ class Cgroup {
     /// What all of them have used, as far as it is told.
     [[gnu::cold]] void read_usage(Usage& usage) const noexcept {
         char text[1024];
-        if (read("cpu.stat", text, sizeof text)) {
+        if (read(path_, "cpu.stat", text, sizeof text)) {
             usage.user = Duration::microseconds(number_behind(text, "user_usec "));
             usage.system = Duration::microseconds(number_behind(text, "system_usec "));
         }
-        if (read("memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
+        if (read(path_, "memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
             usage.peak_memory = std::strtoull(text, nullptr, 10);
     }
 
     /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
     [[gnu::cold]] void remove() noexcept {
         if (path_.empty() || owner_ != sys::getpid()) return;
-        if (remove_tree(path_.c_str(), 0)) path_.clear();
+        if ((!events_.is_open() || !is_populated()) && remove_tree(path_.c_str(), 0)) path_.clear();
         else sys::set_ancient(path_.c_str());
     }
 
@@ -6482,7 +6504,10 @@ class Cgroup {
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
-    /// Those that are empty, of hosts that are gone; of others, those that they have left.
+    static bool tells_empty(const char* events) noexcept { return std::strstr(events, "populated 0") != nullptr; }
+
+    /// Those that are empty, of hosts that are gone; of others, those that they have left. Who stays in one keeps also the empty
+    /// ones that it has made below.
     [[gnu::cold]] static void remove_stale(const std::string& folder, const std::string& names) {
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
@@ -6496,7 +6521,9 @@ class Cgroup {
             const bool is_gone_now = !is_there && is_gone(errno);
             const std::string path = concat({folder, "/", name});
             struct stat info {};
-            if (is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0))
+            char events[256];
+            const bool is_left = is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0);
+            if (is_left && read(path, "cgroup.events", events, sizeof events) && tells_empty(events))
                 remove_tree(path.c_str(), 0);
         }
     }
@@ -6522,32 +6549,23 @@ class Cgroup {
     }
 
     [[gnu::cold]] static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
-        char file[1024], text[1024];
+        char file[1024];
         std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
         const Fd procs = Fd::open(file, O_RDONLY);
         if (!procs.is_open()) return errno == ENOENT;
-        Pid number = 0;
-        ssize_t size;
-        while ((size = read_some(procs, text, sizeof text)) > 0) {
-            for (ssize_t i = 0; i < size; ++i) {
-                if (text[i] >= '0' && text[i] <= '9') {
-                    number = number * 10 + (text[i] - '0');
-                    continue;
-                }
-                if (number > 0 && !members.add(number)) return false;  // 0: one of another process namespace
-                number = 0;
-            }
-        }
-        if (size < 0 && errno != ENODEV && errno != EOPNOTSUPP) return false;  // just removed; one of threads alone
+        // ENODEV: just removed; EOPNOTSUPP: one of threads alone
+        if (!each_number(procs, [&](Pid number) { return members.add(number); }) && errno != ENODEV &&
+            errno != EOPNOTSUPP)
+            return false;
         bool is_told = true;
         if (depth < deepest)
             each_below(path, [&](const char* below) { is_told &= read_members(below, members, depth + 1); });
         return is_told;
     }
 
-    [[gnu::cold]] bool read(const char* name, char* text, std::size_t size) const noexcept {
+    [[gnu::cold]] static bool read(const std::string& folder, const char* name, char* text, std::size_t size) noexcept {
         char file[4096];
-        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        std::snprintf(file, sizeof file, "%s/%s", folder.c_str(), name);
         const Fd from = Fd::open(file, O_RDONLY);
         const ssize_t count = from.is_open() ? read_some(from, text, size - 1) : -1;
         if (count > 0) text[count] = '\0';
@@ -6764,25 +6782,14 @@ class Descendants {
         return is_told;
     }
 
-    /// "123 456 ": numbers, which a read may cut in two.
     bool read_children(const Fd& file, Pid parent) noexcept {
-        char text[1024];
-        Pid number = 0;
-        ssize_t size;
-        while ((size = read_some(file, text, sizeof text)) > 0) {
-            for (ssize_t i = 0; i < size; ++i) {
-                if (text[i] >= '0' && text[i] <= '9') {
-                    number = number * 10 + (text[i] - '0');
-                    continue;
-                }
-                Seen seen{};
-                const bool is_there = number > 0 && look_at_process(number, seen);
-                if (number > 0 && !is_there && !is_gone(errno)) return false;
-                if (is_there && seen.parent == parent && seen.is_alive()) add(seen);
-                number = 0;
-            }
-        }
-        return size == 0 || is_gone(errno);
+        const bool is_told = each_number(file, [&](Pid number) {
+            Seen seen{};
+            if (!look_at_process(number, seen)) return is_gone(errno);
+            if (seen.parent == parent && seen.is_alive()) add(seen);
+            return true;
+        });
+        return is_told || is_gone(errno);
     }
 
     Notes<Seen> all_;

@@ -91,7 +91,7 @@ class Cgroup {
         char text[256];
         const ssize_t size = sys::read_again(events_.get(), text, sizeof text - 1);
         text[size > 0 ? size : 0] = '\0';
-        return std::strstr(text, "populated 0") == nullptr;
+        return !tells_empty(text);
     }
 
     /// Those who are in it and in those below it: as they were between two readings, so that each one was in it when it was
@@ -126,18 +126,18 @@ class Cgroup {
     /// What all of them have used, as far as it is told.
     [[gnu::cold]] void read_usage(Usage& usage) const noexcept {
         char text[1024];
-        if (read("cpu.stat", text, sizeof text)) {
+        if (read(path_, "cpu.stat", text, sizeof text)) {
             usage.user = Duration::microseconds(number_behind(text, "user_usec "));
             usage.system = Duration::microseconds(number_behind(text, "system_usec "));
         }
-        if (read("memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
+        if (read(path_, "memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
             usage.peak_memory = std::strtoull(text, nullptr, 10);
     }
 
     /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
     [[gnu::cold]] void remove() noexcept {
         if (path_.empty() || owner_ != sys::getpid()) return;
-        if (remove_tree(path_.c_str(), 0)) path_.clear();
+        if ((!events_.is_open() || !is_populated()) && remove_tree(path_.c_str(), 0)) path_.clear();
         else sys::set_ancient(path_.c_str());
     }
 
@@ -201,7 +201,10 @@ class Cgroup {
         return at == std::string::npos ? "0" : link.substr(at + 1, link.find(']') - at - 1);
     }
 
-    /// Those that are empty, of hosts that are gone; of others, those that they have left.
+    static bool tells_empty(const char* events) noexcept { return std::strstr(events, "populated 0") != nullptr; }
+
+    /// Those that are empty, of hosts that are gone; of others, those that they have left. Who stays in one keeps also the empty
+    /// ones that it has made below.
     [[gnu::cold]] static void remove_stale(const std::string& folder, const std::string& names) {
         Directory directory(folder.c_str());
         while (const char* const name = directory.next()) {
@@ -215,7 +218,9 @@ class Cgroup {
             const bool is_gone_now = !is_there && is_gone(errno);
             const std::string path = concat({folder, "/", name});
             struct stat info {};
-            if (is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0))
+            char events[256];
+            const bool is_left = is_gone_now || (sys::lstat(path.c_str(), &info) == 0 && info.st_mtime == 0);
+            if (is_left && read(path, "cgroup.events", events, sizeof events) && tells_empty(events))
                 remove_tree(path.c_str(), 0);
         }
     }
@@ -241,32 +246,23 @@ class Cgroup {
     }
 
     [[gnu::cold]] static bool read_members(const char* path, Notes<Pid>& members, int depth) noexcept {
-        char file[1024], text[1024];
+        char file[1024];
         std::snprintf(file, sizeof file, "%s/cgroup.procs", path);
         const Fd procs = Fd::open(file, O_RDONLY);
         if (!procs.is_open()) return errno == ENOENT;
-        Pid number = 0;
-        ssize_t size;
-        while ((size = read_some(procs, text, sizeof text)) > 0) {
-            for (ssize_t i = 0; i < size; ++i) {
-                if (text[i] >= '0' && text[i] <= '9') {
-                    number = number * 10 + (text[i] - '0');
-                    continue;
-                }
-                if (number > 0 && !members.add(number)) return false;  // 0: one of another process namespace
-                number = 0;
-            }
-        }
-        if (size < 0 && errno != ENODEV && errno != EOPNOTSUPP) return false;  // just removed; one of threads alone
+        // ENODEV: just removed; EOPNOTSUPP: one of threads alone
+        if (!each_number(procs, [&](Pid number) { return members.add(number); }) && errno != ENODEV &&
+            errno != EOPNOTSUPP)
+            return false;
         bool is_told = true;
         if (depth < deepest)
             each_below(path, [&](const char* below) { is_told &= read_members(below, members, depth + 1); });
         return is_told;
     }
 
-    [[gnu::cold]] bool read(const char* name, char* text, std::size_t size) const noexcept {
+    [[gnu::cold]] static bool read(const std::string& folder, const char* name, char* text, std::size_t size) noexcept {
         char file[4096];
-        std::snprintf(file, sizeof file, "%s/%s", path_.c_str(), name);
+        std::snprintf(file, sizeof file, "%s/%s", folder.c_str(), name);
         const Fd from = Fd::open(file, O_RDONLY);
         const ssize_t count = from.is_open() ? read_some(from, text, size - 1) : -1;
         if (count > 0) text[count] = '\0';

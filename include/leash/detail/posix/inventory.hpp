@@ -49,8 +49,8 @@ namespace detail::os {
     for (std::size_t at = 0; at < status.size();) {
         const std::size_t end = status.find('\n', at);
         const std::string_view line = status.substr(at, end - at);
-        if (line.substr(0, name.size()) == name && line.substr(name.size(), 1) == ":")
-            return line.substr(line.find_first_not_of(" \t", name.size() + 1));
+        if (line.substr(0, name.size()) == name && line.substr(name.size(), 2) == ":\t")
+            return line.substr(name.size() + 2);
         if (end == std::string_view::npos) break;
         at = end + 1;
     }

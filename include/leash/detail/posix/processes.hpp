@@ -164,6 +164,26 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
     return count;
 }
 
+/// The numbers in a file of them, "123 456 " or one in each line, which a read may cut in two. False with errno where it cannot
+/// be read to its end, or `visit` says so.
+template <class Visit>
+bool each_number(const Fd& file, Visit visit) noexcept {
+    char text[1024];
+    Pid number = 0;
+    ssize_t size;
+    while ((size = read_some(file, text, sizeof text)) > 0) {
+        for (ssize_t i = 0; i < size; ++i) {
+            if (text[i] >= '0' && text[i] <= '9') {
+                number = number * 10 + (text[i] - '0');
+                continue;
+            }
+            if (number > 0 && !visit(number)) return false;
+            number = 0;
+        }
+    }
+    return size == 0;
+}
+
 /// Is there no such process, or none that may be looked at? Anything else, no descriptor left say, tells nothing.
 inline bool is_gone(int error) noexcept {
     return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;

@@ -190,25 +190,14 @@ class Descendants {
         return is_told;
     }
 
-    /// "123 456 ": numbers, which a read may cut in two.
     bool read_children(const Fd& file, Pid parent) noexcept {
-        char text[1024];
-        Pid number = 0;
-        ssize_t size;
-        while ((size = read_some(file, text, sizeof text)) > 0) {
-            for (ssize_t i = 0; i < size; ++i) {
-                if (text[i] >= '0' && text[i] <= '9') {
-                    number = number * 10 + (text[i] - '0');
-                    continue;
-                }
-                Seen seen{};
-                const bool is_there = number > 0 && look_at_process(number, seen);
-                if (number > 0 && !is_there && !is_gone(errno)) return false;
-                if (is_there && seen.parent == parent && seen.is_alive()) add(seen);
-                number = 0;
-            }
-        }
-        return size == 0 || is_gone(errno);
+        const bool is_told = each_number(file, [&](Pid number) {
+            Seen seen{};
+            if (!look_at_process(number, seen)) return is_gone(errno);
+            if (seen.parent == parent && seen.is_alive()) add(seen);
+            return true;
+        });
+        return is_told || is_gone(errno);
     }
 
     Notes<Seen> all_;
