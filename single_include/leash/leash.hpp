@@ -6468,8 +6468,11 @@ class Cgroup {
     /// The directory of the control group that the host is in.
     [[gnu::cold]] static Expected<std::string> find_own() {
         std::string groups, mounts;
-        if (!sys::shows_inventory || !read_whole("/proc/self/cgroup", groups) ||
-            !read_whole("/proc/self/mountinfo", mounts))
+        if (sys::shows_inventory && !read_whole("/proc/self/cgroup", groups))
+            return last_error(Step::options, "reach: /proc/self/cgroup", "cgroup");
+        if (sys::shows_inventory && !read_whole("/proc/self/mountinfo", mounts))
+            return last_error(Step::options, "reach: /proc/self/mountinfo", "cgroup");
+        if (!sys::shows_inventory)
             return make_error(std::errc::operation_not_supported, Step::options, "reach",
                               "cgroup: only Linux has control groups, and tells of them in /proc");
         // "0::/its/path"
