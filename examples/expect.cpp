@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
 
     // One terminal, for all streams that say so; what we write to it does not come back.
     leash::Popen job(leash::shell(calculator),
-                     {.in = leash::tty, .out = leash::tty, .timeout = 30s, .terminal = {.echo = false}});
+                     {.in = leash::tty, .out = leash::tty, .terminal = {.echo = false}, .timeout = 30s});
     const auto say = [&](const std::string& line) { return static_cast<bool>(job.in().write(line + "\n", 10s)); };
 
     for (int next = 3;;) {

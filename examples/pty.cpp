@@ -30,7 +30,7 @@ int main() {
     // One that tells the size of its terminal, whenever that changes.
     leash::Popen job(leash::shell("trap 'stty size' WINCH; trap 'echo interrupted; exit 5' INT; stty size;"
                                   "while :; do sleep 60 & wait; done"),
-                     {.in = leash::tty, .out = leash::tty, .timeout = 30s, .terminal = {.rows = 40, .columns = 120}});
+                     {.in = leash::tty, .out = leash::tty, .terminal = {.rows = 40, .columns = 120}, .timeout = 30s});
     std::printf("at first:         %s\n", readable(job.out().read_until("\n", 10s).data).c_str());
     job.resize(50, 132).value();
     std::printf("resized:          %s\n", readable(job.out().read_until("\n", 10s).data).c_str());

@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
 
     const std::chrono::duration<double> silence(argc > 3 ? std::atof(argv[3]) : 10);
     leash::Popen follower({"tail", "-n", "+1", "-F", "--", argv[1]},
-                          {.out = leash::piped, .err = leash::null, .cancel = interrupted, .idle_timeout = silence});
+                          {.out = leash::piped, .err = leash::null, .idle_timeout = silence, .cancel = interrupted});
 
     int number = 0;
     for (const std::string_view line : follower.out().lines()) {

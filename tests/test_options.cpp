@@ -115,8 +115,8 @@ TEST_CASE("the fields can be named, in their order") {
                                            .timeout = 60s,
                                            .grace = 1s,
                                            .drain = 200ms,
-                                           .max_output = 100,
-                                           .cancel = leash::Cancel()});
+                                           .cancel = leash::Cancel(),
+                                           .max_output = 100});
     CHECK(result.out == "x");
     CHECK(leash::run(child({"exit", "0"}), {.timeout = 60s}).ok());
 }

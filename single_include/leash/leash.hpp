@@ -1543,8 +1543,9 @@ struct Limits {
     std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
 };
 
-/// Everything about a job but its command. With C++20 by name: `{.out = leash::piped, .timeout = 5s}`, never by position:
-/// none is moved, but a new one may come between two. With C++17: `leash::Options o; o.out = leash::piped;`.
+/// Everything about a job but its command. With C++20 by name, in this order, which is by topic: `{.out = leash::piped,
+/// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
+/// `leash::Options o; o.out = leash::piped;`.
 struct Options {
     /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
@@ -1554,6 +1555,9 @@ struct Options {
 
     /// inherit (default), what `out` takes, to_out, or per_stage.
     ErrorOutput err = inherit;
+
+    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    Terminal terminal = {};
 
     /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
     /// shell's `cd`; that of a redirect, which the host opens, does not.
@@ -1606,6 +1610,11 @@ struct Options {
     /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
+    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
+    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
+    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
+    Timeout idle_timeout = Timeout::none();
+
     /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
     /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
     Timeout grace = Duration::seconds(1);
@@ -1617,24 +1626,16 @@ struct Options {
     /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
     Timeout drain = Duration::seconds(2);
 
+    /// A token that ends the job when it is fired; none by default.
+    std::optional<Cancel> cancel = std::nullopt;
+
     /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
     /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
     /// be up to three bytes less at a cut. No limit by default. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
-    /// A token that ends the job when it is fired; none by default.
-    std::optional<Cancel> cancel = std::nullopt;
-
-    /// Which part of it is kept: Keep::head, tail or ends.
+    /// Which part of it is kept: Keep::head (default), tail or ends.
     Keep keep = Keep::head;
-
-    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
-    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
-    Timeout idle_timeout = Timeout::none();
-
-    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
-    Terminal terminal = {};
 
     /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.

@@ -46,6 +46,7 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
     const leash::Options all = {.in = leash::bytes("…"),
                                 .out = leash::sink([](std::string_view chunk) { use(chunk); }),
                                 .err = leash::to_out,
+                                .terminal = {.rows = 24, .columns = 80, .echo = true},
                                 .cwd = "/srv",
                                 .env = leash::Env::inherited().set("A", "1").unset("B"),
                                 .executable = "/bin/busybox",
@@ -63,12 +64,12 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .stragglers = leash::Stragglers::kill,
                                 .die_with_parent = true,
                                 .timeout = 5s,
+                                .idle_timeout = 30s,
                                 .grace = 1s,
                                 .drain = 200ms,
-                                .max_output = 1 << 20,
                                 .cancel = stop,
-                                .keep = leash::Keep::tail,
-                                .idle_timeout = 30s};
+                                .max_output = 1 << 20,
+                                .keep = leash::Keep::tail};
     leash::run({"true"}, all);
 
     // each alternative, alone
