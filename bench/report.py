@@ -130,30 +130,30 @@ def rows_of(results, columns):
 
 
 def with_figures(readme, report):
-    """The README with the figures of this report between its two marks."""
+    """The README with the figures of this report between its two marks: a few sentences, which link to the tables."""
     results = report["results"]
     begin, end = "<!-- figures of bench/results/latest.json: begin -->\n", "<!-- figures: end -->"
     head, rest = readme.split(begin)
     _, tail = rest.split(end)
-    lines = [f"Measured on {describe(report['machine'])}; {report['machine']['date']}.", ""]
-    lines += rows_of(results, [
-        ("spawn + wait, ÷ floor", "spawn", ratio),
-        ("with a 1 GiB heap", "spawn, heap 1024 MiB", ratio),
-        ("10 bytes captured, ÷ floor", "capture", ratio),
-        ("1 GiB captured, GiB/s", "big capture", value),
-        ("`sleep & sleep`, deadline of 100 ms: returns after, ms", "deadline, tree", value),
-        ("left alive", "deadline, tree", field("alive")),
-        ("5 000 children, children/s", "many", value),
-        ("of 101 descriptors the child sees", "descriptors", value),
-    ])
-    lines += ["", "And what a file costs that runs a command and captures its output:", ""]
-    lines += rows_of(results, [
-        ("syntax only, CPU s", "include, syntax", value),
-        ("÷ four std headers", "include, syntax", ratio),
-        ("-O2, CPU s", "include, -O2", value),
-        ("÷ four std headers", "include, -O2", ratio),
-        ("preprocessed lines", "include, lines", value),
-    ])
+
+    def told(name, cell, *keys):
+        rows = results[name]["rows"]
+        return ", ".join(f"{NAMES[key]} {cell(rows[key])}" for key in keys if key in rows)
+
+    def own(name, cell):
+        return cell(results[name]["rows"]["leash"])
+
+    peers = ("boost_v2", "libuv", "qt5", "python")  # the last one compiles nothing
+    lines = [
+        f"Measured on {describe(report['machine'])}; {report['machine']['date']}.",
+        "",
+        f"- **Start and wait:** {own('spawn', ratio)} times a hand-written `posix_spawn` with the same guarantees "
+        f"({told('spawn', ratio, *peers)}).",
+        f"- **5 000 short jobs, 512 at the same time:** {own('many', value)} a second (hand-written code "
+        f"{value(results['many']['rows']['floor'])}; {told('many', value, *peers)}).",
+        f"- **Compile a file that captures output, header-only:** {own('include, -O2', value)} s of processor time with `-O2` "
+        f"({told('include, -O2', value, *peers)}; the last two come compiled); see [what it costs to compile](docs/compile-time.md).",
+    ]
     return head + begin + "\n" + "\n".join(lines) + "\n\n" + end + tail
 
 
