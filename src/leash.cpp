@@ -1,2 +1,2 @@
-#define LEASH_IMPLEMENTATION  // LEASH_COMPILED comes from the command line: every file of the program has it
+#define LEASH_IMPLEMENTATION 1  // LEASH_COMPILED comes from the command line: every file of the program has it
 #include <leash/leash.hpp>

@@ -98,6 +98,163 @@ TEST_CASE("read_until finds delimiters of several bytes that begin alike") {
     CHECK(p.out().read_all().data == "x");
 }
 
+TEST_CASE("read_until with a bound gives what is too long in pieces, and says so") {
+    const Census census;
+    leash::Popen p(child({"print-slowly", "12345", "67\nab", "cd\n", "efghijkl"}), piped(census));
+    leash::Reader out = p.out();
+    leash::Read read = out.read_until("\n", 5, 60s);
+    CHECK(read.error == std::errc::message_size);
+    CHECK_FALSE(read.complete);
+    CHECK_FALSE(read.timed_out);
+    CHECK_FALSE(read.eof);
+    CHECK(read.data == "12345");
+    read = out.read_until("\n", 5, 60s);  // what is behind it
+    CHECK(read.complete);
+    CHECK_FALSE(read.error);
+    CHECK(read.data == "67\n");
+    CHECK(out.read_until("\n", 5, 60s).data == "abcd\n");  // just so long
+    CHECK(p.wait().success());
+    CHECK(out.read_until("\n", 4, {}).error == std::errc::message_size);
+    CHECK(out.read_until("\n", SIZE_MAX, {}).data == "ijkl");
+    read = out.read_until("\n", 5, {});
+    CHECK(read.eof);
+    CHECK_FALSE(read.error);
+}
+
+TEST_CASE("the delimiter itself counts for the bound, wherever it was cut") {
+    const Census census;
+    leash::Popen p(child({"print-slowly", "abc-", "->d--", ">rest"}), piped(census));
+    const leash::Read cut = p.out().read_until("-->", 5, 60s);
+    CHECK(cut.error == std::errc::message_size);
+    CHECK(cut.data == "abc--");
+    CHECK(p.out().read_until("-->", 5, 60s).data == ">d-->");
+    CHECK(p.out().read_until("-->", 0, 60s).error == std::errc::message_size);
+    CHECK(p.out().read_all().data == "rest");
+}
+
+TEST_CASE("a line that never ends does not eat the memory") {
+    const Census census;
+    leash::Popen p(child({"flood"}), piped(census));
+    const leash::Read read = p.out().read_until("no such text", 100'000, 60s);
+    CHECK(read.error == std::errc::message_size);
+    CHECK(read.data.size() == 100'000);
+    CHECK(p.out().available() <= std::size_t{1} << 20);
+}
+
+TEST_CASE("read_exactly gives so many bytes, or the rest") {
+    const Census census;
+    leash::Popen p(child({"print-slowly", "Content-", "Length: 5\n\nhel", "loContent-Length: 9\n\nend"}),
+                   piped(census));
+    leash::Reader out = p.out();
+    CHECK(out.read_until("\n\n", 100, 60s).data == "Content-Length: 5\n\n");
+    leash::Read read = out.read_exactly(5, 60s);
+    CHECK(read.complete);
+    CHECK(read.data == "hello");
+    CHECK(out.read_exactly(0).complete);
+    CHECK(out.read_until("\n\n").complete);
+    read = out.read_exactly(9);
+    CHECK_FALSE(read.complete);
+    CHECK(read.eof);
+    CHECK_FALSE(read.timed_out);
+    CHECK(read.data == "end");
+
+    leash::Popen waiting(child({"print-and-wait", "half"}), piped(census));
+    read = waiting.out().read_exactly(5, 10ms);
+    CHECK(read.timed_out);
+    CHECK(read.data == "");
+    CHECK(waiting.out().read_exactly(4, 60s).data == "half");
+}
+
+TEST_CASE("available tells what is here already, not what the pipe has") {
+    const Census census;
+    leash::Popen p(child({"print", "one\ntwo\nthree"}), piped(census));
+    CHECK(p.wait().success());
+    CHECK(p.out().available() == 0);
+    CHECK(p.out().read_until("\n").data == "one\n");
+    CHECK(p.out().available() == 9);
+    for (const std::string_view line : p.out().lines()) {
+        CHECK(line == "two");
+        CHECK(p.out().available() == 5);  // the line on show counts as read
+        break;
+    }
+    CHECK(p.out().read_all().data == "three");
+    CHECK(p.out().available() == 0);
+}
+
+TEST_CASE("a descriptor that is released is the caller's, blocks, and loses nothing") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Popen p(child({"ping-pong"}), piped(census));
+        CHECK(p.in().write("one\ntwo\n").complete);
+        CHECK(p.out().read_until("got one\ngot ").data == "got one\ngot ");
+        CHECK(p.out().read_until("\n").data == "two\n");
+        CHECK(p.in().write("three\n").complete);
+        CHECK(p.out().read(2, 60s).data == "go");
+        std::string all = "go" + std::string(p.out().available(), '?');
+        const int in = p.in().release(), out = p.out().release();
+        REQUIRE(in > 2);
+        REQUIRE(out > 2);
+        for (const int fd : {in, out}) {
+            CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);
+            CHECK((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+        }
+        CHECK_FALSE(p.in().is_open());
+        CHECK_FALSE(p.out().is_open());
+        CHECK(p.in().release() == -1);
+        CHECK(p.out().release() == -1);
+        CHECK(p.in().write("x").error == std::errc::bad_file_descriptor);
+        all.replace(2, std::string::npos, p.out().read_all().data);  // what was here comes first
+        REQUIRE(::write(in, "four\n", 5) == 5);
+        ::close(in);
+        char buffer[64];
+        for (ssize_t n; (n = ::read(out, buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<std::size_t>(n));
+        ::close(out);
+        CHECK(all == "got three\ngot four\n");
+        CHECK(p.wait().success());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("what would be lost, or shared, is not released") {
+    const Census census;
+    leash::Options options = piped(census);
+    leash::Popen p(child({"cat"}), options);
+    CHECK(p.send_signal(SIGSTOP).has_value());
+    CHECK(p.communicate(std::string(1'000'000, 'x'), 5ms).timed_out);
+    CHECK(p.in().release() == -1);  // it has something to write
+    CHECK(p.in().is_open());
+    CHECK(p.kill().has_value());
+
+    options.in = leash::tty;
+    options.out = leash::tty;
+    options.err = leash::null;
+    leash::Popen at_terminal(child({"cat"}), options);
+    CHECK(at_terminal.in().release() == -1);
+    CHECK(at_terminal.out().release() == -1);
+    CHECK(at_terminal.out().is_open());
+
+    options.in = leash::null;
+    options.out = leash::null;
+    leash::Popen neither(child({"exit", "0"}), options);
+    CHECK(neither.in().release() == -1);
+    CHECK(neither.out().release() == -1);
+}
+
+TEST_CASE("a job does not wait for a stream that was released") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.drain = 60s;
+    leash::Popen p(child({"setsid-holder", "0", "1", "2"}), options);
+    for (leash::Reader reader : {p.out(), p.err()}) {
+        const int fd = reader.release();
+        REQUIRE(fd > 2);
+        ::close(fd);
+    }
+    CHECK(p.wait_for(50s).has_value());
+    CHECK(p.communicate().held.empty());
+}
+
 TEST_CASE("read_all gives everything") {
     const Census census;
     leash::Popen p(child({"write", "2000000"}), piped(census));

@@ -77,6 +77,15 @@ class Reader {
     /// then data is the rest.
     Read read_until(std::string_view delimiter, Timeout timeout = {});
 
+    /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
+    /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
+    /// `most` and a MiB is held in memory.
+    Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
+
+    /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
+    /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
+    Read read_exactly(std::size_t count, Timeout timeout = {});
+
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
     /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
     /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
@@ -105,6 +114,10 @@ class Reader {
     /// is_open() tells which.
     Lines lines(Timeout timeout = {});
 
+    /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
+    /// tell of it any more. What the pipe still has does not count.
+    std::size_t available() const noexcept;
+
     /// False once the stream has ended, or was never piped; what has been read before can still be taken.
     bool is_open() const noexcept;
     /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
@@ -113,6 +126,11 @@ class Reader {
     int handle() const noexcept;
     /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
     void close() noexcept;
+    /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
+    /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
+    /// what the descriptor gives, and can still be taken: available() bytes. -1, and nothing has changed, where there is no
+    /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
+    [[nodiscard]] int release();
 
   private:
     friend class Popen;
@@ -204,6 +222,10 @@ class Writer {
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
+    /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
+    /// it can raise SIGPIPE. For the Popen it is closed. -1, and nothing has changed, where there is none, where something
+    /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
+    [[nodiscard]] int release() noexcept;
 
   private:
     friend class Popen;

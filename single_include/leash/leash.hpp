@@ -1724,6 +1724,15 @@ class Reader {
     /// then data is the rest.
     Read read_until(std::string_view delimiter, Timeout timeout = {});
 
+    /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
+    /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
+    /// `most` and a MiB is held in memory.
+    Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
+
+    /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
+    /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
+    Read read_exactly(std::size_t count, Timeout timeout = {});
+
     /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
     /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
     /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
@@ -1752,6 +1761,10 @@ class Reader {
     /// is_open() tells which.
     Lines lines(Timeout timeout = {});
 
+    /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
+    /// tell of it any more. What the pipe still has does not count.
+    std::size_t available() const noexcept;
+
     /// False once the stream has ended, or was never piped; what has been read before can still be taken.
     bool is_open() const noexcept;
     /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
@@ -1760,6 +1773,11 @@ class Reader {
     int handle() const noexcept;
     /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
     void close() noexcept;
+    /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
+    /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
+    /// what the descriptor gives, and can still be taken: available() bytes. -1, and nothing has changed, where there is no
+    /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
+    [[nodiscard]] int release();
 
   private:
     friend class Popen;
@@ -1851,6 +1869,10 @@ class Writer {
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
+    /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
+    /// it can raise SIGPIPE. For the Popen it is closed. -1, and nothing has changed, where there is none, where something
+    /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
+    [[nodiscard]] int release() noexcept;
 
   private:
     friend class Popen;
@@ -3692,6 +3714,7 @@ class Fd {
 
     bool is_open() const noexcept { return number_ >= 0; }
     int get() const noexcept { return number_; }
+    int release() noexcept { return std::exchange(number_, -1); }
 
     void close() noexcept {
         // Never again after EINTR: on Linux the number is free by then, and may be somebody else's.
@@ -3772,6 +3795,11 @@ inline Expected<PipeEnds> make_pipe(const char* stream) {
 /// Makes our end of a pipe non-blocking, which the child's end does not see: a pipe's two ends are two file
 /// descriptions. False with errno.
 inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == 0; }
+
+/// Our end of a pipe becomes somebody else's: blocking, and -1 where that cannot be.
+[[gnu::cold]] inline int give_away(Fd& fd) noexcept {
+    return fd.is_open() && sys::fcntl(fd.get(), F_SETFL, 0) == 0 ? fd.release() : -1;
+}
 
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
@@ -4949,6 +4977,9 @@ class Incoming {
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
+    /// How much of it a reader would find, be it set apart by a limit.
+    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_; }
+
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
     std::size_t find(std::string_view text) {
@@ -5087,6 +5118,17 @@ class Incoming {
             }
             if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
         }
+    }
+
+    /// Gives the descriptor away: see Reader::release().
+    int release() {
+        const Turn stream(&turnstile_);
+        if (!stream || !is_open() || is_terminal_) return -1;
+        if (unsaved_ > 0) save(std::string_view(scratch_, unsaved_), {});
+        unsaved_ = 0;
+        const int given = os::give_away(fd_);
+        if (given >= 0) shut();
+        return given;
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.
@@ -5350,6 +5392,8 @@ class Outgoing {
         fd_.close();
     }
     void close() noexcept { fd_.close(); }
+    /// Gives the descriptor away: see Writer::release().
+    int release() noexcept { return is_terminal_ || !is_idle() ? -1 : os::give_away(fd_); }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
     /// whoever keeps a deadline looks at it in between.
@@ -9966,6 +10010,29 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
 }
 
+LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
+    std::size_t at = std::string_view::npos;
+    wait(
+        [&] {
+            at = stream_->find(delimiter);
+            return at != std::string_view::npos || stream_->waiting().size() >= most;
+        },
+        detail::Deadline::after(timeout));
+    const std::size_t count = stream_->waiting().size();
+    if (at <= most && delimiter.size() <= most - at) return give(at + delimiter.size(), true, false);
+    if (count < most) return is_open() ? give(0, false, true) : give(count, false, false);
+    Read read = give(most, false, false);
+    read.error = std::make_error_code(std::errc::message_size);
+    return read;
+}
+
+LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
+    const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
+    const std::size_t size = stream_->waiting().size();
+    if (size >= count) return give(count, stream_->is_piped(), false);
+    return came ? give(size, false, false) : give(0, false, true);
+}
+
 LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
     std::size_t which = 0;
     Match match = expect_if(
@@ -9996,6 +10063,8 @@ LEASH_INLINE Read Reader::read_all(Timeout timeout) {
                 : give(0, false, true);
 }
 
+LEASH_INLINE std::size_t Reader::available() const noexcept { return stream_->count_waiting(); }
+
 LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
 
 LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
@@ -10005,6 +10074,8 @@ LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? 
 LEASH_INLINE void Reader::close() noexcept {
     if (stream_->is_piped()) stream_->close();
 }
+
+LEASH_INLINE int Reader::release() { return stream_->is_piped() ? stream_->release() : -1; }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading();
@@ -10126,6 +10197,8 @@ LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open();
 LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
 
 LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+
+LEASH_INLINE int Writer::release() noexcept { return pump_->in.release(); }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
     if (!is_open()) return false;

@@ -1,4 +1,4 @@
-// tests/examples/example_small.cpp - quickstart, no_exceptions, pipeline, tail, expect, pty.
+// tests/examples/example_small.cpp - quickstart, no_exceptions, pipeline, tail, expect, lsp, pty.
 
 #include "example.hpp"
 
@@ -102,6 +102,31 @@ TEST_CASE("expect: a conversation at a terminal") {
     const leash::Result stranded = run_example("expect", {"ada", "sesame", "6 *", "1"}, census);
     CHECK(contains(stranded.out, "no answer: exited "));
     CHECK(stranded.status.code() == 1);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("lsp: messages that say how long they are") {
+    const Census census;
+    // A server of three answers, which are cut anywhere, and come after a message that nobody has asked for.
+    const leash::Result result = run_example(
+        "lsp",
+        {"/bin/sh", "-c",
+         "say() { printf 'Content-Type: x\\r\\nContent-Le'; printf 'ngth: %s\\r\\n\\r\\n%s' \"${#1}\" \"$1\"; };"
+         "say '{\"method\":\"window/logMessage\"}';"
+         "say '{\"id\":1,\"result\":{\"serverInfo\":{\"name\":\"small\"}}}';"
+         "say '{\"id\":2,\"result\":[{\"range\":{\"start\":{\"character\":4,\"line\":7}}}]}';"
+         "say '{\"id\":3}'; cat >/dev/null; exit 5"},
+        census);
+    CHECK(result.out == "the server is small\nanswer is declared in line 7\nthe server exited 5\n");
+    CHECK(result.ok());
+    // The real one, where there is one.
+    const leash::Result real = run_example("lsp", {}, census);
+    const bool is_there = !contains(real.out, "no server");
+    if (is_there) CHECK(real.out == "the server is clangd\nanswer is declared in line 0\nthe server exited 0\n");
+    CHECK(real.ok());
+    CHECK(contains(run_example("lsp", {"cat"}, census).out, "the server "));
+    CHECK(run_example("lsp", {"true"}, census).out == "it does not answer: exited 0\n");
+    CHECK(contains(run_example("lsp", {"no-such-server"}, census).out, "no server: leash: program"));
     CHECK(census.reaches(0));
 }
 

@@ -65,6 +65,9 @@ class Incoming {
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
+    /// How much of it a reader would find, be it set apart by a limit.
+    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_; }
+
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
     std::size_t find(std::string_view text) {
@@ -203,6 +206,17 @@ class Incoming {
             }
             if (stream || !is_terminal_) return;  // a terminal may be in resize(), for a moment
         }
+    }
+
+    /// Gives the descriptor away: see Reader::release().
+    int release() {
+        const Turn stream(&turnstile_);
+        if (!stream || !is_open() || is_terminal_) return -1;
+        if (unsaved_ > 0) save(std::string_view(scratch_, unsaved_), {});
+        unsaved_ = 0;
+        const int given = os::give_away(fd_);
+        if (given >= 0) shut();
+        return given;
     }
 
     /// The size of the terminal that this is. 0, or the errno; EAGAIN where another thread is at it.

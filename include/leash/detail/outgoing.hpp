@@ -55,6 +55,8 @@ class Outgoing {
         fd_.close();
     }
     void close() noexcept { fd_.close(); }
+    /// Gives the descriptor away: see Writer::release().
+    int release() noexcept { return is_terminal_ || !is_idle() ? -1 : os::give_away(fd_); }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
     /// whoever keeps a deadline looks at it in between.

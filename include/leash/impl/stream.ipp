@@ -38,6 +38,29 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
 }
 
+LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
+    std::size_t at = std::string_view::npos;
+    wait(
+        [&] {
+            at = stream_->find(delimiter);
+            return at != std::string_view::npos || stream_->waiting().size() >= most;
+        },
+        detail::Deadline::after(timeout));
+    const std::size_t count = stream_->waiting().size();
+    if (at <= most && delimiter.size() <= most - at) return give(at + delimiter.size(), true, false);
+    if (count < most) return is_open() ? give(0, false, true) : give(count, false, false);
+    Read read = give(most, false, false);
+    read.error = std::make_error_code(std::errc::message_size);
+    return read;
+}
+
+LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
+    const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
+    const std::size_t size = stream_->waiting().size();
+    if (size >= count) return give(count, stream_->is_piped(), false);
+    return came ? give(size, false, false) : give(0, false, true);
+}
+
 LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
     std::size_t which = 0;
     Match match = expect_if(
@@ -68,6 +91,8 @@ LEASH_INLINE Read Reader::read_all(Timeout timeout) {
                 : give(0, false, true);
 }
 
+LEASH_INLINE std::size_t Reader::available() const noexcept { return stream_->count_waiting(); }
+
 LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
 
 LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
@@ -77,6 +102,8 @@ LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? 
 LEASH_INLINE void Reader::close() noexcept {
     if (stream_->is_piped()) stream_->close();
 }
+
+LEASH_INLINE int Reader::release() { return stream_->is_piped() ? stream_->release() : -1; }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading();
@@ -198,6 +225,8 @@ LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open();
 LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
 
 LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+
+LEASH_INLINE int Writer::release() noexcept { return pump_->in.release(); }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
     if (!is_open()) return false;
