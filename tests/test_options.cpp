@@ -82,9 +82,9 @@ int controlling_terminal() {
 
 TEST_CASE("the defaults are those that are documented") {
     const leash::Options options;
-    CHECK(options.in.is(leash::Input::Kind::null));
-    CHECK(options.out.is(leash::Output::Kind::inherit));
-    CHECK(options.err.is(leash::Output::Kind::inherit));
+    CHECK(options.in.is(leash::null));
+    CHECK(options.out.is(leash::inherit));
+    CHECK(options.err.is(leash::inherit));
     CHECK(options.cwd == "");
     CHECK(options.env.is_inherited());
     CHECK(options.env.changes().empty());
@@ -823,9 +823,9 @@ TEST_CASE("an own group and a controlling terminal as input are refused, with th
 
 TEST_CASE("interactive() is a child in the foreground of the terminal, which may read it") {
     const leash::Options preset = leash::Options::interactive();
-    CHECK(preset.in.is(leash::Input::Kind::inherit));
-    CHECK(preset.out.is(leash::Output::Kind::inherit));
-    CHECK(preset.err.is(leash::Output::Kind::inherit));
+    CHECK(preset.in.is(leash::inherit));
+    CHECK(preset.out.is(leash::inherit));
+    CHECK(preset.err.is(leash::inherit));
     CHECK(preset.group == Group::foreground);
 
     const Census census;

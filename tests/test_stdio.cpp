@@ -53,6 +53,26 @@ TEST_CASE("out and err are the host's by default") {
     CHECK(read_file(directory / "err") == "to err");
 }
 
+TEST_CASE("what input and output have in common is of one type, and can be asked for") {
+    for (const bool captured : {true, false}) {
+        leash::Options options;
+        options.out = captured ? leash::piped : leash::null;
+        options.err = captured ? leash::inherit : leash::null;
+        CHECK(options.in.is(leash::null));
+        CHECK(options.out.is(leash::piped) == captured);
+        CHECK(options.err.is(leash::inherit) == captured);
+        CHECK_FALSE(options.out.is(leash::tty));
+        CHECK(leash::run(child({"print", "x"}), options).out == (captured ? "x" : ""));
+    }
+    leash::Options options;
+    options.in = leash::bytes("");
+    options.err = leash::to_out;
+    for (const leash::Redirect one : {leash::null, leash::inherit, leash::piped, leash::tty}) {
+        CHECK_FALSE(options.in.is(one));
+        CHECK_FALSE(options.err.is(one));
+    }
+}
+
 TEST_CASE("in can be inherited") {
     const TemporaryDirectory directory;
     const std::string input = directory.file("input", "from the host's input");

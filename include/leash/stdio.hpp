@@ -14,21 +14,25 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The type of `null`: the null device. Reads give end of file, writes vanish.
-struct Null {};
-/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device. A host that made
-/// it non-blocking has made it so for the child: see fd().
-struct Inherit {};
-/// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
-struct Piped {};
-/// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
-/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
-/// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
-/// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
-/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the
-/// start, whatever `nohup` or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that
-/// asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have one.
-struct Tty {};
+/// The four ways of a stream that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
+enum class Redirect {
+    /// The null device. Reads give end of file, writes vanish.
+    null,
+    /// The same stream as the host's. Where the host has it closed, the null device. A host that made it non-blocking has
+    /// made it so for the child: see fd().
+    inherit,
+    /// A pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
+    piped,
+    /// A pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a session of its own:
+    /// for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written as a pipe is,
+    /// through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a terminal: lines
+    /// end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent when `in` is
+    /// closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the start, whatever `nohup`
+    /// or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that asks its standard
+    /// input (`stty`) wants it for `in` too. A pipeline cannot have one.
+    tty
+};
+
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
 /// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
@@ -37,13 +41,13 @@ struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
-inline constexpr Null null{};           ///< see Null
-inline constexpr Inherit inherit{};     ///< see Inherit
-inline constexpr Piped piped{};         ///< see Piped
-inline constexpr Tty tty{};             ///< see Tty
-inline constexpr ToOut to_out{};        ///< see ToOut
-inline constexpr PerStage per_stage{};  ///< see PerStage
-inline constexpr Append append{};       ///< see file()
+inline constexpr Redirect null = Redirect::null;        ///< see Redirect::null
+inline constexpr Redirect inherit = Redirect::inherit;  ///< see Redirect::inherit
+inline constexpr Redirect piped = Redirect::piped;      ///< see Redirect::piped
+inline constexpr Redirect tty = Redirect::tty;          ///< see Redirect::tty
+inline constexpr ToOut to_out{};                        ///< see ToOut
+inline constexpr PerStage per_stage{};                  ///< see PerStage
+inline constexpr Append append{};                       ///< see file()
 
 /// A file by its path: see file().
 struct File {
@@ -113,9 +117,11 @@ namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
 struct Stdio {
+    // The first four are those of Redirect.
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
     explicit Stdio(Kind k);
+    explicit Stdio(Redirect r);
     explicit Stdio(File f);
     explicit Stdio(Descriptor d);
     explicit Stdio(Bytes b);
@@ -127,6 +133,7 @@ struct Stdio {
     ~Stdio();
 
     bool is(Kind k) const noexcept { return kind == k; }
+    bool is(Redirect r) const noexcept { return kind == static_cast<Kind>(r); }
 
     Kind kind;
     bool append = false;
@@ -135,45 +142,110 @@ struct Stdio {
     Shared<SinkFunction> function;
 };
 
+/// What an Input, Output or ErrorOutput says.
+template <class Stream>
+auto& stdio_of(Stream& stream) noexcept {
+    return stream.stdio_;
+}
+
+template <class T>
+constexpr bool is_text =
+    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+
+template <class T>
+constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
+
+/// Refuses it, with what to write.
+template <class T>
+constexpr void refuse_output() {
+    static_assert(!is_text<T>,
+                  "leash: a string is no output: write leash::file(\"path\"), or leash::piped to read it.");
+    static_assert(!std::is_arithmetic_v<T>, "leash: a number is no output: write leash::fd(number).");
+    static_assert(!is_function<T>, "leash: a function is no output by itself: write leash::sink(function).");
+}
+
 }  // namespace detail
 
 /// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
-struct Input : detail::Stdio {
+class Input {
+  public:
     /// From what can be read.
     /// @{
-    Input(Null) : Stdio(Kind::null) {}
-    Input(Inherit) : Stdio(Kind::inherit) {}
-    Input(Piped) : Stdio(Kind::piped) {}
-    Input(Tty) : Stdio(Kind::tty) {}
-    Input(File from) : Stdio(std::move(from)) {}
-    Input(Descriptor from) : Stdio(from) {}
-    Input(Bytes from) : Stdio(std::move(from)) {}
+    Input(Redirect from) : stdio_(from) {}
+    Input(File from) : stdio_(std::move(from)) {}
+    Input(Descriptor from) : stdio_(from) {}
+    Input(Bytes from) : stdio_(std::move(from)) {}
     /// @}
+    /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
+    template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
+    Input(const T&) : stdio_(null) {
+        static_assert(!detail::is_text<T>,
+                      "leash: a string is no input: write leash::bytes(\"data\") or leash::file(\"path\").");
+        static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
-struct Output : detail::Stdio {
+class Output {
+  public:
     /// To what can be written.
     /// @{
-    Output(Null) : Stdio(Kind::null) {}
-    Output(Inherit) : Stdio(Kind::inherit) {}
-    Output(Piped) : Stdio(Kind::piped) {}
-    Output(Tty) : Stdio(Kind::tty) {}
-    Output(File to) : Stdio(std::move(to)) {}
-    Output(Descriptor to) : Stdio(to) {}
-    Output(Sink to) : Stdio(std::move(to)) {}
+    Output(Redirect to) : stdio_(to) {}
+    Output(File to) : stdio_(std::move(to)) {}
+    Output(Descriptor to) : stdio_(to) {}
+    Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
+    /// A bare string, number or function does not compile.
+    template <class T,
+              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    Output(const T&) : stdio_(null) {
+        detail::refuse_output<T>();
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 /// Standard error: what Output takes, to_out and per_stage.
-struct ErrorOutput : Output {
+class ErrorOutput {
+  public:
     /// To what Output takes, and two more.
     /// @{
-    using Output::Output;
-    ErrorOutput(Output to) : Output(std::move(to)) {}
-    ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
-    ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
+    ErrorOutput(Redirect to) : stdio_(to) {}
+    ErrorOutput(File to) : stdio_(std::move(to)) {}
+    ErrorOutput(Descriptor to) : stdio_(to) {}
+    ErrorOutput(Sink to) : stdio_(std::move(to)) {}
+    ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
+    ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
+    ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
+    /// A bare string, number or function does not compile.
+    template <class T,
+              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    ErrorOutput(const T&) : stdio_(null) {
+        detail::refuse_output<T>();
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 }  // namespace LEASH_ABI

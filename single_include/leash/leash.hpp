@@ -1176,21 +1176,25 @@ class Callback {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The type of `null`: the null device. Reads give end of file, writes vanish.
-struct Null {};
-/// The type of `inherit`: the same stream as the host's. Where the host has it closed, the null device. A host that made
-/// it non-blocking has made it so for the child: see fd().
-struct Inherit {};
-/// The type of `piped`: a pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
-struct Piped {};
-/// The type of `tty`: a pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a
-/// session of its own: for programs that behave otherwise at a terminal, or talk to nothing else. It is read and
-/// written as a pipe is, through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It
-/// is a terminal: lines end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which
-/// is sent when `in` is closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the
-/// start, whatever `nohup` or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that
-/// asks its standard input (`stty`) wants it for `in` too. A pipeline cannot have one.
-struct Tty {};
+/// The four ways of a stream that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
+enum class Redirect {
+    /// The null device. Reads give end of file, writes vanish.
+    null,
+    /// The same stream as the host's. Where the host has it closed, the null device. A host that made it non-blocking has
+    /// made it so for the child: see fd().
+    inherit,
+    /// A pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
+    piped,
+    /// A pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a session of its own:
+    /// for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written as a pipe is,
+    /// through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a terminal: lines
+    /// end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent when `in` is
+    /// closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the start, whatever `nohup`
+    /// or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that asks its standard
+    /// input (`stty`) wants it for `in` too. A pipeline cannot have one.
+    tty
+};
+
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
 /// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
@@ -1199,13 +1203,13 @@ struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
 
-inline constexpr Null null{};           ///< see Null
-inline constexpr Inherit inherit{};     ///< see Inherit
-inline constexpr Piped piped{};         ///< see Piped
-inline constexpr Tty tty{};             ///< see Tty
-inline constexpr ToOut to_out{};        ///< see ToOut
-inline constexpr PerStage per_stage{};  ///< see PerStage
-inline constexpr Append append{};       ///< see file()
+inline constexpr Redirect null = Redirect::null;        ///< see Redirect::null
+inline constexpr Redirect inherit = Redirect::inherit;  ///< see Redirect::inherit
+inline constexpr Redirect piped = Redirect::piped;      ///< see Redirect::piped
+inline constexpr Redirect tty = Redirect::tty;          ///< see Redirect::tty
+inline constexpr ToOut to_out{};                        ///< see ToOut
+inline constexpr PerStage per_stage{};                  ///< see PerStage
+inline constexpr Append append{};                       ///< see file()
 
 /// A file by its path: see file().
 struct File {
@@ -1275,9 +1279,11 @@ namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
 struct Stdio {
+    // The first four are those of Redirect.
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
 
     explicit Stdio(Kind k);
+    explicit Stdio(Redirect r);
     explicit Stdio(File f);
     explicit Stdio(Descriptor d);
     explicit Stdio(Bytes b);
@@ -1289,6 +1295,7 @@ struct Stdio {
     ~Stdio();
 
     bool is(Kind k) const noexcept { return kind == k; }
+    bool is(Redirect r) const noexcept { return kind == static_cast<Kind>(r); }
 
     Kind kind;
     bool append = false;
@@ -1297,45 +1304,110 @@ struct Stdio {
     Shared<SinkFunction> function;
 };
 
+/// What an Input, Output or ErrorOutput says.
+template <class Stream>
+auto& stdio_of(Stream& stream) noexcept {
+    return stream.stdio_;
+}
+
+template <class T>
+constexpr bool is_text =
+    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+
+template <class T>
+constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
+
+/// Refuses it, with what to write.
+template <class T>
+constexpr void refuse_output() {
+    static_assert(!is_text<T>,
+                  "leash: a string is no output: write leash::file(\"path\"), or leash::piped to read it.");
+    static_assert(!std::is_arithmetic_v<T>, "leash: a number is no output: write leash::fd(number).");
+    static_assert(!is_function<T>, "leash: a function is no output by itself: write leash::sink(function).");
+}
+
 }  // namespace detail
 
 /// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
-struct Input : detail::Stdio {
+class Input {
+  public:
     /// From what can be read.
     /// @{
-    Input(Null) : Stdio(Kind::null) {}
-    Input(Inherit) : Stdio(Kind::inherit) {}
-    Input(Piped) : Stdio(Kind::piped) {}
-    Input(Tty) : Stdio(Kind::tty) {}
-    Input(File from) : Stdio(std::move(from)) {}
-    Input(Descriptor from) : Stdio(from) {}
-    Input(Bytes from) : Stdio(std::move(from)) {}
+    Input(Redirect from) : stdio_(from) {}
+    Input(File from) : stdio_(std::move(from)) {}
+    Input(Descriptor from) : stdio_(from) {}
+    Input(Bytes from) : stdio_(std::move(from)) {}
     /// @}
+    /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
+    template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
+    Input(const T&) : stdio_(null) {
+        static_assert(!detail::is_text<T>,
+                      "leash: a string is no input: write leash::bytes(\"data\") or leash::file(\"path\").");
+        static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
-struct Output : detail::Stdio {
+class Output {
+  public:
     /// To what can be written.
     /// @{
-    Output(Null) : Stdio(Kind::null) {}
-    Output(Inherit) : Stdio(Kind::inherit) {}
-    Output(Piped) : Stdio(Kind::piped) {}
-    Output(Tty) : Stdio(Kind::tty) {}
-    Output(File to) : Stdio(std::move(to)) {}
-    Output(Descriptor to) : Stdio(to) {}
-    Output(Sink to) : Stdio(std::move(to)) {}
+    Output(Redirect to) : stdio_(to) {}
+    Output(File to) : stdio_(std::move(to)) {}
+    Output(Descriptor to) : stdio_(to) {}
+    Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
+    /// A bare string, number or function does not compile.
+    template <class T,
+              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    Output(const T&) : stdio_(null) {
+        detail::refuse_output<T>();
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 /// Standard error: what Output takes, to_out and per_stage.
-struct ErrorOutput : Output {
+class ErrorOutput {
+  public:
     /// To what Output takes, and two more.
     /// @{
-    using Output::Output;
-    ErrorOutput(Output to) : Output(std::move(to)) {}
-    ErrorOutput(ToOut) : Output(null) { kind = Kind::to_out; }
-    ErrorOutput(PerStage) : Output(null) { kind = Kind::per_stage; }
+    ErrorOutput(Redirect to) : stdio_(to) {}
+    ErrorOutput(File to) : stdio_(std::move(to)) {}
+    ErrorOutput(Descriptor to) : stdio_(to) {}
+    ErrorOutput(Sink to) : stdio_(std::move(to)) {}
+    ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
+    ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
+    ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
+    /// A bare string, number or function does not compile.
+    template <class T,
+              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    ErrorOutput(const T&) : stdio_(null) {
+        detail::refuse_output<T>();
+    }
+
+    /// Does it say that?
+    bool is(Redirect which) const noexcept { return stdio_.is(which); }
+
+  private:
+    template <class Stream>
+    friend auto& detail::stdio_of(Stream&) noexcept;
+    detail::Stdio stdio_;
 };
 
 }  // namespace LEASH_ABI
@@ -3036,6 +3108,8 @@ LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> 
 }
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
+
+LEASH_INLINE Stdio::Stdio(Redirect r) : kind(static_cast<Kind>(r)) {}
 
 LEASH_INLINE Stdio::Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
 
@@ -8549,9 +8623,7 @@ struct Plan {
     Group group = Group::own;
     Reach reach = Reach::group;
     std::optional<os::Traces> traces;  // with Reach::tree
-    Input in = null;
-    Output out = inherit;
-    ErrorOutput err = inherit;
+    Stdio in{null}, out{inherit}, err{inherit};
     std::vector<PassFd> pass_fds;
     Terminal terminal;
     Bounds bounds;
@@ -8624,12 +8696,12 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 }
 
 [[gnu::cold]] inline Expected<void> check_streams(const Options& options) {
-    if (auto checked = check_stream(options.in, "in"); !checked) return checked;
-    if (options.in.append)
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", options.in.text}),
+    if (auto checked = check_stream(stdio_of(options.in), "in"); !checked) return checked;
+    if (stdio_of(options.in).append)
+        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", stdio_of(options.in).text}),
                           "input cannot be appended to");
-    if (auto checked = check_stream(options.out, "out"); !checked) return checked;
-    if (auto checked = check_stream(options.err, "err"); !checked) return checked;
+    if (auto checked = check_stream(stdio_of(options.out), "out"); !checked) return checked;
+    if (auto checked = check_stream(stdio_of(options.err), "err"); !checked) return checked;
     return {};
 }
 
@@ -8644,16 +8716,20 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     return {};
 }
 
-inline bool has_terminal(const Input& in, const Output& out, const Output& err) noexcept {
+inline bool has_terminal(const Stdio& in, const Stdio& out, const Stdio& err) noexcept {
     return in.is(Stdio::Kind::tty) || out.is(Stdio::Kind::tty) || err.is(Stdio::Kind::tty);
 }
 
+inline bool has_terminal(const Options& options) noexcept {
+    return has_terminal(stdio_of(options.in), stdio_of(options.out), stdio_of(options.err));
+}
+
 [[gnu::cold]] inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
-    if (!has_terminal(options.in, options.out, options.err)) return {};
+    if (!has_terminal(options)) return {};
     if (is_pipeline)
         return make_error(std::errc::invalid_argument, Step::options, "tty",
                           "not for a pipeline: shell(\"a | b\") can have one");
-    if (!options.out.is(Stdio::Kind::tty) && !options.err.is(Stdio::Kind::tty))
+    if (!options.out.is(tty) && !options.err.is(tty))
         return make_error(std::errc::invalid_argument, Step::options, "in",
                           "a terminal that nobody reads: say tty for `out` or `err` too");
     if (options.group == Group::inherited || options.group == Group::foreground)
@@ -8746,12 +8822,12 @@ inline bool has_terminal(const Input& in, const Output& out, const Output& err) 
     if (plan.traces || !options.env.is_inherited() || !changes.empty()) plan.environment = options.env.build();
     if (plan.traces) plan.traces->note_given(*plan.environment);
     plan.cwd = std::move(options.cwd);
-    plan.group = has_terminal(options.in, options.out, options.err) ? Group::session : options.group;
+    plan.group = has_terminal(options) ? Group::session : options.group;
     plan.terminal = options.terminal;
     plan.bounds = {options.umask, options.nice, options.limits};
-    plan.in = std::move(options.in);
-    plan.out = std::move(options.out);
-    plan.err = std::move(options.err);
+    plan.in = std::move(stdio_of(options.in));
+    plan.out = std::move(stdio_of(options.out));
+    plan.err = std::move(stdio_of(options.err));
     plan.pass_fds = std::move(options.pass_fds);
     return {};
 }
@@ -8945,7 +9021,7 @@ class Sources {
         return ends;
     }
 
-    [[gnu::cold]] Expected<void> open_input(const Input& in, Fd& ours) {
+    [[gnu::cold]] Expected<void> open_input(const Stdio& in, Fd& ours) {
         switch (in.kind) {
             case Stdio::Kind::piped: {
                 auto ends = make_pipe("in");
@@ -8980,7 +9056,7 @@ class Sources {
 
     /// A file that both go to is written through one description, as after `>file 2>&1`: two would each count from its
     /// start, and one run over what the other wrote.
-    [[gnu::cold]] Expected<void> open_output_file(const Output& out, int stream, const char* name, Other other) {
+    [[gnu::cold]] Expected<void> open_output_file(const Stdio& out, int stream, const char* name, Other other) {
         const auto refuse = [&](const char* why) {
             return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", out.text}), why);
         };
@@ -9003,7 +9079,7 @@ class Sources {
         return sys::fstat(number, &open) == 0 && open.st_dev == file.st_dev && open.st_ino == file.st_ino;
     }
 
-    [[gnu::cold]] Expected<void> open_output(const Output& out, int stream, Other other, Fd& ours) {
+    [[gnu::cold]] Expected<void> open_output(const Stdio& out, int stream, Other other, Fd& ours) {
         const char* const name = stream == 1 ? "out" : "err";
         switch (out.kind) {
             case Stdio::Kind::piped:
@@ -9286,14 +9362,14 @@ class Pump : public Counted {
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
-          in(options.in),
-          out(options.out),
-          err(options.err),
-          later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
+          in(stdio_of(options.in)),
+          out(stdio_of(options.out)),
+          err(stdio_of(options.err)),
+          later_errs_(stdio_of(options.err).is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           reach_(options.reach),
           stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
                                                                                               : options.stragglers),
-          has_terminal_(has_terminal(options.in, options.out, options.err)),
+          has_terminal_(has_terminal(options)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
@@ -10432,7 +10508,7 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
     popen.limit_ = {options.max_output, options.keep};
-    popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
+    popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
     detail::Plan plan;
     plan.deadline = deadline;
@@ -10577,7 +10653,8 @@ ResultOf not_started(const Options& options) {
     ResultOf result;
     result.ended_by = EndedBy::cancel;
     result.cancelled = true;
-    if (options.in.is(Input::Kind::bytes)) result.unwritten = options.in.text.size();
+    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes))
+        result.unwritten = detail::stdio_of(options.in).text.size();
     return result;
 }
 
@@ -10586,8 +10663,8 @@ template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
     if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
     std::string input;
-    if (options.in.is(Input::Kind::bytes)) {
-        input = std::move(options.in.text);
+    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes)) {
+        input = std::move(detail::stdio_of(options.in).text);
         options.in = piped;
     }
     auto job = Popen::try_spawn(std::move(what), std::move(options));
@@ -10627,7 +10704,7 @@ ResultOf run_for_output(What what, Options options) {
     constexpr std::size_t most = 64 * 1024;
     options.out = piped;
     std::string tail;
-    if (options.err.is(Output::Kind::inherit)) {
+    if (options.err.is(inherit)) {
         options.err = sink([&tail](std::string_view chunk) {
             tail += chunk;
             if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
@@ -11480,8 +11557,9 @@ struct AllRunner {
             tell_end(index);
             return true;
         }
-        if (options.in.is(Input::Kind::bytes)) {  // written as run() does it, while the others run
-            input = std::move(options.in.text);
+        if (detail::stdio_of(options.in)
+                .is(detail::Stdio::Kind::bytes)) {  // written as run() does it, while the others run
+            input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
         auto started = Popen::start({jobs[index].command}, options, false);

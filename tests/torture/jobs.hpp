@@ -346,14 +346,14 @@ class Job {
             Child one = pick();
             leash::Options its;
             dress(its);
-            its.out = dice_.chance(80) ? leash::Output(leash::piped) : leash::Output(leash::null);
+            its.out = dice_.chance(80) ? leash::piped : leash::null;
             its.err = leash::null;
             suit(one, its);
             if (!comes_to_end(one, its) || dice_.chance(20)) its.timeout = dice_.milliseconds(1, 50);
             auto job = leash::Popen::try_spawn(one.command, its);
             TORTURE_NEEDS(job.has_value() != one.is_missing);
             if (!job) continue;
-            if (its.out.is(leash::Output::Kind::null)) one.out.reset();
+            if (its.out.is(leash::null)) one.out.reset();
             TORTURE_NEEDS(jobs.add(*std::move(job), children.size()).has_value());
             children.push_back(one);
             all.push_back(its);
@@ -609,7 +609,7 @@ class Job {
         switch (dice_.between(0, 3)) {
             case 0: options_.cancel.emplace(); return {*options_.cancel, dice_.milliseconds(0, 50)};
             case 1:
-                if (options_.out.is(leash::Output::Kind::piped) && always) {  // it is read all the time
+                if (options_.out.is(leash::piped) && always) {  // it is read all the time
                     options_.idle_timeout = dice_.milliseconds(5, 50);
                     options_.timeout = dice_.milliseconds(100, 200);  // what floods is never idle
                     return {};

@@ -48,14 +48,14 @@ class Pump : public Counted {
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
-          in(options.in),
-          out(options.out),
-          err(options.err),
-          later_errs_(options.err.is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
+          in(stdio_of(options.in)),
+          out(stdio_of(options.out)),
+          err(stdio_of(options.err)),
+          later_errs_(stdio_of(options.err).is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           reach_(options.reach),
           stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
                                                                                               : options.stragglers),
-          has_terminal_(has_terminal(options.in, options.out, options.err)),
+          has_terminal_(has_terminal(options)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),

@@ -221,7 +221,7 @@ LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
     popen.limit_ = {options.max_output, options.keep};
-    popen.per_stage_ = options.err.is(ErrorOutput::Kind::per_stage);
+    popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
     detail::Plan plan;
     plan.deadline = deadline;

@@ -109,7 +109,8 @@ ResultOf not_started(const Options& options) {
     ResultOf result;
     result.ended_by = EndedBy::cancel;
     result.cancelled = true;
-    if (options.in.is(Input::Kind::bytes)) result.unwritten = options.in.text.size();
+    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes))
+        result.unwritten = detail::stdio_of(options.in).text.size();
     return result;
 }
 
@@ -118,8 +119,8 @@ template <class ResultOf, class What>
 Expected<ResultOf> run_to_end(What what, Options options) {
     if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
     std::string input;
-    if (options.in.is(Input::Kind::bytes)) {
-        input = std::move(options.in.text);
+    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes)) {
+        input = std::move(detail::stdio_of(options.in).text);
         options.in = piped;
     }
     auto job = Popen::try_spawn(std::move(what), std::move(options));
@@ -159,7 +160,7 @@ ResultOf run_for_output(What what, Options options) {
     constexpr std::size_t most = 64 * 1024;
     options.out = piped;
     std::string tail;
-    if (options.err.is(Output::Kind::inherit)) {
+    if (options.err.is(inherit)) {
         options.err = sink([&tail](std::string_view chunk) {
             tail += chunk;
             if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);

@@ -84,8 +84,9 @@ struct AllRunner {
             tell_end(index);
             return true;
         }
-        if (options.in.is(Input::Kind::bytes)) {  // written as run() does it, while the others run
-            input = std::move(options.in.text);
+        if (detail::stdio_of(options.in)
+                .is(detail::Stdio::Kind::bytes)) {  // written as run() does it, while the others run
+            input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
         auto started = Popen::start({jobs[index].command}, options, false);

@@ -23,6 +23,8 @@ LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> 
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
 
+LEASH_INLINE Stdio::Stdio(Redirect r) : kind(static_cast<Kind>(r)) {}
+
 LEASH_INLINE Stdio::Stdio(File f) : kind(Kind::file), append(f.append), text(std::move(f.path)) {}
 
 LEASH_INLINE Stdio::Stdio(Descriptor d) : kind(Kind::descriptor), number(d.number) {}
