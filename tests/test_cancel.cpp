@@ -41,10 +41,15 @@ TEST_CASE("a token is fired once and for all, and copies are the same token") {
         CHECK(cancel.handle() == handle);
         CHECK((::fcntl(handle, F_GETFD) & FD_CLOEXEC) != 0);
         CHECK_FALSE(is_readable(handle));
-        cancel.fire();
-        CHECK(copy.fired());
+        CHECK(copy == cancel);
+        CHECK_FALSE(copy != cancel);
+        CHECK(copy != leash::Cancel());
+        const auto fire = [copy] { return copy.fire(); };  // a handle's const is not the token's
+        CHECK(fire());
+        CHECK(cancel.fired());
         CHECK(is_readable(handle));
-        cancel.fire();
+        CHECK_FALSE(fire());  // it was fired already
+        CHECK_FALSE(cancel.fire());
         CHECK(cancel.fired());
 
         leash::Cancel fired_first;
@@ -99,7 +104,7 @@ TEST_CASE("another thread wakes the wait at once, and the result says cancelled 
     leash::Options options = cancellable(census, cancel);
     options.err = leash::sink([&](std::string_view) { said = true; });
     options.timeout = 1h;
-    std::thread firing([&, cancel]() mutable {
+    std::thread firing([&, cancel] {
         support::eventually([&] { return said.load(); }, 60s);
         cancel.fire();
     });

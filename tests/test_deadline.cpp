@@ -25,6 +25,16 @@ TEST_CASE("a timeout takes any duration as it is") {
     CHECK_FALSE(Timeout(24h * 365).is_none());
 }
 
+TEST_CASE("timeouts compare by length, with durations too, and no limit is the longest") {
+    constexpr Timeout none, minute = 1min;
+    static_assert(minute == 60s && minute != 61s && minute < 61s && minute > 1ms && minute <= 1min && minute >= 1min);
+    static_assert(none == Timeout::none() && none > 100000h && !(none < none) && none >= none &&
+                  none == Timeout(1e300 * 1h));
+    static_assert(Timeout(-1s) < 0s);
+    static_assert(std::is_nothrow_constructible_v<Timeout, std::chrono::seconds>);
+    static_assert(noexcept(none < minute));
+}
+
 TEST_CASE("what does not fit into a timeout is no limit, and what is not a number is negative") {
     CHECK(Timeout(nanoseconds::max()).is_none());
     CHECK(Timeout(std::chrono::seconds::max()).is_none());

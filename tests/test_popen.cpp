@@ -426,7 +426,84 @@ TEST_CASE("a job that cannot be signalled is no stranger's problem: the bounds h
     CHECK(census.alive().size() == 1);
 }
 
+TEST_CASE("how it ended is known once a call has found it over, and not before") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Popen p(child({"wait-then-exit", "3"}), waiting(census));
+        CHECK_FALSE(p.status());
+        CHECK_FALSE(p.poll());
+        CHECK_FALSE(p.status());
+        p.in().close();
+        CHECK(p.wait().code() == 3);
+        REQUIRE(p.status());
+        CHECK(p.status()->code() == 3);
+
+        leash::Popen killed(child({"sleep", "60"}), waiting(census));
+        REQUIRE(killed.kill());
+        REQUIRE(killed.communicate().status);
+        REQUIRE(killed.status());
+        CHECK(killed.status()->signal() == SIGKILL);
+    }
+    CHECK(before.holds());
+}
+
 // ---- moving and letting go
+
+TEST_CASE("a default-constructed handle is an empty one: it has no job, and all of it answers that") {
+    const NothingLeft before;
+    {
+        const leash::Popen constant;
+        CHECK_FALSE(constant.valid());
+        CHECK_FALSE(constant.status());
+        CHECK(constant.statuses().empty());
+        CHECK(constant.stragglers().empty());
+        CHECK(constant.ended_by() == leash::EndedBy::itself);
+        CHECK(constant.stopped() == 0);
+        CHECK(constant.time_left().length() == 0ns);  // poll() has an answer
+        leash::Popen p;
+        CHECK(p.pid() == -1);
+        CHECK(p.poll()->unknown());
+        CHECK(p.exit_handle() == -1);
+        CHECK(p.resize(1, 1).error().code == std::errc::inappropriate_io_control_operation);
+        CHECK(p.communicate("four", 1h).unwritten == 4);
+
+        // Its streams are none.
+        for (leash::Reader reader : {p.out(), p.err(), p.err(0), p.err(7)}) {
+            CHECK_FALSE(reader.is_open());
+            CHECK_FALSE(reader.held());
+            CHECK(reader.handle() == -1);
+            CHECK(reader.available() == 0);
+            CHECK(reader.release() == -1);
+            reader.close();
+            for (const leash::Read& read :
+                 {reader.read(), reader.try_read(), reader.read_until("\n"), reader.read_until("\n", 1, 1h),
+                  reader.read_exactly(1), reader.read_all(1h)}) {
+                CHECK(read.error == std::errc::bad_file_descriptor);
+                CHECK(read.eof);
+                CHECK_FALSE(read);
+            }
+            const leash::Match match = reader.expect("x");
+            CHECK(match.error == std::errc::bad_file_descriptor);
+            CHECK(match.eof);
+        }
+        CHECK_FALSE(p.in().is_open());
+        CHECK(p.in().handle() == -1);
+        CHECK(p.in().release() == -1);
+        p.in().close();
+        CHECK(p.in().write("x").error == std::errc::bad_file_descriptor);
+        CHECK(p.in().try_write("x").count == 0);
+
+        // And it takes a job.
+        p = leash::Popen({"true"});
+        CHECK(p.valid());
+        CHECK(p.wait().success());
+        CHECK(p.valid());
+        p.detach();
+        CHECK_FALSE(p.valid());
+    }
+    CHECK(before.holds());
+}
 
 TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the new one") {
     const Census census;
@@ -440,6 +517,7 @@ TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the 
         CHECK(out.read_until("\n").data == "ready\n");  // what was taken before the move is valid after it
 
         CHECK(p.pid() == -1);
+        CHECK_FALSE(p.valid());
         CHECK(p.exit_handle() == -1);
         CHECK(p.wait().unknown());
         REQUIRE(p.poll().has_value());

@@ -12,7 +12,7 @@ inline namespace LEASH_ABI {
 /// host it is another token from the fork on: neither process ends the other's jobs.
 ///
 ///     leash::Cancel stop;
-///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
+///     std::thread([stop] { wait_for_ctrl_c(); stop.fire(); }).detach();
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
@@ -26,8 +26,10 @@ class Cancel {
     /// @}
 
     /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
-    void fire() noexcept;
+    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. True for the call that was
+    /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
+    /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
+    bool fire() const noexcept;
 
     /// Has fire() been called?
     bool fired() const noexcept;
@@ -35,6 +37,12 @@ class Cancel {
     /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
     /// a fork the copy gets another one: it has to ask again.
     int handle() const noexcept;
+
+    /// Are they the same token?
+    /// @{
+    friend bool operator==(const Cancel& a, const Cancel& b) noexcept { return a.state_.is(b.state_); }
+    friend bool operator!=(const Cancel& a, const Cancel& b) noexcept { return !a.state_.is(b.state_); }
+    /// @}
 
   private:
     struct State;

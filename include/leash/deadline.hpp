@@ -209,14 +209,24 @@ class Timeout {
 
     /// So long.
     template <class T, class = detail::IfDuration<T>>
-    constexpr Timeout(const T& length) : length_(length) {}
+    constexpr Timeout(const T& length) noexcept : length_(length) {}
 
-    static constexpr Timeout none() { return {}; }  ///< no limit
+    static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
     /// Is there no limit?
-    constexpr bool is_none() const { return length_ == Duration::longest(); }
+    constexpr bool is_none() const noexcept { return length_ == Duration::longest(); }
     /// Duration::longest() stands for no limit.
-    constexpr Duration length() const { return length_; }
+    constexpr Duration length() const noexcept { return length_; }
+
+    /// By length, with any duration too; no limit is longer than any.
+    /// @{
+    friend constexpr bool operator==(Timeout a, Timeout b) noexcept { return a.length_ == b.length_; }
+    friend constexpr bool operator!=(Timeout a, Timeout b) noexcept { return a.length_ != b.length_; }
+    friend constexpr bool operator<(Timeout a, Timeout b) noexcept { return a.length_ < b.length_; }
+    friend constexpr bool operator>(Timeout a, Timeout b) noexcept { return a.length_ > b.length_; }
+    friend constexpr bool operator<=(Timeout a, Timeout b) noexcept { return a.length_ <= b.length_; }
+    friend constexpr bool operator>=(Timeout a, Timeout b) noexcept { return a.length_ >= b.length_; }
+    /// @}
 
   private:
     Duration length_ = Duration::longest();

@@ -88,6 +88,10 @@ struct Captured : Streams {
 /// where a sink of yours does, or memory runs out.
 class [[nodiscard]] Popen {
   public:
+    /// No job: the empty handle, as one is that was moved from or detached. What it says is at each function; where
+    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
+    Popen() noexcept;
+
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
     LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
@@ -105,7 +109,7 @@ class [[nodiscard]] Popen {
     /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
-    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
+    /// The other handle is empty then.
     Popen(Popen&& other) noexcept = default;
     /// Ends the job that this handle had.
     Popen& operator=(Popen&& other) noexcept;
@@ -114,16 +118,20 @@ class [[nodiscard]] Popen {
     /// where the signal is refused.
     ~Popen();
 
+    /// Is there a job, running or ended? False for an empty handle.
+    bool valid() const noexcept;
+
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
     Pid pid() const noexcept;
 
-    /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    /// The pipes, where `in`, `out`, `err` are piped; otherwise, and on an empty handle, reads and writes answer EBADF.
     /// @{
     Writer in() & noexcept;
     Reader out() & noexcept;
     Reader err() & noexcept;
     /// @}
-    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
+    /// With per_stage: what that stage says, counted from 0; a number that is no stage's answers EBADF. Otherwise the same
+    /// as err().
     Reader err(std::size_t stage) & noexcept;
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
     Writer in() && = delete;
@@ -132,7 +140,8 @@ class [[nodiscard]] Popen {
     Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
+    // the status is unknown, at once.
 
     /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
     /// as long as there is somebody whom the leader has left behind: see Options::drain.
@@ -152,7 +161,8 @@ class [[nodiscard]] Popen {
 
     // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
 
-    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
+    /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
+    /// empty handle.
     Expected<void> send_signal(int number);
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
@@ -179,7 +189,7 @@ class [[nodiscard]] Popen {
     ///
     /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
     /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
-    /// that finds the job ended hands everything over.
+    /// that finds the job ended hands everything over. An empty handle gives an empty one, without a status.
     Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
@@ -193,10 +203,15 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over.
+    /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.
+    /// No limit where there is none; zero where it is late, or over, or the handle is empty.
     Timeout time_left() const;
 
-    // ---- what became of it
+    // ---- what became of it. Of an empty handle: nothing
+
+    /// How it ended, once a call has found it over: what that one gave, be it an unknown one. nullopt before, also where it
+    /// has ended and nobody has looked: poll() looks.
+    std::optional<ExitStatus> status() const noexcept;
 
     /// Why it was ended; EndedBy::itself as long as it was not.
     EndedBy ended_by() const noexcept;
@@ -222,7 +237,6 @@ class [[nodiscard]] Popen {
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
     friend struct detail::Prober;
-    Popen() = default;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
     static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);

@@ -147,8 +147,12 @@ class Reader {
 
     Read give(std::size_t count, bool complete, bool timed_out);
 
+    /// What every read of an empty handle's stream answers.
+    static Read give_nothing();
+    bool is_piped() const noexcept;
+
     detail::Pump* pump_;
-    detail::Incoming* stream_;
+    detail::Incoming* stream_;  // nullptr of an empty handle; nothing is open then
     bool is_err_;
 };
 

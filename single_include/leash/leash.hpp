@@ -661,14 +661,24 @@ class Timeout {
 
     /// So long.
     template <class T, class = detail::IfDuration<T>>
-    constexpr Timeout(const T& length) : length_(length) {}
+    constexpr Timeout(const T& length) noexcept : length_(length) {}
 
-    static constexpr Timeout none() { return {}; }  ///< no limit
+    static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
     /// Is there no limit?
-    constexpr bool is_none() const { return length_ == Duration::longest(); }
+    constexpr bool is_none() const noexcept { return length_ == Duration::longest(); }
     /// Duration::longest() stands for no limit.
-    constexpr Duration length() const { return length_; }
+    constexpr Duration length() const noexcept { return length_; }
+
+    /// By length, with any duration too; no limit is longer than any.
+    /// @{
+    friend constexpr bool operator==(Timeout a, Timeout b) noexcept { return a.length_ == b.length_; }
+    friend constexpr bool operator!=(Timeout a, Timeout b) noexcept { return a.length_ != b.length_; }
+    friend constexpr bool operator<(Timeout a, Timeout b) noexcept { return a.length_ < b.length_; }
+    friend constexpr bool operator>(Timeout a, Timeout b) noexcept { return a.length_ > b.length_; }
+    friend constexpr bool operator<=(Timeout a, Timeout b) noexcept { return a.length_ <= b.length_; }
+    friend constexpr bool operator>=(Timeout a, Timeout b) noexcept { return a.length_ >= b.length_; }
+    /// @}
 
   private:
     Duration length_ = Duration::longest();
@@ -1101,6 +1111,8 @@ class Shared {
     T* get() const noexcept { return static_cast<T*>(object_); }
     T* operator->() const noexcept { return static_cast<T*>(object_); }
     T& operator*() const noexcept { return *static_cast<T*>(object_); }
+    /// Do both own the same one?
+    bool is(const Shared& other) const noexcept { return object_ == other.object_; }
 
   private:
     Counted* object_ = nullptr;
@@ -1427,7 +1439,7 @@ inline namespace LEASH_ABI {
 /// host it is another token from the fork on: neither process ends the other's jobs.
 ///
 ///     leash::Cancel stop;
-///     std::thread([stop]() mutable { wait_for_ctrl_c(); stop.fire(); }).detach();
+///     std::thread([stop] { wait_for_ctrl_c(); stop.fire(); }).detach();
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
@@ -1441,8 +1453,10 @@ class Cancel {
     /// @}
 
     /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. Callable from any thread, any number of times, and from a signal handler.
-    void fire() noexcept;
+    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. True for the call that was
+    /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
+    /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
+    bool fire() const noexcept;
 
     /// Has fire() been called?
     bool fired() const noexcept;
@@ -1450,6 +1464,12 @@ class Cancel {
     /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
     /// a fork the copy gets another one: it has to ask again.
     int handle() const noexcept;
+
+    /// Are they the same token?
+    /// @{
+    friend bool operator==(const Cancel& a, const Cancel& b) noexcept { return a.state_.is(b.state_); }
+    friend bool operator!=(const Cancel& a, const Cancel& b) noexcept { return !a.state_.is(b.state_); }
+    /// @}
 
   private:
     struct State;
@@ -1866,8 +1886,12 @@ class Reader {
 
     Read give(std::size_t count, bool complete, bool timed_out);
 
+    /// What every read of an empty handle's stream answers.
+    static Read give_nothing();
+    bool is_piped() const noexcept;
+
     detail::Pump* pump_;
-    detail::Incoming* stream_;
+    detail::Incoming* stream_;  // nullptr of an empty handle; nothing is open then
     bool is_err_;
 };
 
@@ -2067,6 +2091,10 @@ struct Captured : Streams {
 /// where a sink of yours does, or memory runs out.
 class [[nodiscard]] Popen {
   public:
+    /// No job: the empty handle, as one is that was moved from or detached. What it says is at each function; where
+    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
+    Popen() noexcept;
+
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
     LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
@@ -2084,7 +2112,7 @@ class [[nodiscard]] Popen {
     /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
-    /// The other handle is empty then: its pid() is -1, its status unknown, and it has no streams to ask for.
+    /// The other handle is empty then.
     Popen(Popen&& other) noexcept = default;
     /// Ends the job that this handle had.
     Popen& operator=(Popen&& other) noexcept;
@@ -2093,16 +2121,20 @@ class [[nodiscard]] Popen {
     /// where the signal is refused.
     ~Popen();
 
+    /// Is there a job, running or ended? False for an empty handle.
+    bool valid() const noexcept;
+
     /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
     Pid pid() const noexcept;
 
-    /// The pipes, where `in`, `out`, `err` are piped; otherwise reads and writes answer EBADF. Not on an empty handle.
+    /// The pipes, where `in`, `out`, `err` are piped; otherwise, and on an empty handle, reads and writes answer EBADF.
     /// @{
     Writer in() & noexcept;
     Reader out() & noexcept;
     Reader err() & noexcept;
     /// @}
-    /// With per_stage: what that stage says, counted from 0. Any other number means the first.
+    /// With per_stage: what that stage says, counted from 0; a number that is no stage's answers EBADF. Otherwise the same
+    /// as err().
     Reader err(std::size_t stage) & noexcept;
     // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
     Writer in() && = delete;
@@ -2111,7 +2143,8 @@ class [[nodiscard]] Popen {
     Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served.
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
+    // the status is unknown, at once.
 
     /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
     /// as long as there is somebody whom the leader has left behind: see Options::drain.
@@ -2131,7 +2164,8 @@ class [[nodiscard]] Popen {
 
     // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
 
-    /// Sends it. An error, and no signal, once the job is over: its number may be a stranger's by then.
+    /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
+    /// empty handle.
     Expected<void> send_signal(int number);
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
@@ -2158,7 +2192,7 @@ class [[nodiscard]] Popen {
     ///
     /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
     /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
-    /// that finds the job ended hands everything over.
+    /// that finds the job ended hands everything over. An empty handle gives an empty one, without a status.
     Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
@@ -2172,10 +2206,15 @@ class [[nodiscard]] Popen {
     int exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then, or nobody but a look can tell. No limit where there is none; zero where it is late, or over.
+    /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.
+    /// No limit where there is none; zero where it is late, or over, or the handle is empty.
     Timeout time_left() const;
 
-    // ---- what became of it
+    // ---- what became of it. Of an empty handle: nothing
+
+    /// How it ended, once a call has found it over: what that one gave, be it an unknown one. nullopt before, also where it
+    /// has ended and nobody has looked: poll() looks.
+    std::optional<ExitStatus> status() const noexcept;
 
     /// Why it was ended; EndedBy::itself as long as it was not.
     EndedBy ended_by() const noexcept;
@@ -2201,7 +2240,6 @@ class [[nodiscard]] Popen {
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
     friend struct detail::Prober;
-    Popen() = default;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
     static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
@@ -4393,14 +4431,16 @@ namespace detail::os {
 /// handler. The pipe is made when somebody first waits.
 class Event {
   public:
-    void raise() noexcept {
-        raised_.store(true);
+    /// True for the first of these calls.
+    bool raise() noexcept {
+        const bool is_first = !raised_.exchange(true);
         const int error = errno;
         // Sequentially consistent: either this sees the pipe, or handle() sees the flag. A forked copy of the host
         // shares the pipe and not the flag: it is not to wake this one.
         const int end = owner_.load() == sys::getpid() ? write_end_.load() : -1;
         if (end >= 0) wake(end);
         errno = error;
+        return is_first;
     }
 
     bool raised() const noexcept { return raised_.load(); }
@@ -4462,7 +4502,7 @@ struct Cancel::State : detail::Counted {
 
 LEASH_INLINE Cancel::Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
-LEASH_INLINE void Cancel::fire() noexcept { state_->event.raise(); }
+LEASH_INLINE bool Cancel::fire() const noexcept { return state_->event.raise(); }
 
 LEASH_INLINE bool Cancel::fired() const noexcept { return state_->event.raised(); }
 
@@ -10073,6 +10113,7 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
     const std::string_view waiting = stream_->waiting();
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
@@ -10081,12 +10122,14 @@ LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
 LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duration()); }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
     if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
 }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     std::size_t at = std::string_view::npos;
     wait(
         [&] {
@@ -10103,6 +10146,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
 }
 
 LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
     const std::size_t size = stream_->waiting().size();
     if (size >= count) return give(count, stream_->is_piped(), false);
@@ -10134,24 +10178,29 @@ LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patter
 LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
     return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
                 : give(0, false, true);
 }
 
-LEASH_INLINE std::size_t Reader::available() const noexcept { return stream_->count_waiting(); }
-
-LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
-
-LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
-
-LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
-
-LEASH_INLINE void Reader::close() noexcept {
-    if (stream_->is_piped()) stream_->close();
+LEASH_INLINE std::size_t Reader::available() const noexcept {
+    return stream_ != nullptr ? stream_->count_waiting() : 0;
 }
 
-LEASH_INLINE int Reader::release() { return stream_->is_piped() ? stream_->release() : -1; }
+LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream_->is_open(); }
+
+LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && stream_->held(); }
+
+LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
+
+LEASH_INLINE void Reader::close() noexcept {
+    if (is_piped()) stream_->close();
+}
+
+LEASH_INLINE int Reader::release() { return is_piped() ? stream_->release() : -1; }
+
+LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr && stream_->is_piped(); }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading();
@@ -10163,6 +10212,12 @@ LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit)
 
 LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),
                                      Timeout timeout) {
+    if (stream_ == nullptr) {
+        Match none;
+        none.eof = true;
+        none.error = give_nothing().error;
+        return none;
+    }
     std::string_view found;
     std::size_t seen = SIZE_MAX;
     wait(
@@ -10210,11 +10265,21 @@ LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out)
     return read;
 }
 
-LEASH_INLINE Reader::Lines::~Lines() { reader_.stream_->take_shown(); }
+LEASH_INLINE Read Reader::give_nothing() {
+    Read read;
+    read.eof = true;
+    read.error = std::make_error_code(std::errc::bad_file_descriptor);
+    return read;
+}
+
+LEASH_INLINE Reader::Lines::~Lines() {
+    if (reader_.stream_ != nullptr) reader_.stream_->take_shown();
+}
 
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
 
 LEASH_INLINE bool Reader::Lines::next() {
+    if (reader_.stream_ == nullptr) return false;
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
     if (end == std::string_view::npos) {
@@ -10257,7 +10322,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
         written.count = data.size() - pump_->in.unwritten();
     }
     if (!written.complete) {
-        const int broken = pump_->in.error();
+        const int broken = pump_ != nullptr ? pump_->in.error() : 0;
         if (broken != 0) written.error = std::error_code(broken, std::generic_category());
         else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
         else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
@@ -10268,13 +10333,15 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
 
 LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
-LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
+LEASH_INLINE bool Writer::is_open() const noexcept { return pump_ != nullptr && pump_->in.is_open(); }
 
-LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
+LEASH_INLINE int Writer::handle() const noexcept { return pump_ != nullptr ? pump_->in.handle() : -1; }
 
-LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+LEASH_INLINE void Writer::close() noexcept {
+    if (pump_ != nullptr) pump_->in.finish_now();
+}
 
-LEASH_INLINE int Writer::release() noexcept { return pump_->in.release(); }
+LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
     if (!is_open()) return false;
@@ -10325,6 +10392,8 @@ LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
 
 LEASH_INLINE Streams::~Streams() = default;
 
+LEASH_INLINE Popen::Popen() noexcept = default;
+
 #if LEASH_EXCEPTIONS
 LEASH_INLINE Popen::Popen(Command command, Options options)
     : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
@@ -10355,16 +10424,19 @@ LEASH_INLINE Popen& Popen::operator=(Popen&& other) noexcept {
 
 LEASH_INLINE Popen::~Popen() { end(); }
 
+LEASH_INLINE bool Popen::valid() const noexcept { return static_cast<bool>(pump_); }
+
 LEASH_INLINE Pid Popen::pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
 LEASH_INLINE Writer Popen::in() & noexcept { return Writer(pump_.get()); }
 
-LEASH_INLINE Reader Popen::out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
+LEASH_INLINE Reader Popen::out() & noexcept { return Reader(pump_.get(), pump_ ? &pump_->out : nullptr, false); }
 
-LEASH_INLINE Reader Popen::err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+LEASH_INLINE Reader Popen::err() & noexcept { return Reader(pump_.get(), pump_ ? &pump_->err : nullptr, true); }
 
 LEASH_INLINE Reader Popen::err(std::size_t stage) & noexcept {
-    return Reader(pump_.get(), &pump_->err_of(stage), true);
+    return Reader(pump_.get(), pump_ && (!per_stage_ || stage < pump_->count_errs()) ? &pump_->err_of(stage) : nullptr,
+                  true);
 }
 
 LEASH_INLINE std::optional<ExitStatus> Popen::poll() { return wait_until_deadline(detail::Deadline::now()); }
@@ -10463,8 +10535,13 @@ LEASH_INLINE Pid Popen::detach() noexcept {
 LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
 LEASH_INLINE Timeout Popen::time_left() const {
-    const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
+    const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::now();
     return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+}
+
+LEASH_INLINE std::optional<ExitStatus> Popen::status() const noexcept {
+    if (!pump_ || !pump_->is_over()) return std::nullopt;
+    return pump_->job.ended().status;
 }
 
 LEASH_INLINE EndedBy Popen::ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }

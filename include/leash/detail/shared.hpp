@@ -62,6 +62,8 @@ class Shared {
     T* get() const noexcept { return static_cast<T*>(object_); }
     T* operator->() const noexcept { return static_cast<T*>(object_); }
     T& operator*() const noexcept { return *static_cast<T*>(object_); }
+    /// Do both own the same one?
+    bool is(const Shared& other) const noexcept { return object_ == other.object_; }
 
   private:
     Counted* object_ = nullptr;

@@ -18,7 +18,7 @@ struct Cancel::State : detail::Counted {
 
 LEASH_INLINE Cancel::Cancel() : state_(detail::Shared<State>::adopt(new State)) {}
 
-LEASH_INLINE void Cancel::fire() noexcept { state_->event.raise(); }
+LEASH_INLINE bool Cancel::fire() const noexcept { return state_->event.raise(); }
 
 LEASH_INLINE bool Cancel::fired() const noexcept { return state_->event.raised(); }
 

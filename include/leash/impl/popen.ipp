@@ -38,6 +38,8 @@ LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
 
 LEASH_INLINE Streams::~Streams() = default;
 
+LEASH_INLINE Popen::Popen() noexcept = default;
+
 #if LEASH_EXCEPTIONS
 LEASH_INLINE Popen::Popen(Command command, Options options)
     : Popen(try_spawn(std::move(command), std::move(options)).value()) {}
@@ -68,16 +70,19 @@ LEASH_INLINE Popen& Popen::operator=(Popen&& other) noexcept {
 
 LEASH_INLINE Popen::~Popen() { end(); }
 
+LEASH_INLINE bool Popen::valid() const noexcept { return static_cast<bool>(pump_); }
+
 LEASH_INLINE Pid Popen::pid() const noexcept { return pump_ ? pump_->job.pid() : -1; }
 
 LEASH_INLINE Writer Popen::in() & noexcept { return Writer(pump_.get()); }
 
-LEASH_INLINE Reader Popen::out() & noexcept { return Reader(pump_.get(), &pump_->out, false); }
+LEASH_INLINE Reader Popen::out() & noexcept { return Reader(pump_.get(), pump_ ? &pump_->out : nullptr, false); }
 
-LEASH_INLINE Reader Popen::err() & noexcept { return Reader(pump_.get(), &pump_->err, true); }
+LEASH_INLINE Reader Popen::err() & noexcept { return Reader(pump_.get(), pump_ ? &pump_->err : nullptr, true); }
 
 LEASH_INLINE Reader Popen::err(std::size_t stage) & noexcept {
-    return Reader(pump_.get(), &pump_->err_of(stage), true);
+    return Reader(pump_.get(), pump_ && (!per_stage_ || stage < pump_->count_errs()) ? &pump_->err_of(stage) : nullptr,
+                  true);
 }
 
 LEASH_INLINE std::optional<ExitStatus> Popen::poll() { return wait_until_deadline(detail::Deadline::now()); }
@@ -176,8 +181,13 @@ LEASH_INLINE Pid Popen::detach() noexcept {
 LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
 LEASH_INLINE Timeout Popen::time_left() const {
-    const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::never();
+    const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::now();
     return next.is_never() ? Timeout::none() : Timeout(next.remaining());
+}
+
+LEASH_INLINE std::optional<ExitStatus> Popen::status() const noexcept {
+    if (!pump_ || !pump_->is_over()) return std::nullopt;
+    return pump_->job.ended().status;
 }
 
 LEASH_INLINE EndedBy Popen::ended_by() const noexcept { return pump_ ? pump_->ended_by() : EndedBy::itself; }

@@ -25,6 +25,7 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
     const std::string_view waiting = stream_->waiting();
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
@@ -33,12 +34,14 @@ LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
 LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duration()); }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
     if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
 }
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     std::size_t at = std::string_view::npos;
     wait(
         [&] {
@@ -55,6 +58,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
 }
 
 LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
     const std::size_t size = stream_->waiting().size();
     if (size >= count) return give(count, stream_->is_piped(), false);
@@ -86,24 +90,29 @@ LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patter
 LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
+    if (stream_ == nullptr) return give_nothing();
     const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
     return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
                 : give(0, false, true);
 }
 
-LEASH_INLINE std::size_t Reader::available() const noexcept { return stream_->count_waiting(); }
-
-LEASH_INLINE bool Reader::is_open() const noexcept { return stream_->is_piped() && stream_->is_open(); }
-
-LEASH_INLINE bool Reader::held() const noexcept { return stream_->held(); }
-
-LEASH_INLINE int Reader::handle() const noexcept { return stream_->is_piped() ? stream_->handle() : -1; }
-
-LEASH_INLINE void Reader::close() noexcept {
-    if (stream_->is_piped()) stream_->close();
+LEASH_INLINE std::size_t Reader::available() const noexcept {
+    return stream_ != nullptr ? stream_->count_waiting() : 0;
 }
 
-LEASH_INLINE int Reader::release() { return stream_->is_piped() ? stream_->release() : -1; }
+LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream_->is_open(); }
+
+LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && stream_->held(); }
+
+LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
+
+LEASH_INLINE void Reader::close() noexcept {
+    if (is_piped()) stream_->close();
+}
+
+LEASH_INLINE int Reader::release() { return is_piped() ? stream_->release() : -1; }
+
+LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr && stream_->is_piped(); }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading();
@@ -115,6 +124,12 @@ LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit)
 
 LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),
                                      Timeout timeout) {
+    if (stream_ == nullptr) {
+        Match none;
+        none.eof = true;
+        none.error = give_nothing().error;
+        return none;
+    }
     std::string_view found;
     std::size_t seen = SIZE_MAX;
     wait(
@@ -162,11 +177,21 @@ LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out)
     return read;
 }
 
-LEASH_INLINE Reader::Lines::~Lines() { reader_.stream_->take_shown(); }
+LEASH_INLINE Read Reader::give_nothing() {
+    Read read;
+    read.eof = true;
+    read.error = std::make_error_code(std::errc::bad_file_descriptor);
+    return read;
+}
+
+LEASH_INLINE Reader::Lines::~Lines() {
+    if (reader_.stream_ != nullptr) reader_.stream_->take_shown();
+}
 
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
 
 LEASH_INLINE bool Reader::Lines::next() {
+    if (reader_.stream_ == nullptr) return false;
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
     if (end == std::string_view::npos) {
@@ -209,7 +234,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
         written.count = data.size() - pump_->in.unwritten();
     }
     if (!written.complete) {
-        const int broken = pump_->in.error();
+        const int broken = pump_ != nullptr ? pump_->in.error() : 0;
         if (broken != 0) written.error = std::error_code(broken, std::generic_category());
         else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
         else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
@@ -220,13 +245,15 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
 
 LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
-LEASH_INLINE bool Writer::is_open() const noexcept { return pump_->in.is_open(); }
+LEASH_INLINE bool Writer::is_open() const noexcept { return pump_ != nullptr && pump_->in.is_open(); }
 
-LEASH_INLINE int Writer::handle() const noexcept { return pump_->in.handle(); }
+LEASH_INLINE int Writer::handle() const noexcept { return pump_ != nullptr ? pump_->in.handle() : -1; }
 
-LEASH_INLINE void Writer::close() noexcept { pump_->in.finish_now(); }
+LEASH_INLINE void Writer::close() noexcept {
+    if (pump_ != nullptr) pump_->in.finish_now();
+}
 
-LEASH_INLINE int Writer::release() noexcept { return pump_->in.release(); }
+LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
     if (!is_open()) return false;
