@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 using namespace support;
@@ -306,6 +307,80 @@ TEST_CASE("the usage is that of all who were in it") {
     const leash::Result r = leash::run(leash::shell("(\"$1\" spin 200 0 &)", {helper()}), options);
     CHECK(r.stragglers.empty());
     CHECK(r.usage.user + r.usage.system >= 150ms);
+}
+
+TEST_CASE("where memory ran out the result says so, and only where that ended the job") {
+    NEEDS_CGROUP
+    struct Given {
+        int kills, signal;  // sent by somebody else; 0: the leader ends by itself
+        leash::EndedBy by;
+        const char* text;
+    };
+    for (const Given& given :
+         {Given{2, SIGKILL, leash::EndedBy::memory, "killed by SIGKILL (9), out of memory"},
+          Given{0, SIGKILL, leash::EndedBy::itself, "killed by SIGKILL (9)"},
+          Given{1, SIGTERM, leash::EndedBy::itself, "killed by SIGTERM (15), memory ran out for some of it"},
+          Given{1, 0, leash::EndedBy::kill,
+                "killed by SIGKILL (9), killed on request, memory ran out for some of it"}}) {
+        const std::string wrong = in_host([&]() -> std::string {
+            // What the kernel would say is put in the place of what it does say, for this process alone.
+            if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+                return "skipped";
+            leash::Result r;
+            {
+                const Census census;
+                leash::Popen job(child({"sleep"}), in_cgroup(census));
+                const std::string folder = folder_of(job.pid());
+                if (::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") != 0) return "skipped";
+                std::FILE* const events = std::fopen((folder + "/memory.events").c_str(), "w");
+                std::fprintf(events, "low 0\nhigh 0\nmax 7\noom 3\noom_kill %d\noom_group_kill 0\n", given.kills);
+                std::fclose(events);
+                if (given.signal != 0) ::kill(job.pid(), given.signal);
+                else job.kill();
+                r.status = job.wait();
+                r.ended_by = job.ended_by();
+                r.usage = job.usage();
+                ::umount(folder.c_str());
+            }
+            HOST_NEEDS(r.usage.oom_kills == static_cast<std::uint64_t>(given.kills));
+            HOST_NEEDS(r.ended_by == given.by);
+            HOST_NEEDS(!r.ok());
+            if (r.describe() != given.text) return r.describe();
+            return "";
+        });
+        if (wrong == "skipped") {
+            MESSAGE("nothing can be mounted here");
+            return;
+        }
+        CHECK(wrong == "");
+    }
+    CHECK_FALSE(refusal());  // which removes what was in use as a place to mount at
+}
+
+TEST_CASE("a job that takes more memory than its control group has is told to have run out of it") {
+    NEEDS_CGROUP
+    const Census census;
+    leash::Options options = in_cgroup(census);
+    options.in = leash::piped;
+    // an endless line; if there is no such limit after all, then another one ends it
+    leash::Popen job(leash::shell("ulimit -v 1000000; read line; exec tail /dev/zero"), options);
+    const std::string limit = folder_of(job.pid()) + "/memory.max", swap = folder_of(job.pid()) + "/memory.swap.max";
+    const auto write = [](const std::string& path, const char* text) {
+        const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+        const bool done = fd >= 0 && ::write(fd, text, std::strlen(text)) > 0;
+        ::close(fd);
+        return done;
+    };
+    if (!write(limit, "20000000")) {
+        MESSAGE("the memory controller is not passed down here");
+        return;
+    }
+    write(swap, "0");
+    job.in().write("go\n");
+    const leash::ExitStatus status = job.wait();
+    CHECK(status.signal() == SIGKILL);
+    CHECK(job.ended_by() == leash::EndedBy::memory);
+    CHECK(job.usage().oom_kills >= 1);
 }
 
 TEST_CASE("with a guardian all of it ends with a host that is killed") {

@@ -36,7 +36,7 @@ struct Result : Streams {
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
     std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
     std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
-    Usage usage;                           ///< what the leader used
+    Usage usage;                           ///< what the leader used; with Reach::cgroup, all of the job
 
     /// It exited with 0, in time and uncancelled.
     bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }

@@ -78,7 +78,10 @@ enum class EndedBy {
     stop,           ///< Popen::stop() was called
     kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
     terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
-    memory          ///< its control group ran out of memory; not told so far
+    /// Memory ran out: with Reach::cgroup, where SIGKILL ended one of those that were started (the leader, or a stage), which
+    /// leash did not send, and the kernel says that it killed some of the job for that (Usage::oom_kills). Where the leader
+    /// lived on, as a shell does whose command was killed, it has ended by itself.
+    memory
 };
 
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
@@ -98,6 +101,9 @@ struct Usage {
     /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
     /// BSDs; not macOS).
     std::optional<std::uint64_t> peak_memory = std::nullopt;
+    /// With Reach::cgroup: how many of the job the kernel has killed because memory ran out, be it that of a control group
+    /// or all there is (`oom_kill` in memory.events, Linux 4.13, where the memory controller is passed down; otherwise zero).
+    std::uint64_t oom_kills = 0;
 };
 
 }  // namespace LEASH_ABI

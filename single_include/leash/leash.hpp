@@ -813,7 +813,10 @@ enum class EndedBy {
     stop,           ///< Popen::stop() was called
     kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
     terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
-    memory          ///< its control group ran out of memory; not told so far
+    /// Memory ran out: with Reach::cgroup, where SIGKILL ended one of those that were started (the leader, or a stage), which
+    /// leash did not send, and the kernel says that it killed some of the job for that (Usage::oom_kills). Where the leader
+    /// lived on, as a shell does whose command was killed, it has ended by itself.
+    memory
 };
 
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
@@ -833,6 +836,9 @@ struct Usage {
     /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
     /// BSDs; not macOS).
     std::optional<std::uint64_t> peak_memory = std::nullopt;
+    /// With Reach::cgroup: how many of the job the kernel has killed because memory ran out, be it that of a control group
+    /// or all there is (`oom_kill` in memory.events, Linux 4.13, where the memory controller is passed down; otherwise zero).
+    std::uint64_t oom_kills = 0;
 };
 
 }  // namespace LEASH_ABI
@@ -2291,7 +2297,7 @@ struct Result : Streams {
     bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
     std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
     std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
-    Usage usage;                           ///< what the leader used
+    Usage usage;                           ///< what the leader used; with Reach::cgroup, all of the job
 
     /// It exited with 0, in time and uncancelled.
     bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
@@ -6594,6 +6600,8 @@ class Cgroup {
         }
         if (read(path_, "memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
             usage.peak_memory = std::strtoull(text, nullptr, 10);
+        if (read(path_, "memory.events", text, sizeof text))  // of those below it, too
+            usage.oom_kills = static_cast<std::uint64_t>(number_behind(text, "\noom_kill "));
     }
 
     /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
@@ -7142,6 +7150,14 @@ class Job {
             cgroup->remove();
         }
         return over_ = true;
+    }
+
+    /// Once it is over: was one of those that were started killed, with or without others of the job, for want of memory?
+    [[gnu::cold]] bool was_out_of_memory() noexcept {
+        Lock lock(mutex_);
+        bool any_killed = false;
+        for (const Process& process : processes_) any_killed |= process.ended.status.signal() == SIGKILL;
+        return any_killed && processes_.back().ended.usage.oom_kills > 0;
     }
 
     /// While it runs, of one with Reach::tree: notes who descends from it, as long as there are parents to lead to them. How
@@ -9767,7 +9783,7 @@ class Pump : public Counted {
             }
             if (phase_end_.passed()) time_is_up(table);
             is_late = streams_end_.passed();
-            is_forced = ended_by_ != EndedBy::itself || cut_by_ != EndedBy::itself;
+            is_forced = this->is_forced() || cut_by_ != EndedBy::itself;
         }
         if (is_late) expire(want, is_forced, table);
         return begun;
@@ -9912,7 +9928,7 @@ class Pump : public Counted {
     void end_by(EndedBy why) noexcept {
         if (ended_by_ == EndedBy::itself) ended_by_ = why;
     }
-    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself; }
+    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself && ended_by_ != EndedBy::memory; }
 
     Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
 
@@ -9974,6 +9990,7 @@ class Pump : public Counted {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         if (phase_ == Phase::given_up) survivors_.cut(0);
+        if (reach_ == Reach::cgroup && job.was_out_of_memory()) end_by(EndedBy::memory);
         if (is_forced() || phase_ >= Phase::killing)
             streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
         phase_ = Phase::over;
@@ -10699,7 +10716,9 @@ inline const char* describe(EndedBy why) noexcept {
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    return detail::concat({status.describe(), detail::describe(ended_by), out_truncated ? ", out cut off" : "",
+    const bool any_killed = usage.oom_kills > 0 && ended_by != EndedBy::memory;
+    return detail::concat({status.describe(), detail::describe(ended_by),
+                           any_killed ? ", memory ran out for some of it" : "", out_truncated ? ", out cut off" : "",
                            err_truncated ? ", err cut off" : "",
                            detail::describe("left behind and killed: ", stragglers),
                            detail::describe("still alive: ", survivors), detail::describe("held: ", held)});

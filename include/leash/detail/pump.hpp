@@ -413,7 +413,7 @@ class Pump : public Counted {
             }
             if (phase_end_.passed()) time_is_up(table);
             is_late = streams_end_.passed();
-            is_forced = ended_by_ != EndedBy::itself || cut_by_ != EndedBy::itself;
+            is_forced = this->is_forced() || cut_by_ != EndedBy::itself;
         }
         if (is_late) expire(want, is_forced, table);
         return begun;
@@ -558,7 +558,7 @@ class Pump : public Counted {
     void end_by(EndedBy why) noexcept {
         if (ended_by_ == EndedBy::itself) ended_by_ = why;
     }
-    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself; }
+    bool is_forced() const noexcept { return ended_by_ != EndedBy::itself && ended_by_ != EndedBy::memory; }
 
     Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
 
@@ -620,6 +620,7 @@ class Pump : public Counted {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         if (phase_ == Phase::given_up) survivors_.cut(0);
+        if (reach_ == Reach::cgroup && job.was_out_of_memory()) end_by(EndedBy::memory);
         if (is_forced() || phase_ >= Phase::killing)
             streams_end_ = sooner(streams_end_, Deadline::after(after_force()));
         phase_ = Phase::over;

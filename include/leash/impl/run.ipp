@@ -78,7 +78,9 @@ inline const char* describe(EndedBy why) noexcept {
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    return detail::concat({status.describe(), detail::describe(ended_by), out_truncated ? ", out cut off" : "",
+    const bool any_killed = usage.oom_kills > 0 && ended_by != EndedBy::memory;
+    return detail::concat({status.describe(), detail::describe(ended_by),
+                           any_killed ? ", memory ran out for some of it" : "", out_truncated ? ", out cut off" : "",
                            err_truncated ? ", err cut off" : "",
                            detail::describe("left behind and killed: ", stragglers),
                            detail::describe("still alive: ", survivors), detail::describe("held: ", held)});

@@ -132,6 +132,8 @@ class Cgroup {
         }
         if (read(path_, "memory.peak", text, sizeof text))  // Linux 5.19, where the memory controller is passed down
             usage.peak_memory = std::strtoull(text, nullptr, 10);
+        if (read(path_, "memory.events", text, sizeof text))  // of those below it, too
+            usage.oom_kills = static_cast<std::uint64_t>(number_behind(text, "\noom_kill "));
     }
 
     /// With those below it, if they are empty; otherwise it is left to a later job. Not in a forked copy of the host.
