@@ -29,12 +29,14 @@ using leash::Step;
 using leash::to_string;
 // options.hpp
 using leash::Env;
+using leash::Grace;
 using leash::Group;
 using leash::Keep;
 using leash::Limits;
 using leash::Options;
 using leash::PassFd;
 using leash::Reach;
+using leash::StopStep;
 using leash::Stragglers;
 using leash::Terminal;
 // pipeline.hpp
@@ -42,6 +44,8 @@ using leash::operator|;
 using leash::Pipeline;
 // popen.hpp
 using leash::Captured;
+using leash::Leader;
+using leash::leader;
 using leash::Pid;
 using leash::Popen;
 using leash::Streams;

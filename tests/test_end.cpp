@@ -947,6 +947,179 @@ TEST_CASE("of two causes the one counts whose grace was over first") {
     CHECK(census.is_empty());
 }
 
+// ---- how it is asked to
+
+namespace {
+
+/// Each signal that the child was told by, and which ended it.
+std::string told(leash::Popen& p) {
+    const std::string out = p.out().read_all().data;
+    return out + p.wait().describe();
+}
+
+}  // namespace
+
+TEST_CASE("stop_sequence: each signal in its turn, whatever ends the job, and SIGKILL when the last one's time is up") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.stop_sequence = {{SIGINT, 20ms}, {SIGUSR1, 0s}, {SIGHUP, 20ms}};
+    const Stopwatch watch;
+    const std::string all = "02\n10\n01\nkilled by SIGKILL (9)";
+    const auto start = [&] {
+        leash::Popen p(child({"report-signals"}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        return p;
+    };
+    SUBCASE("stop()") {
+        leash::Popen p = start();
+        CHECK(p.stop().signal() == SIGKILL);
+        CHECK(watch.elapsed() >= 40ms);
+        CHECK(told(p) == all);
+        CHECK(p.ended_by() == EndedBy::stop);
+    }
+    SUBCASE("a timeout") {
+        CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            leash::Popen p(child({"report-signals"}), options);
+            if (!p.out().read_until("ready\n")) return false;
+            CHECK(told(p) == all);
+            CHECK(p.timed_out());
+            return true;
+        }));
+    }
+    SUBCASE("silence, and the last step ends it") {
+        options.idle_timeout = 50ms;
+        options.stop_sequence.push_back({SIGTERM, for_long});
+        leash::Popen p = start();
+        CHECK(told(p) == "02\n10\n01\nkilled by SIGTERM (15)");
+        CHECK(p.ended_by() == EndedBy::idle_timeout);
+    }
+    SUBCASE("a Supervisor's cancel, a pipeline") {
+        Supervisor jobs;
+        const auto id = jobs.add(start()).value();
+        const auto other =
+            jobs.add(leash::Popen(child({"report-signals"}) | child({"report-signals"}), options)).value();
+        CHECK(jobs.job(other).out().read_until("ready\n", soon));
+        jobs.cancel();
+        while (jobs.next(soon)) {}
+        CHECK(told(jobs.job(id)) == all);
+        CHECK(jobs.job(other).wait().signal() == SIGKILL);
+    }
+    SUBCASE("of run_all()") {
+        options.timeout = 200ms;
+        const auto results = leash::run_all({{child({"report-signals"}), options}});
+        CHECK(results[0].value().timed_out);
+        CHECK(results[0].value().status.signal() > 0);
+    }
+    SUBCASE("to the leader where the group is the host's") {
+        options.group = leash::Group::inherited;
+        options.reach = leash::Reach::tree;
+        leash::Popen p = start();
+        p.stop();
+        CHECK(told(p) == all);
+    }
+    SUBCASE("it is over as soon as nobody is left") {
+        options.stop_sequence = {{SIGINT, for_long}, {SIGTERM, for_long}};
+        leash::Popen p(child({"sleep"}), options);
+        CHECK(p.stop().signal() == SIGINT);
+    }
+    SUBCASE("stop() with a time is SIGTERM and that time, also on the way") {
+        options.stop_sequence = {{SIGINT, for_long}, {SIGUSR2, for_long}};
+        leash::Popen p = start();
+        std::thread stops([&] { p.stop(); });
+        CHECK(p.out().read_until("02\n", soon));
+        CHECK(p.stop(10s).signal() == SIGTERM);
+        stops.join();
+        CHECK(told(p) == "killed by SIGTERM (15)");
+    }
+    SUBCASE("the sequence, where it is the shorter way") {
+        leash::Popen p(child({"ignore-term"}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        std::thread stops([&] { p.stop(for_long); });
+        CHECK(eventually([&] { return p.ended_by() == EndedBy::stop; }));
+        CHECK(p.stop().signal() == SIGINT);
+        stops.join();
+    }
+    CHECK(watch.elapsed() < soon);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("stop() without a time takes the grace of the options") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.grace = 20ms;
+    leash::Popen p(child({"ignore-term"}), options);
+    CHECK(p.out().read_until("ready\n", soon));
+    CHECK(p.stop().signal() == SIGKILL);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("stop_sequence: what makes no sense is refused by name") {
+    const auto why = [](std::vector<leash::StopStep> steps, leash::Grace grace = {}) {
+        leash::Options options;
+        options.stop_sequence = std::move(steps);
+        options.grace = grace;
+        const auto started = leash::Popen::try_spawn({"true"}, options);
+        REQUIRE_FALSE(started);
+        CHECK(started.error().step == leash::Step::options);
+        CHECK(started.error().subject == "stop_sequence");
+        return std::string(started.error().hint);
+    };
+    CHECK(why({{SIGTERM, 1s}}, 1s).find("grace") != std::string::npos);  // what it would be anyway, but said
+    CHECK(why({{0, 1s}}) == "there is no such signal");
+    CHECK(why({{-SIGINT, 1s}}) == "there is no such signal");
+    CHECK(why({{NSIG, 1s}}) == "there is no such signal");
+    CHECK(why({{SIGINT, 1s}, {SIGKILL, 1s}}).find("SIGKILL") == 0);
+    CHECK(why({{SIGSTOP, 1s}}).find("SIGSTOP") == 0);
+    CHECK(why({{SIGINT, -1s}}) == "a negative time");
+    CHECK(why({{SIGINT, leash::Timeout::none()}}).find("without an end") == 0);
+    CHECK(why({{SIGINT, 1'700'000h}, {SIGINT, 1'700'000h}}).find("without an end") == 0);
+}
+
+TEST_CASE("interrupt() is SIGINT to all of it, and a leader can be told alone") {
+    const Census census;
+    SUBCASE("interrupt()") {
+        leash::Popen p(child({"report-signals"}), capture(census));
+        CHECK(p.out().read_until("ready\n", soon));
+        CHECK(p.interrupt());
+        CHECK(p.out().read_until("02\n", soon));
+    }
+    SUBCASE("also to one that is stopped") {
+        leash::Popen p(child({"stop-self"}), capture(census));
+        CHECK(eventually([&] { return p.stopped() == SIGSTOP; }));
+        CHECK(p.interrupt());
+        CHECK(p.wait().signal() == SIGINT);
+        const auto late = p.interrupt();
+        CHECK(late.error().code == std::errc::no_such_process);
+        CHECK(late.error().subject == "SIGINT to pid " + std::to_string(p.pid()));
+    }
+    SUBCASE("the leader alone") {
+        leash::Popen p(child({"report-signals"}) | child({"cat"}), capture(census));
+        CHECK(p.out().read_until("ready\n", soon));
+        CHECK(p.send_signal(SIGUSR1, leash::leader));
+        CHECK(p.out().read_until("10\n", soon));
+        CHECK(p.send_signal(SIGKILL, leash::leader));
+        CHECK(p.wait().success());
+        CHECK(p.statuses()[0].signal() == SIGKILL);
+        CHECK(p.ended_by() == EndedBy::itself);
+        const auto late = p.send_signal(SIGUSR1, leash::leader);
+        CHECK(late.error().hint == "the leader has ended; nothing was signalled");
+    }
+    SUBCASE("a leader that has ended, while the job goes on") {
+        leash::Options options = capture(census);
+        options.stragglers = leash::Stragglers::wait;
+        leash::Popen p(leash::shell("\"$1\" report-signals & exit 0", {helper()}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        CHECK(eventually([&] { return p.statuses()[0].success(); }));
+        CHECK(p.send_signal(SIGUSR1, leash::leader).error().code == std::errc::no_such_process);
+        CHECK(p.send_signal(SIGUSR2));
+        CHECK(p.out().read_until("12\n", soon));
+    }
+    CHECK(leash::Error(leash::Popen::try_spawn({"true"}).value().send_signal(-1, leash::leader).error()).code ==
+          std::errc::invalid_argument);
+    CHECK(census.is_empty());
+}
+
 // ---- who is told of
 
 #if defined(__linux__)

@@ -26,7 +26,7 @@ class Cancel {
     /// @}
 
     /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. True for the call that was
+    /// waits for one wakes at once and ends it as after its timeout. True for the call that was
     /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
     /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
     bool fire() const noexcept;

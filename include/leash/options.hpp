@@ -157,6 +157,31 @@ struct Limits {
     std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
 };
 
+/// How long a job has from the first signal of its end to SIGKILL: a Timeout that knows whether it was given.
+class Grace : public Timeout {
+  public:
+    /// 1 s, as long as nobody says otherwise.
+    constexpr Grace() : Timeout(Duration::seconds(1)) {}
+    /// So long.
+    /// @{
+    constexpr Grace(Timeout length) : Timeout(length), is_given_(true) {}
+    template <class T, class = detail::IfDuration<T>>
+    constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
+    /// @}
+
+    /// Did somebody say so?
+    constexpr bool is_given() const { return is_given_; }
+
+  private:
+    bool is_given_ = false;
+};
+
+/// A signal that asks a job to end, and how long it has for that before the next one: see Options::stop_sequence.
+struct StopStep {
+    int signal;     ///< SIGINT, SIGHUP, …; neither SIGKILL, which comes last in any case, nor SIGSTOP
+    Timeout grace;  ///< zero goes on at once; finite
+};
+
 /// Everything about a job but its command. With C++20 by name, in this order, which is by topic: `{.out = leash::piped,
 /// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
 /// `leash::Options o; o.out = leash::piped;`.
@@ -210,7 +235,7 @@ struct Options {
     Stragglers stragglers = Stragglers::kill;
 
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
-    /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
+    /// whole group gets SIGKILL then, whatever `stop_sequence` says, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
     /// more start, a pipe, and half a megabyte meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
     /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
@@ -219,9 +244,9 @@ struct Options {
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
     /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
-    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
-    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
-    /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
+    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL, or what `stop_sequence` says. It returns within
+    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process that has
+    /// been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
     /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
@@ -229,9 +254,14 @@ struct Options {
     /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
-    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
-    Timeout grace = Duration::seconds(1);
+    /// From SIGTERM to SIGKILL after the timeout, a cancel or stop(), for all of the job, be its leader gone or not; it is
+    /// over as soon as nobody is left. 1 s by default; zero kills at once. Finite.
+    Grace grace = {};
+
+    /// How the job is asked to end instead, after a timeout or an idle timeout, a cancel or stop(): each signal goes to all of it
+    /// in its turn, as SIGTERM would, and when the last one's time is up, SIGKILL. `{{SIGINT, 5s}, {SIGTERM, 2s}}` is Ctrl-C
+    /// first. Wherever a bound has `grace`, it has the sum of these. Not together with `grace`; empty by default.
+    std::vector<StopStep> stop_sequence = {};
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
     /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any

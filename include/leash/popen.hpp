@@ -74,6 +74,11 @@ struct Captured : Streams {
     bool timed_out = false;            ///< the time of this call was up first: the job runs on
 };
 
+/// The type of `leader`.
+struct Leader {};
+/// For Popen::send_signal(): that one process instead of all of the job.
+inline constexpr Leader leader{};
+
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
 /// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
@@ -82,7 +87,7 @@ struct Captured : Streams {
 /// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
 /// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
 ///
-/// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
@@ -164,6 +169,14 @@ class [[nodiscard]] Popen {
     /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
     /// empty handle.
     Expected<void> send_signal(int number);
+    /// The same to its leader alone (of a pipeline: of the first stage), as kill(2) has it: `send_signal(SIGHUP, leash::leader)`.
+    /// An error, and no signal, once that has ended. SIGKILL too is only for that one then, and nothing that Popen::ended_by()
+    /// tells of.
+    Expected<void> send_signal(int number, Leader);
+
+    /// SIGINT, as Ctrl-C at a terminal sends it, and SIGCONT so that one that is stopped gets it. Does not wait. (What a shell
+    /// has started by `&` ignores it.)
+    Expected<void> interrupt();
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
     Expected<void> terminate();
@@ -175,8 +188,10 @@ class [[nodiscard]] Popen {
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
     /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
-    /// ExitStatus).
-    ExitStatus stop(Timeout grace = Duration::seconds(1));
+    /// ExitStatus). Where it is being ended already, the way that is over first counts.
+    ExitStatus stop(Timeout grace);
+    /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
+    ExitStatus stop();
 
     /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
     /// none, or the terminal has come to its end.
@@ -243,6 +258,7 @@ class [[nodiscard]] Popen {
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
 
+    ExitStatus stop(const StopStep* step);
     void end() noexcept;
 
     detail::Shared<detail::Pump> pump_;

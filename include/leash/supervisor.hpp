@@ -84,7 +84,7 @@ class Supervisor {
     /// been told: one that is empty is no clock to sleep by. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {});
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL, or its `stop_sequence`. Does not
     /// wait: next() tells of each.
     void cancel();
 

@@ -232,6 +232,7 @@ class Command;
 class Duration;
 class Env;
 class ExitStatus;
+class Grace;
 class Pipeline;
 class Popen;
 class Reader;
@@ -242,6 +243,7 @@ class Writer;
 struct Captured;
 struct Error;
 struct Job;
+struct Leader;
 struct Limits;
 struct Match;
 struct Options;
@@ -252,6 +254,7 @@ struct Process;
 struct Read;
 struct Result;
 struct RunAll;
+struct StopStep;
 struct Streams;
 struct Terminal;
 struct Usage;
@@ -1459,7 +1462,7 @@ class Cancel {
     /// @}
 
     /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and goes through TERM, grace and KILL, as after a timeout. True for the call that was
+    /// waits for one wakes at once and ends it as after its timeout. True for the call that was
     /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
     /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
     bool fire() const noexcept;
@@ -1641,6 +1644,31 @@ struct Limits {
     std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
 };
 
+/// How long a job has from the first signal of its end to SIGKILL: a Timeout that knows whether it was given.
+class Grace : public Timeout {
+  public:
+    /// 1 s, as long as nobody says otherwise.
+    constexpr Grace() : Timeout(Duration::seconds(1)) {}
+    /// So long.
+    /// @{
+    constexpr Grace(Timeout length) : Timeout(length), is_given_(true) {}
+    template <class T, class = detail::IfDuration<T>>
+    constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
+    /// @}
+
+    /// Did somebody say so?
+    constexpr bool is_given() const { return is_given_; }
+
+  private:
+    bool is_given_ = false;
+};
+
+/// A signal that asks a job to end, and how long it has for that before the next one: see Options::stop_sequence.
+struct StopStep {
+    int signal;     ///< SIGINT, SIGHUP, …; neither SIGKILL, which comes last in any case, nor SIGSTOP
+    Timeout grace;  ///< zero goes on at once; finite
+};
+
 /// Everything about a job but its command. With C++20 by name, in this order, which is by topic: `{.out = leash::piped,
 /// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
 /// `leash::Options o; o.out = leash::piped;`.
@@ -1694,7 +1722,7 @@ struct Options {
     Stragglers stragglers = Stragglers::kill;
 
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
-    /// whole group gets SIGKILL then, and with Reach::tree all who bear its cookie, from a process that is there for as long as
+    /// whole group gets SIGKILL then, whatever `stop_sequence` says, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
     /// more start, a pipe, and half a megabyte meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
     /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
@@ -1703,9 +1731,9 @@ struct Options {
 
     /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
     /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
-    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL. It returns within
-    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process
-    /// that has been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
+    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL, or what `stop_sequence` says. It returns within
+    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process that has
+    /// been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
     Timeout timeout = Timeout::none();
 
     /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
@@ -1713,9 +1741,14 @@ struct Options {
     /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout or a cancel, for all of the job, be its leader gone or not; it is over as
-    /// soon as nobody is left. 1 s by default; zero kills at once. Finite.
-    Timeout grace = Duration::seconds(1);
+    /// From SIGTERM to SIGKILL after the timeout, a cancel or stop(), for all of the job, be its leader gone or not; it is
+    /// over as soon as nobody is left. 1 s by default; zero kills at once. Finite.
+    Grace grace = {};
+
+    /// How the job is asked to end instead, after a timeout or an idle timeout, a cancel or stop(): each signal goes to all of it
+    /// in its turn, as SIGTERM would, and when the last one's time is up, SIGKILL. `{{SIGINT, 5s}, {SIGTERM, 2s}}` is Ctrl-C
+    /// first. Wherever a bound has `grace`, it has the sum of these. Not together with `grace`; empty by default.
+    std::vector<StopStep> stop_sequence = {};
 
     /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
     /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
@@ -2083,6 +2116,11 @@ struct Captured : Streams {
     bool timed_out = false;            ///< the time of this call was up first: the job runs on
 };
 
+/// The type of `leader`.
+struct Leader {};
+/// For Popen::send_signal(): that one process instead of all of the job.
+inline constexpr Leader leader{};
+
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
 /// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
@@ -2091,7 +2129,7 @@ struct Captured : Streams {
 /// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
 /// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
 ///
-/// wait, wait_for, wait_until, poll, stop, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
@@ -2173,6 +2211,14 @@ class [[nodiscard]] Popen {
     /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
     /// empty handle.
     Expected<void> send_signal(int number);
+    /// The same to its leader alone (of a pipeline: of the first stage), as kill(2) has it: `send_signal(SIGHUP, leash::leader)`.
+    /// An error, and no signal, once that has ended. SIGKILL too is only for that one then, and nothing that Popen::ended_by()
+    /// tells of.
+    Expected<void> send_signal(int number, Leader);
+
+    /// SIGINT, as Ctrl-C at a terminal sends it, and SIGCONT so that one that is stopped gets it. Does not wait. (What a shell
+    /// has started by `&` ignores it.)
+    Expected<void> interrupt();
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
     Expected<void> terminate();
@@ -2184,8 +2230,10 @@ class [[nodiscard]] Popen {
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
     /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
-    /// ExitStatus).
-    ExitStatus stop(Timeout grace = Duration::seconds(1));
+    /// ExitStatus). Where it is being ended already, the way that is over first counts.
+    ExitStatus stop(Timeout grace);
+    /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
+    ExitStatus stop();
 
     /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
     /// none, or the terminal has come to its end.
@@ -2252,6 +2300,7 @@ class [[nodiscard]] Popen {
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
 
+    ExitStatus stop(const StopStep* step);
     void end() noexcept;
 
     detail::Shared<detail::Pump> pump_;
@@ -2456,7 +2505,7 @@ class Supervisor {
     /// been told: one that is empty is no clock to sleep by. With zero it never waits.
     std::optional<Event> next(Timeout timeout = {});
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL. Does not
+    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL, or its `stop_sequence`. Does not
     /// wait: next() tells of each.
     void cancel();
 
@@ -7210,16 +7259,24 @@ class Job {
         return send_to_all(number);
     }
 
-    /// Begins the end by force, which reaches also those who have left the group, as long as their parents led to them
+    /// The same to the first process alone.
+    [[gnu::cold]] int send_to_leader(int number) noexcept {
+        Lock lock(mutex_);
+        if (over_ || owner_ != sys::getpid()) return ESRCH;
+        look_again(processes_.front());
+        return processes_.front().seen ? ESRCH : send_to_one(processes_.front(), number);
+    }
+
+    /// Asks for the end by that signal, which reaches also those who have left the group, as long as their parents led to them
     /// when it was looked: they are looked for first. A terminal is hung up, as it is when its window is closed, so that
     /// an interactive shell takes its jobs along; the shell itself ignores SIGTERM.
-    void terminate(bool hang_up, ProcessTable& table) noexcept {
+    void terminate(int number, bool hang_up, ProcessTable& table) noexcept {
         Lock lock(mutex_);
         if (over_ || owner_ != sys::getpid()) return;
         Backoff pause;
         for (int look = 1; !look_for_descendants(table) && look < most_looks; ++look) sleep_until(pause.next());
         if (hang_up) send_everywhere(SIGHUP);
-        send_everywhere(SIGTERM);
+        send_everywhere(number);
         send_everywhere(SIGCONT);  // to a stopped process the others would only be pending
     }
 
@@ -7472,7 +7529,12 @@ class Job {
     /// To the descendants too that the group's signal does not reach.
     [[gnu::cold]] int send_everywhere(int number) noexcept {
         const int error = send_to_all(number);
-        for (const Seen& known : descendants_.all()) send_to_descendant(known, number);
+        for (const Seen& known : descendants_.all()) {
+            bool is_told = false;  // its traces lead to the leader too, and two SIGINTs are more than one
+            for (const Process& process : processes_)
+                is_told |= process.pid == known.pid && !process.gone && !process.reaped;
+            if (!is_told) send_to_descendant(known, number);
+        }
         return error;
     }
 
@@ -8653,6 +8715,8 @@ finish
 #include <utility>
 #include <vector>
 
+#include <csignal>
+
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
@@ -8714,6 +8778,24 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     return {};
 }
 
+[[gnu::cold]] inline Expected<void> check_stop_sequence(const Options& options) {
+    const auto refuse = [](const char* why) {
+        return make_error(std::errc::invalid_argument, Step::options, "stop_sequence", why);
+    };
+    if (!options.stop_sequence.empty() && options.grace.is_given())
+        return refuse("together with grace, which is the time of a single SIGTERM: one of the two");
+    Duration all;
+    for (const StopStep& step : options.stop_sequence) {
+        if (step.signal <= 0 || step.signal >= NSIG) return refuse("there is no such signal");
+        if (step.signal == SIGKILL) return refuse("SIGKILL comes last in any case");
+        if (step.signal == SIGSTOP) return refuse("SIGSTOP asks nobody to end");
+        if (step.grace.length() < Duration()) return refuse("a negative time");
+        all = all + step.grace.length();
+    }
+    if (Timeout(all).is_none()) return refuse("without an end, no deadline could hold");
+    return {};
+}
+
 [[gnu::cold]] inline Expected<void> check_times(const Options& options) {
     constexpr Duration zero;
     if (options.timeout.length() <= zero)
@@ -8729,6 +8811,7 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
         return {};
     };
     if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
+    if (auto checked = check_stop_sequence(options); !checked) return checked;
     return check_limit(options.drain, "drain");
 }
 
@@ -9402,6 +9485,8 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
 #include <utility>
 #include <vector>
 
+#include <csignal>
+
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
@@ -9429,8 +9514,9 @@ class Pump : public Counted {
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
-          grace_(options.grace),
           drain_(options.drain),
+          ask_{SIGTERM, options.grace},
+          stop_sequence_(options.stop_sequence),
           cancel_(options.cancel) {
         job.expect(processes);
         if (options.die_with_parent) guardian_.emplace();
@@ -9682,13 +9768,13 @@ class Pump : public Counted {
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
     bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
-    /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
-    /// then. False where nothing is to be ended any more.
-    bool begin_end(EndedBy why, Timeout grace) {
+    /// Begins the end for a reason, as the deadline does: the signals of the options, or only that of `step`, and then
+    /// SIGKILL, in whichever call drives then. False where nothing is to be ended any more.
+    bool begin_end(EndedBy why, const StopStep* step) {
         os::ProcessTable table;
-        return begin_end(why, grace, table);
+        return begin_end(why, step, table);
     }
-    bool begin_end(EndedBy why, Timeout grace, os::ProcessTable& table) {
+    bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
@@ -9696,7 +9782,7 @@ class Pump : public Counted {
             return true;
         }
         if (phase_ > Phase::terminating) return false;
-        terminate(why, grace, table);
+        terminate(why, step, table);
         return true;
     }
     /// As if its token had been fired.
@@ -9706,7 +9792,7 @@ class Pump : public Counted {
             if (cancel_seen_) return false;
             cancel_seen_ = true;
         }
-        return begin_end(EndedBy::cancel, grace_, table);
+        return begin_end(EndedBy::cancel, nullptr, table);
     }
 
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
@@ -9778,7 +9864,7 @@ class Pump : public Counted {
             const EndedBy why = reason(want, start);
             if (why != EndedBy::itself) {
                 begun = phase_ <= Phase::terminating;
-                if (begun) terminate(why, grace_, table);
+                if (begun) terminate(why, nullptr, table);
                 else cut(why);
             }
             if (phase_end_.passed()) time_is_up(table);
@@ -10004,7 +10090,10 @@ class Pump : public Counted {
                 job.name_rest(table, phase_end_, stragglers_);
                 kill(table, EndedBy::itself);
                 break;
-            case Phase::terminating: kill(table, ended_by_); break;
+            case Phase::terminating:
+                if (next_step_ < stop_sequence_.size()) ask(stop_sequence_[next_step_++], false, table);
+                else kill(table, ended_by_);
+                break;
             case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
                 job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
@@ -10037,17 +10126,33 @@ class Pump : public Counted {
         streams_end_ = Deadline::now();
     }
 
-    /// Also where it is on its way already: the shorter grace counts, and the reason for it.
-    void terminate(EndedBy why, Timeout grace, os::ProcessTable& table) {
-        const Deadline end = Deadline::after(grace);
-        if (phase_ == Phase::terminating && !earlier(end, phase_end_)) return;
+    /// Also where it is on its way already: the shorter way counts, and the reason for it.
+    [[gnu::cold]] void terminate(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+        const bool has_more = step == nullptr && !stop_sequence_.empty();
+        const StopStep& first = step != nullptr ? *step : has_more ? stop_sequence_.front() : ask_;
+        Duration all = first.grace.length();
+        for (std::size_t i = 1; has_more && i < stop_sequence_.size(); ++i)
+            all = all + stop_sequence_[i].grace.length();
+        const Deadline end = Deadline::after(all);
+        const bool is_first = phase_ != Phase::terminating;
+        if (!is_first && !earlier(end, kill_at_)) return;
         ended_by_ = why;
-        phase_end_ = end;
-        if (phase_ == Phase::terminating) return;
-        job.terminate(has_terminal_, table);
+        kill_at_ = end;
+        next_step_ = has_more ? 1 : stop_sequence_.size();
+        const bool is_asked = !is_first && asked_by_ == first.signal && !has_more;
+        if (is_asked) phase_end_ = end;
+        else ask(first, is_first, table);
+        if (!is_first) return;
         streams_end_ = Deadline::never();  // they too have the grace
         phase_ = Phase::terminating;
         rest_pause_ = {};
+    }
+
+    /// One step of the way, after which the next one comes, or SIGKILL.
+    [[gnu::cold]] void ask(const StopStep& step, bool is_first, os::ProcessTable& table) {
+        phase_end_ = next_step_ < stop_sequence_.size() ? sooner(Deadline::after(step.grace), kill_at_) : kill_at_;
+        asked_by_ = step.signal;
+        job.terminate(step.signal, is_first && has_terminal_, table);
     }
 
     /// 0, or the errno.
@@ -10076,12 +10181,17 @@ class Pump : public Counted {
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
     const Deadline deadline_;
-    const Timeout idle_timeout_, grace_, drain_;
+    const Timeout idle_timeout_, drain_;
+    const StopStep ask_;  // where there is no sequence
+    const std::vector<StopStep> stop_sequence_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
-    Deadline phase_end_;    // of the drain, of the grace, of the wait after SIGKILL
+    Deadline phase_end_;  // of the drain, of a step's grace, of the wait after SIGKILL
+    Deadline kill_at_;    // the end of the last step
+    int asked_by_ = 0;    // the last signal
+    std::size_t next_step_ = 0;
     Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
     Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
@@ -10464,16 +10574,36 @@ LEASH_INLINE std::optional<ExitStatus> Popen::wait_for(Timeout timeout) {
     return wait_until_deadline(detail::Deadline::after(timeout));
 }
 
-LEASH_INLINE Expected<void> Popen::send_signal(int number) {
-    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+namespace detail {
+
+/// What a signal to a job came to.
+[[gnu::cold]] inline Expected<void> tell_sent(int error, int number, Pid pid, const char* ended) {
     if (error == 0) return {};
     const std::string_view name = signal_name(number);
     const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-    return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
-                              !pump_           ? "an empty handle: moved from, or detached"
-                              : error == ESRCH ? "the job has ended; nothing was signalled"
-                              : error == EPERM ? "it runs as another user"
-                                               : "");
+    return make_error(error, Step::signal, concat({name, more, " to pid ", std::to_string(pid)}),
+                      pid < 0          ? "an empty handle: moved from, or detached"
+                      : error == ESRCH ? ended
+                      : error == EPERM ? "it runs as another user"
+                                       : "");
+}
+
+}  // namespace detail
+
+LEASH_INLINE Expected<void> Popen::send_signal(int number) {
+    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+    return detail::tell_sent(error, number, pid(), "the job has ended; nothing was signalled");
+}
+
+LEASH_INLINE Expected<void> Popen::send_signal(int number, Leader) {
+    const int error = pump_ ? pump_->job.send_to_leader(number) : ESRCH;
+    return detail::tell_sent(error, number, pid(), "the leader has ended; nothing was signalled");
+}
+
+LEASH_INLINE Expected<void> Popen::interrupt() {
+    auto sent = send_signal(SIGINT);
+    if (sent) pump_->job.send(SIGCONT);
+    return sent;
 }
 
 LEASH_INLINE Expected<void> Popen::terminate() {
@@ -10485,10 +10615,17 @@ LEASH_INLINE Expected<void> Popen::terminate() {
 LEASH_INLINE Expected<void> Popen::kill() { return send_signal(SIGKILL); }
 
 LEASH_INLINE ExitStatus Popen::stop(Timeout grace) {
+    const StopStep asked{SIGTERM, grace};
+    return stop(&asked);
+}
+
+LEASH_INLINE ExitStatus Popen::stop() { return stop(nullptr); }
+
+LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
     if (!pump_) return {};
     const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
     const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
-    kept->begin_end(EndedBy::stop, grace);
+    kept->begin_end(EndedBy::stop, step);
     return wait();
 }
 
@@ -10544,9 +10681,9 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
 }
 
 LEASH_INLINE Pid Popen::detach() noexcept {
-    const Pid leader = pid();
+    const Pid released = pid();
     pump_ = {};
-    return leader;
+    return released;
 }
 
 LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }

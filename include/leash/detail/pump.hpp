@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <csignal>
+
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/condition.hpp>
@@ -59,8 +61,9 @@ class Pump : public Counted {
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),
           idle_timeout_(options.idle_timeout),
-          grace_(options.grace),
           drain_(options.drain),
+          ask_{SIGTERM, options.grace},
+          stop_sequence_(options.stop_sequence),
           cancel_(options.cancel) {
         job.expect(processes);
         if (options.die_with_parent) guardian_.emplace();
@@ -312,13 +315,13 @@ class Pump : public Counted {
     int cancel_handle() noexcept { return cancel_ && !cancel_->fired() ? cancel_->handle() : -1; }
     bool may_be_cancelled() const noexcept { return cancel_ && !cancel_->fired(); }
 
-    /// Begins the end for a reason, as the deadline does: SIGTERM, and after `grace` SIGKILL, in whichever call drives
-    /// then. False where nothing is to be ended any more.
-    bool begin_end(EndedBy why, Timeout grace) {
+    /// Begins the end for a reason, as the deadline does: the signals of the options, or only that of `step`, and then
+    /// SIGKILL, in whichever call drives then. False where nothing is to be ended any more.
+    bool begin_end(EndedBy why, const StopStep* step) {
         os::ProcessTable table;
-        return begin_end(why, grace, table);
+        return begin_end(why, step, table);
     }
-    bool begin_end(EndedBy why, Timeout grace, os::ProcessTable& table) {
+    bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
@@ -326,7 +329,7 @@ class Pump : public Counted {
             return true;
         }
         if (phase_ > Phase::terminating) return false;
-        terminate(why, grace, table);
+        terminate(why, step, table);
         return true;
     }
     /// As if its token had been fired.
@@ -336,7 +339,7 @@ class Pump : public Counted {
             if (cancel_seen_) return false;
             cancel_seen_ = true;
         }
-        return begin_end(EndedBy::cancel, grace_, table);
+        return begin_end(EndedBy::cancel, nullptr, table);
     }
 
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
@@ -408,7 +411,7 @@ class Pump : public Counted {
             const EndedBy why = reason(want, start);
             if (why != EndedBy::itself) {
                 begun = phase_ <= Phase::terminating;
-                if (begun) terminate(why, grace_, table);
+                if (begun) terminate(why, nullptr, table);
                 else cut(why);
             }
             if (phase_end_.passed()) time_is_up(table);
@@ -634,7 +637,10 @@ class Pump : public Counted {
                 job.name_rest(table, phase_end_, stragglers_);
                 kill(table, EndedBy::itself);
                 break;
-            case Phase::terminating: kill(table, ended_by_); break;
+            case Phase::terminating:
+                if (next_step_ < stop_sequence_.size()) ask(stop_sequence_[next_step_++], false, table);
+                else kill(table, ended_by_);
+                break;
             case Phase::killing:  // another user's, or stuck in the kernel: the bound holds all the same
                 job.name_rest(table, phase_end_, survivors_);
                 if (has_ended_ && !death_end_.passed() && any_is_dying()) {
@@ -667,17 +673,33 @@ class Pump : public Counted {
         streams_end_ = Deadline::now();
     }
 
-    /// Also where it is on its way already: the shorter grace counts, and the reason for it.
-    void terminate(EndedBy why, Timeout grace, os::ProcessTable& table) {
-        const Deadline end = Deadline::after(grace);
-        if (phase_ == Phase::terminating && !earlier(end, phase_end_)) return;
+    /// Also where it is on its way already: the shorter way counts, and the reason for it.
+    [[gnu::cold]] void terminate(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+        const bool has_more = step == nullptr && !stop_sequence_.empty();
+        const StopStep& first = step != nullptr ? *step : has_more ? stop_sequence_.front() : ask_;
+        Duration all = first.grace.length();
+        for (std::size_t i = 1; has_more && i < stop_sequence_.size(); ++i)
+            all = all + stop_sequence_[i].grace.length();
+        const Deadline end = Deadline::after(all);
+        const bool is_first = phase_ != Phase::terminating;
+        if (!is_first && !earlier(end, kill_at_)) return;
         ended_by_ = why;
-        phase_end_ = end;
-        if (phase_ == Phase::terminating) return;
-        job.terminate(has_terminal_, table);
+        kill_at_ = end;
+        next_step_ = has_more ? 1 : stop_sequence_.size();
+        const bool is_asked = !is_first && asked_by_ == first.signal && !has_more;
+        if (is_asked) phase_end_ = end;
+        else ask(first, is_first, table);
+        if (!is_first) return;
         streams_end_ = Deadline::never();  // they too have the grace
         phase_ = Phase::terminating;
         rest_pause_ = {};
+    }
+
+    /// One step of the way, after which the next one comes, or SIGKILL.
+    [[gnu::cold]] void ask(const StopStep& step, bool is_first, os::ProcessTable& table) {
+        phase_end_ = next_step_ < stop_sequence_.size() ? sooner(Deadline::after(step.grace), kill_at_) : kill_at_;
+        asked_by_ = step.signal;
+        job.terminate(step.signal, is_first && has_terminal_, table);
     }
 
     /// 0, or the errno.
@@ -706,12 +728,17 @@ class Pump : public Counted {
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
     const Deadline deadline_;
-    const Timeout idle_timeout_, grace_, drain_;
+    const Timeout idle_timeout_, drain_;
+    const StopStep ask_;  // where there is no sequence
+    const std::vector<StopStep> stop_sequence_;
     const std::optional<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
-    Deadline phase_end_;    // of the drain, of the grace, of the wait after SIGKILL
+    Deadline phase_end_;  // of the drain, of a step's grace, of the wait after SIGKILL
+    Deadline kill_at_;    // the end of the last step
+    int asked_by_ = 0;    // the last signal
+    std::size_t next_step_ = 0;
     Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
     Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;

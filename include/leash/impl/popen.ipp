@@ -93,16 +93,36 @@ LEASH_INLINE std::optional<ExitStatus> Popen::wait_for(Timeout timeout) {
     return wait_until_deadline(detail::Deadline::after(timeout));
 }
 
-LEASH_INLINE Expected<void> Popen::send_signal(int number) {
-    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+namespace detail {
+
+/// What a signal to a job came to.
+[[gnu::cold]] inline Expected<void> tell_sent(int error, int number, Pid pid, const char* ended) {
     if (error == 0) return {};
     const std::string_view name = signal_name(number);
     const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-    return detail::make_error(error, Step::signal, detail::concat({name, more, " to pid ", std::to_string(pid())}),
-                              !pump_           ? "an empty handle: moved from, or detached"
-                              : error == ESRCH ? "the job has ended; nothing was signalled"
-                              : error == EPERM ? "it runs as another user"
-                                               : "");
+    return make_error(error, Step::signal, concat({name, more, " to pid ", std::to_string(pid)}),
+                      pid < 0          ? "an empty handle: moved from, or detached"
+                      : error == ESRCH ? ended
+                      : error == EPERM ? "it runs as another user"
+                                       : "");
+}
+
+}  // namespace detail
+
+LEASH_INLINE Expected<void> Popen::send_signal(int number) {
+    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+    return detail::tell_sent(error, number, pid(), "the job has ended; nothing was signalled");
+}
+
+LEASH_INLINE Expected<void> Popen::send_signal(int number, Leader) {
+    const int error = pump_ ? pump_->job.send_to_leader(number) : ESRCH;
+    return detail::tell_sent(error, number, pid(), "the leader has ended; nothing was signalled");
+}
+
+LEASH_INLINE Expected<void> Popen::interrupt() {
+    auto sent = send_signal(SIGINT);
+    if (sent) pump_->job.send(SIGCONT);
+    return sent;
 }
 
 LEASH_INLINE Expected<void> Popen::terminate() {
@@ -114,10 +134,17 @@ LEASH_INLINE Expected<void> Popen::terminate() {
 LEASH_INLINE Expected<void> Popen::kill() { return send_signal(SIGKILL); }
 
 LEASH_INLINE ExitStatus Popen::stop(Timeout grace) {
+    const StopStep asked{SIGTERM, grace};
+    return stop(&asked);
+}
+
+LEASH_INLINE ExitStatus Popen::stop() { return stop(nullptr); }
+
+LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
     if (!pump_) return {};
     const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
     const detail::Pump::Driving driving(*kept);       // from now on: another thread's sink may throw before wait()
-    kept->begin_end(EndedBy::stop, grace);
+    kept->begin_end(EndedBy::stop, step);
     return wait();
 }
 
@@ -173,9 +200,9 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
 }
 
 LEASH_INLINE Pid Popen::detach() noexcept {
-    const Pid leader = pid();
+    const Pid released = pid();
     pump_ = {};
-    return leader;
+    return released;
 }
 
 LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
