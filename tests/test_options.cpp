@@ -506,6 +506,66 @@ TEST_CASE("a session of its own is one, and a group with it") {
 
 // ---- times
 
+TEST_CASE("Group: constants of a literal type, and join()") {
+    static_assert(Group() == Group::own && Group::own != Group::inherited && Group::session != Group::foreground);
+    static_assert(Group::join(7) == Group::join(7) && Group::join(7) != Group::join(8) && Group::join(7).joined() == 7);
+    static_assert(Group::own.is_new() && Group::session.is_new() && Group::foreground.is_new());
+    static_assert(!Group::inherited.is_new() && !Group::join(7).is_new() && Group::own.joined() == 0);
+}
+
+TEST_CASE("a job joins a group that is there, and an end reaches the job alone") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    leash::Popen host(child({"print-and-wait", "x"}), options);
+    const std::string number = " " + std::to_string(host.pid()) + " ";
+    options.group = Group::join(host.pid());
+    SUBCASE("its group") {
+        const std::string ids = leash::run(child({"ids"}), options).out;
+        CHECK(ids.find(number) == ids.find(' '));
+        CHECK(ids.substr(0, ids.find(' ')) != std::to_string(host.pid()));
+    }
+    SUBCASE("of all stages of a pipeline") {
+        const leash::Command both = leash::shell("cat >&2; \"$1\" ids", {support::helper()});
+        const leash::Result r = leash::run(child({"ids"}) | both, options);
+        CHECK(r.out.find(number) == r.out.find(' '));
+        CHECK(r.err.find(number) == r.err.find(' '));
+    }
+    SUBCASE("signals and the end") {
+        options.out = leash::piped;
+        leash::Popen p(leash::shell("sleep 60 & echo $!; wait"), options);
+        const int below = std::atoi(p.out().read_until("\n").data.c_str());
+        CHECK(p.stop(60s).signal() == SIGTERM);  // also what descends from it
+        CHECK(support::eventually([&] { return support::state_of(below) == 0; }));
+        leash::Popen killed(child({"sleep"}), options);
+        CHECK(killed.kill());
+        CHECK(killed.wait().signal() == SIGKILL);
+        leash::Popen dropped(child({"sleep"}), options);
+    }
+    SUBCASE("what is refused") {
+        const auto refused = [&](int group, std::errc why) {
+            options.group = Group::join(group);
+            const auto started = leash::Popen::try_spawn({"true"}, options);
+            REQUIRE_FALSE(started);
+            const leash::Error& error = started.error();
+            CHECK(error.step == Step::options);
+            CHECK(error.code == why);
+            CHECK(error.subject == "group: " + std::to_string(group));
+        };
+        for (const int none : {0, 1, -1, -7}) refused(none, std::errc::invalid_argument);
+        leash::Options apart = support::silent(census);
+        apart.group = Group::session;
+        leash::Popen other(child({"sleep"}), apart);
+        refused(other.pid(), std::errc::operation_not_permitted);  // another session's
+        other.kill();
+        other.wait();
+        refused(other.pid(), std::errc::operation_not_permitted);  // there is none
+    }
+    CHECK_FALSE(host.poll().has_value());
+    CHECK(host.kill());
+    host.wait();
+    CHECK(census.reaches(0));
+}
+
 TEST_CASE("times that make no sense are refused by name") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     for (const leash::Timeout time :

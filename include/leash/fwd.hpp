@@ -13,6 +13,7 @@ class Duration;
 class Env;
 class ExitStatus;
 class Grace;
+class Group;
 class Pipeline;
 class Popen;
 class Reader;
@@ -41,7 +42,6 @@ struct Usage;
 struct Written;
 
 enum class EndedBy;
-enum class Group;
 enum class Keep;
 enum class Reach;
 enum class Step;

@@ -64,26 +64,58 @@ class Env {
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
-/// Which processes make up the job, and with it whom a signal reaches.
-enum class Group {
+/// Which processes make up the job, and with it whom a signal reaches: one of the constants, or join(). A literal type; `own`
+/// by default.
+class Group {
+  public:
     /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
     /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
     /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
-    own,
+    static const Group own;
     /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
     /// only an end by force looks for its descendants: no promise about what stays behind.
-    inherited,
+    static const Group inherited;
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
-    session,
+    static const Group session;
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
     /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
     /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
     /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
     /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
     /// host should read the terminal (SIGTTIN).
-    foreground
+    static const Group foreground;
+
+    /// The group with that number, which is there already and in the host's session (setpgid): for who signals groups himself, or
+    /// has a terminal to give away. It is not the job's, so that nothing of leash's signals it: all is as with `inherited`. EPERM
+    /// from the system where it has vanished or is another session's; the group's number may be another one's by then.
+    static constexpr Group join(int group) noexcept { return Group(Kind::joined, group); }
+
+    /// Of join(): the number that was given; 0 otherwise.
+    constexpr int joined() const noexcept { return joined_; }
+    /// Is it a new one, of the job alone, which signals reach as a whole? Not with `inherited` and join().
+    constexpr bool is_new() const noexcept { return kind_ != Kind::inherited && kind_ != Kind::joined; }
+
+    constexpr Group() noexcept = default;  ///< `own`
+
+    /// The same choice.
+    /// @{
+    friend constexpr bool operator==(Group a, Group b) noexcept { return a.kind_ == b.kind_ && a.joined_ == b.joined_; }
+    friend constexpr bool operator!=(Group a, Group b) noexcept { return !(a == b); }
+    /// @}
+
+  private:
+    enum class Kind { own, inherited, session, foreground, joined };
+    constexpr explicit Group(Kind kind, int joined = 0) noexcept : kind_(kind), joined_(joined) {}
+
+    Kind kind_ = Kind::own;
+    int joined_ = 0;
 };
+
+inline constexpr Group Group::own{};
+inline constexpr Group Group::inherited{Kind::inherited};
+inline constexpr Group Group::session{Kind::session};
+inline constexpr Group Group::foreground{Kind::foreground};
 
 /// Whom the end of a job reaches beyond its group.
 enum class Reach {
@@ -231,7 +263,7 @@ struct Options {
     /// Reach::group by default.
     Reach reach = Reach::group;
 
-    /// Stragglers::kill by default; with Group::inherited and Reach::group they stay.
+    /// Stragglers::kill by default; with Group::inherited or join(), and Reach::group, they stay.
     Stragglers stragglers = Stragglers::kill;
 
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The

@@ -114,6 +114,7 @@ class Duration;
 class Env;
 class ExitStatus;
 class Grace;
+class Group;
 class Pipeline;
 class Popen;
 class Reader;
@@ -142,7 +143,6 @@ struct Usage;
 struct Written;
 
 enum class EndedBy;
-enum class Group;
 enum class Keep;
 enum class Reach;
 enum class Step;

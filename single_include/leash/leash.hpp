@@ -233,6 +233,7 @@ class Duration;
 class Env;
 class ExitStatus;
 class Grace;
+class Group;
 class Pipeline;
 class Popen;
 class Reader;
@@ -261,7 +262,6 @@ struct Usage;
 struct Written;
 
 enum class EndedBy;
-enum class Group;
 enum class Keep;
 enum class Reach;
 enum class Step;
@@ -1551,26 +1551,58 @@ class Env {
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
-/// Which processes make up the job, and with it whom a signal reaches.
-enum class Group {
+/// Which processes make up the job, and with it whom a signal reaches: one of the constants, or join(). A literal type; `own`
+/// by default.
+class Group {
+  public:
     /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
     /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
     /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
-    own,
+    static const Group own;
     /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
     /// only an end by force looks for its descendants: no promise about what stays behind.
-    inherited,
+    static const Group inherited;
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
-    session,
+    static const Group session;
     /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
     /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
     /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
     /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
     /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
     /// host should read the terminal (SIGTTIN).
-    foreground
+    static const Group foreground;
+
+    /// The group with that number, which is there already and in the host's session (setpgid): for who signals groups himself, or
+    /// has a terminal to give away. It is not the job's, so that nothing of leash's signals it: all is as with `inherited`. EPERM
+    /// from the system where it has vanished or is another session's; the group's number may be another one's by then.
+    static constexpr Group join(int group) noexcept { return Group(Kind::joined, group); }
+
+    /// Of join(): the number that was given; 0 otherwise.
+    constexpr int joined() const noexcept { return joined_; }
+    /// Is it a new one, of the job alone, which signals reach as a whole? Not with `inherited` and join().
+    constexpr bool is_new() const noexcept { return kind_ != Kind::inherited && kind_ != Kind::joined; }
+
+    constexpr Group() noexcept = default;  ///< `own`
+
+    /// The same choice.
+    /// @{
+    friend constexpr bool operator==(Group a, Group b) noexcept { return a.kind_ == b.kind_ && a.joined_ == b.joined_; }
+    friend constexpr bool operator!=(Group a, Group b) noexcept { return !(a == b); }
+    /// @}
+
+  private:
+    enum class Kind { own, inherited, session, foreground, joined };
+    constexpr explicit Group(Kind kind, int joined = 0) noexcept : kind_(kind), joined_(joined) {}
+
+    Kind kind_ = Kind::own;
+    int joined_ = 0;
 };
+
+inline constexpr Group Group::own{};
+inline constexpr Group Group::inherited{Kind::inherited};
+inline constexpr Group Group::session{Kind::session};
+inline constexpr Group Group::foreground{Kind::foreground};
 
 /// Whom the end of a job reaches beyond its group.
 enum class Reach {
@@ -1718,7 +1750,7 @@ struct Options {
     /// Reach::group by default.
     Reach reach = Reach::group;
 
-    /// Stragglers::kill by default; with Group::inherited and Reach::group they stay.
+    /// Stragglers::kill by default; with Group::inherited or join(), and Reach::group, they stay.
     Stragglers stragglers = Stragglers::kill;
 
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
@@ -7057,7 +7089,7 @@ class Job {
         Usage usage;
     };
 
-    explicit Job(Group group) noexcept : has_group_(group != Group::inherited) {}
+    explicit Job(Group group) noexcept : has_group_(group.is_new()) {}
 
     /// Room for so many processes: afterwards begin() cannot fail.
     void expect(std::size_t count) { processes_ = std::vector<Process>(count); }
@@ -7857,9 +7889,8 @@ struct Order {
     const int* kept;
     std::size_t kept_count;
     unsigned first_unneeded;  // no action asks for a descriptor with this number or a higher one
-    Group group;
     Pid leader;
-    bool keeps_keys;
+    bool makes_session, sets_group, keeps_keys;
     int refusals[4];  // a test's: what the steps are to fail with
     bool copies_all;  // likewise: as on an older kernel
 
@@ -7965,10 +7996,10 @@ LEASH_CHILD int begin(void* argument) noexcept;
 inline int begin(void* argument) noexcept {
     Order& order = *static_cast<Order*>(argument);
     long result = 0;
-    if (order.group == Group::session) result = sys::system_call(SYS_setsid);
-    else if (order.group != Group::inherited) result = sys::system_call(SYS_setpgid, 0, order.leader);
+    if (order.makes_session) result = sys::system_call(SYS_setsid);
+    else if (order.sets_group) result = sys::system_call(SYS_setpgid, 0, order.leader);
     go_on(order, result, Birth::Step::group);
-    if (order.group != Group::inherited) forget_signals();
+    if (order.sets_group) forget_signals();
     clear_signals(order.keeps_keys);
 
     // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
@@ -8017,7 +8048,8 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
     order.count = actions.list.size();
     order.kept = actions.kept.data();
     order.kept_count = actions.kept.size();
-    order.group = actions.group;
+    order.makes_session = actions.group == Group::session;
+    order.sets_group = actions.group != Group::inherited;
     order.leader = actions.leader;
     order.keeps_keys = !actions.at_own_terminal;
     order.refusals[0] = LEASH_FAULT("child_table");
@@ -8414,6 +8446,11 @@ class FileActions {
     bool made_;
 };
 
+/// A session has one without being told.
+inline bool sets_group(const Actions& actions) noexcept {
+    return actions.group != Group::inherited && actions.group != Group::session;
+}
+
 /// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
@@ -8436,7 +8473,7 @@ class Attributes {
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (actions.group == Group::own || actions.group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
+        if (sets_group(actions)) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, actions.leader);
         if (actions.group == Group::session) flags |= sys::spawn_setsid;
         if (actions.group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
@@ -8492,8 +8529,7 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
     if (birth.error == 0) {
         // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
         // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
-        if (actions.group == Group::own || actions.group == Group::foreground)
-            sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        if (sets_group(actions)) sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
         for (const Action& action : actions.list) {
             if (action.kind != Action::Kind::tell) continue;
             sys::NoWriteSignal guard;
@@ -8845,6 +8881,9 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 }
 
 [[gnu::cold]] inline Expected<void> check_bounds(const Options& options) {
+    if (options.group == Group::join(options.group.joined()) && options.group.joined() <= 1)
+        return make_error(std::errc::invalid_argument, Step::options,
+                          concat({"group: ", std::to_string(options.group.joined())}), "join: no group to be joined");
     if (options.umask < -1 || options.umask > 0777)
         return make_error(std::errc::invalid_argument, Step::options, "umask", "not from 0 to 0777, nor -1");
     if (options.nice < -40 || options.nice > 40)
@@ -8871,7 +8910,7 @@ inline bool has_terminal(const Options& options) noexcept {
     if (!options.out.is(tty) && !options.err.is(tty))
         return make_error(std::errc::invalid_argument, Step::options, "in",
                           "a terminal that nobody reads: say tty for `out` or `err` too");
-    if (options.group == Group::inherited || options.group == Group::foreground)
+    if (!options.group.is_new() || options.group == Group::foreground)
         return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
     return {};
 }
@@ -9364,6 +9403,10 @@ class Wiring {
         if (const int refusal = sys::refusal_of_clone())
             return make_error(refusal, Step::spawn, image.path, "a filter keeps this host from starting processes");
     }
+    const bool is_join = actions.group.joined() != 0 && birth.step != Birth::Step::exec;
+    if (is_join && (birth.error == EPERM || birth.error == ESRCH || birth.step == Birth::Step::group))
+        return fail(Step::options, concat({"group: ", std::to_string(actions.group.joined())}),
+                    "join: there is no such group in the host's session");
     const bool joins = actions.group != Group::inherited && actions.leader != 0;
     if (joins && birth.error == EPERM && birth.step != Birth::Step::exec)
         return fail(Step::spawn, image.path,
@@ -9398,9 +9441,8 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
         started.cgroup.emplace(*std::move(made));
     }
     if (guardian != nullptr) {
-        auto guarded =
-            guardian->start(plan.group != Group::inherited, started.traces ? started.traces->cookie() : std::string(),
-                            started.cgroup ? started.cgroup->path() : std::string(), plan.deadline);
+        auto guarded = guardian->start(plan.group.is_new(), started.traces ? started.traces->cookie() : std::string(),
+                                       started.cgroup ? started.cgroup->path() : std::string(), plan.deadline);
         if (!guarded) return guarded;
     }
     std::vector<char*> own;
@@ -9421,7 +9463,7 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
             const int out = last ? sources.out() : next.write.get();
             Actions actions;
             actions.group = plan.group;
-            if (!first) actions.leader = started.pids.front();
+            actions.leader = first || plan.group.joined() != 0 ? plan.group.joined() : started.pids.front();
             actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
             if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
                 actions.list.push_back({Action::Kind::take_foreground, started.foreground.handle()});
@@ -9508,8 +9550,8 @@ class Pump : public Counted {
           err(stdio_of(options.err)),
           later_errs_(stdio_of(options.err).is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           reach_(options.reach),
-          stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
-                                                                                              : options.stragglers),
+          stragglers_kept_(!options.group.is_new() && options.reach == Reach::group ? Stragglers::leave
+                                                                                    : options.stragglers),
           has_terminal_(has_terminal(options)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),

@@ -95,7 +95,11 @@ leash::Options options(Bytes& input) {
             options.pass_fds.push_back({ours, static_cast<int>(input.number())});
         }
     }
-    if (part(7)) options.group = static_cast<leash::Group>(input.choice(4));
+    if (part(7)) {
+        constexpr leash::Group groups[] = {leash::Group::own, leash::Group::inherited, leash::Group::session,
+                                           leash::Group::foreground};
+        options.group = groups[input.choice(4)];
+    }
     if (part(8)) options.stragglers = static_cast<leash::Stragglers>(input.choice(3));
     if (part(9)) options.timeout = timeout(input);
     if (part(10)) options.grace = timeout(input);

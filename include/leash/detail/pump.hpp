@@ -55,8 +55,8 @@ class Pump : public Counted {
           err(stdio_of(options.err)),
           later_errs_(stdio_of(options.err).is(Stdio::Kind::per_stage) && processes > 0 ? processes - 1 : 0),
           reach_(options.reach),
-          stragglers_kept_(options.group == Group::inherited && options.reach == Reach::group ? Stragglers::leave
-                                                                                              : options.stragglers),
+          stragglers_kept_(!options.group.is_new() && options.reach == Reach::group ? Stragglers::leave
+                                                                                    : options.stragglers),
           has_terminal_(has_terminal(options)),
           may_stop_(options.group == Group::own && !has_terminal_),
           deadline_(deadline),

@@ -38,9 +38,8 @@ struct Order {
     const int* kept;
     std::size_t kept_count;
     unsigned first_unneeded;  // no action asks for a descriptor with this number or a higher one
-    Group group;
     Pid leader;
-    bool keeps_keys;
+    bool makes_session, sets_group, keeps_keys;
     int refusals[4];  // a test's: what the steps are to fail with
     bool copies_all;  // likewise: as on an older kernel
 
@@ -146,10 +145,10 @@ LEASH_CHILD int begin(void* argument) noexcept;
 inline int begin(void* argument) noexcept {
     Order& order = *static_cast<Order*>(argument);
     long result = 0;
-    if (order.group == Group::session) result = sys::system_call(SYS_setsid);
-    else if (order.group != Group::inherited) result = sys::system_call(SYS_setpgid, 0, order.leader);
+    if (order.makes_session) result = sys::system_call(SYS_setsid);
+    else if (order.sets_group) result = sys::system_call(SYS_setpgid, 0, order.leader);
     go_on(order, result, Birth::Step::group);
-    if (order.group != Group::inherited) forget_signals();
+    if (order.sets_group) forget_signals();
     clear_signals(order.keeps_keys);
 
     // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
@@ -198,7 +197,8 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
     order.count = actions.list.size();
     order.kept = actions.kept.data();
     order.kept_count = actions.kept.size();
-    order.group = actions.group;
+    order.makes_session = actions.group == Group::session;
+    order.sets_group = actions.group != Group::inherited;
     order.leader = actions.leader;
     order.keeps_keys = !actions.at_own_terminal;
     order.refusals[0] = LEASH_FAULT("child_table");

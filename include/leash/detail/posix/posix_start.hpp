@@ -139,6 +139,11 @@ class FileActions {
     bool made_;
 };
 
+/// A session has one without being told.
+inline bool sets_group(const Actions& actions) noexcept {
+    return actions.group != Group::inherited && actions.group != Group::session;
+}
+
 /// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
@@ -161,7 +166,7 @@ class Attributes {
         ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
 
         int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (actions.group == Group::own || actions.group == Group::foreground) flags |= POSIX_SPAWN_SETPGROUP;
+        if (sets_group(actions)) flags |= POSIX_SPAWN_SETPGROUP;
         ::posix_spawnattr_setpgroup(&attributes_, actions.leader);
         if (actions.group == Group::session) flags |= sys::spawn_setsid;
         if (actions.group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
@@ -217,8 +222,7 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
     if (birth.error == 0) {
         // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
         // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
-        if (actions.group == Group::own || actions.group == Group::foreground)
-            sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        if (sets_group(actions)) sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
         for (const Action& action : actions.list) {
             if (action.kind != Action::Kind::tell) continue;
             sys::NoWriteSignal guard;
