@@ -93,6 +93,8 @@ using leash::sink;
 using leash::to_out;
 using leash::ToOut;
 using leash::tty;
+// which.hpp
+using leash::which;
 // stream.hpp
 using leash::Match;
 using leash::Read;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -174,6 +175,103 @@ TEST_CASE("an empty environment is empty") {
     CHECK_FALSE(Env::empty().is_inherited());
     CHECK(Env::empty().set("A", "1").get("A") == std::string("1"));
     CHECK(Env::empty().build().empty());
+}
+
+TEST_CASE("only() and without() choose variables by pattern, of what there is by then") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        static char path[] = "PATH=/bin", all[] = "LC_ALL=C", lang[] = "LANG=C", token[] = "MY_TOKEN=secret",
+                    odd[] = "ODD", aws[] = "AWS_ID=secret";
+        static char* of_host[] = {path, all, lang, token, odd, aws, nullptr};
+        environ = of_host;
+        const auto names = [](const Env& env) {
+            std::string text;
+            for (const auto& [name, value] : env.variables()) text += name + (value.empty() ? "|" : "=" + value + "|");
+            return text;
+        };
+        const Env host = Env::inherited();
+        HOST_NEEDS(names(host) == "PATH=/bin|LC_ALL=C|LANG=C|MY_TOKEN=secret|AWS_ID=secret|");
+        HOST_NEEDS(names(Env(host).only({"PATH", "LC_*"})) == "PATH=/bin|LC_ALL=C|");
+        HOST_NEEDS(names(Env(host).without({"*_TOKEN", "AWS_*"})) == "PATH=/bin|LC_ALL=C|LANG=C|");
+        HOST_NEEDS(names(Env(host).only({"L*"}).without({"*ALL"})) == "LANG=C|");
+        // What is set afterwards is there, whatever was chosen before; what was set before is chosen among.
+        HOST_NEEDS(names(Env(host).set("A_TOKEN", "1").set("B", "2").without({"*_TOKEN"}).only({"*_TOKEN", "B"})) ==
+                   "B=2|");
+        HOST_NEEDS(names(Env(host).only({"PATH"}).set("B", "2").set("MY_TOKEN", "mine")) ==
+                   "PATH=/bin|B=2|MY_TOKEN=mine|");
+        // What was set and taken away does not bring back the host's own; what was unset is not brought back.
+        HOST_NEEDS(names(Env(host).set("PATH", "/x").without({"P*"}).only({"PATH"})).empty());
+        HOST_NEEDS(names(Env(host).unset("PATH").only({"PATH"})).empty());
+        HOST_NEEDS(names(Env(host).only({})).empty() && names(Env(host).without({"*"})).empty());
+        HOST_NEEDS(names(Env::empty().set("A", "1").set("B", "").without({"A"})) == "B|");
+
+        const Env chosen = Env(host).only(std::vector<std::string>{"PATH", "*_TOKEN"}).without({{"MY_TOKEN"}});
+        HOST_NEEDS(chosen.get("PATH") == std::string("/bin") && !chosen.get("LANG") && !chosen.get("MY_TOKEN"));
+        HOST_NEEDS(chosen.is_inherited() && !chosen.is_unchanged() && host.is_unchanged() && chosen.changes().empty());
+        HOST_NEEDS(chosen.build() == std::vector<std::string>{"PATH=/bin"});
+        HOST_NEEDS(Env(host).only({"*"}).build().size() == 6);
+        HOST_NEEDS(seen(chosen) == std::set<std::string>{"PATH=/bin"});
+        static char late[] = "PATH=/late";
+        of_host[0] = late;  // as it is when the job starts
+        HOST_NEEDS(seen(chosen) == std::set<std::string>{"PATH=/late"});
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("in a pattern a star is any run of characters, and all else is itself") {
+    const auto matches = [](const char* pattern, const char* name) {
+        return !Env::empty().set(name, "x").only({pattern}).variables().empty();
+    };
+    for (const auto& [pattern, name] : std::initializer_list<std::pair<const char*, const char*>>{{"A", "A"},
+                                                                                                  {"*", "A"},
+                                                                                                  {"A*", "A"},
+                                                                                                  {"*A", "A"},
+                                                                                                  {"**", "A"},
+                                                                                                  {"A*C", "AC"},
+                                                                                                  {"A*C", "ABBC"},
+                                                                                                  {"*B*", "ABC"},
+                                                                                                  {"A*B*C", "AxByBC"},
+                                                                                                  {"*AB", "AAB"},
+                                                                                                  {"*a*a*b", "aaaaaab"},
+                                                                                                  {"?", "?"},
+                                                                                                  {"[A]", "[A]"}})
+        CHECK_MESSAGE(matches(pattern, name), pattern, " ", name);
+    for (const auto& [pattern, name] : std::initializer_list<std::pair<const char*, const char*>>{{"A", "B"},
+                                                                                                  {"A", "AB"},
+                                                                                                  {"AB", "A"},
+                                                                                                  {"", "A"},
+                                                                                                  {"A*", "BA"},
+                                                                                                  {"*A", "AB"},
+                                                                                                  {"A*C", "ABCB"},
+                                                                                                  {"a", "A"},
+                                                                                                  {"?", "A"},
+                                                                                                  {"[A]", "A"},
+                                                                                                  {"A*A", "A"}})
+        CHECK_MESSAGE(!matches(pattern, name), pattern, " ", name);
+    // no pattern makes it try again and again
+    std::string pattern, name(20'000, 'a');
+    for (int i = 0; i < 1000; ++i) pattern += "a*";
+    CHECK_FALSE(matches((pattern + "b").c_str(), name.c_str()));
+}
+
+TEST_CASE("from() takes what has the variables, whatever holds it, and nothing of the host's") {
+    const std::set<std::string> expected = {"A=1", "B=", "C=x=y"};
+    CHECK(seen(Env::from({"A=0", "A=1", "B=", "C=x=y"})) == expected);
+    CHECK(seen(Env::from(std::vector<std::string>{"A=1", "B=", "C=x=y"})) == expected);
+    CHECK(seen(Env::from(std::set<std::string_view>{"A=1", "B=", "C=x=y"})) == expected);
+    CHECK(seen(Env::from(std::map<std::string, std::string>{{"A", "1"}, {"B", ""}, {"C", "x=y"}})) == expected);
+    const char* const array[] = {"A=1", "B=", "C=x=y", nullptr, "D=1"};
+    CHECK(seen(Env::from(array)) == expected);
+    const char* const* const pointer = array;
+    CHECK(seen(Env::from(pointer)) == expected);
+    CHECK(seen(Env::from(environ)) == of_host());
+    CHECK(Env::from(std::vector<std::string>()).build().empty());
+    CHECK(Env::from(std::vector<std::string>{"A=1"}).set("A", "2").get("A") == std::string("2"));
+    for (const char* const entry : {"A", "", "=A", "=A=1"}) {
+        leash::Options options;
+        options.env = Env::from({"B=1", entry});
+        CHECK(refusal(options).step == Step::environment);
+    }
 }
 
 TEST_CASE("odd entries in the host's environment are passed on and hurt nobody") {

@@ -103,6 +103,40 @@ TEST_CASE("an empty PATH, and an empty member of one, mean the child's directory
     CHECK(looked_up("leash-tool", "").find("No such file") != std::string::npos);
 }
 
+TEST_CASE("which() finds the file that a job would be started from, as an absolute path") {
+    const TemporaryDirectory directory;
+    const std::string a = directory.directory("a"), b = directory.directory("b");
+    directory.directory("a/leash-tool");
+    directory.file("b/leash-tool", says("b"), 0755);
+    directory.file("b/leash-data", "data", 0644);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        if (::chdir(directory.path().c_str()) != 0) return "chdir";
+        const auto in = [](const std::string& path) { return leash::Env::empty().set("PATH", path); };
+        const std::string tool = b + "/leash-tool";
+        HOST_NEEDS(!leash::which("leash-tool"));
+        HOST_NEEDS(leash::which("leash-tool", in("/nowhere:" + a + ":" + b)) == tool);
+        HOST_NEEDS(leash::which("leash-tool", in("b")) == directory.path() + "/b/leash-tool");
+        HOST_NEEDS(!leash::which("leash-data", in(b)) && !leash::which("leash-tool", in(a)));
+        HOST_NEEDS(leash::which(tool, leash::Env::empty()) == tool);
+        HOST_NEEDS(leash::which("b/leash-tool") == directory.path() + "/b/leash-tool");
+        for (const char* const none : {"", "a/leash-tool", "a/", "/", "b/leash-data", "b/none", "b/leash-tool/x"})
+            HOST_NEEDS(!leash::which(none, in(b)));
+        HOST_NEEDS(!leash::which(std::string("leash-tool\0", 11), in(b)));
+        // The host's PATH, as it is now; and what is looked into without one.
+        ::setenv("PATH", b.c_str(), 1);
+        HOST_NEEDS(leash::which("leash-tool") == tool);
+        ::unsetenv("PATH");
+        HOST_NEEDS(leash::which("sh") == std::string("/bin/sh"));
+        // The directory itself is meant by an empty member alone.
+        HOST_NEEDS(::chdir(b.c_str()) == 0);
+        HOST_NEEDS(!leash::which("leash-tool") && !leash::which("leash-tool", in("/nowhere")));
+        for (const char* const path : {"", "/nowhere:", "/nowhere::/nowhere"})
+            HOST_NEEDS(leash::which("leash-tool", in(path)) == b + "/./leash-tool");
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
 TEST_CASE("a relative member of PATH and a relative path count from cwd, as an exec in the child would have it") {
     const TemporaryDirectory directory;
     directory.directory("bin");

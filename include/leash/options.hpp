@@ -4,12 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <leash/cancel.hpp>
+#include <leash/command.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/shared.hpp>
@@ -18,13 +21,74 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
+namespace detail {
+
+/// What a braced list for an Env would be made of.
+struct EnvEntry {
+    template <class T, class = std::enable_if_t<is_text<T>>>
+    EnvEntry(const T&, std::string_view = {}) {}
+};
+
+}  // namespace detail
+
+/// The environment of the child: the host's as it is when the job starts, or none, and changes on top. Each call changes what
+/// the ones before it have made: `only({"PATH"}).set("A", "1")` has both.
 class Env {
   public:
+    /// Names of variables, as a list or a vector of strings. `*` stands for any run of characters, also none, and every other
+    /// character, `?` too, for itself: "LC_*" are all whose names begin so.
+    class Names {
+      public:
+        /// A list: `{"PATH", "LC_*"}`.
+        Names(std::initializer_list<Arg> patterns);
+        /// A vector of strings.
+        template <class Vector,
+                  class = std::enable_if_t<std::is_convertible_v<const Vector&, std::vector<std::string>>>>
+        Names(const Vector& patterns) : patterns_(patterns) {}
+
+      private:
+        friend class Env;
+        bool match(std::string_view name) const noexcept;
+        std::vector<std::string> patterns_;
+    };
+
     /// The host's variables. What Options::env is when nothing is said.
     static Env inherited();
     /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
     static Env empty();
+
+    /// Exactly these variables: of "NAME=value" strings, in a vector, an array, or ended by a null pointer (`environ`), or of
+    /// pairs of name and value (a map). The last word on a name counts. What is no such string is refused when the job starts.
+    /// @{
+    template <class Entries>
+    static Env from(const Entries& entries) {
+        Env made = empty();
+        if constexpr (std::is_pointer_v<Entries>) {
+            for (auto one = entries; one != nullptr && *one != nullptr; ++one) made.add(*one);
+        } else {
+            for (const auto& one : entries) {
+                if constexpr (std::is_pointer_v<std::decay_t<decltype(one)>>) {
+                    if (one == nullptr) break;
+                    made.add(one);
+                } else if constexpr (std::is_convertible_v<decltype(one), std::string_view>) {
+                    made.add(one);
+                } else {
+                    made.set(std::string(one.first), std::string(one.second));
+                }
+            }
+        }
+        return made;
+    }
+    static Env from(std::initializer_list<Arg> entries);
+    /// @}
+
+    /// Are these set on top of the host's variables, or are they all that there is? Does not compile.
+    template <class Nothing = void>
+    Env(std::initializer_list<detail::EnvEntry>) : Env(false) {
+        static_assert(!std::is_void_v<Nothing>,
+                      "leash: a list is no environment: write leash::Env::inherited().set(\"NAME\", \"value\"), or "
+                      "leash::Env::from({\"NAME=value\"}) for nothing else.");
+    }
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     /// @{
@@ -38,6 +102,19 @@ class Env {
     Env unset(std::string name) &&;
     /// @}
 
+    /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
+    /// at when the job starts, as all of the host's variables are.
+    /// @{
+    Env& only(Names names) &;
+    Env only(Names names) &&;
+    /// @}
+
+    /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
+    /// @{
+    Env& without(Names names) &;
+    Env without(Names names) &&;
+    /// @}
+
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const;
 
@@ -49,16 +126,31 @@ class Env {
         std::string value;  ///< empty where it is removed
         bool removed;       ///< unset(), not set()
     };
-    /// What was set and unset, in the order in which each name first came.
+    /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
+    /// unset, too. Not what they take of the host's.
     std::vector<Change> changes() const;
 
-    /// The "NAME=value" strings that the child gets.
+    /// Is it the host's environment, just as it is?
+    bool is_unchanged() const noexcept { return inherit_ && !table_; }
+
+    /// One variable.
+    struct Variable {
+        std::string name;   ///< not empty
+        std::string value;  ///< may be empty
+    };
+    /// What the child would see, each with its name: `for (const auto& [name, value] : env.variables())`.
+    std::vector<Variable> variables() const;
+
+    /// The "NAME=value" strings that the child gets, and whatever else stands in the host's environment.
     std::vector<std::string> build() const;
 
   private:
     struct Table;
     explicit Env(bool inherits) : inherit_(inherits) {}
+    Table& own_table();
     void change(Change made);
+    void add(std::string_view entry);
+    void sift(Names names, bool keeps);
 
     bool inherit_;
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed

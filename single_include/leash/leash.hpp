@@ -111,7 +111,8 @@
 // it, and does what a shell does about Ctrl-C and Ctrl-Z. Any other job that the terminal stops for using it is ended.
 //
 //     assert(leash::check_output({"pwd"}, {.cwd = "/"}) == "/\n");
-//     assert(leash::check_output({"env"}, {.env = leash::Env::empty().set("A", "1")}) == "A=1\n");
+//     assert(leash::check_output({"env"}, {.env = leash::Env::inherited().only({"X_*"}).set("A", "1")}) == "A=1\n");
+//     assert(*leash::which("env") == leash::which("env", leash::Env::inherited().without({"*_TOKEN"})));
 //     assert(leash::run(leash::shell("echo hi >&5"), {.pass_fds = {{1, 5}}}).ok());
 //
 // umask, nice and limits bound what it may do, and probe() shows what it would have (both Linux).
@@ -1497,21 +1498,84 @@ class Cancel {
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The environment of the child: the host's as it is when the job starts, or none, and changes on top.
+namespace detail {
+
+/// What a braced list for an Env would be made of.
+struct EnvEntry {
+    template <class T, class = std::enable_if_t<is_text<T>>>
+    EnvEntry(const T&, std::string_view = {}) {}
+};
+
+}  // namespace detail
+
+/// The environment of the child: the host's as it is when the job starts, or none, and changes on top. Each call changes what
+/// the ones before it have made: `only({"PATH"}).set("A", "1")` has both.
 class Env {
   public:
+    /// Names of variables, as a list or a vector of strings. `*` stands for any run of characters, also none, and every other
+    /// character, `?` too, for itself: "LC_*" are all whose names begin so.
+    class Names {
+      public:
+        /// A list: `{"PATH", "LC_*"}`.
+        Names(std::initializer_list<Arg> patterns);
+        /// A vector of strings.
+        template <class Vector,
+                  class = std::enable_if_t<std::is_convertible_v<const Vector&, std::vector<std::string>>>>
+        Names(const Vector& patterns) : patterns_(patterns) {}
+
+      private:
+        friend class Env;
+        bool match(std::string_view name) const noexcept;
+        std::vector<std::string> patterns_;
+    };
+
     /// The host's variables. What Options::env is when nothing is said.
     static Env inherited();
     /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
     static Env empty();
+
+    /// Exactly these variables: of "NAME=value" strings, in a vector, an array, or ended by a null pointer (`environ`), or of
+    /// pairs of name and value (a map). The last word on a name counts. What is no such string is refused when the job starts.
+    /// @{
+    template <class Entries>
+    static Env from(const Entries& entries) {
+        Env made = empty();
+        if constexpr (std::is_pointer_v<Entries>) {
+            for (auto one = entries; one != nullptr && *one != nullptr; ++one) made.add(*one);
+        } else {
+            for (const auto& one : entries) {
+                if constexpr (std::is_pointer_v<std::decay_t<decltype(one)>>) {
+                    if (one == nullptr) break;
+                    made.add(one);
+                } else if constexpr (std::is_convertible_v<decltype(one), std::string_view>) {
+                    made.add(one);
+                } else {
+                    made.set(std::string(one.first), std::string(one.second));
+                }
+            }
+        }
+        return made;
+    }
+    static Env from(std::initializer_list<Arg> entries);
+    /// @}
+
+    /// Are these set on top of the host's variables, or are they all that there is? Does not compile.
+    template <class Nothing = void>
+    Env(std::initializer_list<detail::EnvEntry>) : Env(false) {
+        static_assert(!std::is_void_v<Nothing>,
+                      "leash: a list is no environment: write leash::Env::inherited().set(\"NAME\", \"value\"), or "
+                      "leash::Env::from({\"NAME=value\"}) for nothing else.");
+    }
 
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     /// @{
@@ -1525,6 +1589,19 @@ class Env {
     Env unset(std::string name) &&;
     /// @}
 
+    /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
+    /// at when the job starts, as all of the host's variables are.
+    /// @{
+    Env& only(Names names) &;
+    Env only(Names names) &&;
+    /// @}
+
+    /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
+    /// @{
+    Env& without(Names names) &;
+    Env without(Names names) &&;
+    /// @}
+
     /// What the child would see; nullopt where the variable would not exist.
     std::optional<std::string> get(std::string_view name) const;
 
@@ -1536,16 +1613,31 @@ class Env {
         std::string value;  ///< empty where it is removed
         bool removed;       ///< unset(), not set()
     };
-    /// What was set and unset, in the order in which each name first came.
+    /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
+    /// unset, too. Not what they take of the host's.
     std::vector<Change> changes() const;
 
-    /// The "NAME=value" strings that the child gets.
+    /// Is it the host's environment, just as it is?
+    bool is_unchanged() const noexcept { return inherit_ && !table_; }
+
+    /// One variable.
+    struct Variable {
+        std::string name;   ///< not empty
+        std::string value;  ///< may be empty
+    };
+    /// What the child would see, each with its name: `for (const auto& [name, value] : env.variables())`.
+    std::vector<Variable> variables() const;
+
+    /// The "NAME=value" strings that the child gets, and whatever else stands in the host's environment.
     std::vector<std::string> build() const;
 
   private:
     struct Table;
     explicit Env(bool inherits) : inherit_(inherits) {}
+    Table& own_table();
     void change(Change made);
+    void add(std::string_view entry);
+    void sift(Names names, bool keeps);
 
     bool inherit_;
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
@@ -1809,6 +1901,30 @@ struct Options {
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_OPTIONS_HPP
+
+// =====================================================================================================================
+// leash/which.hpp - which file a program's name means.
+#ifndef LEASH_0_1_0_WHICH_HPP
+#define LEASH_0_1_0_WHICH_HPP
+
+#include <optional>
+#include <string>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// The file that a job with this environment, and the host's directory, would be started from: an absolute path, not resolved
+/// further. Nothing where there is none that this host may execute (by access(2)).
+///
+/// A name without a slash is looked up in that environment's PATH, the host's own by default; in "/bin:/usr/bin" where it has
+/// none. An empty member of PATH means the host's directory, as POSIX has it and as the start takes it; the directory is never
+/// looked into otherwise. A name with a slash is that file.
+std::optional<std::string> which(const std::string& name, const Env& env = Env::inherited());
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_WHICH_HPP
 
 // =====================================================================================================================
 // leash/stream.hpp - the ends of a job's pipes: Reader and Writer.
@@ -4906,6 +5022,7 @@ inline char** environment() noexcept {
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -4928,16 +5045,32 @@ inline std::string_view name_of(std::string_view entry) noexcept {
 }  // namespace detail
 
 struct Env::Table : detail::Counted {
+    struct Filter {
+        Names names;
+        bool keeps;  // those, or all others
+    };
+
     std::vector<Change> changes;
+    std::vector<Filter> filters;      // of what is inherited: the host's variables pass all of them
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
-    Table(const Table& other) : detail::Counted(), changes(other.changes), places(other.places) {}
+    Table(const Table& other)
+        : detail::Counted(), changes(other.changes), filters(other.filters), places(other.places) {}
 
     /// Nothing where it has no such name.
     const Change* find(std::string_view name) const noexcept {
         const std::size_t place = places.empty() ? 0 : places[slot_of(name)];
         return place == 0 ? nullptr : &changes[place - 1];
+    }
+
+    /// Does the child get it from the host?
+    bool passes(std::string_view name) const noexcept {
+        if (find(name) != nullptr) return false;
+        for (const Filter& filter : filters) {
+            if (filter.names.match(name) != filter.keeps) return false;
+        }
+        return true;
     }
 
     void put(Change made) {
@@ -4984,12 +5117,32 @@ LEASH_INLINE Env& Env::unset(std::string name) & {
 
 LEASH_INLINE Env Env::unset(std::string name) && { return std::move(unset(std::move(name))); }
 
+LEASH_INLINE Env& Env::only(Names names) & {
+    sift(std::move(names), true);
+    return *this;
+}
+
+LEASH_INLINE Env Env::only(Names names) && { return std::move(only(std::move(names))); }
+
+LEASH_INLINE Env& Env::without(Names names) & {
+    sift(std::move(names), false);
+    return *this;
+}
+
+LEASH_INLINE Env Env::without(Names names) && { return std::move(without(std::move(names))); }
+
+LEASH_INLINE Env Env::from(std::initializer_list<Arg> entries) {
+    Env made = empty();
+    for (const Arg& one : entries) made.add(one.str());
+    return made;
+}
+
 LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     if (const Change* const last = table_ ? table_->find(name) : nullptr) {
         if (last->removed) return std::nullopt;
         return last->value;
     }
-    if (!inherit_) return std::nullopt;
+    if (!inherit_ || (table_ && !table_->passes(name))) return std::nullopt;
     char** const all = detail::sys::environment();
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
@@ -5002,7 +5155,7 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (!table_ || table_->find(detail::name_of(*entry)) == nullptr) strings.emplace_back(*entry);
+        if (!table_ || table_->passes(detail::name_of(*entry))) strings.emplace_back(*entry);
     }
     if (!table_) return strings;
     for (const Change& one : table_->changes) {
@@ -5013,10 +5166,64 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
 
 LEASH_INLINE std::vector<Env::Change> Env::changes() const { return table_ ? table_->changes : std::vector<Change>(); }
 
-LEASH_INLINE void Env::change(Change made) {
+LEASH_INLINE std::vector<Env::Variable> Env::variables() const {
+    std::vector<Variable> all;
+    for (const std::string& entry : build()) {
+        const std::size_t length = detail::name_of(entry).size();
+        if (length != 0) all.push_back({entry.substr(0, length), entry.substr(length + 1)});
+    }
+    return all;
+}
+
+/// Where this Env alone makes its changes.
+LEASH_INLINE Env::Table& Env::own_table() {
     if (!table_) table_ = detail::Shared<Table>::adopt(new Table);
     else if (is_shared(table_.get())) table_ = detail::Shared<Table>::adopt(new Table(*table_));
-    table_->put(std::move(made));
+    return *table_;
+}
+
+LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
+
+/// What has no name is given none, for the start to refuse.
+[[gnu::cold]] LEASH_INLINE void Env::add(std::string_view entry) {
+    const std::string_view name = detail::name_of(entry);
+    set(std::string(name), std::string(name.empty() ? entry : entry.substr(name.size() + 1)));
+}
+
+[[gnu::cold]] LEASH_INLINE void Env::sift(Names names, bool keeps) {
+    Table& table = own_table();
+    for (Change& one : table.changes) {
+        if (names.match(one.name) != keeps) one = {std::move(one.name), {}, true};
+    }
+    if (inherit_) table.filters.push_back({std::move(names), keeps});
+}
+
+LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
+    for (const Arg& one : patterns) patterns_.push_back(one.str());
+}
+
+[[gnu::cold]] LEASH_INLINE bool Env::Names::match(std::string_view name) const noexcept {
+    for (const std::string& pattern : patterns_) {
+        // Where the last `*` was met, and up to where in the name it reaches: only that one is ever tried again.
+        std::size_t at = 0, in_name = 0, star = std::string::npos, reach = 0;
+        while (in_name < name.size()) {
+            if (at < pattern.size() && pattern[at] == '*') {
+                star = at++;
+                reach = in_name;
+            } else if (at < pattern.size() && pattern[at] == name[in_name]) {
+                ++at;
+                ++in_name;
+            } else if (star != std::string::npos) {
+                at = star + 1;
+                in_name = ++reach;
+            } else {
+                break;
+            }
+        }
+        if (in_name < name.size()) continue;
+        if (pattern.find_first_not_of('*', at) == std::string::npos) return true;
+    }
+    return false;
 }
 
 LEASH_INLINE Options Options::interactive() {
@@ -5032,6 +5239,254 @@ LEASH_INLINE Options Options::interactive() {
 #endif  // the bodies are here
 
 #endif  // LEASH_0_1_0_IMPL_OPTIONS_IPP
+
+// =====================================================================================================================
+// leash/detail/posix/program.hpp - which file is executed, and why it could not be.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
+/// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
+inline bool is_no(int error) noexcept {
+    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
+}
+
+enum class Executable { yes, no, unclear };
+
+/// May the path be executed as a program? If not, errno says why.
+inline Executable look_for_program(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
+    if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
+    errno = S_ISDIR(info.st_mode) ? EISDIR : EACCES;
+    return Executable::no;
+}
+
+/// 0, or the errno that keeps the path from being executed as a program.
+inline int why_not_executable(const char* path) noexcept {
+    return look_for_program(path) == Executable::no ? errno : 0;
+}
+
+/// 0, or the errno that keeps the path from being a directory to start in.
+inline int why_not_directory(const char* path) noexcept {
+    struct stat info {};
+    if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
+    if (!S_ISDIR(info.st_mode)) return ENOTDIR;
+    return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
+}
+
+inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
+
+/// Where the host finds what the child, which starts in `cwd`, calls by this path.
+inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
+    return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
+}
+
+/// The path made absolute from the host's directory on.
+inline Expected<std::string> absolute(std::string path) {
+    if (!is_relative(path)) return path;
+    std::string here(256, '\0');
+    while (sys::getcwd(&here[0], here.size()) == nullptr) {
+        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
+        here.resize(here.size() * 2);
+    }
+    here.resize(here.find('\0'));
+    return here + '/' + path;
+}
+
+/// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
+/// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
+/// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
+inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
+    if (name.find('/') != std::string::npos) {
+        // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
+        const std::string path = seen_from_host(name, cwd);
+        if (sys::access(path.c_str(), X_OK) == 0) return name;
+        const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
+        if (error == 0) return name;
+        const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
+        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
+    }
+    int reason = ENOENT;
+    std::string unclear;  // the first of those that may be there
+    for (;;) {
+        const std::size_t colon = search.find(':');
+        std::string candidate(search.substr(0, colon));
+        if (candidate.empty()) candidate += '.';
+        candidate += '/';
+        candidate += name;
+        const std::string path = seen_from_host(candidate, cwd);
+        const Executable seen = look_for_program(path.c_str());
+        if (seen == Executable::yes) return candidate;
+        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
+        if (seen == Executable::no && errno == EACCES && sys::stat(path.c_str(), &info) == 0) reason = EACCES;
+        if (seen == Executable::unclear && unclear.empty()) unclear = candidate;
+        if (colon == std::string_view::npos) break;
+        search.remove_prefix(colon + 1);
+    }
+    if (!unclear.empty()) return unclear;
+    const bool is_line = name.find(' ') != std::string::npos;
+    return make_error(reason, Step::program, name,
+                      reason == EACCES ? "found in PATH, but not executable"
+                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
+                                : "not found in the child's PATH");
+}
+
+/// What a program is looked up in where the child has no PATH.
+inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
+
+/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
+[[gnu::cold]] inline std::optional<std::string> interpreter_of(const std::string& path) {
+    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+    if (!file.is_open()) return std::nullopt;
+    char start[4096];
+    const ssize_t size = read_some(file, start, sizeof start);
+    if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
+    std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
+    line = line.substr(0, line.find('\n'));
+    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
+    return std::string(line.substr(0, line.find_first_of(" \t")));
+}
+
+/// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
+/// the same of one alone.
+[[gnu::cold]] inline Error explain_script(int error, const std::string& script) {
+    const bool is_busy = error == ETXTBSY;
+    std::string too_long(std::size_t{4} << 20, 'x'), path = script;
+    for (int depth = 0; depth < 5; ++depth) {
+        if (sys::exec_error(path.c_str(), &too_long[0]) == error)
+            return make_error(error, depth == 0 ? Step::program : Step::interpreter, path,
+                              is_busy      ? "the file is being written"
+                              : depth == 0 ? ""
+                                           : "named by a #! line");
+        auto interpreter = interpreter_of(path);
+        if (!interpreter || interpreter->empty()) break;
+        path = *std::move(interpreter);
+    }
+    return make_error(error, Step::program, script,
+                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
+}
+
+/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
+/// program, for the interpreter that its #! line names, and for that one's interpreter.
+[[gnu::cold]] inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
+    std::string path = program;
+    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
+        auto interpreter = interpreter_of(seen_from_host(path, cwd));
+        if (!interpreter) break;
+        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
+        path = *std::move(interpreter);
+        // "/bin/sh\r": the file has the line ends of another system
+        const bool carriage_return = path.back() == '\r';
+        if (const int why = why_not_executable(seen_from_host(path, cwd).c_str()))
+            return make_error(why, Step::interpreter, path,
+                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
+    }
+    const bool is_program = path == program;
+    const Step step = is_program ? Step::program : Step::interpreter;
+    switch (error) {
+        // It is there and may be executed: what is missing is what it needs itself.
+        case ENOENT:
+            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+        case ENOEXEC:
+            return make_error(
+                error, step, path,
+                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
+                           : "named by a #! line, but not a program for this system");
+        default: break;
+    }
+    return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
+                      : explain_script(error, program);
+}
+
+/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
+inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
+    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
+        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
+    }
+    return std::nullopt;
+}
+
+[[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
+    if (const auto i = find_too_long(argv))
+        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
+                          "longer than the system takes a single one; a file, or `in`, can be of any length");
+    if (const auto i = find_too_long(environment)) {
+        const std::string_view entry = environment[*i];
+        return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
+                          "longer than the system takes a single variable");
+    }
+    return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
+}
+
+/// The system's refusal to start, told as what it is about.
+[[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
+                                         char* const* argv, char* const* environment) {
+    switch (error) {
+        case E2BIG: return explain_size(program, argv, environment);
+        case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case EBADF:
+        case ENOSYS: return make_error(error, Step::spawn, program);
+        default: break;
+    }
+    if (const int why = why_not_executable(seen_from_host(program, cwd).c_str()))
+        return make_error(why, Step::program, program);
+    return explain_exec(error, program, cwd);
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
+
+// =====================================================================================================================
+// leash/impl/which.ipp - the bodies of <leash/which.hpp>.
+#ifndef LEASH_0_1_0_IMPL_WHICH_IPP
+#define LEASH_0_1_0_IMPL_WHICH_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+[[gnu::cold]] LEASH_INLINE std::optional<std::string> which(const std::string& name, const Env& env) {
+    namespace os = detail::os;
+    if (name.empty() || name.find('\0') != std::string::npos) return std::nullopt;
+    const std::optional<std::string> path = env.get("PATH");
+    auto found = os::find_program(name, path ? *path : os::default_search_path(), {});
+    if (!found || os::look_for_program(found->c_str()) == os::Executable::no) return std::nullopt;
+    auto whole = os::absolute(*std::move(found));
+    if (!whole) return std::nullopt;
+    return *std::move(whole);
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_WHICH_IPP
 
 // =====================================================================================================================
 // leash/detail/condition.hpp - refers to a question of the caller's.
@@ -6262,9 +6717,9 @@ class Traces {
                       static_cast<unsigned long long>(number[1]));
         Traces traces;
         traces.cookie_ = text;
-        // An environment of which nothing is inherited must not hide the job that this host is a part of.
+        // An environment of which nothing is inherited, or not this, must not hide the job that this host is a part of.
         auto outer = env.get(variable);
-        if (!outer && !env.is_inherited()) outer = Env::inherited().get(variable);
+        if (!outer && !(env.is_inherited() && is_unset(env))) outer = Env::inherited().get(variable);
         env.set(variable, outer && !outer->empty() ? concat({*outer, ":", text}) : text);
         return traces;
     }
@@ -6324,6 +6779,13 @@ class Traces {
     }
 
   private:
+    /// Was the cookie taken away by its name, on purpose?
+    static bool is_unset(const Env& env) {
+        bool found = false;
+        for (const Env::Change& one : env.changes()) found |= one.removed && one.name == variable;
+        return found;
+    }
+
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
 
@@ -8100,222 +8562,6 @@ inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { retu
 #endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
 
 // =====================================================================================================================
-// leash/detail/posix/program.hpp - which file is executed, and why it could not be.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// Does it say that there is no such file, or none for us? Anything else says nothing about the file: a filter that is
-/// older than the libc (EPERM for faccessat2), a shortage, a network's trouble. Then the start is tried, and tells.
-inline bool is_no(int error) noexcept {
-    return error == ENOENT || error == ENOTDIR || error == EACCES || error == ELOOP || error == ENAMETOOLONG;
-}
-
-enum class Executable { yes, no, unclear };
-
-/// May the path be executed as a program? If not, errno says why.
-inline Executable look_for_program(const char* path) noexcept {
-    struct stat info {};
-    if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
-    if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
-    errno = S_ISDIR(info.st_mode) ? EISDIR : EACCES;
-    return Executable::no;
-}
-
-/// 0, or the errno that keeps the path from being executed as a program.
-inline int why_not_executable(const char* path) noexcept {
-    return look_for_program(path) == Executable::no ? errno : 0;
-}
-
-/// 0, or the errno that keeps the path from being a directory to start in.
-inline int why_not_directory(const char* path) noexcept {
-    struct stat info {};
-    if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
-    if (!S_ISDIR(info.st_mode)) return ENOTDIR;
-    return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
-}
-
-inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
-
-/// Where the host finds what the child, which starts in `cwd`, calls by this path.
-inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
-    return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
-}
-
-/// The path made absolute from the host's directory on.
-inline Expected<std::string> absolute(std::string path) {
-    if (!is_relative(path)) return path;
-    std::string here(256, '\0');
-    while (sys::getcwd(&here[0], here.size()) == nullptr) {
-        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
-        here.resize(here.size() * 2);
-    }
-    here.resize(here.find('\0'));
-    return here + '/' + path;
-}
-
-/// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
-/// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
-/// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
-inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
-    if (name.find('/') != std::string::npos) {
-        // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
-        const std::string path = seen_from_host(name, cwd);
-        if (sys::access(path.c_str(), X_OK) == 0) return name;
-        const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
-        if (error == 0) return name;
-        const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
-        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
-    }
-    int reason = ENOENT;
-    std::string unclear;  // the first of those that may be there
-    for (;;) {
-        const std::size_t colon = search.find(':');
-        std::string candidate(search.substr(0, colon));
-        if (candidate.empty()) candidate += '.';
-        candidate += '/';
-        candidate += name;
-        const std::string path = seen_from_host(candidate, cwd);
-        const Executable seen = look_for_program(path.c_str());
-        if (seen == Executable::yes) return candidate;
-        struct stat info {};  // EACCES also says that a directory in PATH may not be searched: that is no finding
-        if (seen == Executable::no && errno == EACCES && sys::stat(path.c_str(), &info) == 0) reason = EACCES;
-        if (seen == Executable::unclear && unclear.empty()) unclear = candidate;
-        if (colon == std::string_view::npos) break;
-        search.remove_prefix(colon + 1);
-    }
-    if (!unclear.empty()) return unclear;
-    const bool is_line = name.find(' ') != std::string::npos;
-    return make_error(reason, Step::program, name,
-                      reason == EACCES ? "found in PATH, but not executable"
-                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
-                                : "not found in the child's PATH");
-}
-
-/// What a program is looked up in where the child has no PATH.
-inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
-
-/// What the `#!` line of a script names; nothing for any other file, or one that may not be read.
-[[gnu::cold]] inline std::optional<std::string> interpreter_of(const std::string& path) {
-    const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
-    if (!file.is_open()) return std::nullopt;
-    char start[4096];
-    const ssize_t size = read_some(file, start, sizeof start);
-    if (size < 2 || start[0] != '#' || start[1] != '!') return std::nullopt;
-    std::string_view line(start + 2, static_cast<std::size_t>(size) - 2);
-    line = line.substr(0, line.find('\n'));
-    while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
-    return std::string(line.substr(0, line.find_first_of(" \t")));
-}
-
-/// A script was refused for a reason that it may have itself, or what its #! line names: which, where the system says
-/// the same of one alone.
-[[gnu::cold]] inline Error explain_script(int error, const std::string& script) {
-    const bool is_busy = error == ETXTBSY;
-    std::string too_long(std::size_t{4} << 20, 'x'), path = script;
-    for (int depth = 0; depth < 5; ++depth) {
-        if (sys::exec_error(path.c_str(), &too_long[0]) == error)
-            return make_error(error, depth == 0 ? Step::program : Step::interpreter, path,
-                              is_busy      ? "the file is being written"
-                              : depth == 0 ? ""
-                                           : "named by a #! line");
-        auto interpreter = interpreter_of(path);
-        if (!interpreter || interpreter->empty()) break;
-        path = *std::move(interpreter);
-    }
-    return make_error(error, Step::program, script,
-                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
-}
-
-/// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
-/// program, for the interpreter that its #! line names, and for that one's interpreter.
-[[gnu::cold]] inline Error explain_exec(int error, const std::string& program, const std::string& cwd) {
-    std::string path = program;
-    for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
-        auto interpreter = interpreter_of(seen_from_host(path, cwd));
-        if (!interpreter) break;
-        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
-        path = *std::move(interpreter);
-        // "/bin/sh\r": the file has the line ends of another system
-        const bool carriage_return = path.back() == '\r';
-        if (const int why = why_not_executable(seen_from_host(path, cwd).c_str()))
-            return make_error(why, Step::interpreter, path,
-                              carriage_return ? "the #! line ends in a carriage return" : "named by a #! line");
-    }
-    const bool is_program = path == program;
-    const Step step = is_program ? Step::program : Step::interpreter;
-    switch (error) {
-        // It is there and may be executed: what is missing is what it needs itself.
-        case ENOENT:
-            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
-        case ENOEXEC:
-            return make_error(
-                error, step, path,
-                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
-                           : "named by a #! line, but not a program for this system");
-        default: break;
-    }
-    return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
-                      : explain_script(error, program);
-}
-
-/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
-inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
-    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
-        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
-    }
-    return std::nullopt;
-}
-
-[[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
-    if (const auto i = find_too_long(argv))
-        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
-                          "longer than the system takes a single one; a file, or `in`, can be of any length");
-    if (const auto i = find_too_long(environment)) {
-        const std::string_view entry = environment[*i];
-        return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
-                          "longer than the system takes a single variable");
-    }
-    return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
-}
-
-/// The system's refusal to start, told as what it is about.
-[[gnu::cold]] inline Error explain_spawn(int error, const std::string& program, const std::string& cwd,
-                                         char* const* argv, char* const* environment) {
-    switch (error) {
-        case E2BIG: return explain_size(program, argv, environment);
-        case EAGAIN: return make_error(error, Step::spawn, program, "the limit of processes is reached");
-        case ENOMEM:
-        case EMFILE:
-        case ENFILE:
-        case EBADF:
-        case ENOSYS: return make_error(error, Step::spawn, program);
-        default: break;
-    }
-    if (const int why = why_not_executable(seen_from_host(program, cwd).c_str()))
-        return make_error(why, Step::program, program);
-    return explain_exec(error, program, cwd);
-}
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_PROGRAM_HPP
-
-// =====================================================================================================================
 // leash/detail/posix/posix_start.hpp - Actions, carried out by posix_spawn.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
@@ -8997,7 +9243,7 @@ inline bool has_terminal(const Options& options) noexcept {
         if (!traces) return traces.error();
         plan.traces = *std::move(traces);
     }
-    if (plan.traces || !options.env.is_inherited() || !changes.empty()) plan.environment = options.env.build();
+    if (plan.traces || !options.env.is_unchanged()) plan.environment = options.env.build();
     if (plan.traces) plan.traces->note_given(*plan.environment);
     plan.cwd = std::move(options.cwd);
     plan.group = has_terminal(options) ? Group::session : options.group;

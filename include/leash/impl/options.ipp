@@ -6,6 +6,7 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,16 +33,32 @@ inline std::string_view name_of(std::string_view entry) noexcept {
 }  // namespace detail
 
 struct Env::Table : detail::Counted {
+    struct Filter {
+        Names names;
+        bool keeps;  // those, or all others
+    };
+
     std::vector<Change> changes;
+    std::vector<Filter> filters;      // of what is inherited: the host's variables pass all of them
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
-    Table(const Table& other) : detail::Counted(), changes(other.changes), places(other.places) {}
+    Table(const Table& other)
+        : detail::Counted(), changes(other.changes), filters(other.filters), places(other.places) {}
 
     /// Nothing where it has no such name.
     const Change* find(std::string_view name) const noexcept {
         const std::size_t place = places.empty() ? 0 : places[slot_of(name)];
         return place == 0 ? nullptr : &changes[place - 1];
+    }
+
+    /// Does the child get it from the host?
+    bool passes(std::string_view name) const noexcept {
+        if (find(name) != nullptr) return false;
+        for (const Filter& filter : filters) {
+            if (filter.names.match(name) != filter.keeps) return false;
+        }
+        return true;
     }
 
     void put(Change made) {
@@ -88,12 +105,32 @@ LEASH_INLINE Env& Env::unset(std::string name) & {
 
 LEASH_INLINE Env Env::unset(std::string name) && { return std::move(unset(std::move(name))); }
 
+LEASH_INLINE Env& Env::only(Names names) & {
+    sift(std::move(names), true);
+    return *this;
+}
+
+LEASH_INLINE Env Env::only(Names names) && { return std::move(only(std::move(names))); }
+
+LEASH_INLINE Env& Env::without(Names names) & {
+    sift(std::move(names), false);
+    return *this;
+}
+
+LEASH_INLINE Env Env::without(Names names) && { return std::move(without(std::move(names))); }
+
+LEASH_INLINE Env Env::from(std::initializer_list<Arg> entries) {
+    Env made = empty();
+    for (const Arg& one : entries) made.add(one.str());
+    return made;
+}
+
 LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     if (const Change* const last = table_ ? table_->find(name) : nullptr) {
         if (last->removed) return std::nullopt;
         return last->value;
     }
-    if (!inherit_) return std::nullopt;
+    if (!inherit_ || (table_ && !table_->passes(name))) return std::nullopt;
     char** const all = detail::sys::environment();
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text = *entry;
@@ -106,7 +143,7 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (!table_ || table_->find(detail::name_of(*entry)) == nullptr) strings.emplace_back(*entry);
+        if (!table_ || table_->passes(detail::name_of(*entry))) strings.emplace_back(*entry);
     }
     if (!table_) return strings;
     for (const Change& one : table_->changes) {
@@ -117,10 +154,64 @@ LEASH_INLINE std::vector<std::string> Env::build() const {
 
 LEASH_INLINE std::vector<Env::Change> Env::changes() const { return table_ ? table_->changes : std::vector<Change>(); }
 
-LEASH_INLINE void Env::change(Change made) {
+LEASH_INLINE std::vector<Env::Variable> Env::variables() const {
+    std::vector<Variable> all;
+    for (const std::string& entry : build()) {
+        const std::size_t length = detail::name_of(entry).size();
+        if (length != 0) all.push_back({entry.substr(0, length), entry.substr(length + 1)});
+    }
+    return all;
+}
+
+/// Where this Env alone makes its changes.
+LEASH_INLINE Env::Table& Env::own_table() {
     if (!table_) table_ = detail::Shared<Table>::adopt(new Table);
     else if (is_shared(table_.get())) table_ = detail::Shared<Table>::adopt(new Table(*table_));
-    table_->put(std::move(made));
+    return *table_;
+}
+
+LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
+
+/// What has no name is given none, for the start to refuse.
+[[gnu::cold]] LEASH_INLINE void Env::add(std::string_view entry) {
+    const std::string_view name = detail::name_of(entry);
+    set(std::string(name), std::string(name.empty() ? entry : entry.substr(name.size() + 1)));
+}
+
+[[gnu::cold]] LEASH_INLINE void Env::sift(Names names, bool keeps) {
+    Table& table = own_table();
+    for (Change& one : table.changes) {
+        if (names.match(one.name) != keeps) one = {std::move(one.name), {}, true};
+    }
+    if (inherit_) table.filters.push_back({std::move(names), keeps});
+}
+
+LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
+    for (const Arg& one : patterns) patterns_.push_back(one.str());
+}
+
+[[gnu::cold]] LEASH_INLINE bool Env::Names::match(std::string_view name) const noexcept {
+    for (const std::string& pattern : patterns_) {
+        // Where the last `*` was met, and up to where in the name it reaches: only that one is ever tried again.
+        std::size_t at = 0, in_name = 0, star = std::string::npos, reach = 0;
+        while (in_name < name.size()) {
+            if (at < pattern.size() && pattern[at] == '*') {
+                star = at++;
+                reach = in_name;
+            } else if (at < pattern.size() && pattern[at] == name[in_name]) {
+                ++at;
+                ++in_name;
+            } else if (star != std::string::npos) {
+                at = star + 1;
+                in_name = ++reach;
+            } else {
+                break;
+            }
+        }
+        if (in_name < name.size()) continue;
+        if (pattern.find_first_not_of('*', at) == std::string::npos) return true;
+    }
+    return false;
 }
 
 LEASH_INLINE Options Options::interactive() {

@@ -54,9 +54,9 @@ class Traces {
                       static_cast<unsigned long long>(number[1]));
         Traces traces;
         traces.cookie_ = text;
-        // An environment of which nothing is inherited must not hide the job that this host is a part of.
+        // An environment of which nothing is inherited, or not this, must not hide the job that this host is a part of.
         auto outer = env.get(variable);
-        if (!outer && !env.is_inherited()) outer = Env::inherited().get(variable);
+        if (!outer && !(env.is_inherited() && is_unset(env))) outer = Env::inherited().get(variable);
         env.set(variable, outer && !outer->empty() ? concat({*outer, ":", text}) : text);
         return traces;
     }
@@ -116,6 +116,13 @@ class Traces {
     }
 
   private:
+    /// Was the cookie taken away by its name, on purpose?
+    static bool is_unset(const Env& env) {
+        bool found = false;
+        for (const Env::Change& one : env.changes()) found |= one.removed && one.name == variable;
+        return found;
+    }
+
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
 
