@@ -737,3 +737,154 @@ TEST_CASE("an escapee that floods a slow sink holds no call beyond its bound") {
     CHECK(!captured.held.empty());
     CHECK(watch.elapsed() < 15s);
 }
+
+// ---- lines
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+/// What a line sink tells of these chunks.
+Lines lines_of(const std::vector<std::string>& chunks, leash::LineOptions options = {}) {
+    Lines lines;
+    const leash::Sink sink = leash::line_sink([&](std::string_view line) { lines.emplace_back(line); }, options);
+    std::string rest;
+    for (const std::string_view chunk : chunks) {
+        std::string_view left = chunk;
+        sink.function->write(left, rest);
+        CHECK(left.empty());
+    }
+    sink.function->finish(rest);
+    CHECK((rest.empty() || rest == "\r"));
+    return lines;
+}
+
+/// The same, cut at each place, and into single bytes.
+void check_lines(const std::string& text, leash::LineOptions options, const Lines& expected) {
+    CAPTURE(text);
+    CHECK(lines_of({text}, options) == expected);
+    std::vector<std::string> bytes;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        CHECK(lines_of({text.substr(0, i), text.substr(i)}, options) == expected);
+        bytes.emplace_back(1, text[i]);
+    }
+    CHECK(lines_of(bytes, options) == expected);
+}
+
+}  // namespace
+
+TEST_CASE("a line sink is given whole lines, however they were cut, and the last one without a newline") {
+    check_lines("", {}, {});
+    check_lines("one\ntwo\n", {}, {"one", "two"});
+    check_lines("\n\none\n\nlast \xe2\x82\xac", {}, {"", "", "one", "", "last \xe2\x82\xac"});
+    check_lines("a\r\n\rb\rc\r", {}, {"a\r", "\rb\rc\r"});
+}
+
+TEST_CASE("a carriage return ends a line, or starts it anew, where a line sink is told so") {
+    const leash::LineOptions split{leash::CarriageReturn::split, 1000};
+    check_lines("10%\r20%\rdone\r\nnext\n\r\n\n", split, {"10%", "20%", "done", "next", "", ""});
+    check_lines("a\r\rb\n\rc\r", split, {"a", "", "b", "", "c"});
+    const leash::LineOptions over{leash::CarriageReturn::overwrite, 1000};
+    check_lines("10%\r20%\rdone\r\nnext\n\r\n\n", over, {"done", "next", "", ""});
+    check_lines("a\r\r\nb\r\rc\n\rd\r", over, {"a", "c", "d"});
+    check_lines("x\n\r", over, {"x"});
+    // each state as soon as it has come
+    Lines lines;
+    const leash::Sink sink = leash::line_sink([&](std::string_view line) { lines.emplace_back(line); }, split);
+    std::string rest;
+    std::string_view chunk = "50%\r";
+    sink.function->write(chunk, rest);
+    CHECK(lines == Lines{"50%"});
+}
+
+TEST_CASE("a line that is too long comes in pieces, between characters") {
+    leash::LineOptions options;
+    options.most = 5;
+    check_lines("123456789012\nab\n12345\n123456", options, {"12345", "67890", "12", "ab", "12345", "12345", "6"});
+    check_lines("1234\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\n", options,
+                {"1234", "\xe2\x82\xac", "\xe2\x82\xac", "\xe2\x82\xac"});
+    check_lines("\x80\x80\x80\x80\x80\x80\n", options, {"\x80\x80\x80\x80\x80", "\x80"});
+    options.most = 0;  // four, then
+    check_lines("\xf0\x9f\x98\x80\xf0\x9f\x98\x80", options, {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"});
+    // What is overwritten does not count, and is not kept.
+    options = {leash::CarriageReturn::overwrite, 5};
+    check_lines("1234\r5678\r9012\n", options, {"9012"});
+    options = {leash::CarriageReturn::split, 5};
+    check_lines("1234567\r\n89\r", options, {"12345", "67", "89"});
+    CHECK(lines_of({std::string(2'500'000, 'x')}).size() == 3);  // 1 MiB unless one says otherwise
+}
+
+TEST_CASE("a line sink that throws has had that line, and is given the others") {
+    const Census census;
+    Lines lines;
+    leash::Options options = support::capture(census);
+    options.out = leash::line_sink([&](std::string_view line) {
+        lines.emplace_back(line);
+        if (line[0] == '!') throw std::runtime_error("no");
+    });
+    leash::Popen p(leash::shell("printf 'a\\n!b\\nc\\n!d'; exec sleep 60"), options);
+    CHECK_THROWS_AS(static_cast<void>(p.wait_for(60s)), std::runtime_error);
+    CHECK(lines == Lines{"a", "!b"});
+    CHECK_FALSE(p.poll().has_value());  // nothing more is in the pipe
+    CHECK(lines == Lines{"a", "!b", "c"});
+    CHECK(p.kill().has_value());
+    CHECK_THROWS_AS(static_cast<void>(p.wait()), std::runtime_error);
+    CHECK(lines == Lines{"a", "!b", "c", "!d"});
+    CHECK(p.wait().signal() == SIGKILL);
+    CHECK(lines.size() == 4);
+}
+
+TEST_CASE("a line sink serves wherever a sink does, and keeps the halves of two streams apart") {
+    const Census census;
+    Lines lines;
+    leash::Options options = support::capture(census);
+    const leash::Sink both = leash::line_sink([&](std::string_view line) { lines.emplace_back(line); });
+    options.out = both;
+    SUBCASE("of one job") {
+        options.err = both;
+        leash::Popen p(leash::shell("printf 'out '; printf 'err ' >&2; read x; echo 1; read x; echo 2 >&2; read x; "
+                                    "printf 'no newline'"),
+                       [&] {
+                           options.in = leash::piped;
+                           return options;
+                       }());
+        CHECK(p.in().write("\n").complete);
+        const auto comes = [&](std::size_t count) {
+            return support::eventually([&] { return p.poll().has_value() || lines.size() >= count; });
+        };
+        CHECK(comes(1));
+        CHECK(p.in().write("\n").complete);
+        CHECK(comes(2));
+        CHECK(p.in().write("\n").complete);
+        CHECK(p.wait().success());
+        CHECK(lines == Lines{"out 1", "err 2", "no newline"});
+    }
+    SUBCASE("in the order of their writing, where err goes to out") {
+        options.err = leash::to_out;
+        Lines expected;
+        for (int i = 0; i < 100; ++i) expected.push_back(std::to_string(i));
+        const leash::Result result = leash::run(
+            leash::shell("i=0; while test $i -lt 100; do echo $i; i=$((i+1)); echo $i >&2; i=$((i+1)); done"), options);
+        CHECK(result.ok());
+        CHECK(result.out == "");
+        CHECK(lines == expected);
+    }
+    SUBCASE("through communicate, which gives nothing else") {
+        leash::Popen p(child({"print-and-wait", "a\nb"}), options);
+        CHECK(support::eventually([&] { return p.communicate({}, 5ms).out.empty() && !lines.empty(); }));
+        CHECK(p.kill().has_value());
+        CHECK(p.communicate().out == "");
+        CHECK(lines == Lines{"a", "b"});
+    }
+    SUBCASE("in a Supervisor") {
+        leash::Supervisor jobs;
+        CHECK(jobs.add(leash::Popen(child({"print", "a\n", "b"}), options)).has_value());
+        while (jobs.next()) {}
+        CHECK(lines == Lines{"a", "b"});
+    }
+    SUBCASE("of a stream that is cut off") {
+        options.drain = 50ms;
+        CHECK(!leash::run(child({"setsid-holder", "0", "1"}), options).held.empty());
+        CHECK(lines.size() == 1);  // the escapee's number
+    }
+}

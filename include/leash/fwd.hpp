@@ -26,6 +26,7 @@ struct Error;
 struct Job;
 struct Leader;
 struct Limits;
+struct LineOptions;
 struct Match;
 struct Options;
 struct PassFd;
@@ -41,6 +42,7 @@ struct Terminal;
 struct Usage;
 struct Written;
 
+enum class CarriageReturn;
 enum class EndedBy;
 enum class Keep;
 enum class Reach;

@@ -313,7 +313,7 @@ struct Options {
     /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
+    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
     Output out = inherit;
 
     /// inherit (default), what `out` takes, to_out, or per_stage.

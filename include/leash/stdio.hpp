@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <cstddef>
+
 #include <leash/config.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/shared.hpp>
@@ -111,6 +113,40 @@ template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
     return {detail::make_sink_function(std::move(function))};
+}
+
+/// What line_sink() takes a carriage return for, which programs paint their progress with, and terminals end lines with.
+enum class CarriageReturn {
+    keep,      ///< a character as any other, as Reader::lines() does
+    split,     ///< the end of a line, as a newline is ("\r\n" is one end): each state of a progress bar is a line
+    overwrite  ///< what a terminal does with it: what follows replaces what the line had, and only the last state is told
+};
+
+/// How line_sink() makes lines of what comes.
+struct LineOptions {
+    CarriageReturn carriage_return = CarriageReturn::keep;  ///< what a "\r" means
+    /// The longest line, in bytes; one that is longer comes in pieces, cut between characters of UTF-8. Not less than 4.
+    std::size_t most = 1024 * 1024;
+};
+
+namespace detail {
+
+Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
+
+}  // namespace detail
+
+/// A sink() that is called with whole lines, without their newline, each as soon as it has come; at the end of the stream,
+/// be it cut off, with what stands there without one. All else is as with sink(). What the function throws costs the line
+/// that it was given, and no other.
+///
+/// Several streams may share one line_sink (a copy of the Sink): the halves of their lines are kept apart, and their lines
+/// come as their pipes are found readable. That is the order of their writing only where they were written apart from each
+/// other in time: nothing on the system knows in which order two pipes were written to. `.err = to_out` is exact.
+template <class Function>
+Sink line_sink(Function function, LineOptions options = {}) {
+    static_assert(std::is_invocable_v<Function&, std::string_view>,
+                  "leash::line_sink needs a callable f(std::string_view)");
+    return {detail::make_line_function(std::move(function), options)};
 }
 
 namespace detail {

@@ -127,6 +127,7 @@ struct Error;
 struct Job;
 struct Leader;
 struct Limits;
+struct LineOptions;
 struct Match;
 struct Options;
 struct PassFd;
@@ -142,6 +143,7 @@ struct Terminal;
 struct Usage;
 struct Written;
 
+enum class CarriageReturn;
 enum class EndedBy;
 enum class Keep;
 enum class Reach;

@@ -37,7 +37,7 @@
 //     assert(r.status.exited() && r.status.code() == 3 && !r.ok());
 //     assert(r.status.describe() == "exited 3");
 //
-// CAPTURING. `out` and `err` go where the options say: inherit (the default), null, piped, file(), fd(), sink().
+// CAPTURING. `out` and `err` go where the options say: inherit (the default), null, piped, file(), fd(), sink(), line_sink().
 //
 //     assert(leash::run({"echo", "hi"}, {.out = leash::piped}).out == "hi\n");
 //     assert(leash::check_output({"echo", "hi"}) == "hi\n");  // throws ProcessFailed unless ok()
@@ -247,6 +247,7 @@ struct Error;
 struct Job;
 struct Leader;
 struct Limits;
+struct LineOptions;
 struct Match;
 struct Options;
 struct PassFd;
@@ -262,6 +263,7 @@ struct Terminal;
 struct Usage;
 struct Written;
 
+enum class CarriageReturn;
 enum class EndedBy;
 enum class Keep;
 enum class Reach;
@@ -1195,6 +1197,8 @@ class Callback {
 #include <type_traits>
 #include <utility>
 
+#include <cstddef>
+
 namespace leash {
 inline namespace LEASH_ABI {
 
@@ -1295,6 +1299,40 @@ template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
     return {detail::make_sink_function(std::move(function))};
+}
+
+/// What line_sink() takes a carriage return for, which programs paint their progress with, and terminals end lines with.
+enum class CarriageReturn {
+    keep,      ///< a character as any other, as Reader::lines() does
+    split,     ///< the end of a line, as a newline is ("\r\n" is one end): each state of a progress bar is a line
+    overwrite  ///< what a terminal does with it: what follows replaces what the line had, and only the last state is told
+};
+
+/// How line_sink() makes lines of what comes.
+struct LineOptions {
+    CarriageReturn carriage_return = CarriageReturn::keep;  ///< what a "\r" means
+    /// The longest line, in bytes; one that is longer comes in pieces, cut between characters of UTF-8. Not less than 4.
+    std::size_t most = 1024 * 1024;
+};
+
+namespace detail {
+
+Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
+
+}  // namespace detail
+
+/// A sink() that is called with whole lines, without their newline, each as soon as it has come; at the end of the stream,
+/// be it cut off, with what stands there without one. All else is as with sink(). What the function throws costs the line
+/// that it was given, and no other.
+///
+/// Several streams may share one line_sink (a copy of the Sink): the halves of their lines are kept apart, and their lines
+/// come as their pipes are found readable. That is the order of their writing only where they were written apart from each
+/// other in time: nothing on the system knows in which order two pipes were written to. `.err = to_out` is exact.
+template <class Function>
+Sink line_sink(Function function, LineOptions options = {}) {
+    static_assert(std::is_invocable_v<Function&, std::string_view>,
+                  "leash::line_sink needs a callable f(std::string_view)");
+    return {detail::make_line_function(std::move(function), options)};
 }
 
 namespace detail {
@@ -1800,7 +1838,7 @@ struct Options {
     /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…).
+    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
     Output out = inherit;
 
     /// inherit (default), what `out` takes, to_out, or per_stage.
@@ -3309,6 +3347,7 @@ class Turn {
 #ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 #define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -3318,8 +3357,18 @@ namespace detail {
 
 /// What sink() was given.
 struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
-    const Callback<std::string_view> write;
+    explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
+
+    /// Gives it what has come. What was given is taken off the chunk first, so that it is given once, whatever the function
+    /// throws; `rest` is what this stream has to keep until more comes.
+    virtual void write(std::string_view& chunk, std::string& rest) {
+        static_cast<void>(rest);
+        function(std::exchange(chunk, {}));
+    }
+    /// The stream has ended.
+    virtual void finish(std::string& rest) { static_cast<void>(rest); }
+
+    const Callback<std::string_view> function;
     Turnstile turnstile;  // of all streams that share this function
 };
 
@@ -3336,8 +3385,11 @@ struct SinkFunction : Counted {
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <string>
 #include <string_view>
 #include <utility>
+
+#include <cstddef>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -3346,6 +3398,86 @@ namespace detail {
 
 LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> function) {
     return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
+}
+
+/// What line_sink() was given. A rest that is "\r" where that splits is no text: a newline that follows belongs to it.
+struct LineFunction final : SinkFunction {
+    LineFunction(Callback<std::string_view> its, LineOptions options)
+        : SinkFunction(std::move(its)),
+          splits_(options.carriage_return == CarriageReturn::split),
+          overwrites_(options.carriage_return == CarriageReturn::overwrite),
+          most_(options.most < 4 ? 4 : options.most) {}
+
+    void write(std::string_view& chunk, std::string& rest) override {
+        while (!chunk.empty()) {
+            if (splits_ && rest == "\r") {
+                rest.clear();
+                if (chunk.front() == '\n') {
+                    chunk.remove_prefix(1);
+                    continue;
+                }
+            }
+            const std::size_t end = splits_ ? chunk.find_first_of("\r\n") : chunk.find('\n');
+            std::string_view piece = chunk.substr(0, end);
+            if (overwrites_) chunk.remove_prefix(overwrite(piece, rest));
+            const std::size_t room = most_ - rest.size();
+            const bool is_long = piece.size() > room;
+            if (is_long) piece = piece.substr(0, room);
+            if (!is_long && end == std::string_view::npos) {
+                rest.append(piece);
+                chunk.remove_prefix(piece.size());
+                return;
+            }
+            if (!rest.empty()) rest.append(piece);  // before anything is taken: memory may run out
+            const std::string_view all = rest.empty() ? piece : std::string_view(rest);
+            const std::string_view line = is_long ? whole_head(all) : all;
+            const bool returned = !is_long && chunk[piece.size()] == '\r';
+            const Given given{rest, rest.empty() ? 0 : line.size(), returned};
+            chunk.remove_prefix(is_long ? piece.size() - (rest.empty() ? all.size() - line.size() : 0)
+                                        : piece.size() + 1);
+            give(line);
+        }
+    }
+
+    void finish(std::string& rest) override {
+        if (rest.empty() || (splits_ && rest == "\r")) return;
+        const Given given{rest, rest.size(), false};
+        if (!overwrites_ || rest.find_first_not_of('\r') != std::string::npos) give(rest);
+    }
+
+  private:
+    /// The line is given, whatever the function throws.
+    struct Given {
+        std::string& rest;
+        std::size_t count;
+        bool returned;
+        ~Given() {
+            rest.erase(0, count);
+            if (returned) rest = '\r';
+        }
+    };
+
+    /// What stands before a return that something follows is gone; how many bytes of the piece.
+    static std::size_t overwrite(std::string_view& piece, std::string& rest) noexcept {
+        const std::size_t last = piece.find_last_not_of('\r');
+        if (last == std::string_view::npos) return 0;
+        const std::size_t gone = piece.rfind('\r', last) + 1;  // 0 where there is none
+        if (gone > 0 || (!rest.empty() && rest.back() == '\r')) rest.clear();
+        piece.remove_prefix(gone);
+        return gone;
+    }
+
+    void give(std::string_view line) const {
+        while (overwrites_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
+        function(line);
+    }
+
+    const bool splits_, overwrites_;
+    const std::size_t most_;
+};
+
+LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
+    return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
@@ -5634,7 +5766,7 @@ class Incoming {
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
     /// How much of it a reader would find, be it set apart by a limit.
-    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_; }
+    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_.size(); }
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
@@ -5711,8 +5843,8 @@ class Incoming {
         return std::exchange(buffer_, std::string());
     }
 
-    /// Memory ran out before what was read could be kept: pull() has it at hand.
-    bool has_unsaved() const noexcept { return unsaved_ > 0; }
+    /// Memory ran out before what was read could be kept, or a sink has left a part of it: pull() has it at hand.
+    bool has_unsaved() const noexcept { return owes_.load(std::memory_order_relaxed); }
 
     enum class Pulled { nothing, something, busy };
 
@@ -5751,13 +5883,14 @@ class Incoming {
         }
         if (!function && !in_any_case) return false;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
-        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
+        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_.size();
         for (bool last = left == 0; function; last = left == 0) {
             const std::size_t count = read_once(keep);
             if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
+        if (sink_ && function) sink_->finish(rest_);
         note(fd_.get());
         held_.store(true, std::memory_order_relaxed);
         shut();
@@ -5780,8 +5913,8 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (unsaved_ > 0) save(std::string_view(scratch_, unsaved_), {});
-        unsaved_ = 0;
+        if (!unsaved_.empty()) save(unsaved_, {});
+        unsaved_ = {};
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -5848,7 +5981,7 @@ class Incoming {
 
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
-        if (unsaved_ == 0) {
+        if (unsaved_.empty()) {
             if (scratch_ == nullptr) scratch_ = new char[size_];
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
@@ -5856,19 +5989,21 @@ class Incoming {
                 // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
                 const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
                 if (!is_end) error_ = errno;
+                if (sink_) sink_->finish(rest_);  // before anybody takes it for ended
                 shut();
                 return 0;
             }
-            unsaved_ = static_cast<std::size_t>(n);
+            unsaved_ = {scratch_, static_cast<std::size_t>(n)};
         }
-        const std::size_t count = unsaved_;
+        const std::size_t count = unsaved_.size();
+        owes_.store(true, std::memory_order_relaxed);
         if (sink_) {
-            unsaved_ = 0;  // given once, whatever the function does with it
-            sink_->write(std::string_view(scratch_, count));
+            sink_->write(unsaved_, rest_);
         } else {
-            save(std::string_view(scratch_, count), keep);
-            unsaved_ = 0;
+            save(unsaved_, keep);
+            unsaved_ = {};
         }
+        owes_.store(false, std::memory_order_relaxed);
         if (count == size_ && size_ < largest) {
             os::grow_pipe(fd_);
             delete[] std::exchange(scratch_, nullptr);
@@ -5902,7 +6037,8 @@ class Incoming {
         if (told_ != nullptr) *told_ = true;
         if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
-        unsaved_ = 0;
+        unsaved_ = {};
+        owes_.store(false, std::memory_order_relaxed);
     }
 
     os::Fd fd_;
@@ -5916,7 +6052,9 @@ class Incoming {
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
-    std::size_t unsaved_ = 0;  // bytes in it that nobody has had yet
+    std::string_view unsaved_;       // what of it nobody has had yet
+    std::atomic<bool> owes_{false};  // the same for those who only watch
+    std::string rest_;               // what the sink waits for the rest of
     std::size_t size_ = smallest;
 
     std::string buffer_;
@@ -9933,7 +10071,7 @@ class Pump : public Counted {
         Driving driving(*this);
         for (;;) {
             each_moving(want, [&](Incoming& stream) {
-                if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
+                if (stream.has_unsaved()) stream.pull(want.keep);
             });
             if (advance(want, start, table)) ends_it = true;
             if (foreground_.is_open()) follow_stop();

@@ -66,7 +66,7 @@ class Incoming {
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
     /// How much of it a reader would find, be it set apart by a limit.
-    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_; }
+    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_.size(); }
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
@@ -143,8 +143,8 @@ class Incoming {
         return std::exchange(buffer_, std::string());
     }
 
-    /// Memory ran out before what was read could be kept: pull() has it at hand.
-    bool has_unsaved() const noexcept { return unsaved_ > 0; }
+    /// Memory ran out before what was read could be kept, or a sink has left a part of it: pull() has it at hand.
+    bool has_unsaved() const noexcept { return owes_.load(std::memory_order_relaxed); }
 
     enum class Pulled { nothing, something, busy };
 
@@ -183,13 +183,14 @@ class Incoming {
         }
         if (!function && !in_any_case) return false;
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
-        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_;
+        std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_.size();
         for (bool last = left == 0; function; last = left == 0) {
             const std::size_t count = read_once(keep);
             if (!is_open()) return false;  // its end came after all: for that, one read more than there are bytes
             if (count == 0 || last) break;
             left -= count < left ? count : left;
         }
+        if (sink_ && function) sink_->finish(rest_);
         note(fd_.get());
         held_.store(true, std::memory_order_relaxed);
         shut();
@@ -212,8 +213,8 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (unsaved_ > 0) save(std::string_view(scratch_, unsaved_), {});
-        unsaved_ = 0;
+        if (!unsaved_.empty()) save(unsaved_, {});
+        unsaved_ = {};
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -280,7 +281,7 @@ class Incoming {
 
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
-        if (unsaved_ == 0) {
+        if (unsaved_.empty()) {
             if (scratch_ == nullptr) scratch_ = new char[size_];
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
@@ -288,19 +289,21 @@ class Incoming {
                 // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
                 const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
                 if (!is_end) error_ = errno;
+                if (sink_) sink_->finish(rest_);  // before anybody takes it for ended
                 shut();
                 return 0;
             }
-            unsaved_ = static_cast<std::size_t>(n);
+            unsaved_ = {scratch_, static_cast<std::size_t>(n)};
         }
-        const std::size_t count = unsaved_;
+        const std::size_t count = unsaved_.size();
+        owes_.store(true, std::memory_order_relaxed);
         if (sink_) {
-            unsaved_ = 0;  // given once, whatever the function does with it
-            sink_->write(std::string_view(scratch_, count));
+            sink_->write(unsaved_, rest_);
         } else {
-            save(std::string_view(scratch_, count), keep);
-            unsaved_ = 0;
+            save(unsaved_, keep);
+            unsaved_ = {};
         }
+        owes_.store(false, std::memory_order_relaxed);
         if (count == size_ && size_ < largest) {
             os::grow_pipe(fd_);
             delete[] std::exchange(scratch_, nullptr);
@@ -334,7 +337,8 @@ class Incoming {
         if (told_ != nullptr) *told_ = true;
         if (!is_terminal_) fd_.close();
         delete[] std::exchange(scratch_, nullptr);
-        unsaved_ = 0;
+        unsaved_ = {};
+        owes_.store(false, std::memory_order_relaxed);
     }
 
     os::Fd fd_;
@@ -348,7 +352,9 @@ class Incoming {
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
-    std::size_t unsaved_ = 0;  // bytes in it that nobody has had yet
+    std::string_view unsaved_;       // what of it nobody has had yet
+    std::atomic<bool> owes_{false};  // the same for those who only watch
+    std::string rest_;               // what the sink waits for the rest of
     std::size_t size_ = smallest;
 
     std::string buffer_;

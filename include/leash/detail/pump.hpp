@@ -192,7 +192,7 @@ class Pump : public Counted {
         Driving driving(*this);
         for (;;) {
             each_moving(want, [&](Incoming& stream) {
-                if (stream.is_piped() && stream.has_unsaved()) stream.pull(want.keep);
+                if (stream.has_unsaved()) stream.pull(want.keep);
             });
             if (advance(want, start, table)) ends_it = true;
             if (foreground_.is_open()) follow_stop();

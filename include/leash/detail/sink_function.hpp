@@ -2,6 +2,7 @@
 #ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 #define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -16,8 +17,18 @@ namespace detail {
 
 /// What sink() was given.
 struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> function) : write(std::move(function)) {}
-    const Callback<std::string_view> write;
+    explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
+
+    /// Gives it what has come. What was given is taken off the chunk first, so that it is given once, whatever the function
+    /// throws; `rest` is what this stream has to keep until more comes.
+    virtual void write(std::string_view& chunk, std::string& rest) {
+        static_cast<void>(rest);
+        function(std::exchange(chunk, {}));
+    }
+    /// The stream has ended.
+    virtual void finish(std::string& rest) { static_cast<void>(rest); }
+
+    const Callback<std::string_view> function;
     Turnstile turnstile;  // of all streams that share this function
 };
 

@@ -6,10 +6,14 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <string>
 #include <string_view>
 #include <utility>
 
+#include <cstddef>
+
 #include <leash/detail/sink_function.hpp>
+#include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
 namespace leash {
@@ -19,6 +23,86 @@ namespace detail {
 
 LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> function) {
     return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
+}
+
+/// What line_sink() was given. A rest that is "\r" where that splits is no text: a newline that follows belongs to it.
+struct LineFunction final : SinkFunction {
+    LineFunction(Callback<std::string_view> its, LineOptions options)
+        : SinkFunction(std::move(its)),
+          splits_(options.carriage_return == CarriageReturn::split),
+          overwrites_(options.carriage_return == CarriageReturn::overwrite),
+          most_(options.most < 4 ? 4 : options.most) {}
+
+    void write(std::string_view& chunk, std::string& rest) override {
+        while (!chunk.empty()) {
+            if (splits_ && rest == "\r") {
+                rest.clear();
+                if (chunk.front() == '\n') {
+                    chunk.remove_prefix(1);
+                    continue;
+                }
+            }
+            const std::size_t end = splits_ ? chunk.find_first_of("\r\n") : chunk.find('\n');
+            std::string_view piece = chunk.substr(0, end);
+            if (overwrites_) chunk.remove_prefix(overwrite(piece, rest));
+            const std::size_t room = most_ - rest.size();
+            const bool is_long = piece.size() > room;
+            if (is_long) piece = piece.substr(0, room);
+            if (!is_long && end == std::string_view::npos) {
+                rest.append(piece);
+                chunk.remove_prefix(piece.size());
+                return;
+            }
+            if (!rest.empty()) rest.append(piece);  // before anything is taken: memory may run out
+            const std::string_view all = rest.empty() ? piece : std::string_view(rest);
+            const std::string_view line = is_long ? whole_head(all) : all;
+            const bool returned = !is_long && chunk[piece.size()] == '\r';
+            const Given given{rest, rest.empty() ? 0 : line.size(), returned};
+            chunk.remove_prefix(is_long ? piece.size() - (rest.empty() ? all.size() - line.size() : 0)
+                                        : piece.size() + 1);
+            give(line);
+        }
+    }
+
+    void finish(std::string& rest) override {
+        if (rest.empty() || (splits_ && rest == "\r")) return;
+        const Given given{rest, rest.size(), false};
+        if (!overwrites_ || rest.find_first_not_of('\r') != std::string::npos) give(rest);
+    }
+
+  private:
+    /// The line is given, whatever the function throws.
+    struct Given {
+        std::string& rest;
+        std::size_t count;
+        bool returned;
+        ~Given() {
+            rest.erase(0, count);
+            if (returned) rest = '\r';
+        }
+    };
+
+    /// What stands before a return that something follows is gone; how many bytes of the piece.
+    static std::size_t overwrite(std::string_view& piece, std::string& rest) noexcept {
+        const std::size_t last = piece.find_last_not_of('\r');
+        if (last == std::string_view::npos) return 0;
+        const std::size_t gone = piece.rfind('\r', last) + 1;  // 0 where there is none
+        if (gone > 0 || (!rest.empty() && rest.back() == '\r')) rest.clear();
+        piece.remove_prefix(gone);
+        return gone;
+    }
+
+    void give(std::string_view line) const {
+        while (overwrites_ && !line.empty() && line.back() == '\r') line.remove_suffix(1);
+        function(line);
+    }
+
+    const bool splits_, overwrites_;
+    const std::size_t most_;
+};
+
+LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
+    return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
