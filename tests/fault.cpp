@@ -514,7 +514,7 @@ TEST_CASE("a child that had to copy the whole table of descriptors has none of t
 
 TEST_CASE("a stage that cannot join the group is told as that, also in the foreground") {
     for (const leash::Group group : {leash::Group::own, leash::Group::foreground, leash::Group::inherited}) {
-        CAPTURE(static_cast<int>(group));
+        CAPTURE(group.is_new());
         const Census census;
         leash::Options options = marked(census);
         options.in = leash::null;
