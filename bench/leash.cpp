@@ -7,13 +7,14 @@ namespace {
 
 using namespace bench;
 
-void run(const Args& args) { leash::run(leash::args(args)); }
+void run(const Args& args) { static_cast<void>(leash::run(leash::args(args))); }
 
 std::string capture(const Args& args) { return leash::run(leash::args(args), {.out = leash::piped}).out; }
 
 std::size_t sink(const Args& args) {
     std::size_t count = 0;
-    leash::run(leash::args(args), {.out = leash::sink([&](std::string_view piece) { count += piece.size(); })});
+    static_cast<void>(
+        leash::run(leash::args(args), {.out = leash::sink([&](std::string_view piece) { count += piece.size(); })}));
     return count;
 }
 
@@ -32,12 +33,12 @@ std::string deadline(const Args& args, milliseconds timeout) {
 }
 
 std::size_t many(const Commands& commands, int count, int at_most, bool capture) {
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     leash::Options options;
     if (capture) options.out = leash::piped;
     for (int i = 0; i < count; ++i) jobs.push_back({leash::args(commands(i)), options});
     std::size_t bytes = 0;
-    for (const auto& result : leash::run_all(std::move(jobs), {.at_most = static_cast<std::size_t>(at_most)}))
+    for (const auto& result : leash::run_all(std::move(jobs), {.max_running = static_cast<std::size_t>(at_most)}))
         bytes += result.value().out.size();
     return bytes;
 }

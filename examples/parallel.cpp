@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     }
     std::signal(SIGINT, [](int) { interrupted.fire(); });
 
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     std::vector<std::string> lines;
     for (std::string line; std::getline(std::cin, line); lines.push_back(line)) {
         std::vector<std::string> command(argv + 2, argv + argc);
@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     };
     const auto results = leash::run_all(
         std::move(jobs),
-        {.at_most = static_cast<std::size_t>(at_most),
+        {.max_running = static_cast<std::size_t>(at_most),
          .on_start =
              [&](std::size_t, const leash::Popen&) {
                  ++running;

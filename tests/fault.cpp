@@ -555,12 +555,12 @@ TEST_CASE("run_all() starts what met the limit of processes when another job has
     const Census census;
     int ends[2];
     REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (int i = 0; i < 4; ++i) jobs.push_back({dash("exit 0"), marked(census)});
     jobs[0].command = dash("read x <&5; exit 0");  // runs until the third meets the limit
     jobs[0].options.pass_fds = {{ends[0], 5}};
-    leash::RunAll how;
-    how.at_most = 4;
+    leash::RunAllOptions how;
+    how.max_running = 4;
     Fault fault;
     fault.call = has_direct_start ? "clone" : "posix_spawn";
     fault.nth = 3;

@@ -199,7 +199,7 @@ void judge(Outcome& outcome, const std::vector<leash::Expected<leash::Result>>& 
 Outcome run_together(const Census& census, std::size_t count, std::size_t at_most) {
     Outcome outcome;
     const TemporaryDirectory directory;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < count; ++i) {
         leash::Options options = marked(census);
         options.out = leash::piped;
@@ -209,8 +209,8 @@ Outcome run_together(const Census& census, std::size_t count, std::size_t at_mos
         jobs.push_back(
             {dash("echo " + number + " >> '" + directory / "started" + "'; read x; echo $x " + number), options});
     }
-    leash::RunAll how;
-    how.at_most = at_most;
+    leash::RunAllOptions how;
+    how.max_running = at_most;
     how.cancel = leash::Cancel();
     std::size_t ends = 0;
     how.on_end = [&](std::size_t, const leash::Expected<leash::Result>&) { ++ends; };
@@ -290,7 +290,7 @@ TEST_CASE("a command that was started but cannot be watched is seen through all 
     const Census census;
     const TemporaryDirectory directory;
     // The first one stays quiet until the second one has come.
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     leash::Options options = marked(census);
     options.out = leash::piped;
     options.timeout = 60s;
@@ -299,8 +299,8 @@ TEST_CASE("a command that was started but cannot be watched is seen through all 
         {dash("echo 0 >> '" + started + "'; until grep -qs 1 '" + started + "'; do sleep 0.01; done; echo out 0"),
          options});
     jobs.push_back({dash("echo 1 >> '" + started + "'; echo out 1"), options});
-    leash::RunAll how;
-    how.at_most = 2;
+    leash::RunAllOptions how;
+    how.max_running = 2;
     for (int nth = 1; nth <= 4; ++nth) {  // each has an output and an exit to be watched
         CAPTURE(nth);
         ::unlink(started.c_str());
@@ -327,8 +327,8 @@ TEST_CASE("a command that was started but cannot be watched is ended with the ot
     const Census census;
     const TemporaryDirectory directory;
     const std::string started = directory / "started";
-    leash::RunAll how;
-    how.at_most = 2;
+    leash::RunAllOptions how;
+    how.max_running = 2;
     how.cancel = leash::Cancel();
     std::vector<std::size_t> starts, ends;
     how.on_start = [&](std::size_t index, const leash::Popen&) { starts.push_back(index); };
@@ -336,7 +336,7 @@ TEST_CASE("a command that was started but cannot be watched is ended with the ot
     leash::Options options = marked(census);
     options.out = leash::piped;
     options.grace = 20s;  // not used up: all of them go on SIGTERM
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     leash::Options first = options;
     first.out = leash::sink([&](std::string_view) { how.cancel->fire(); });
     jobs.push_back({dash("until grep -qs 1 '" + started + "'; do sleep 0.01; done; echo go; sleep 30"), first});
@@ -375,11 +375,11 @@ TEST_CASE("a command that was started but cannot be watched has its own deadline
     options.timeout = 60s;
     leash::Options timed = options;
     timed.timeout = 100ms;
-    std::vector<leash::Job> jobs;  // the first one ends when the second one has been ended for being late
+    std::vector<leash::Task> jobs;  // the first one ends when the second one has been ended for being late
     jobs.push_back({dash("until test -e '" + go + "'; do sleep 0.01; done"), options});
     jobs.push_back({dash("echo out; sleep 30"), timed});
-    leash::RunAll how;
-    how.at_most = 2;
+    leash::RunAllOptions how;
+    how.max_running = 2;
     how.on_end = [&](std::size_t index, const leash::Expected<leash::Result>&) {
         if (index == 1) directory.file("go", "");
     };
@@ -401,10 +401,10 @@ TEST_CASE("starting the next one never keeps those that run waiting") {
     const std::string go = directory / "go", busy = directory.file("busy", read_file("/bin/true"), 0755);
     leash::Options options = marked(census);
     options.timeout = 60s;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     jobs.push_back({dash("until test -e '" + go + "'; do sleep 0.01; done"), options});
-    leash::RunAll how;
-    how.at_most = 3;
+    leash::RunAllOptions how;
+    how.max_running = 3;
     how.on_end = [&](std::size_t index, const leash::Expected<leash::Result>&) {
         if (index == 2) directory.file("go", "");
     };

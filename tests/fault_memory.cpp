@@ -278,12 +278,12 @@ TEST_CASE("run_all() leaves nothing, and starts nothing twice, where memory runs
         leash::Options options = capture(census);
         options.env = census.mark(leash::Env::empty());
         options.cancel = leash::Cancel();
-        std::vector<leash::Job> jobs;
+        std::vector<leash::Task> jobs;
         for (int i = 0; i < 3; ++i)
             jobs.push_back(
                 {leash::shell("echo $2 >> \"$1\"; echo $2", {directory / "started", std::to_string(i)}), options});
-        leash::RunAll how;
-        how.at_most = 2;
+        leash::RunAllOptions how;
+        how.max_running = 2;
         how.cancel = leash::Cancel();
         std::vector<leash::Expected<leash::Result>> results;
         failed = false;

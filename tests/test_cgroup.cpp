@@ -101,7 +101,7 @@ TEST_CASE("a job is in a group of its own from its program's start, all its stag
     const leash::Result r = leash::run(leash::shell("cat /proc/self/cgroup"), in_cgroup(census));
     CHECK(r.reach == leash::Reach::cgroup);
     CHECK(r.out.find("/leash.") != std::string::npos);
-    CHECK(r.describe() == "exited 0");
+    CHECK(support::told(r) == "exited 0");
 }
 
 TEST_CASE("whoever has covered all its traces is ended with the job, and named") {

@@ -45,9 +45,9 @@ bool has_program(const char* name) {
 }
 
 /// Several at a time, so that they are in each other's way.
-const leash::RunAll at_once = [] {
-    leash::RunAll how;
-    how.at_most = 6;
+const leash::RunAllOptions at_once = [] {
+    leash::RunAllOptions how;
+    how.max_running = 6;
     return how;
 }();
 
@@ -71,7 +71,7 @@ TEST_CASE("what is written after the leader's end is not lost, be it ever so muc
     const Census census;
     const NothingLeft before;
     leash::Options options = patient(capture(census));
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     const auto size = [](std::size_t round) { return round % 10 == 0 ? 1'000'000U : 5000U; };
     for (std::size_t round = 0; round < 100; ++round)
         jobs.push_back({child({"write-after", std::to_string(size(round))}), options});
@@ -93,14 +93,14 @@ TEST_CASE("the output of a process substitution is not lost") {
     std::string lines;
     for (int i = 1; i <= 2000; ++i) lines += std::to_string(i) + "\n";
     leash::Options options = patient(capture(census));
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (int round = 0; round < 100; ++round)
         jobs.push_back({{"bash", "-c", "exec > >(cat) 2>&1; seq 1 2000"}, options});
     for (const auto& result : leash::run_all(std::move(jobs), at_once)) {
         const leash::Result& r = result.value();
         CHECK(r.ok());
         REQUIRE(r.out == lines);
-        CHECK(r.describe() == "exited 0");
+        CHECK(support::told(r) == "exited 0");
     }
     CHECK(census.is_empty());
 }
@@ -127,8 +127,9 @@ TEST_CASE(
     CHECK(r.stragglers[0].why == "");
     CHECK(r.survivors.empty());
     CHECK(r.held.empty());
-    CHECK(r.describe() ==
-          "exited 0; left behind and killed: " + std::to_string(r.stragglers[0].pid) + " " + r.stragglers[0].command);
+    const std::string& line = r.stragglers[0].command;
+    CHECK(support::told(r) == "exited 0; left behind and killed: " + std::to_string(r.stragglers[0].pid) + " " +
+                                  line.substr(0, line.find(' ')));
 }
 
 TEST_CASE(
@@ -686,7 +687,7 @@ const Way ways[] = {
     {"run_all()", false, true,
      [](const leash::Command& command, const leash::Options& options, Meanwhile& meanwhile) {
          meanwhile.start(nullptr);
-         std::vector<leash::Job> jobs;
+         std::vector<leash::Task> jobs;
          jobs.push_back({command, options});
          const auto results = leash::run_all(std::move(jobs));
          meanwhile.join();
@@ -859,7 +860,7 @@ TEST_CASE("each cause is told, and only that") {
         CHECK(r.timed_out == (why == EndedBy::timeout || why == EndedBy::idle_timeout));
         CHECK(r.cancelled == (why == EndedBy::cancel));
         CHECK_FALSE(r.ok());
-        CHECK(r.describe() == r.status.describe() + text);
+        CHECK(support::told(r) == r.status.describe() + text);
     };
     SUBCASE("by a signal that somebody else sends, or the handle as such: itself") {
         leash::Popen p(child({"sleep"}), options);
@@ -1133,7 +1134,7 @@ TEST_CASE("who holds a stream is named, for each stream, and stays") {
         for (const leash::Process& one : r.held) {
             CHECK(std::to_string(one.pid) + "\n" == r.out);
             CHECK(one.command.find("setsid-holder") != std::string::npos);
-            CHECK(r.describe().find("; held: " + std::to_string(one.pid) + " " + one.command + " (" + one.why) !=
+            CHECK(support::told(r).find("; held: " + std::to_string(one.pid) + " " + helper() + " (" + one.why) !=
                   std::string::npos);
             told.push_back(one.why);
         }
@@ -1238,7 +1239,7 @@ int host(const std::vector<std::string>& all) {
         options.out = leash::inherit;
         return leash::run(leash::shell(script, {helper()}), options).ok() ? 0 : 1;
     }
-    if (script.find("echo hello") == 0) leash::run({"stty", "tostop"}, leash::Options::interactive());
+    if (script.find("echo hello") == 0) leash::run({"stty", "tostop"}, leash::Options::interactive()).check_ok();
     const leash::Command command = leash::shell(script, {helper()});
     leash::Options options;
     options.grace = for_long;
@@ -1412,7 +1413,7 @@ TEST_CASE("a sink that is busy for another job holds up no job that has a deadli
     SlowSink slow;
     leash::Options options = silent(census);
     options.out = slow.get();
-    std::thread other([&] { leash::run(child({"print", "a"}), options); });
+    std::thread other([&] { leash::run(child({"print", "a"}), options).check_ok(); });
     CHECK(slow.is_busy());
     leash::Options timed = options;
     timed.grace = 0s;

@@ -181,7 +181,7 @@ TEST_CASE("input past the host's RLIMIT_FSIZE is an error, and no SIGXFSZ") {
             HOST_NEEDS(refused.error().code == std::errc::file_too_large);
             HOST_NEEDS(refused.error().step == leash::Step::redirect);
             HOST_NEEDS(refused.error().subject == "in");
-            std::vector<leash::Job> jobs;
+            std::vector<leash::Task> jobs;
             jobs.push_back({child({"cat"}), options});
             jobs.push_back({child({"exit", "0"}), support::silent(census)});
             const auto results = leash::run_all(std::move(jobs));
@@ -594,7 +594,7 @@ TEST_CASE("a cancellation that is pending is carried out in no call of leash's, 
         {"~Supervisor", [](Things& my) { my.jobs.reset(); }},
         {"run_all",
          [](Things& my) {
-             std::vector<leash::Job> list;
+             std::vector<leash::Task> list;
              for (int i = 0; i < 3; ++i) list.push_back({child({"exit", "0"}), my.options});
              static_cast<void>(leash::run_all(std::move(list)));
          }},

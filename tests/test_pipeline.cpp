@@ -25,7 +25,7 @@ TEST_CASE("each stage's output is the next one's input, the first has in, the la
     const NothingLeft before;
     leash::Options options = support::capture(census);
     options.in = leash::bytes("b\na\nb\n");
-    const leash::PipelineResult result =
+    const leash::Result result =
         leash::run(leash::args({"sort"}) | leash::args({"uniq"}) | leash::shell("tr a-z A-Z; exit 3"), options);
     CHECK(result.out == "A\nB\n");
     CHECK(result.status.code() == 3);
@@ -52,7 +52,7 @@ TEST_CASE("two pipelines make one, and one whose stages were taken is refused") 
     leash::Options options = support::capture(census);
     leash::Pipeline front = leash::args({"echo", "a"}) | cat();
     leash::Pipeline rest = leash::args({"tr", "a", "b"}) | leash::args({"tr", "b", "c"});
-    const leash::PipelineResult result = leash::run(front | rest, options);
+    const leash::Result result = leash::run(front | rest, options);
     CHECK(result.out == "c\n");
     CHECK(result.statuses.size() == 4);
 
@@ -85,7 +85,7 @@ TEST_CASE("any amount flows through a pipeline") {
     leash::Options options = support::capture(census);
     const std::string data = pattern(8'000'000);
     options.in = leash::bytes(data);
-    const leash::PipelineResult result = leash::run(cat() | cat() | cat(), options);
+    const leash::Result result = leash::run(cat() | cat() | cat(), options);
     CHECK(result.ok());
     CHECK((result.out == data));
     leash::Popen p(cat() | cat(), options);
@@ -94,7 +94,7 @@ TEST_CASE("any amount flows through a pipeline") {
 
 TEST_CASE("err is every stage's, in one stream") {
     const Census census;
-    const leash::PipelineResult result =
+    const leash::Result result =
         leash::run(leash::shell("echo one >&2") | leash::shell("cat; echo two >&2"), support::capture(census));
     CHECK(result.ok());
     CHECK(result.err == "one\ntwo\n");
@@ -103,7 +103,7 @@ TEST_CASE("err is every stage's, in one stream") {
 TEST_CASE("a pipeline is ok where every stage did its part, and an end by SIGPIPE is one before the last") {
     const Census census;
     const leash::Options options = support::capture(census);
-    leash::PipelineResult result = leash::run(child({"flood"}) | leash::args({"head", "-c", "10"}), options);
+    leash::Result result = leash::run(child({"flood"}) | leash::args({"head", "-c", "10"}), options);
     CHECK(result.out == pattern(10));
     CHECK(result.status.success());
     CHECK(result.ok());  // the flood ended because head had enough
@@ -248,7 +248,7 @@ TEST_CASE("with per_stage each stage's err is told apart") {
     const leash::Pipeline pipeline =
         leash::shell("echo one >&2; echo data") | cat() | leash::shell("cat; echo three >&2; exit 3");
     const std::vector<std::string> wanted{"one\n", "", "three\n"};
-    const leash::PipelineResult result = leash::run(pipeline, options);
+    const leash::Result result = leash::run(pipeline, options);
     CHECK(result.errs == wanted);
     CHECK(result.err == "");
     CHECK(result.out == "data\n");
@@ -272,7 +272,7 @@ TEST_CASE("with per_stage any amount comes from all at once, and the limit is fo
     options.err = leash::per_stage;
     const auto writer = [](std::size_t size) { return child({"write", std::to_string(size), "2"}); };
     const leash::Pipeline pipeline = writer(3'000'000) | writer(2'000'000) | child({"write-both", "1000000"});
-    leash::PipelineResult result = leash::run(pipeline, options);
+    leash::Result result = leash::run(pipeline, options);
     REQUIRE(result.errs.size() == 3);
     CHECK((result.errs[0] == pattern(3'000'000)));
     CHECK((result.errs[1] == pattern(2'000'000)));
@@ -348,7 +348,7 @@ TEST_CASE("forty stages, each with an err of its own") {
     };
     leash::Pipeline pipeline = stage(0) | stage(1);
     for (int i = 2; i < 40; ++i) pipeline.append(stage(i));
-    const leash::PipelineResult result = leash::run(pipeline, options);
+    const leash::Result result = leash::run(pipeline, options);
     CHECK(result.ok());
     CHECK(result.out == "data");
     REQUIRE(result.errs.size() == 40);
@@ -362,7 +362,7 @@ TEST_CASE("with per_stage one that holds a stage's err past the end is cut off, 
     leash::Options options = support::capture(census);
     options.err = leash::per_stage;
     options.drain = 50ms;
-    leash::PipelineResult result = leash::run(child({"setsid-holder", "0", "2"}) | cat(), options);
+    leash::Result result = leash::run(child({"setsid-holder", "0", "2"}) | cat(), options);
     CHECK(!result.held.empty());
     CHECK(result.ok());
     const auto fds = [] { return leash::shell("cat; \"$1\" fds", {support::helper()}); };
@@ -379,11 +379,33 @@ TEST_CASE("with per_stage one that holds a stage's err past the end is cut off, 
 
 // ---- which stage failed
 
+TEST_CASE("the one result tells of every stage, also where it is asked as that of a command would be") {
+    const Census census;
+    const leash::Result failed = leash::run(leash::shell("exit 3") | cat(), support::capture(census));
+    CHECK(failed.status.success());
+    CHECK_FALSE(failed.ok());
+    REQUIRE(failed.statuses.size() == 2);
+    CHECK(failed.command == "/bin/sh | " + support::helper());
+    CHECK(failed.describe().find("/bin/sh | " + support::helper() + ": stage 0: exited 3 in ") == 0);
+    try {
+        failed.check_ok();
+        CHECK(false);
+    } catch (const leash::ProcessFailed& e) {
+        CHECK(e.status().code() == 3);
+        CHECK(std::string(e.what()) == "leash: \"/bin/sh | " + support::helper() + ": stage 0\" exited 3");
+    }
+    CHECK(leash::run(cat() | cat(), support::capture(census)).check_ok().statuses.size() == 2);
+    const leash::Result single = leash::run(leash::shell("exit 3"), support::capture(census));
+    CHECK(single.statuses.empty());
+    CHECK(single.failed_stage() == 0);
+    CHECK_FALSE(single.ok());
+}
+
 TEST_CASE("failed_stage() is the last one that did not do its part") {
     const Census census;
     const leash::Options options = support::capture(census);
     const auto failed = [&](const leash::Pipeline& pipeline) {
-        const leash::PipelineResult result = leash::run(pipeline, options);
+        const leash::Result result = leash::run(pipeline, options);
         CHECK(result.ok() == (result.failed_stage() == result.statuses.size()));
         return result.failed_stage();
     };
@@ -396,7 +418,7 @@ TEST_CASE("failed_stage() is the last one that did not do its part") {
     CHECK(failed(fails | child({"flood"}) | enough) == 0);
     CHECK(failed(works | child({"kill", "13"})) == 1);  // the last one has nobody who had enough
     CHECK(failed(child({"kill", "9"}) | works) == 0);
-    CHECK(leash::PipelineResult().failed_stage() == 0);
+    CHECK(leash::Result().failed_stage() == 0);
 }
 
 TEST_CASE("check_output gives the output of a pipeline of which every stage did its part") {

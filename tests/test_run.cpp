@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <chrono>
 #include <stdexcept>
 
 using leash::Step;
@@ -167,6 +168,98 @@ TEST_CASE("check_output gives the output of a command that succeeds, whatever th
     CHECK(leash::check_output(child({"print", "text"}), options) == "text");
     CHECK_THROWS_AS(static_cast<void>(leash::check_output({"/no/such/program"})), leash::SpawnError);
     CHECK_THROWS_AS(static_cast<void>(leash::check_output(leash::args(std::vector<std::string>()))), leash::SpawnError);
+}
+
+TEST_CASE("check_ok gives the result on, or throws it") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    const leash::Result fine = leash::run(child({"print", "text"}), options);
+    CHECK(&fine.check_ok() == &fine);
+    CHECK(leash::run(child({"print", "text"}), options).check_ok().out == "text");
+    const leash::Result taken = leash::run(child({"print", "text"}), options).check_ok();
+    CHECK(taken.out == "text");
+    leash::run(child({"exit", "0"}), options).check_ok();  // and no warning
+
+    const leash::Result failed = leash::run(leash::shell("echo some; echo the reason >&2; exit 3"), options);
+    for (const bool is_temporary : {false, true}) {
+        try {
+            if (is_temporary) leash::Result(failed).check_ok();
+            else failed.check_ok();
+            CHECK(false);
+        } catch (const leash::ProcessFailed& e) {
+            CHECK(e.status().code() == 3);
+            CHECK(e.err() == "the reason\n");
+            CHECK(e.result().out == "some\n");
+            CHECK(std::string(e.what()) == "leash: \"/bin/sh\" exited 3: the reason");
+        }
+    }
+    CHECK(failed.err == "the reason\n");
+    // also what ended with 0, but was ended
+    options.timeout = 50ms;
+    const leash::Result late = leash::run(child({"catch-term", "0"}), options);
+    CHECK_THROWS_AS(static_cast<void>(late.check_ok()), leash::ProcessFailed);
+}
+
+TEST_CASE("capture is run with out and err piped, where the options do not say otherwise") {
+    const Census census;
+    leash::Options options;
+    options.env = census.env();
+    const leash::Command command = child({"print-to", "1", "out", "2", "err"});
+    CHECK(leash::capture(command).out == "out");
+    CHECK(leash::try_capture(command)->err == "err");
+    CHECK(leash::capture(command | leash::args({"cat"}), options).out == "out");
+    CHECK(leash::capture({"sh", "-c", "echo hi; exit 3"}, options).status.code() == 3);
+    options.err = leash::to_out;
+    CHECK(leash::capture(command, options).out == "outerr");
+    options.err = leash::null;
+    std::string heard;
+    options.out = leash::sink([&](std::string_view chunk) { heard += chunk; });
+    const leash::Result result = leash::capture(command, options);
+    CHECK(result.out == "");
+    CHECK(result.err == "");
+    CHECK(heard == "out");
+    CHECK_THROWS_AS(static_cast<void>(leash::capture({"/no/such/program"})), leash::SpawnError);
+    CHECK_FALSE(leash::try_capture(leash::args({"cat"}) | leash::args({"/no/such/program"})));
+}
+
+TEST_CASE("describe() is one line, and has nothing in it that may be secret") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.env = census.mark(leash::Env::inherited().set("TOKEN", "hush-hush"));
+    options.drain = 50ms;
+    options.max_output = 2;
+    const leash::Result result =
+        leash::run(leash::shell("\"$2\" sleep hush-hush & echo hush-hush; echo hush-hush >&2; exit 3",
+                                {"hush-hush", support::helper()}),
+                   options);
+    REQUIRE(result.stragglers.size() == 1);
+    CHECK(result.command == "/bin/sh");
+    const std::string text = result.describe();
+    CHECK(text.find("/bin/sh: exited 3 in 0.") == 0);
+    CHECK(text.find(" s, out cut off, err cut off; left behind and killed: " +
+                    std::to_string(result.stragglers[0].pid) + " " + support::helper()) != std::string::npos);
+    for (const char* const secret : {"hush", "sleep", "TOKEN", "\n"}) CHECK(text.find(secret) == std::string::npos);
+
+    leash::Result made;
+    CHECK(made.describe() == "unknown in 0.000 s");
+    made.command = "g\033[2Jit";
+    made.status = leash::ExitStatus::from_code(0);
+    made.duration = 3'601'042ms;
+    CHECK(made.describe() == "g\\x1b[2Jit: exited 0 in 3601.042 s");
+}
+
+TEST_CASE("duration is from before the start to the end") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    const auto before = std::chrono::steady_clock::now();
+    const auto result = leash::run(leash::shell("sleep 0.05"), options);
+    CHECK(result.duration >= 50ms);
+    CHECK(result.duration <= std::chrono::steady_clock::now() - before);
+    options.cancel = leash::Cancel();
+    options.cancel->fire();
+    const auto cancelled = leash::run(child({"sleep"}), options);
+    CHECK(cancelled.duration == 0s);
+    CHECK(cancelled.command == support::helper());
 }
 
 TEST_CASE("check_output throws with the program, the status and the end of err") {

@@ -27,7 +27,7 @@ struct Told {
     std::vector<std::size_t> starts, ends;
     std::size_t most = 0;  // at a time
 
-    leash::RunAll follow(leash::RunAll how = {}) {
+    leash::RunAllOptions follow(leash::RunAllOptions how = {}) {
         how.on_start = [this](std::size_t index, const leash::Popen&) {
             starts.push_back(index);
             most = std::max(most, starts.size() - ends.size());
@@ -37,9 +37,9 @@ struct Told {
     }
 };
 
-leash::RunAll at_most(std::size_t count) {
-    leash::RunAll how;
-    how.at_most = count;
+leash::RunAllOptions at_most(std::size_t count) {
+    leash::RunAllOptions how;
+    how.max_running = count;
     return how;
 }
 
@@ -119,7 +119,7 @@ long resident_pages() {
 TEST_CASE("the results come in the order of the list, whatever the order of the ends") {
     const Census census;
     const NothingLeft before;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     leash::Options options = support::capture(census);
     // Each waits until the end of the next one in the list has been told.
     const support::TemporaryDirectory directory;
@@ -130,7 +130,7 @@ TEST_CASE("the results come in the order of the list, whatever the order of the 
         jobs.push_back({leash::shell(script, {awaited, std::to_string(i)}), options});
     }
     Told told;
-    leash::RunAll how = told.follow(at_most(count));
+    leash::RunAllOptions how = told.follow(at_most(count));
     const auto follow = how.on_end;
     how.on_end = [&](std::size_t index, const Ended& result) {
         follow(index, result);
@@ -152,7 +152,35 @@ TEST_CASE("the results come in the order of the list, whatever the order of the 
     CHECK(before.holds());
 }
 
-TEST_CASE("no more than at_most run at a time, and as many as that do") {
+TEST_CASE("pipelines are tasks as well, and each result is of all its stages") {
+    const Census census;
+    const NothingLeft before;
+    const leash::Options options = support::capture(census);
+    leash::Options with_input = options;
+    with_input.in = leash::bytes("b\na\n");
+    std::vector<leash::Task> tasks;
+    tasks.push_back({leash::args({"cat"}) | leash::args({"sort"}), with_input});
+    tasks.push_back({leash::shell("exit 3") | leash::args({"cat"}), options});
+    tasks.push_back({leash::args({"cat"}) | leash::args({"/no/such"}), options});
+    tasks.push_back({{"sh", "-c", "exit 4"}, options});
+    CHECK(tasks[1].command.stages().size() == 2);
+    const Results results = leash::run_all(tasks, at_most(2));
+    REQUIRE(results.size() == 4);
+    CHECK(results[0]->ok());
+    CHECK(results[0]->out == "a\nb\n");
+    CHECK(results[0]->statuses.size() == 2);
+    CHECK(results[0]->command == "cat | sort");
+    CHECK(results[0]->duration > 0s);
+    CHECK_FALSE(results[1]->ok());
+    CHECK(results[1]->failed_stage() == 0);
+    CHECK(results[2].error().stage == 1);
+    CHECK(results[3]->status.code() == 4);
+    CHECK(results[3]->statuses.empty());
+    CHECK(census.is_empty());
+    CHECK(before.holds());
+}
+
+TEST_CASE("no more than max_running run at a time, and as many as that do") {
     const Census census;
     const NothingLeft before;
     for (const std::size_t most : {std::size_t{1}, std::size_t{3}}) {
@@ -170,7 +198,7 @@ TEST_CASE("no more than at_most run at a time, and as many as that do") {
         const auto command =
             leash::shell(script, {directory.directory("running"), directory.directory("said"), std::to_string(most)});
         Told told;
-        const Results results = leash::run_all(std::vector<leash::Job>(3 * most, {command, support::capture(census)}),
+        const Results results = leash::run_all(std::vector<leash::Task>(3 * most, {command, support::capture(census)}),
                                                told.follow(at_most(most)));
         CHECK(all_ok(results));
         CHECK(results.size() == 3 * most);
@@ -181,30 +209,30 @@ TEST_CASE("no more than at_most run at a time, and as many as that do") {
     CHECK(before.holds());
 }
 
-TEST_CASE("at_most = 1 is one after the other") {
+TEST_CASE("max_running = 1 is one after the other") {
     const Census census;
     std::string order;
-    leash::RunAll how = at_most(1);
+    leash::RunAllOptions how = at_most(1);
     how.on_start = [&](std::size_t index, const leash::Popen&) { order += "+" + std::to_string(index); };
     how.on_end = [&](std::size_t index, const Ended&) { order += "-" + std::to_string(index); };
-    CHECK(all_ok(leash::run_all(std::vector<leash::Job>(4, {child({"exit", "0"}), support::capture(census)}), how)));
+    CHECK(all_ok(leash::run_all(std::vector<leash::Task>(4, {child({"exit", "0"}), support::capture(census)}), how)));
     CHECK(order == "+0-0+1-1+2-2+3-3");
 }
 
-TEST_CASE("at_most above the number of jobs starts them all at once") {
+TEST_CASE("max_running above the number of jobs starts them all at once") {
     const Census census;
     const NothingLeft before;
     {
         leash::Cancel all_run;
         Told told;
-        leash::RunAll how = told.follow(at_most(512));
+        leash::RunAllOptions how = told.follow(at_most(512));
         how.cancel = all_run;
         const auto follow = how.on_start;
         how.on_start = [&](std::size_t index, const leash::Popen& job) {
             follow(index, job);
             if (index == 59) all_run.fire();
         };
-        const std::vector<leash::Job> jobs(60, {child({"sleep"}), support::silent(census)});
+        const std::vector<leash::Task> jobs(60, {child({"sleep"}), support::silent(census)});
         const Results results = leash::run_all(jobs, how);
         CHECK(told.most == 60);
         for (const auto& result : results) CHECK((result && result->cancelled && result->status.signal() == SIGTERM));
@@ -213,7 +241,7 @@ TEST_CASE("at_most above the number of jobs starts them all at once") {
     CHECK(before.holds());
 }
 
-TEST_CASE("at_most = 0 means as many as there are processors for this process") {
+TEST_CASE("max_running = 0 means as many as there are processors for this process") {
     const Census census;
     const std::string wrong = support::in_host([&]() -> std::string {
         cpu_set_t allowed{}, one{};
@@ -222,7 +250,7 @@ TEST_CASE("at_most = 0 means as many as there are processors for this process") 
             Told told;
             leash::Options options = support::silent(census);
             options.timeout = 1s;  // the last one is started before the first one ends
-            const std::vector<leash::Job> list(jobs, {child({"sleep"}), options});
+            const std::vector<leash::Task> list(jobs, {child({"sleep"}), options});
             static_cast<void>(leash::run_all(list, told.follow()));
             return told.most;
         };
@@ -241,7 +269,7 @@ TEST_CASE("at_most = 0 means as many as there are processors for this process") 
 TEST_CASE("an empty list has no results, and nothing is told") {
     const NothingLeft before;
     Told told;
-    leash::RunAll how = told.follow();
+    leash::RunAllOptions how = told.follow();
     CHECK(leash::run_all({}).empty());
     how.cancel = leash::Cancel();
     how.stop_on_failure = true;
@@ -261,7 +289,7 @@ TEST_CASE("one that cannot be started is an error of its own, and concerns no ot
         CAPTURE(most);
         leash::Options nowhere = support::capture(census);
         nowhere.cwd = "/nowhere";
-        std::vector<leash::Job> jobs;
+        std::vector<leash::Task> jobs;
         jobs.push_back({{"/nowhere/program"}, support::capture(census)});
         jobs.push_back({child({"print", "x"}), support::capture(census)});
         jobs.push_back({child({"print", "x"}), nowhere});
@@ -290,13 +318,13 @@ TEST_CASE("the callbacks are told of the job and of its result: the same as come
     const Census census;
     std::map<std::size_t, pid_t> pids;
     std::map<std::size_t, std::string> outputs;
-    leash::RunAll how = at_most(2);
+    leash::RunAllOptions how = at_most(2);
     how.on_start = [&](std::size_t index, const leash::Popen& job) { pids[index] = job.pid(); };
     how.on_end = [&](std::size_t index, const Ended& result) {
         if (result) outputs[index] = result->out;
         else outputs[index] = result.error().subject;
     };
-    std::vector<leash::Job> jobs(5, {leash::shell("echo $$"), support::capture(census)});
+    std::vector<leash::Task> jobs(5, {leash::shell("echo $$"), support::capture(census)});
     jobs[2].command = {"/nowhere/program"};
     const Results results = leash::run_all(jobs, how);
     CHECK(pids.size() == 4);
@@ -311,8 +339,8 @@ TEST_CASE("the callbacks are told of the job and of its result: the same as come
 TEST_CASE("what a callback throws leaves run_all(), and nothing is left behind") {
     const Census census;
     const NothingLeft before;
-    leash::RunAll how = at_most(10);
-    std::vector<leash::Job> jobs(9, {child({"ignore-term"}), support::capture(census)});
+    leash::RunAllOptions how = at_most(10);
+    std::vector<leash::Task> jobs(9, {child({"ignore-term"}), support::capture(census)});
     bool thrown = false;
     SUBCASE("at a start") {
         how.on_start = [](std::size_t index, const leash::Popen&) {
@@ -346,9 +374,9 @@ TEST_CASE("with stop_on_failure the first failure ends those that run, and keeps
     const Starts starts;
     leash::Options options = support::silent(census);
     options.grace = 20s;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < 6; ++i) jobs.push_back({starts.command(i, "exec sleep 60"), options});
-    leash::RunAll how = at_most(3);
+    leash::RunAllOptions how = at_most(3);
     how.stop_on_failure = true;
     std::size_t failing = 2;
     bool is_error = false;
@@ -389,15 +417,15 @@ TEST_CASE("with stop_on_failure the first failure ends those that run, and keeps
 TEST_CASE("stop_on_failure does nothing where nothing fails, and without it a failure stops nobody") {
     const Census census;
     const Starts starts;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < 8; ++i) jobs.push_back({starts.command(i), support::silent(census)});
-    leash::RunAll how = at_most(3);
+    leash::RunAllOptions how = at_most(3);
     SUBCASE("with") {
         how.stop_on_failure = true;
         CHECK(all_ok(leash::run_all(jobs, how)));
     }
     SUBCASE("without") {
-        for (leash::Job& job : jobs) job.options.timeout = 60s;
+        for (leash::Task& job : jobs) job.options.timeout = 60s;
         jobs[0].command = starts.command(0, "exit 1");
         jobs[1].command = starts.command(1, "kill -9 $$");
         const Results results = leash::run_all(jobs, how);
@@ -414,11 +442,11 @@ TEST_CASE("a cancel ends those that run, with their grace, and keeps the rest fr
     const Starts starts;
     leash::Options options = support::silent(census);
     options.grace = 20s;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < 6; ++i) jobs.push_back({starts.command(i, "exec sleep 60"), options});
     leash::Cancel stop;
     Told told;
-    leash::RunAll how = told.follow(at_most(3));
+    leash::RunAllOptions how = told.follow(at_most(3));
     how.cancel = stop;
     const support::Stopwatch watch;
     std::size_t started = 3;
@@ -462,14 +490,14 @@ TEST_CASE("a cancel ends those that run, with their grace, and keeps the rest fr
         ::sigaction(SIGALRM, &kept, nullptr);
     }
     SUBCASE("by a thread, and it is the token of each job too") {
-        for (leash::Job& job : jobs) job.options.cancel = stop;
+        for (leash::Task& job : jobs) job.options.cancel = stop;
         std::thread firing([&] {
             static_cast<void>(support::eventually([&] { return starts.seen().size() == 3; }));
             stop.fire();
         });
         results = leash::run_all(jobs, how);
         firing.join();
-        for (leash::Job& job : jobs) job.options.cancel.reset();
+        for (leash::Task& job : jobs) job.options.cancel.reset();
     }
     CHECK(watch.elapsed() < 15s);
     REQUIRE(results.size() == 6);
@@ -491,14 +519,14 @@ TEST_CASE("a job's own token concerns that job alone; fired before, it is not ev
     const Census census;
     const Starts starts;
     leash::Options options = support::silent(census);
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < 6; ++i) jobs.push_back({starts.command(i), options});
     jobs[1].command = starts.command(1, "exec sleep 60");
     jobs[1].options.cancel = leash::Cancel();
     jobs[3].options.cancel = leash::Cancel();
     jobs[3].options.cancel->fire();
     Told told;
-    leash::RunAll how = told.follow(at_most(2));
+    leash::RunAllOptions how = told.follow(at_most(2));
     const auto follow = how.on_end;
     how.on_end = [&](std::size_t index, const Ended& result) {
         follow(index, result);
@@ -521,7 +549,7 @@ TEST_CASE("each has its own deadlines, from its own start") {
     const Census census;
     leash::Options options = support::capture(census);
     options.grace = 50ms;
-    std::vector<leash::Job> jobs(4, {child({"sleep"}), options});
+    std::vector<leash::Task> jobs(4, {child({"sleep"}), options});
     jobs[0].options.timeout = 500ms;
     jobs[1].options.timeout = 500ms;
     jobs[2].options.idle_timeout = 100ms;
@@ -529,7 +557,7 @@ TEST_CASE("each has its own deadlines, from its own start") {
     jobs[3].options.timeout = 100ms;
     support::Stopwatch watch;  // each begins after the end of the one before
     std::array<std::chrono::milliseconds, 4> took{};
-    leash::RunAll how = at_most(1);
+    leash::RunAllOptions how = at_most(1);
     how.on_end = [&](std::size_t index, const Ended&) {
         took[index] = watch.elapsed();
         watch = {};
@@ -552,7 +580,7 @@ TEST_CASE("inputs: bytes, an empty one, one that nobody writes to, a terminal's 
     const NothingLeft before;
     leash::Options options = support::capture(census);
     options.timeout = 30s;
-    std::vector<leash::Job> jobs(5, {child({"cat"}), options});
+    std::vector<leash::Task> jobs(5, {child({"cat"}), options});
     jobs[0].options.in = leash::bytes(pattern(300'000));
     jobs[1].options.in = leash::bytes("");
     jobs[2].options.in = leash::piped;
@@ -573,7 +601,7 @@ TEST_CASE("outputs: captured within their limits, sinks, shared ones too, and te
     std::size_t heard = 0;
     {
         const auto sink = leash::sink([&](std::string_view chunk) { heard += chunk.size(); });
-        std::vector<leash::Job> jobs(6, {child({"write-both", "200000"}), support::capture(census)});
+        std::vector<leash::Task> jobs(6, {child({"write-both", "200000"}), support::capture(census)});
         jobs[1].options.max_output = 1000;
         jobs[1].options.keep = leash::Keep::tail;
         jobs[2].options.out = sink;
@@ -600,10 +628,10 @@ TEST_CASE("an escapee that holds a pipe holds up its own job for the drain, and 
     const NothingLeft before;
     leash::Options options = support::capture(census);
     options.drain = 300ms;
-    std::vector<leash::Job> jobs(4, {child({"print", "x"}), options});
+    std::vector<leash::Task> jobs(4, {child({"print", "x"}), options});
     jobs[3].command = child({"setsid-holder", "3", "1"});
     Told told;
-    leash::RunAll how = told.follow(at_most(4));
+    leash::RunAllOptions how = told.follow(at_most(4));
     std::vector<pid_t> pids;
     // The drain counts from the first look at the last one: the ends of the others are there by then.
     how.on_start = [&](std::size_t, const leash::Popen& p) {
@@ -625,7 +653,7 @@ TEST_CASE("what a job leaves in its group ends with it, or stays where it is mea
     const Census census;
     leash::Options options = support::capture(census);
     options.drain = 100ms;
-    std::vector<leash::Job> jobs(4, {child({"fork-ignoring-holder", "3", "1", "2"}), options});
+    std::vector<leash::Task> jobs(4, {child({"fork-ignoring-holder", "3", "1", "2"}), options});
     jobs[3] = {child({"fork-holder", "3"}), options};
     jobs[3].options.stragglers = leash::Stragglers::leave;
     const support::Stopwatch watch;
@@ -645,7 +673,7 @@ TEST_CASE("what a job leaves in its group ends with it, or stays where it is mea
 TEST_CASE("what has ended is handed over between two starts") {
     const Census census;
     std::size_t held = 0, most = 0;
-    leash::RunAll how = at_most(512);
+    leash::RunAllOptions how = at_most(512);
     how.on_start = [&](std::size_t, const leash::Popen& job) {
         most = std::max(most, ++held);
         static_cast<void>(support::eventually([&] { return support::state_of(job.pid()) == 'Z'; }));
@@ -653,14 +681,14 @@ TEST_CASE("what has ended is handed over between two starts") {
     how.on_end = [&](std::size_t, const Ended&) { --held; };
     leash::Options options = support::capture(census);
     SUBCASE("what said nothing") {
-        const std::vector<leash::Job> jobs(60, {child({"exit", "0"}), support::silent(census)});
+        const std::vector<leash::Task> jobs(60, {child({"exit", "0"}), support::silent(census)});
         CHECK(all_ok(leash::run_all(jobs, how)));
     }
     SUBCASE("what has said something") {
-        CHECK(all_ok(leash::run_all(std::vector<leash::Job>(60, {child({"print", "x"}), options}), how)));
+        CHECK(all_ok(leash::run_all(std::vector<leash::Task>(60, {child({"print", "x"}), options}), how)));
     }
     SUBCASE("while another one talks all the time") {
-        std::vector<leash::Job> jobs(60, {child({"print", "x"}), options});
+        std::vector<leash::Task> jobs(60, {child({"print", "x"}), options});
         jobs[0] = {child({"flood"}), options};
         jobs[0].options.max_output = 1000;
         jobs[0].options.cancel = leash::Cancel();
@@ -687,7 +715,7 @@ TEST_CASE("where there are no descriptors or processes for one more, it waits fo
     const Census census;
     const Starts starts;
     constexpr std::size_t count = 30;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < count; ++i)
         jobs.push_back({starts.command(i, "echo \"$2\"; exec sleep 0.5"), support::capture(census)});
     std::string wrong;
@@ -704,7 +732,7 @@ TEST_CASE("where there are no descriptors or processes for one more, it waits fo
         });
     }
     SUBCASE("descriptors, with tokens of their own") {
-        for (leash::Job& job : jobs) job.options.cancel = leash::Cancel();
+        for (leash::Task& job : jobs) job.options.cancel = leash::Cancel();
         wrong = support::in_host([&]() -> std::string {
             HOST_NEEDS(leave_descriptors(30));
             // Nobody else has the tokens, and their pipes.
@@ -734,7 +762,7 @@ TEST_CASE("where there are no descriptors or processes for one more, it waits fo
 TEST_CASE("a shortage where nothing runs is an error, of each, and not a wait for ever") {
     const Census census;
     const Starts starts;
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     for (std::size_t i = 0; i < 3; ++i) jobs.push_back({starts.command(i), support::capture(census)});
     for (const std::size_t more : {0u, 1u, 2u, 3u}) {
         CAPTURE(more);
@@ -762,7 +790,7 @@ TEST_CASE("thousands, one after the other, leave nothing: no descriptor, no zomb
     options.timeout = 24h;
     options.cancel = leash::Cancel();
     const auto round = [&] {
-        return all_ok(leash::run_all(std::vector<leash::Job>(250, {{"/bin/true"}, options}), at_most(4)));
+        return all_ok(leash::run_all(std::vector<leash::Task>(250, {{"/bin/true"}, options}), at_most(4)));
     };
     for (int i = 0; i < 3; ++i) CHECK(round());
     const long pages = resident_pages();

@@ -119,21 +119,20 @@ TEST_CASE("a signal to the host's group is not one to a job that is just being s
     if (!starts_directly()) return;
     for (const leash::Group group : {leash::Group::own, leash::Group::session}) {
         CAPTURE(group == leash::Group::session);
-        CHECK(
-            under_signals({SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGUSR1, SIGRTMIN + 3}, [&]() -> std::string {
-                leash::Options options;
-                options.group = group;
-                const auto end = support::Clock::now() + 1000ms;
-                while (support::Clock::now() < end) {
-                    const leash::Result result = leash::run(child({"exit", "0"}), options);
-                    if (!result.ok()) return result.describe();
-                    if (group == leash::Group::session) continue;
-                    const leash::PipelineResult both = leash::run(child({"exit", "0"}) | child({"exit", "0"}), options);
-                    HOST_NEEDS(both.ok());
-                }
-                HOST_NEEDS(handled == 1);
-                return "";
-            }) == "");
+        CHECK(under_signals({SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGUSR1, SIGRTMIN + 3}, [&]() -> std::string {
+                  leash::Options options;
+                  options.group = group;
+                  const auto end = support::Clock::now() + 1000ms;
+                  while (support::Clock::now() < end) {
+                      const leash::Result result = leash::run(child({"exit", "0"}), options);
+                      if (!result.ok()) return result.describe();
+                      if (group == leash::Group::session) continue;
+                      const leash::Result both = leash::run(child({"exit", "0"}) | child({"exit", "0"}), options);
+                      HOST_NEEDS(both.ok());
+                  }
+                  HOST_NEEDS(handled == 1);
+                  return "";
+              }) == "");
     }
 }
 

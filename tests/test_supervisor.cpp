@@ -1433,8 +1433,8 @@ TEST_CASE("run_all() in many threads at once: each gets its own, and one token e
     const Census census;
     const NothingLeft before;
     {
-        leash::RunAll how;
-        how.at_most = 3;
+        leash::RunAllOptions how;
+        how.max_running = 3;
         how.cancel = leash::Cancel();
         std::atomic<int> heard{0}, right{0}, over{0};
         std::vector<std::thread> threads;
@@ -1442,13 +1442,13 @@ TEST_CASE("run_all() in many threads at once: each gets its own, and one token e
             threads.emplace_back([&, thread] {
                 leash::Options options = support::capture(census);
                 options.err = leash::sink([&](std::string_view chunk) { heard += static_cast<int>(chunk.size()); });
-                std::vector<leash::Job> list;
+                std::vector<leash::Task> list;
                 for (int i = 0; i < 6; ++i) {
                     const std::string text = std::to_string(thread) + "." + std::to_string(i);
                     list.push_back({child({"print-to", "1", text, "2", "e"}), options});
                 }
                 list.push_back({child({"sleep"}), options});
-                leash::RunAll mine = how;
+                leash::RunAllOptions mine = how;
                 mine.on_end = [&, ends = 0](std::size_t, const leash::Expected<leash::Result>&) mutable {
                     if (++ends == 6) ++over;
                 };

@@ -16,7 +16,7 @@ int main() {
     for (const std::string_view line : job.out().lines()) bytes += line.size();
     job.wait_for(1s);
 
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     jobs.push_back({{"true"}, {}});
     for (const auto& result : leash::run_all(std::move(jobs))) bytes += result && result->ok() ? 0U : 1U;
 
@@ -28,7 +28,7 @@ int main() {
 
     leash::Options into_sink;
     into_sink.out = leash::sink([&](std::string_view chunk) { bytes += chunk.size(); });
-    leash::run({"echo", "hi"}, into_sink);
+    bytes += leash::run({"echo", "hi"}, into_sink).ok() ? 0U : 1U;
     bytes += leash::run(leash::args({"echo"}) | leash::args({"cat"}), options).out.size();
     return bytes > 0 ? 0 : 1;
 }

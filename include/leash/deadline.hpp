@@ -259,6 +259,9 @@ class Deadline {
     /// Zero when it has passed; Duration::longest() for never.
     Duration remaining() const noexcept;
 
+    /// How long ago it was; zero where it is yet to come.
+    Duration elapsed() const noexcept;
+
     /// That much later; never stays never.
     Deadline plus(Timeout timeout) const noexcept;
 

@@ -33,6 +33,7 @@ inline namespace LEASH_ABI {
 namespace detail {
 struct AllRunner;
 struct Prober;
+struct Runner;
 class Pump;
 class SupervisorCore;
 }  // namespace detail
@@ -252,6 +253,7 @@ class [[nodiscard]] Popen {
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
     friend struct detail::Prober;
+    friend struct detail::Runner;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
     static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);

@@ -1,4 +1,4 @@
-// leash/run.hpp - run() and check_output(): one call from a command to its result.
+// leash/run.hpp - run(), capture() and check_output(): one call from a command to its result.
 #ifndef LEASH_0_1_0_RUN_HPP
 #define LEASH_0_1_0_RUN_HPP
 
@@ -6,8 +6,11 @@
 #include <string>
 #include <vector>
 
+#include <cstddef>
+
 #include <leash/command.hpp>
 #include <leash/config.hpp>
+#include <leash/deadline.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 #include <leash/pipeline.hpp>
@@ -17,8 +20,9 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What run() gives: how it ended, what it said, what it used.
-struct Result : Streams {
+/// What run() gives, for one command or a pipeline: how it ended, what it said, what it used. Of a pipeline, `status`, `out`
+/// and `usage` are the last stage's.
+struct [[nodiscard]] Result : Streams {
     /// Of a job whose status is unknown; copied and moved like its strings.
     /// @{
     Result();
@@ -29,34 +33,41 @@ struct Result : Streams {
     ~Result();
     /// @}
 
-    ExitStatus status;                     ///< how the leader ended
-    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
-    Reach reach = Reach::group;            ///< whom its end reached
-    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
-    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
-    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
-    Usage usage;                           ///< what the leader used; with Reach::cgroup, all of the job
+    std::string command;                    ///< its first word, "git"; of a pipeline each one's, "ps | sort"
+    ExitStatus status;                      ///< how the leader ended
+    std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
+    EndedBy ended_by = EndedBy::itself;     ///< why: by itself, or what ended the job
+    Reach reach = Reach::group;             ///< whom its end reached
+    bool timed_out = false;                 ///< it was Options::timeout or idle_timeout
+    bool cancelled = false;                 ///< it was Options::cancel; the job was ended, or not even started
+    std::vector<Process> stragglers = {};   ///< whom the leader left behind, and who was killed at the end of the drain
+    std::vector<Process> survivors = {};    ///< who was still alive when the call had to return
+    Usage usage;                            ///< what the leader used; with Reach::cgroup, all of the job
+    Duration duration;  ///< by the monotonic clock, from before the start until the job was seen to be over
 
-    /// It exited with 0, in time and uncancelled.
-    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
+    /// It exited with 0, in time and uncancelled. Of a pipeline every stage did its part: it exited with 0, or, but for the
+    /// last one, SIGPIPE ended it because those after it had enough (`yes | head`). That is what `set -o pipefail` means,
+    /// without its mistake about SIGPIPE.
+    bool ok() const noexcept {
+        return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
+               (statuses.empty() || failed_stage() == statuses.size());
+    }
 
-    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
-    /// of what the job said.
-    std::string describe() const;
-};
-
-/// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
-struct PipelineResult : Result {
-    std::vector<ExitStatus> statuses;  ///< of each stage, in order
-
-    /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
-    /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
-    /// about SIGPIPE.
-    bool ok() const noexcept;
-
-    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
+    /// The last stage of a pipeline that did not do its part, counted from 0; statuses.size() where there is none.
     std::size_t failed_stage() const noexcept;
+
+#if LEASH_EXCEPTIONS
+    /// The result itself where it is ok(); throws ProcessFailed where it is not: `leash::run({"make"}).check_ok();`
+    /// @{
+    const Result& check_ok() const&;
+    Result&& check_ok() &&;
+    /// @}
+#endif
+
+    /// In one line, for a log: the command's first word, how it ended, how long it took, why it was ended, what was cut off,
+    /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
+    /// argument and no variable: what is secret is rarely elsewhere.
+    std::string describe() const;
 };
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
@@ -65,10 +76,17 @@ struct PipelineResult : Result {
 Expected<Result> try_run(Command command, Options options = {});
 
 /// The same for a pipeline.
-Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {});
+Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
-/// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
-/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
+/// try_run() with `out` and `err` piped, each where the options say inherit, which is to say nothing about it.
+/// @{
+Expected<Result> try_capture(Command command, Options options = {});
+Expected<Result> try_capture(Pipeline pipeline, Options options = {});
+/// @}
+
+/// Thrown by check_output() and Result::check_ok() where the command ran and was not ok(). Its message has the program, how it
+/// ended and the end of standard error, in which control characters but newlines and tabs are escaped; that of
+/// check_output() has the start of the script where there is one.
 ///
 /// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
 /// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
@@ -77,15 +95,15 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
     /// `name` is what the message calls the command.
     ProcessFailed(const std::string& name, Result result);
 
-    /// How it ended.
+    /// How it ended; of a pipeline, how the last stage did that did not do its part.
     ExitStatus status() const noexcept { return result_.status; }
-    /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
+    /// What it said to standard error, where that was captured (of check_output(), the last 64 KiB); with per_stage, that
+    /// stage.
     const std::string& err() const noexcept { return result_.err; }
-    /// All of it; `out` is what had come by then.
+    /// All of it, but that `status` and `err` are as above; `out` is what had come by then.
     const Result& result() const noexcept { return result_; }
 
   private:
-    static std::string describe(const std::string& name, const Result& result);
     Result result_;
 };
 
@@ -96,14 +114,20 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
 Result run(Command command, Options options = {});
 
 /// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
-PipelineResult run(Pipeline pipeline, Options options = {});
+Result run(Pipeline pipeline, Options options = {});
+
+/// try_capture() that throws SpawnError: `leash::capture({"git", "log", "-1"}).out`.
+/// @{
+Result capture(Command command, Options options = {});
+Result capture(Pipeline pipeline, Options options = {});
+/// @}
 
 /// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
 /// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
 /// it somewhere.
 std::string check_output(Command command, Options options = {});
 
-/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
+/// The same for a pipeline, of which every stage must do its part: see Result::ok(). The exception tells of the
 /// last stage that did not; with per_stage, its `err` is that stage's.
 std::string check_output(Pipeline pipeline, Options options = {});
 

@@ -2,7 +2,9 @@
 #ifndef LEASH_0_1_0_RUN_ALL_HPP
 #define LEASH_0_1_0_RUN_ALL_HPP
 
+#include <initializer_list>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include <cstddef>
@@ -14,6 +16,7 @@
 #include <leash/detail/callback.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
+#include <leash/pipeline.hpp>
 #include <leash/popen.hpp>
 #include <leash/run.hpp>
 #include <leash/supervisor.hpp>
@@ -21,21 +24,42 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
-struct Job {
-    Command command;       ///< what
+/// One of the commands for run_all(), or a pipeline, with options of its own: its deadline counts from its own start.
+/// `{{"ping", "-c1", host}, {.timeout = 5s}}`.
+struct Task {
+    /// What a task runs: one command, or several in a row.
+    class What {
+      public:
+        /// From a list, args(), shell() or a pipeline.
+        /// @{
+        What(std::initializer_list<Arg> argv);
+        What(Command command);
+        What(Pipeline pipeline);
+        /// @}
+        /// A bare string says here too that it is no command.
+        template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
+        What(const T& text) : What(Command(text)) {}
+
+        /// The command, or each one of the pipeline.
+        const std::vector<Command>& stages() const noexcept { return stages_; }
+
+      private:
+        std::vector<Command> stages_;
+    };
+
+    What command;          ///< what
     Options options = {};  ///< and how
 };
 
 /// How run_all() goes about it.
-struct RunAll {
-    /// How many run at a time; 0, the default, means as many as this process may use processors.
-    std::size_t at_most = 0;
+struct RunAllOptions {
+    /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
+    std::size_t max_running = 0;
 
-    /// Called with a job's place in the list when it has been started.
+    /// Called with a task's place in the list when it has been started.
     detail::Callback<std::size_t, const Popen&> on_start = {};
 
-    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
+    /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
     /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
@@ -47,7 +71,7 @@ struct RunAll {
     std::optional<Cancel> cancel = std::nullopt;
 };
 
-/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
+/// Runs commands to their ends, `max_running` at a time, on the calling thread: each as run() does, with its own deadline,
 /// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
 /// could not be started, which does not concern the others. A command that was not started, for a cancel or
 /// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
@@ -56,10 +80,10 @@ struct RunAll {
 /// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
 /// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
 ///
-///     std::vector<leash::Job> jobs;
-///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
-///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
-std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {});
+///     std::vector<leash::Task> tasks;
+///     for (const auto& host : hosts) tasks.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
+///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64})) count += result && result->ok();
+[[nodiscard]] std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how = {});
 
 }  // namespace LEASH_ABI
 }  // namespace leash

@@ -38,7 +38,7 @@ enum class Redirect {
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
 /// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
-/// PipelineResult::errs, Captured::errs. A single command is a stage too.
+/// Result::errs, Captured::errs. A single command is a stage too.
 struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};

@@ -40,7 +40,9 @@
 // CAPTURING. `out` and `err` go where the options say: inherit (the default), null, piped, file(), fd(), sink(), line_sink().
 //
 //     assert(leash::run({"echo", "hi"}, {.out = leash::piped}).out == "hi\n");
+//     assert(leash::capture({"ls", "/nowhere"}).err != "");    // out and err piped
 //     assert(leash::check_output({"echo", "hi"}) == "hi\n");  // throws ProcessFailed unless ok()
+//     leash::run({"true"}).check_ok();                        // likewise: nobody looks at the result
 //
 // SHELL OR NOT. shell() is the only way to a shell, and its parameters are data: "$1", "$2", … A bare string does not
 // compile. args() makes a command from a vector.
@@ -83,9 +85,9 @@
 //
 //     assert(leash::check_output(leash::args({"seq", "9"}) | leash::args({"tail", "-1"})) == "9\n");
 //
-//     std::vector<leash::Job> jobs;
-//     for (const char* code : {"0", "1"}) jobs.push_back({leash::shell("exit $1", {code})});
-//     assert(leash::run_all(std::move(jobs))[1]->status.code() == 1);
+//     std::vector<leash::Task> tasks;
+//     for (const char* code : {"0", "1"}) tasks.push_back({leash::shell("exit $1", {code})});
+//     assert(leash::run_all(std::move(tasks))[1]->status.code() == 1);
 //
 // ENDING. When the handle dies, the job dies: all of it gets SIGKILL, and the leader is reaped. stop() is the polite
 // way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
@@ -121,7 +123,7 @@
 //
 // ERRORS. What could not be started says at which step, and with what: see Step.
 //
-//     try { leash::run({"gti", "status"}); }
+//     try { leash::run({"gti", "status"}).check_ok(); }
 //     catch (const leash::SpawnError& e) { assert(e.step() == leash::Step::program && e.subject() == "gti"); }
 //
 // NO EXCEPTIONS. The functions named try_… give an Expected: the value, or the Error. With -fno-exceptions the others
@@ -244,21 +246,20 @@ class Writer;
 
 struct Captured;
 struct Error;
-struct Job;
 struct Leader;
 struct Limits;
 struct LineOptions;
 struct Match;
 struct Options;
 struct PassFd;
-struct PipelineResult;
 struct Probe;
 struct Process;
 struct Read;
 struct Result;
-struct RunAll;
+struct RunAllOptions;
 struct StopStep;
 struct Streams;
+struct Task;
 struct Terminal;
 struct Usage;
 struct Written;
@@ -716,6 +717,9 @@ class Deadline {
 
     /// Zero when it has passed; Duration::longest() for never.
     Duration remaining() const noexcept;
+
+    /// How long ago it was; zero where it is yet to come.
+    Duration elapsed() const noexcept;
 
     /// That much later; never stays never.
     Deadline plus(Timeout timeout) const noexcept;
@@ -1224,7 +1228,7 @@ enum class Redirect {
 /// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
 struct ToOut {};
 /// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
-/// PipelineResult::errs, Captured::errs. A single command is a stage too.
+/// Result::errs, Captured::errs. A single command is a stage too.
 struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
@@ -2261,6 +2265,7 @@ inline namespace LEASH_ABI {
 namespace detail {
 struct AllRunner;
 struct Prober;
+struct Runner;
 class Pump;
 class SupervisorCore;
 }  // namespace detail
@@ -2480,6 +2485,7 @@ class [[nodiscard]] Popen {
     friend class detail::SupervisorCore;
     friend struct detail::AllRunner;
     friend struct detail::Prober;
+    friend struct detail::Runner;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
     static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
@@ -2502,7 +2508,7 @@ class [[nodiscard]] Popen {
 #endif  // LEASH_0_1_0_POPEN_HPP
 
 // =====================================================================================================================
-// leash/run.hpp - run() and check_output(): one call from a command to its result.
+// leash/run.hpp - run(), capture() and check_output(): one call from a command to its result.
 #ifndef LEASH_0_1_0_RUN_HPP
 #define LEASH_0_1_0_RUN_HPP
 
@@ -2510,11 +2516,14 @@ class [[nodiscard]] Popen {
 #include <string>
 #include <vector>
 
+#include <cstddef>
+
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What run() gives: how it ended, what it said, what it used.
-struct Result : Streams {
+/// What run() gives, for one command or a pipeline: how it ended, what it said, what it used. Of a pipeline, `status`, `out`
+/// and `usage` are the last stage's.
+struct [[nodiscard]] Result : Streams {
     /// Of a job whose status is unknown; copied and moved like its strings.
     /// @{
     Result();
@@ -2525,34 +2534,41 @@ struct Result : Streams {
     ~Result();
     /// @}
 
-    ExitStatus status;                     ///< how the leader ended
-    EndedBy ended_by = EndedBy::itself;    ///< why: by itself, or what ended the job
-    Reach reach = Reach::group;            ///< whom its end reached
-    bool timed_out = false;                ///< it was Options::timeout or idle_timeout
-    bool cancelled = false;                ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};  ///< whom the leader left behind, and who was killed at the end of the drain
-    std::vector<Process> survivors = {};   ///< who was still alive when the call had to return
-    Usage usage;                           ///< what the leader used; with Reach::cgroup, all of the job
+    std::string command;                    ///< its first word, "git"; of a pipeline each one's, "ps | sort"
+    ExitStatus status;                      ///< how the leader ended
+    std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
+    EndedBy ended_by = EndedBy::itself;     ///< why: by itself, or what ended the job
+    Reach reach = Reach::group;             ///< whom its end reached
+    bool timed_out = false;                 ///< it was Options::timeout or idle_timeout
+    bool cancelled = false;                 ///< it was Options::cancel; the job was ended, or not even started
+    std::vector<Process> stragglers = {};   ///< whom the leader left behind, and who was killed at the end of the drain
+    std::vector<Process> survivors = {};    ///< who was still alive when the call had to return
+    Usage usage;                            ///< what the leader used; with Reach::cgroup, all of the job
+    Duration duration;  ///< by the monotonic clock, from before the start until the job was seen to be over
 
-    /// It exited with 0, in time and uncancelled.
-    bool ok() const noexcept { return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself; }
+    /// It exited with 0, in time and uncancelled. Of a pipeline every stage did its part: it exited with 0, or, but for the
+    /// last one, SIGPIPE ended it because those after it had enough (`yes | head`). That is what `set -o pipefail` means,
+    /// without its mistake about SIGPIPE.
+    bool ok() const noexcept {
+        return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
+               (statuses.empty() || failed_stage() == statuses.size());
+    }
 
-    /// In one line, for a log: the status, why it was ended, and who was killed, is still there or held a stream. Nothing
-    /// of what the job said.
-    std::string describe() const;
-};
-
-/// What run() gives for a pipeline. The status, the output and the usage are the last stage's.
-struct PipelineResult : Result {
-    std::vector<ExitStatus> statuses;  ///< of each stage, in order
-
-    /// Every stage did its part, in time and uncancelled: it exited with 0, or, but for the last one, SIGPIPE ended it
-    /// because those after it had enough (`yes | head`). That is what `set -o pipefail` means, without its mistake
-    /// about SIGPIPE.
-    bool ok() const noexcept;
-
-    /// The last stage that did not do its part, counted from 0; statuses.size() where there is none.
+    /// The last stage of a pipeline that did not do its part, counted from 0; statuses.size() where there is none.
     std::size_t failed_stage() const noexcept;
+
+#if LEASH_EXCEPTIONS
+    /// The result itself where it is ok(); throws ProcessFailed where it is not: `leash::run({"make"}).check_ok();`
+    /// @{
+    const Result& check_ok() const&;
+    Result&& check_ok() &&;
+    /// @}
+#endif
+
+    /// In one line, for a log: the command's first word, how it ended, how long it took, why it was ended, what was cut off,
+    /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
+    /// argument and no variable: what is secret is rarely elsewhere.
+    std::string describe() const;
 };
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
@@ -2561,10 +2577,17 @@ struct PipelineResult : Result {
 Expected<Result> try_run(Command command, Options options = {});
 
 /// The same for a pipeline.
-Expected<PipelineResult> try_run(Pipeline pipeline, Options options = {});
+Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
-/// Thrown by check_output() where the command ran and was not ok(). Its message has the program (or the start of the
-/// script), the status and the end of standard error, in which control characters but newlines and tabs are escaped.
+/// try_run() with `out` and `err` piped, each where the options say inherit, which is to say nothing about it.
+/// @{
+Expected<Result> try_capture(Command command, Options options = {});
+Expected<Result> try_capture(Pipeline pipeline, Options options = {});
+/// @}
+
+/// Thrown by check_output() and Result::check_ok() where the command ran and was not ok(). Its message has the program, how it
+/// ended and the end of standard error, in which control characters but newlines and tabs are escaped; that of
+/// check_output() has the start of the script where there is one.
 ///
 /// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
 /// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
@@ -2573,15 +2596,15 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
     /// `name` is what the message calls the command.
     ProcessFailed(const std::string& name, Result result);
 
-    /// How it ended.
+    /// How it ended; of a pipeline, how the last stage did that did not do its part.
     ExitStatus status() const noexcept { return result_.status; }
-    /// The end of standard error, 64 KiB at most, unless Options::err sent it elsewhere.
+    /// What it said to standard error, where that was captured (of check_output(), the last 64 KiB); with per_stage, that
+    /// stage.
     const std::string& err() const noexcept { return result_.err; }
-    /// All of it; `out` is what had come by then.
+    /// All of it, but that `status` and `err` are as above; `out` is what had come by then.
     const Result& result() const noexcept { return result_; }
 
   private:
-    static std::string describe(const std::string& name, const Result& result);
     Result result_;
 };
 
@@ -2592,14 +2615,20 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
 Result run(Command command, Options options = {});
 
 /// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
-PipelineResult run(Pipeline pipeline, Options options = {});
+Result run(Pipeline pipeline, Options options = {});
+
+/// try_capture() that throws SpawnError: `leash::capture({"git", "log", "-1"}).out`.
+/// @{
+Result capture(Command command, Options options = {});
+Result capture(Pipeline pipeline, Options options = {});
+/// @}
 
 /// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
 /// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
 /// it somewhere.
 std::string check_output(Command command, Options options = {});
 
-/// The same for a pipeline, of which every stage must do its part: see PipelineResult::ok(). The exception tells of the
+/// The same for a pipeline, of which every stage must do its part: see Result::ok(). The exception tells of the
 /// last stage that did not; with per_stage, its `err` is that stage's.
 std::string check_output(Pipeline pipeline, Options options = {});
 
@@ -2721,7 +2750,9 @@ class Supervisor {
 #ifndef LEASH_0_1_0_RUN_ALL_HPP
 #define LEASH_0_1_0_RUN_ALL_HPP
 
+#include <initializer_list>
 #include <optional>
+#include <type_traits>
 #include <vector>
 
 #include <cstddef>
@@ -2729,21 +2760,42 @@ class Supervisor {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// One of the commands for run_all(), with options of its own: its deadline counts from its own start.
-struct Job {
-    Command command;       ///< what
+/// One of the commands for run_all(), or a pipeline, with options of its own: its deadline counts from its own start.
+/// `{{"ping", "-c1", host}, {.timeout = 5s}}`.
+struct Task {
+    /// What a task runs: one command, or several in a row.
+    class What {
+      public:
+        /// From a list, args(), shell() or a pipeline.
+        /// @{
+        What(std::initializer_list<Arg> argv);
+        What(Command command);
+        What(Pipeline pipeline);
+        /// @}
+        /// A bare string says here too that it is no command.
+        template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
+        What(const T& text) : What(Command(text)) {}
+
+        /// The command, or each one of the pipeline.
+        const std::vector<Command>& stages() const noexcept { return stages_; }
+
+      private:
+        std::vector<Command> stages_;
+    };
+
+    What command;          ///< what
     Options options = {};  ///< and how
 };
 
 /// How run_all() goes about it.
-struct RunAll {
-    /// How many run at a time; 0, the default, means as many as this process may use processors.
-    std::size_t at_most = 0;
+struct RunAllOptions {
+    /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
+    std::size_t max_running = 0;
 
-    /// Called with a job's place in the list when it has been started.
+    /// Called with a task's place in the list when it has been started.
     detail::Callback<std::size_t, const Popen&> on_start = {};
 
-    /// Called with a job's place when it has ended, or could not be started. In the order of the ends.
+    /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
     /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
@@ -2755,7 +2807,7 @@ struct RunAll {
     std::optional<Cancel> cancel = std::nullopt;
 };
 
-/// Runs commands to their ends, `at_most` at a time, on the calling thread: each as run() does, with its own deadline,
+/// Runs commands to their ends, `max_running` at a time, on the calling thread: each as run() does, with its own deadline,
 /// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
 /// could not be started, which does not concern the others. A command that was not started, for a cancel or
 /// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
@@ -2764,10 +2816,10 @@ struct RunAll {
 /// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
 /// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
 ///
-///     std::vector<leash::Job> jobs;
-///     for (const auto& host : hosts) jobs.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
-///     for (const auto& result : leash::run_all(std::move(jobs), {.at_most = 64})) count += result && result->ok();
-std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how = {});
+///     std::vector<leash::Task> tasks;
+///     for (const auto& host : hosts) tasks.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
+///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64})) count += result && result->ok();
+[[nodiscard]] std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how = {});
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -3053,6 +3105,11 @@ LEASH_INLINE Duration Deadline::remaining() const noexcept {
     if (is_never()) return Duration::longest();
     const std::int64_t left = point_ - now().point_;
     return Duration::nanoseconds(left > 0 ? left : 0);
+}
+
+LEASH_INLINE Duration Deadline::elapsed() const noexcept {
+    const std::int64_t ago = now().point_ - point_;
+    return Duration::nanoseconds(ago > 0 ? ago : 0);
 }
 
 LEASH_INLINE Deadline Deadline::plus(Timeout timeout) const noexcept {
@@ -7724,6 +7781,8 @@ class Job {
         Lock lock(mutex_);
         return processes_.empty() ? Ended() : processes_.back().ended;
     }
+    /// How many have been started.
+    std::size_t count() const noexcept { return processes_.size(); }
     /// How each one ended.
     std::vector<Ended> all_ended() {
         Lock lock(mutex_);
@@ -9965,6 +10024,7 @@ class Pump : public Counted {
         if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
     }
 
+    const Deadline born = Deadline::now();  // before the start
     os::Job job;
     Outgoing in;
     Incoming out, err;
@@ -11214,7 +11274,6 @@ LEASH_INLINE void Popen::end() noexcept {
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -11236,9 +11295,7 @@ LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
 LEASH_INLINE Result::~Result() = default;
 
-LEASH_INLINE bool PipelineResult::ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
-
-LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
+LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {
         --i;
         const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
@@ -11249,13 +11306,15 @@ LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
 
 namespace detail {
 
-/// "; still alive: 12 sleep 60 (another user's), 13 sh"
+/// "; still alive: 12 sleep (another user's), 13 sh": of their command lines only the first words, since the rest may be secret.
 [[gnu::cold]] inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
     std::string text;
     for (const Process& one : processes) {
-        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",
-                        one.pid > 0 ? std::to_string(one.pid) : "", one.command.empty() ? "" : " ", one.command,
-                        one.why.empty() ? "" : " (", one.why, one.why.empty() ? "" : ")"});
+        const std::string_view line = one.command;
+        text +=
+            concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? std::to_string(one.pid) : "",
+                    line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
+                    one.why, one.why.empty() ? "" : ")"});
     }
     return text;
 }
@@ -11276,76 +11335,186 @@ inline const char* describe(EndedBy why) noexcept {
     return "";
 }
 
+/// What was done to it, and who else there was.
+[[gnu::cold]] inline std::string describe_end(const Result& result) {
+    const bool any_killed = result.usage.oom_kills > 0 && result.ended_by != EndedBy::memory;
+    return concat({describe(result.ended_by), any_killed ? ", memory ran out for some of it" : "",
+                   result.out_truncated ? ", out cut off" : "", result.err_truncated ? ", err cut off" : "",
+                   describe("left behind and killed: ", result.stragglers), describe("still alive: ", result.survivors),
+                   describe("held: ", result.held)});
+}
+
+/// How it ended; of a pipeline, how the last stage did that did not do its part.
+inline ExitStatus telling_status(const Result& result) noexcept {
+    const std::size_t failed = result.failed_stage();
+    return failed < result.statuses.size() ? result.statuses[failed] : result.status;
+}
+
+/// "git", and "ps | sort: stage 0" where that one failed.
+[[gnu::cold]] inline std::string name_of(const Result& result) {
+    const std::size_t failed = result.failed_stage();
+    const bool tells = failed < result.statuses.size();
+    return concat({printable(result.command), tells ? ": stage " : "", tells ? std::to_string(failed) : ""});
+}
+
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    const bool any_killed = usage.oom_kills > 0 && ended_by != EndedBy::memory;
-    return detail::concat({status.describe(), detail::describe(ended_by),
-                           any_killed ? ", memory ran out for some of it" : "", out_truncated ? ", out cut off" : "",
-                           err_truncated ? ", err cut off" : "",
-                           detail::describe("left behind and killed: ", stragglers),
-                           detail::describe("still alive: ", survivors), detail::describe("held: ", held)});
+    const auto milliseconds = std::to_string(duration.count() / 1'000'000 % 1000);
+    const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
+    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
+                           detail::telling_status(*this).describe(), " in ",
+                           std::to_string(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
+                           detail::describe_end(*this)});
 }
 
 namespace detail {
 
-/// The result of a job that has ended, and what its last communicate() gave.
-template <class ResultOf>
-ResultOf make_result(const Popen& job, Captured captured) {
-    ResultOf result;
-    result.status = captured.status.value_or(ExitStatus());
-    result.ended_by = job.ended_by();
-    result.reach = job.reach();
-    result.timed_out = job.timed_out();
-    result.cancelled = job.cancelled();
-    result.stragglers = job.stragglers();
-    result.survivors = job.survivors();
-    result.usage = job.usage();
-    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
-    static_cast<Streams&>(result) = std::move(captured);
-    return result;
-}
-
-/// The result of a job that was cancelled before its start.
-template <class ResultOf>
-ResultOf not_started(const Options& options) {
-    ResultOf result;
-    result.ended_by = EndedBy::cancel;
-    result.cancelled = true;
-    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes))
-        result.unwritten = detail::stdio_of(options.in).text.size();
-    return result;
-}
-
-/// Starts `what` and sees it through.
-template <class ResultOf, class What>
-Expected<ResultOf> run_to_end(What what, Options options) {
-    if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
-    std::string input;
-    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes)) {
-        input = std::move(detail::stdio_of(options.in).text);
-        options.in = piped;
+/// Sees commands through to their result.
+struct Runner {
+    /// The first word of each.
+    static std::string name_of(const std::vector<Command>& stages) {
+        std::string name;
+        for (const Command& stage : stages) {
+            if (!name.empty()) name += " | ";
+            if (!stage.argv().empty()) name += stage.argv().front();
+        }
+        return name;
     }
-    auto job = Popen::try_spawn(std::move(what), std::move(options));
-    if (!job) return std::move(job).error();
-    Captured captured = job->communicate(std::move(input));
-    return make_result<ResultOf>(*job, std::move(captured));
-}
+
+    /// The result of a job that was cancelled before its start.
+    static Result not_started(const std::vector<Command>& stages, const Options& options) {
+        Result result;
+        result.command = name_of(stages);
+        result.ended_by = EndedBy::cancel;
+        result.cancelled = true;
+        if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
+        return result;
+    }
+
+    /// The result of a job that has ended, and what its last communicate() gave.
+    static Result finish(const Popen& job, std::string name, Captured captured) {
+        Result result;
+        result.command = std::move(name);
+        result.status = captured.status.value_or(ExitStatus());
+        if (job.pump_->job.count() > 1) result.statuses = job.statuses();
+        result.ended_by = job.ended_by();
+        result.reach = job.reach();
+        result.timed_out = job.timed_out();
+        result.cancelled = job.cancelled();
+        result.stragglers = job.stragglers();
+        result.survivors = job.survivors();
+        result.usage = job.usage();
+        result.duration = job.pump_->born.elapsed();
+        static_cast<Streams&>(result) = std::move(captured);
+        return result;
+    }
+
+    /// From start to end.
+    static Expected<Result> run(std::vector<Command> stages, Options options) {
+        if (options.cancel && options.cancel->fired()) return not_started(stages, options);
+        std::string name = name_of(stages), input;
+        if (Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) {
+            input = std::move(in.text);
+            options.in = piped;
+        }
+        auto job = Popen::start(std::move(stages), std::move(options), true);
+        if (!job) return std::move(job).error();
+        Captured captured = job->communicate(std::move(input));
+        return finish(*job, std::move(name), std::move(captured));
+    }
+    static Expected<Result> run(Command command, Options options) {
+        std::vector<Command> one;
+        one.push_back(std::move(command));
+        return run(std::move(one), std::move(options));
+    }
+
+    /// With what says nothing about `out` and `err` piped.
+    static Options capturing(Options options) {
+        if (options.out.is(inherit)) options.out = piped;
+        if (options.err.is(inherit)) options.err = piped;
+        return options;
+    }
+};
 
 }  // namespace detail
 
 LEASH_INLINE Expected<Result> try_run(Command command, Options options) {
-    return detail::run_to_end<Result>(std::move(command), std::move(options));
+    return detail::Runner::run(std::move(command), std::move(options));
 }
 
-LEASH_INLINE Expected<PipelineResult> try_run(Pipeline pipeline, Options options) {
-    return detail::run_to_end<PipelineResult>(std::move(pipeline), std::move(options));
+LEASH_INLINE Expected<Result> try_run(Pipeline pipeline, Options options) {
+    return detail::Runner::run(std::move(pipeline).stages(), std::move(options));
+}
+
+LEASH_INLINE Expected<Result> try_capture(Command command, Options options) {
+    return try_run(std::move(command), detail::Runner::capturing(std::move(options)));
+}
+
+LEASH_INLINE Expected<Result> try_capture(Pipeline pipeline, Options options) {
+    return try_run(std::move(pipeline), detail::Runner::capturing(std::move(options)));
+}
+
+namespace detail {
+
+/// As it is told of in the exception.
+[[gnu::cold]] inline Result of_failed_stage(Result result) {
+    const std::size_t failed = result.failed_stage();
+    result.status = telling_status(result);
+    if (failed < result.errs.size()) result.err = result.errs[failed];
+    return result;
+}
+
+[[gnu::cold]] inline std::string describe(const std::string& name, const Result& result) {
+    constexpr std::size_t most = 2000;
+    const std::size_t failed = result.failed_stage();
+    std::string_view tail = failed < result.errs.size() ? result.errs[failed] : result.err;
+    while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
+    if (tail.size() > most) {
+        tail.remove_prefix(tail.size() - most);
+        tail.remove_prefix(count_rest(tail));
+    }
+    return concat({"leash: \"", name, "\" ", telling_status(result).describe(), describe_end(result),
+                   tail.empty() ? "" : ": ", printable(tail, "\n\t")});
+}
+
+}  // namespace detail
+
+LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result)
+    : std::runtime_error(detail::describe(name, result)), result_(detail::of_failed_stage(std::move(result))) {}
+
+#if LEASH_EXCEPTIONS
+
+LEASH_INLINE const Result& Result::check_ok() const& {
+    if (!ok()) detail::raise(ProcessFailed(detail::name_of(*this), *this));
+    return *this;
+}
+
+LEASH_INLINE Result&& Result::check_ok() && {
+    static_cast<void>(static_cast<const Result&>(*this).check_ok());
+    return std::move(*this);
+}
+
+LEASH_INLINE Result run(Command command, Options options) {
+    return try_run(std::move(command), std::move(options)).value();
+}
+
+LEASH_INLINE Result run(Pipeline pipeline, Options options) {
+    return try_run(std::move(pipeline), std::move(options)).value();
+}
+
+LEASH_INLINE Result capture(Command command, Options options) {
+    return try_capture(std::move(command), std::move(options)).value();
+}
+
+LEASH_INLINE Result capture(Pipeline pipeline, Options options) {
+    return try_capture(std::move(pipeline), std::move(options)).value();
 }
 
 namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
-inline std::string name_of(const Command& command) {
+[[gnu::cold]] inline std::string name_of(const Command& command) {
     const std::vector<std::string>& argv = command.argv();
     const bool is_shell = argv.size() >= 4 && argv[0] == "/bin/sh" && argv[1] == "-c" && argv[2] == "--";
     if (!is_shell) return printable(argv.empty() ? "" : argv.front());
@@ -11357,9 +11526,8 @@ inline std::string name_of(const Command& command) {
     return concat({"sh: ", printable(start), whole ? "" : "..."});
 }
 
-/// The standard output of what must succeed; result and standard error of what did not.
-template <class ResultOf, class What>
-ResultOf run_for_output(What what, Options options) {
+/// The standard output of what must succeed.
+[[gnu::cold]] inline std::string check_output_of(std::vector<Command> stages, Options options) {
     constexpr std::size_t most = 64 * 1024;
     options.out = piped;
     std::string tail;
@@ -11369,58 +11537,30 @@ ResultOf run_for_output(What what, Options options) {
             if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
         });
     }
-    ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
+    std::vector<std::string> names;
+    for (const Command& stage : stages) names.push_back(name_of(stage));
+    Result result = Runner::run(std::move(stages), std::move(options)).value();
+    if (result.ok()) return std::move(result.out);
     if (tail.size() > most) {
         tail.erase(0, tail.size() - most);
         tail.erase(0, count_rest(tail));
     }
     if (!tail.empty()) result.err = std::move(tail);
-    return result;
+    const std::size_t failed = result.failed_stage();
+    const std::string& name = failed < result.statuses.size() ? names[failed] : names.back();
+    raise(ProcessFailed(name, std::move(result)));
 }
 
 }  // namespace detail
 
-LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result)
-    : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
-
-LEASH_INLINE std::string ProcessFailed::describe(const std::string& name, const Result& result) {
-    constexpr std::size_t most = 2000;
-    std::string_view tail = result.err;
-    while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
-    if (tail.size() > most) {
-        tail.remove_prefix(tail.size() - most);
-        tail.remove_prefix(detail::count_rest(tail));
-    }
-    return detail::concat(
-        {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
-}
-
-#if LEASH_EXCEPTIONS
-
-LEASH_INLINE Result run(Command command, Options options) {
-    return try_run(std::move(command), std::move(options)).value();
-}
-
-LEASH_INLINE PipelineResult run(Pipeline pipeline, Options options) {
-    return try_run(std::move(pipeline), std::move(options)).value();
-}
-
 LEASH_INLINE std::string check_output(Command command, Options options) {
-    const std::string name = detail::name_of(command);
-    Result result = detail::run_for_output<Result>(std::move(command), std::move(options));
-    if (result.ok()) return std::move(result.out);
-    detail::raise(ProcessFailed(name, std::move(result)));
+    std::vector<Command> one;
+    one.push_back(std::move(command));
+    return detail::check_output_of(std::move(one), std::move(options));
 }
 
 LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
-    const std::vector<Command> stages = pipeline.stages();
-    PipelineResult result = detail::run_for_output<PipelineResult>(std::move(pipeline), std::move(options));
-    if (result.ok()) return std::move(result.out);
-    const std::size_t failed = result.failed_stage();
-    if (failed < result.statuses.size()) result.status = result.statuses[failed];
-    if (failed < result.errs.size()) result.err = result.errs[failed];
-    const std::string name = detail::name_of(failed < stages.size() ? stages[failed] : stages.back());
-    detail::raise(ProcessFailed(name, std::move(result)));
+    return detail::check_output_of(std::move(pipeline).stages(), std::move(options));
 }
 
 #endif  // LEASH_EXCEPTIONS
@@ -12153,6 +12293,7 @@ LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); 
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <initializer_list>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -12163,11 +12304,17 @@ LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); 
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Task::What::What(std::initializer_list<Arg> argv) : What(Command(argv)) {}
+
+LEASH_INLINE Task::What::What(Command command) { stages_.push_back(std::move(command)); }
+
+LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).stages()) {}
+
 namespace detail {
 
 struct AllRunner {
-    std::vector<Job> jobs;
-    RunAll how;
+    std::vector<Task> tasks;
+    RunAllOptions how;
     SupervisorCore running;
     std::vector<Expected<Result>> results;
     std::size_t next = 0;  // to be started
@@ -12179,11 +12326,11 @@ struct AllRunner {
     bool is_short = false;  // of what it takes to start one, until one has ended
 
     std::vector<Expected<Result>> run() {
-        results.reserve(jobs.size());
-        for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
+        results.reserve(tasks.size());
+        for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
-        if (how.at_most == 0) how.at_most = sys::processors();
-        if (how.at_most > limit) how.at_most = limit;
+        if (how.max_running == 0) how.max_running = sys::processors();
+        if (how.max_running > limit) how.max_running = limit;
         if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
             fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
@@ -12204,13 +12351,15 @@ struct AllRunner {
         }
     }
 
-    bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
-    bool may_start() const noexcept { return has_more() && running.size() < how.at_most && !is_short; }
+    bool has_more() const noexcept {
+        return next < tasks.size() && !is_stopped && !(how.cancel && how.cancel->fired());
+    }
+    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short; }
 
     /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
         const std::size_t index = next;
-        Options& options = jobs[index].options;
+        Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
             ++next;
             tell_end(index);
@@ -12221,12 +12370,12 @@ struct AllRunner {
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
-        auto started = Popen::start({jobs[index].command}, options, false);
+        auto started = Popen::start(tasks[index].command.stages(), options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
-        jobs[index] = {};
+        options = {};
         if (!started) {
             results[index] = std::move(started).error();
             tell_end(index);
@@ -12265,7 +12414,8 @@ struct AllRunner {
         is_short = false;
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
-        results[index] = make_result<Result>(job, job.communicate());
+        std::string name = std::move(results[index]->command);
+        results[index] = Runner::finish(job, std::move(name), job.communicate());
         tell_end(index);
     }
 
@@ -12289,9 +12439,9 @@ struct AllRunner {
 
 }  // namespace detail
 
-LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how) {
+LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how) {
     detail::AllRunner all;
-    all.jobs = std::move(jobs);
+    all.tasks = std::move(tasks);
     all.how = std::move(how);
     return all.run();
 }

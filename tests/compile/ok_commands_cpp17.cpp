@@ -31,17 +31,17 @@ void arguments() {
     const Converts converts;
     const Both both;
     const leash::Command command{"echo", views, converts, both, Views(), Converts(), Both()};
-    leash::run({"echo", views, converts, both});
-    leash::run(leash::shell("echo \"$@\"", {views, converts, both}));
+    leash::run({"echo", views, converts, both}).check_ok();
+    leash::run(leash::shell("echo \"$@\"", {views, converts, both})).check_ok();
 }
 
-void nothing() { leash::run({}); }  // a command without arguments: refused when it runs
+void nothing() { leash::run({}).check_ok(); }  // a command without arguments: refused when it runs
 
 void pipelines() {
     leash::Pipeline two = leash::args({"a"}) | leash::shell("b");
     leash::Pipeline four = two | (leash::args({"c"}) | leash::args({"d"}));
-    leash::run(std::move(two) | std::move(four));
-    leash::run(leash::args({"a"}) | leash::args({"b"}) | leash::args({"c"}));
+    leash::run(std::move(two) | std::move(four)).check_ok();
+    leash::run(leash::args({"a"}) | leash::args({"b"}) | leash::args({"c"})).check_ok();
 }
 
 }  // namespace

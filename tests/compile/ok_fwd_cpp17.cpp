@@ -6,7 +6,7 @@ void watch(leash::Popen& job, const leash::Options& how);
 leash::Expected<leash::Result> attempt(const leash::Command& command, leash::Stragglers stragglers);
 struct Agent {
     leash::Supervisor* jobs;
-    leash::EndedBy (*why)(const leash::Job&);
+    leash::EndedBy (*why)(const leash::Task&);
 };
 }  // namespace user
 

@@ -28,9 +28,9 @@ void argv() {
 void shell(const std::string& name) {
     leash::Options options;
     options.out = leash::piped;
-    leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), options);
-    leash::run(leash::shell("echo \"$@\"", std::vector<std::string>{"a", "b"}));
-    leash::run(leash::shell("true"));
+    leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), options).check_ok();
+    leash::run(leash::shell("echo \"$@\"", std::vector<std::string>{"a", "b"})).check_ok();
+    leash::run(leash::shell("true")).check_ok();
 }
 
 void popen(std::chrono::steady_clock::time_point steady, std::chrono::system_clock::time_point system) {
@@ -94,19 +94,19 @@ void status(leash::ExitStatus s) {
 
 void commands() {
     std::string text = leash::check_output({"uname", "-r"});
-    leash::run(leash::args(std::vector<std::string>{"ls", "-l"}));
-    leash::run(leash::args({"ls", "-l"}));
+    leash::run(leash::args(std::vector<std::string>{"ls", "-l"})).check_ok();
+    leash::run(leash::args({"ls", "-l"})).check_ok();
     const std::string string = "-l";
     const std::string_view view = "-l";
     const std::filesystem::path path = "/tmp";
-    leash::run({"ls", string, view, path, text.c_str()});
+    leash::run({"ls", string, view, path, text.c_str()}).check_ok();
     leash::Pipeline pipeline = leash::args({"ls", "-l"}) | leash::shell("grep x");
-    leash::run(pipeline | leash::args({"wc", "-l"}));
+    leash::run(pipeline | leash::args({"wc", "-l"})).check_ok();
     leash::Popen job(pipeline);
     static_cast<void>(leash::try_run(leash::args({"ls"}) | leash::args({"wc"})));
     static_cast<void>(leash::Popen::try_spawn(leash::args({"ls"}) | leash::args({"wc"})));
     const leash::Command command = {"ls", "-l"};
-    leash::run(command);
+    leash::run(command).check_ok();
     use(command.argv().front());
     use(leash::shell_quote("it's"));
 }

@@ -15,7 +15,7 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
     if (r.ok()) use(r.out);
     else log(r.status.describe(), r.timed_out, r.err);
 
-    leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), {.out = leash::piped});
+    leash::run(leash::shell("grep -c -- \"$1\" /etc/passwd", {name}), {.out = leash::piped}).check_ok();
 
     leash::Popen p(leash::shell("tail -F app.log | grep ERROR"), {.out = leash::piped});
     for (std::string_view line : p.out().lines()) {
@@ -70,32 +70,32 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .cancel = stop,
                                 .max_output = 1 << 20,
                                 .keep = leash::Keep::tail};
-    leash::run({"true"}, all);
+    leash::run({"true"}, all).check_ok();
 
     // each alternative, alone
-    leash::run({"true"}, {.in = leash::null});
-    leash::run({"true"}, {.in = leash::inherit});
-    leash::run({"true"}, {.in = leash::piped});
-    leash::run({"true"}, {.in = leash::bytes("…")});
-    leash::run({"true"}, {.in = leash::file("in.txt")});
-    leash::run({"true"}, {.in = leash::fd(7)});
-    leash::run({"true"}, {.out = leash::inherit});
-    leash::run({"true"}, {.out = leash::null});
-    leash::run({"true"}, {.out = leash::piped});
-    leash::run({"true"}, {.out = leash::file("log", leash::append)});
-    leash::run({"true"}, {.out = leash::fd(7)});
-    leash::run({"true"}, {.err = leash::inherit});
-    leash::run({"true"}, {.err = leash::null});
-    leash::run({"true"}, {.err = leash::piped});
-    leash::run({"true"}, {.err = leash::file("log", leash::append)});
-    leash::run({"true"}, {.err = leash::fd(7)});
-    leash::run({"true"}, {.err = leash::sink([](std::string_view chunk) { use(chunk); })});
-    leash::run({"true"}, {.err = leash::to_out});
-    leash::run({"true"}, {.env = leash::Env::empty().set("A", "1")});
-    leash::run({"true"}, {.group = leash::Group::inherited});
-    leash::run({"true"}, {.group = leash::Group::session});
-    leash::run({"true"}, {.stragglers = leash::Stragglers::leave});
-    leash::run({"vi"}, leash::Options::interactive());
+    leash::run({"true"}, {.in = leash::null}).check_ok();
+    leash::run({"true"}, {.in = leash::inherit}).check_ok();
+    leash::run({"true"}, {.in = leash::piped}).check_ok();
+    leash::run({"true"}, {.in = leash::bytes("…")}).check_ok();
+    leash::run({"true"}, {.in = leash::file("in.txt")}).check_ok();
+    leash::run({"true"}, {.in = leash::fd(7)}).check_ok();
+    leash::run({"true"}, {.out = leash::inherit}).check_ok();
+    leash::run({"true"}, {.out = leash::null}).check_ok();
+    leash::run({"true"}, {.out = leash::piped}).check_ok();
+    leash::run({"true"}, {.out = leash::file("log", leash::append)}).check_ok();
+    leash::run({"true"}, {.out = leash::fd(7)}).check_ok();
+    leash::run({"true"}, {.err = leash::inherit}).check_ok();
+    leash::run({"true"}, {.err = leash::null}).check_ok();
+    leash::run({"true"}, {.err = leash::piped}).check_ok();
+    leash::run({"true"}, {.err = leash::file("log", leash::append)}).check_ok();
+    leash::run({"true"}, {.err = leash::fd(7)}).check_ok();
+    leash::run({"true"}, {.err = leash::sink([](std::string_view chunk) { use(chunk); })}).check_ok();
+    leash::run({"true"}, {.err = leash::to_out}).check_ok();
+    leash::run({"true"}, {.env = leash::Env::empty().set("A", "1")}).check_ok();
+    leash::run({"true"}, {.group = leash::Group::inherited}).check_ok();
+    leash::run({"true"}, {.group = leash::Group::session}).check_ok();
+    leash::run({"true"}, {.stragglers = leash::Stragglers::leave}).check_ok();
+    leash::run({"vi"}, leash::Options::interactive()).check_ok();
     static_cast<void>(c);
     static_cast<void>(e);
     static_cast<void>(q);

@@ -2,7 +2,7 @@
 #include <leash/leash.hpp>
 
 int main() {
-    leash::run({"true"});
+    leash::run({"true"}).check_ok();
     leash::Popen job(leash::shell("cat", {"x"}), {.in = leash::piped, .out = leash::piped});
     return job.communicate("text").out.empty() ? 1 : 0;
 }

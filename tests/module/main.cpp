@@ -40,7 +40,7 @@ int main() {
     check(leash::run(leash::args({"seq", "1000"}) | leash::args({"cat"}), {.out = count}).ok() && bytes == 3893,
           "a pipeline writes to a sink");
 
-    std::vector<leash::Job> jobs;
+    std::vector<leash::Task> jobs;
     jobs.push_back({{"true"}});
     jobs.push_back({{"/no/such/program"}});
     const auto results = leash::run_all(std::move(jobs));
@@ -56,7 +56,7 @@ int main() {
     check(ended, "a Supervisor tells of a cancelled job");
 
     try {
-        leash::run({"/no/such/program"});
+        leash::run({"/no/such/program"}).check_ok();
         check(false, "run() throws");
     } catch (const leash::SpawnError& error) {
         check(error.subject() == "/no/such/program", "what it throws has the thing");

@@ -303,7 +303,7 @@ class Job {
 
     /// Several at once, on this thread.
     void run_all() {
-        std::vector<leash::Job> jobs;
+        std::vector<leash::Task> jobs;
         std::vector<Child> children;
         for (int i = dice_.between(1, 12); i > 0; --i) {
             children.push_back(pick());
@@ -315,8 +315,8 @@ class Job {
             if (!comes_to_end(children.back(), one) || dice_.chance(20)) one.timeout = dice_.milliseconds(1, 50);
             jobs.push_back({children.back().command, one});
         }
-        leash::RunAll how;
-        how.at_most = static_cast<std::size_t>(dice_.between(1, 6));
+        leash::RunAllOptions how;
+        how.max_running = static_cast<std::size_t>(dice_.between(1, 6));
         how.stop_on_failure = dice_.chance(10);
         std::size_t begun = 0, ended = 0;
         how.on_start = [&](std::size_t, const leash::Popen&) { ++begun; };

@@ -86,6 +86,7 @@ class Pump : public Counted {
         if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
     }
 
+    const Deadline born = Deadline::now();  // before the start
     os::Job job;
     Outgoing in;
     Incoming out, err;

@@ -36,6 +36,11 @@ LEASH_INLINE Duration Deadline::remaining() const noexcept {
     return Duration::nanoseconds(left > 0 ? left : 0);
 }
 
+LEASH_INLINE Duration Deadline::elapsed() const noexcept {
+    const std::int64_t ago = now().point_ - point_;
+    return Duration::nanoseconds(ago > 0 ? ago : 0);
+}
+
 LEASH_INLINE Deadline Deadline::plus(Timeout timeout) const noexcept {
     if (is_never()) return {};
     return Deadline((Duration::nanoseconds(point_) + timeout.length()).count());

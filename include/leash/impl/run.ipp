@@ -9,13 +9,13 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <csignal>
 #include <cstddef>
 
+#include <leash/detail/pump.hpp>
 #include <leash/detail/raise.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/run.hpp>
@@ -35,9 +35,7 @@ LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
 LEASH_INLINE Result::~Result() = default;
 
-LEASH_INLINE bool PipelineResult::ok() const noexcept { return Result::ok() && failed_stage() == statuses.size(); }
-
-LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
+LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {
         --i;
         const bool was_cut_off = i + 1 < statuses.size() && statuses[i].signal() == SIGPIPE;
@@ -48,13 +46,15 @@ LEASH_INLINE std::size_t PipelineResult::failed_stage() const noexcept {
 
 namespace detail {
 
-/// "; still alive: 12 sleep 60 (another user's), 13 sh"
+/// "; still alive: 12 sleep (another user's), 13 sh": of their command lines only the first words, since the rest may be secret.
 [[gnu::cold]] inline std::string describe(std::string_view what, const std::vector<Process>& processes) {
     std::string text;
     for (const Process& one : processes) {
-        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "",
-                        one.pid > 0 ? std::to_string(one.pid) : "", one.command.empty() ? "" : " ", one.command,
-                        one.why.empty() ? "" : " (", one.why, one.why.empty() ? "" : ")"});
+        const std::string_view line = one.command;
+        text +=
+            concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? std::to_string(one.pid) : "",
+                    line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
+                    one.why, one.why.empty() ? "" : ")"});
     }
     return text;
 }
@@ -75,76 +75,186 @@ inline const char* describe(EndedBy why) noexcept {
     return "";
 }
 
+/// What was done to it, and who else there was.
+[[gnu::cold]] inline std::string describe_end(const Result& result) {
+    const bool any_killed = result.usage.oom_kills > 0 && result.ended_by != EndedBy::memory;
+    return concat({describe(result.ended_by), any_killed ? ", memory ran out for some of it" : "",
+                   result.out_truncated ? ", out cut off" : "", result.err_truncated ? ", err cut off" : "",
+                   describe("left behind and killed: ", result.stragglers), describe("still alive: ", result.survivors),
+                   describe("held: ", result.held)});
+}
+
+/// How it ended; of a pipeline, how the last stage did that did not do its part.
+inline ExitStatus telling_status(const Result& result) noexcept {
+    const std::size_t failed = result.failed_stage();
+    return failed < result.statuses.size() ? result.statuses[failed] : result.status;
+}
+
+/// "git", and "ps | sort: stage 0" where that one failed.
+[[gnu::cold]] inline std::string name_of(const Result& result) {
+    const std::size_t failed = result.failed_stage();
+    const bool tells = failed < result.statuses.size();
+    return concat({printable(result.command), tells ? ": stage " : "", tells ? std::to_string(failed) : ""});
+}
+
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    const bool any_killed = usage.oom_kills > 0 && ended_by != EndedBy::memory;
-    return detail::concat({status.describe(), detail::describe(ended_by),
-                           any_killed ? ", memory ran out for some of it" : "", out_truncated ? ", out cut off" : "",
-                           err_truncated ? ", err cut off" : "",
-                           detail::describe("left behind and killed: ", stragglers),
-                           detail::describe("still alive: ", survivors), detail::describe("held: ", held)});
+    const auto milliseconds = std::to_string(duration.count() / 1'000'000 % 1000);
+    const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
+    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
+                           detail::telling_status(*this).describe(), " in ",
+                           std::to_string(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
+                           detail::describe_end(*this)});
 }
 
 namespace detail {
 
-/// The result of a job that has ended, and what its last communicate() gave.
-template <class ResultOf>
-ResultOf make_result(const Popen& job, Captured captured) {
-    ResultOf result;
-    result.status = captured.status.value_or(ExitStatus());
-    result.ended_by = job.ended_by();
-    result.reach = job.reach();
-    result.timed_out = job.timed_out();
-    result.cancelled = job.cancelled();
-    result.stragglers = job.stragglers();
-    result.survivors = job.survivors();
-    result.usage = job.usage();
-    if constexpr (std::is_same_v<ResultOf, PipelineResult>) result.statuses = job.statuses();
-    static_cast<Streams&>(result) = std::move(captured);
-    return result;
-}
-
-/// The result of a job that was cancelled before its start.
-template <class ResultOf>
-ResultOf not_started(const Options& options) {
-    ResultOf result;
-    result.ended_by = EndedBy::cancel;
-    result.cancelled = true;
-    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes))
-        result.unwritten = detail::stdio_of(options.in).text.size();
-    return result;
-}
-
-/// Starts `what` and sees it through.
-template <class ResultOf, class What>
-Expected<ResultOf> run_to_end(What what, Options options) {
-    if (options.cancel && options.cancel->fired()) return not_started<ResultOf>(options);
-    std::string input;
-    if (detail::stdio_of(options.in).is(detail::Stdio::Kind::bytes)) {
-        input = std::move(detail::stdio_of(options.in).text);
-        options.in = piped;
+/// Sees commands through to their result.
+struct Runner {
+    /// The first word of each.
+    static std::string name_of(const std::vector<Command>& stages) {
+        std::string name;
+        for (const Command& stage : stages) {
+            if (!name.empty()) name += " | ";
+            if (!stage.argv().empty()) name += stage.argv().front();
+        }
+        return name;
     }
-    auto job = Popen::try_spawn(std::move(what), std::move(options));
-    if (!job) return std::move(job).error();
-    Captured captured = job->communicate(std::move(input));
-    return make_result<ResultOf>(*job, std::move(captured));
-}
+
+    /// The result of a job that was cancelled before its start.
+    static Result not_started(const std::vector<Command>& stages, const Options& options) {
+        Result result;
+        result.command = name_of(stages);
+        result.ended_by = EndedBy::cancel;
+        result.cancelled = true;
+        if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
+        return result;
+    }
+
+    /// The result of a job that has ended, and what its last communicate() gave.
+    static Result finish(const Popen& job, std::string name, Captured captured) {
+        Result result;
+        result.command = std::move(name);
+        result.status = captured.status.value_or(ExitStatus());
+        if (job.pump_->job.count() > 1) result.statuses = job.statuses();
+        result.ended_by = job.ended_by();
+        result.reach = job.reach();
+        result.timed_out = job.timed_out();
+        result.cancelled = job.cancelled();
+        result.stragglers = job.stragglers();
+        result.survivors = job.survivors();
+        result.usage = job.usage();
+        result.duration = job.pump_->born.elapsed();
+        static_cast<Streams&>(result) = std::move(captured);
+        return result;
+    }
+
+    /// From start to end.
+    static Expected<Result> run(std::vector<Command> stages, Options options) {
+        if (options.cancel && options.cancel->fired()) return not_started(stages, options);
+        std::string name = name_of(stages), input;
+        if (Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) {
+            input = std::move(in.text);
+            options.in = piped;
+        }
+        auto job = Popen::start(std::move(stages), std::move(options), true);
+        if (!job) return std::move(job).error();
+        Captured captured = job->communicate(std::move(input));
+        return finish(*job, std::move(name), std::move(captured));
+    }
+    static Expected<Result> run(Command command, Options options) {
+        std::vector<Command> one;
+        one.push_back(std::move(command));
+        return run(std::move(one), std::move(options));
+    }
+
+    /// With what says nothing about `out` and `err` piped.
+    static Options capturing(Options options) {
+        if (options.out.is(inherit)) options.out = piped;
+        if (options.err.is(inherit)) options.err = piped;
+        return options;
+    }
+};
 
 }  // namespace detail
 
 LEASH_INLINE Expected<Result> try_run(Command command, Options options) {
-    return detail::run_to_end<Result>(std::move(command), std::move(options));
+    return detail::Runner::run(std::move(command), std::move(options));
 }
 
-LEASH_INLINE Expected<PipelineResult> try_run(Pipeline pipeline, Options options) {
-    return detail::run_to_end<PipelineResult>(std::move(pipeline), std::move(options));
+LEASH_INLINE Expected<Result> try_run(Pipeline pipeline, Options options) {
+    return detail::Runner::run(std::move(pipeline).stages(), std::move(options));
+}
+
+LEASH_INLINE Expected<Result> try_capture(Command command, Options options) {
+    return try_run(std::move(command), detail::Runner::capturing(std::move(options)));
+}
+
+LEASH_INLINE Expected<Result> try_capture(Pipeline pipeline, Options options) {
+    return try_run(std::move(pipeline), detail::Runner::capturing(std::move(options)));
+}
+
+namespace detail {
+
+/// As it is told of in the exception.
+[[gnu::cold]] inline Result of_failed_stage(Result result) {
+    const std::size_t failed = result.failed_stage();
+    result.status = telling_status(result);
+    if (failed < result.errs.size()) result.err = result.errs[failed];
+    return result;
+}
+
+[[gnu::cold]] inline std::string describe(const std::string& name, const Result& result) {
+    constexpr std::size_t most = 2000;
+    const std::size_t failed = result.failed_stage();
+    std::string_view tail = failed < result.errs.size() ? result.errs[failed] : result.err;
+    while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
+    if (tail.size() > most) {
+        tail.remove_prefix(tail.size() - most);
+        tail.remove_prefix(count_rest(tail));
+    }
+    return concat({"leash: \"", name, "\" ", telling_status(result).describe(), describe_end(result),
+                   tail.empty() ? "" : ": ", printable(tail, "\n\t")});
+}
+
+}  // namespace detail
+
+LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result)
+    : std::runtime_error(detail::describe(name, result)), result_(detail::of_failed_stage(std::move(result))) {}
+
+#if LEASH_EXCEPTIONS
+
+LEASH_INLINE const Result& Result::check_ok() const& {
+    if (!ok()) detail::raise(ProcessFailed(detail::name_of(*this), *this));
+    return *this;
+}
+
+LEASH_INLINE Result&& Result::check_ok() && {
+    static_cast<void>(static_cast<const Result&>(*this).check_ok());
+    return std::move(*this);
+}
+
+LEASH_INLINE Result run(Command command, Options options) {
+    return try_run(std::move(command), std::move(options)).value();
+}
+
+LEASH_INLINE Result run(Pipeline pipeline, Options options) {
+    return try_run(std::move(pipeline), std::move(options)).value();
+}
+
+LEASH_INLINE Result capture(Command command, Options options) {
+    return try_capture(std::move(command), std::move(options)).value();
+}
+
+LEASH_INLINE Result capture(Pipeline pipeline, Options options) {
+    return try_capture(std::move(pipeline), std::move(options)).value();
 }
 
 namespace detail {
 
 /// What a message calls a command: its program, or the start of a script's first line.
-inline std::string name_of(const Command& command) {
+[[gnu::cold]] inline std::string name_of(const Command& command) {
     const std::vector<std::string>& argv = command.argv();
     const bool is_shell = argv.size() >= 4 && argv[0] == "/bin/sh" && argv[1] == "-c" && argv[2] == "--";
     if (!is_shell) return printable(argv.empty() ? "" : argv.front());
@@ -156,9 +266,8 @@ inline std::string name_of(const Command& command) {
     return concat({"sh: ", printable(start), whole ? "" : "..."});
 }
 
-/// The standard output of what must succeed; result and standard error of what did not.
-template <class ResultOf, class What>
-ResultOf run_for_output(What what, Options options) {
+/// The standard output of what must succeed.
+[[gnu::cold]] inline std::string check_output_of(std::vector<Command> stages, Options options) {
     constexpr std::size_t most = 64 * 1024;
     options.out = piped;
     std::string tail;
@@ -168,58 +277,30 @@ ResultOf run_for_output(What what, Options options) {
             if (tail.size() > 2 * most) tail.erase(0, tail.size() - most);
         });
     }
-    ResultOf result = run_to_end<ResultOf>(std::move(what), std::move(options)).value();
+    std::vector<std::string> names;
+    for (const Command& stage : stages) names.push_back(name_of(stage));
+    Result result = Runner::run(std::move(stages), std::move(options)).value();
+    if (result.ok()) return std::move(result.out);
     if (tail.size() > most) {
         tail.erase(0, tail.size() - most);
         tail.erase(0, count_rest(tail));
     }
     if (!tail.empty()) result.err = std::move(tail);
-    return result;
+    const std::size_t failed = result.failed_stage();
+    const std::string& name = failed < result.statuses.size() ? names[failed] : names.back();
+    raise(ProcessFailed(name, std::move(result)));
 }
 
 }  // namespace detail
 
-LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result)
-    : std::runtime_error(describe(name, result)), result_(std::move(result)) {}
-
-LEASH_INLINE std::string ProcessFailed::describe(const std::string& name, const Result& result) {
-    constexpr std::size_t most = 2000;
-    std::string_view tail = result.err;
-    while (!tail.empty() && (tail.back() == '\n' || tail.back() == '\r')) tail.remove_suffix(1);
-    if (tail.size() > most) {
-        tail.remove_prefix(tail.size() - most);
-        tail.remove_prefix(detail::count_rest(tail));
-    }
-    return detail::concat(
-        {"leash: \"", name, "\" ", result.describe(), tail.empty() ? "" : ": ", detail::printable(tail, "\n\t")});
-}
-
-#if LEASH_EXCEPTIONS
-
-LEASH_INLINE Result run(Command command, Options options) {
-    return try_run(std::move(command), std::move(options)).value();
-}
-
-LEASH_INLINE PipelineResult run(Pipeline pipeline, Options options) {
-    return try_run(std::move(pipeline), std::move(options)).value();
-}
-
 LEASH_INLINE std::string check_output(Command command, Options options) {
-    const std::string name = detail::name_of(command);
-    Result result = detail::run_for_output<Result>(std::move(command), std::move(options));
-    if (result.ok()) return std::move(result.out);
-    detail::raise(ProcessFailed(name, std::move(result)));
+    std::vector<Command> one;
+    one.push_back(std::move(command));
+    return detail::check_output_of(std::move(one), std::move(options));
 }
 
 LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
-    const std::vector<Command> stages = pipeline.stages();
-    PipelineResult result = detail::run_for_output<PipelineResult>(std::move(pipeline), std::move(options));
-    if (result.ok()) return std::move(result.out);
-    const std::size_t failed = result.failed_stage();
-    if (failed < result.statuses.size()) result.status = result.statuses[failed];
-    if (failed < result.errs.size()) result.err = result.errs[failed];
-    const std::string name = detail::name_of(failed < stages.size() ? stages[failed] : stages.back());
-    detail::raise(ProcessFailed(name, std::move(result)));
+    return detail::check_output_of(std::move(pipeline).stages(), std::move(options));
 }
 
 #endif  // LEASH_EXCEPTIONS

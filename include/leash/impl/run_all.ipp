@@ -6,6 +6,7 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
+#include <initializer_list>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -23,6 +24,7 @@
 #include <leash/detail/pump.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
+#include <leash/pipeline.hpp>
 #include <leash/popen.hpp>
 #include <leash/run.hpp>
 #include <leash/run_all.hpp>
@@ -31,11 +33,17 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Task::What::What(std::initializer_list<Arg> argv) : What(Command(argv)) {}
+
+LEASH_INLINE Task::What::What(Command command) { stages_.push_back(std::move(command)); }
+
+LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).stages()) {}
+
 namespace detail {
 
 struct AllRunner {
-    std::vector<Job> jobs;
-    RunAll how;
+    std::vector<Task> tasks;
+    RunAllOptions how;
     SupervisorCore running;
     std::vector<Expected<Result>> results;
     std::size_t next = 0;  // to be started
@@ -47,11 +55,11 @@ struct AllRunner {
     bool is_short = false;  // of what it takes to start one, until one has ended
 
     std::vector<Expected<Result>> run() {
-        results.reserve(jobs.size());
-        for (const Job& job : jobs) results.push_back(not_started<Result>(job.options));
+        results.reserve(tasks.size());
+        for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
-        if (how.at_most == 0) how.at_most = sys::processors();
-        if (how.at_most > limit) how.at_most = limit;
+        if (how.max_running == 0) how.max_running = sys::processors();
+        if (how.max_running > limit) how.max_running = limit;
         if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
             fail_all(os::last_error(Step::stream, "supervisor"));
         for (;;) {
@@ -72,13 +80,15 @@ struct AllRunner {
         }
     }
 
-    bool has_more() const noexcept { return next < jobs.size() && !is_stopped && !(how.cancel && how.cancel->fired()); }
-    bool may_start() const noexcept { return has_more() && running.size() < how.at_most && !is_short; }
+    bool has_more() const noexcept {
+        return next < tasks.size() && !is_stopped && !(how.cancel && how.cancel->fired());
+    }
+    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short; }
 
     /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
         const std::size_t index = next;
-        Options& options = jobs[index].options;
+        Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
             ++next;
             tell_end(index);
@@ -89,12 +99,12 @@ struct AllRunner {
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
-        auto started = Popen::start({jobs[index].command}, options, false);
+        auto started = Popen::start(tasks[index].command.stages(), options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
-        jobs[index] = {};
+        options = {};
         if (!started) {
             results[index] = std::move(started).error();
             tell_end(index);
@@ -133,7 +143,8 @@ struct AllRunner {
         is_short = false;
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
-        results[index] = make_result<Result>(job, job.communicate());
+        std::string name = std::move(results[index]->command);
+        results[index] = Runner::finish(job, std::move(name), job.communicate());
         tell_end(index);
     }
 
@@ -157,9 +168,9 @@ struct AllRunner {
 
 }  // namespace detail
 
-LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Job> jobs, RunAll how) {
+LEASH_INLINE std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how) {
     detail::AllRunner all;
-    all.jobs = std::move(jobs);
+    all.tasks = std::move(tasks);
     all.how = std::move(how);
     return all.run();
 }
