@@ -15,6 +15,7 @@ using leash::Cancel;
 // command.hpp
 using leash::Arg;
 using leash::args;
+using leash::chomp;
 using leash::Command;
 using leash::shell;
 using leash::shell_quote;

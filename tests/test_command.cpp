@@ -94,7 +94,21 @@ TEST_CASE("an argument is made from whatever is a string") {
     CHECK(list.argv() == Strings{"literal", "string", "a view", "pointer", "converted", "moved", "viewed", "both"});
     CHECK(leash::Arg(view).str() == "a view");
     static_assert(!std::is_constructible_v<leash::Arg, std::nullptr_t>);
-    static_assert(!std::is_constructible_v<leash::Arg, int>);
+}
+
+TEST_CASE("args() takes what main() gets, and an argument may be of any type of bytes") {
+    const char* const argv[] = {"program", "a b", "", nullptr};
+    CHECK(leash::args(3, argv).argv() == Strings{"program", "a b", ""});
+    CHECK(leash::args(2, argv + 1).argv() == Strings{"a b", ""});
+    CHECK(leash::args(0, argv).argv().empty());
+    CHECK(leash::args(-1, argv).argv().empty());
+    char one[] = "x";
+    char* of_main[] = {one, nullptr};
+    CHECK(leash::args(1, of_main).argv() == Strings{"x"});
+    CHECK(refusal(leash::args(4, argv)).subject == "argument 3");
+
+    const unsigned char bytes[] = {0xc3, 0xa9, 0};
+    CHECK(leash::args({u8"\u00e9", bytes, one}).argv() == Strings{"\xc3\xa9", "\xc3\xa9", "x"});
 }
 
 TEST_CASE("args() takes a vector or a list, and a command copies and moves") {
@@ -162,6 +176,31 @@ TEST_CASE("shell_quote() makes one word of any text") {
         const auto result =
             leash::run(leash::shell("printf '%s.' " + leash::shell_quote(text)), support::capture(census));
         CHECK(result.out == text + ".");
+    }
+}
+
+TEST_CASE("a command as a line is what a shell makes the same command of") {
+    CHECK(leash::args({"git", "log", "-1", "--format=%h", "a/b.c", "x@y:z,1+_"}).str() ==
+          "git log -1 --format=%h a/b.c x@y:z,1+_");
+    CHECK(leash::args({"echo", "", "it's", "a b", "*", "~"}).str() == "echo '' 'it'\\''s' 'a b' '*' '~'");
+    CHECK(leash::args({"A=1", "B=2"}).str() == "'A=1' B=2");
+    CHECK(leash::shell("echo $1", {"x y"}).str() == "/bin/sh -c -- 'echo $1' sh 'x y'");
+    CHECK(leash::args(Strings{}).str() == "");
+
+    const Census census;
+    const Strings odd = {"printf", "<%s>", every_byte(), "",   "a\nb",  "#x", "!",
+                         "$(id)",  "\\",   "é",          "-n", "{a,b}", "x=y"};
+    const auto said = leash::run(leash::args(odd), support::capture(census));
+    REQUIRE(said.ok());
+    CHECK(leash::run(leash::shell(leash::args(odd).str()), support::capture(census)).out == said.out);
+}
+
+TEST_CASE("chomp() takes the newlines from the end of a text, as a shell does") {
+    const Census census;
+    for (const char* const text : {"", "\n", "\n\n", "a", "a\n", "a\n\n\n", "\na\nb \n", "a\r\n", " \n"}) {
+        const auto by_shell =
+            leash::run(leash::shell("x=$(printf %s \"$1\"); printf %s \"$x\"", {text}), support::capture(census));
+        CHECK(leash::chomp(text) == by_shell.out);
     }
 }
 

@@ -19,6 +19,14 @@ namespace detail {
 /// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
+template <class T>
+constexpr bool is_text =
+    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+
+/// One byte of text, whatever its type is called.
+template <class Char>
+constexpr bool is_byte = std::is_integral_v<Char> && sizeof(Char) == 1 && !std::is_same_v<Char, bool>;
+
 /// Says that a Command's vector is the argument list.
 struct FromVector {
     explicit FromVector() = default;
@@ -36,11 +44,18 @@ class Arg {
     Arg(std::string_view text);
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
-    template <class T,
-              class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
-                                                              std::is_convertible_v<const T&, std::string_view>)>>
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && detail::is_text<T>>>
     Arg(const T& text) : text_(convert(text)) {}
+    /// The bytes of u8"…", which is of char8_t since C++20.
+    template <class Char, class = std::enable_if_t<detail::is_byte<Char>>>
+    Arg(const Char* text) : Arg(reinterpret_cast<const char*>(text)) {}
     Arg(std::nullptr_t) = delete;
+    /// A number, or NULL at the end of a list, is no text: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    Arg(T) {
+        static_assert(!std::is_arithmetic_v<T>,
+                      "leash: a number is no argument: write std::to_string(number). (A list has no NULL at its end.)");
+    }
 
     /// Copied and moved like a string.
     /// @{
@@ -75,8 +90,7 @@ class Command {
     Command(std::initializer_list<Arg> argv);
 
     /// A bare string is neither a list nor a script: there is no telling which was meant.
-    template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> ||
-                                                std::is_convertible_v<const T&, std::string>>>
+    template <class T, class = std::enable_if_t<detail::is_text<T>>>
     Command(const T&) {
         static_assert(!std::is_same_v<T, T>,
                       "leash: a bare string is not a command. Write a list, {\"ls\", \"-l\"}, which no shell sees, "
@@ -107,6 +121,11 @@ class Command {
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
+    /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
+    /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
+    /// character stays one, within the quotes.
+    std::string str() const;
+
   private:
     std::vector<std::string> argv_;
 };
@@ -120,6 +139,16 @@ Command args(Vector argv) {
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 Command args(std::initializer_list<Arg> argv);
+
+/// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
+Command args(int count, const char* const* argv);
+
+/// Strings are a list only in braces.
+template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
+Command args(const T&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: args() takes a list or a vector: write leash::args({\"ls\", \"-l\"}).");
+    return Command(detail::FromVector(), {});
+}
 
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
@@ -139,12 +168,24 @@ Command shell(std::string script, Vector given) {
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
 Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
+/// Parameters are a list, also where there is one.
+template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
+Command shell(const std::string&, const T&, const More&...) {
+    static_assert(!detail::is_text<T>,
+                  "leash: the parameters of a script are a list: write leash::shell(script, {\"first\", \"second\"}).");
+    return Command(detail::FromVector(), {});
+}
+
 /// A list is not a script: write args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
 std::string shell_quote(std::string_view text);
+
+/// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
+/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.
+std::string chomp(std::string text);
 
 }  // namespace LEASH_ABI
 }  // namespace leash

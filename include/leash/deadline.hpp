@@ -20,6 +20,13 @@ template <class T, class Rep = typename T::rep, class Period = typename T::perio
           class = decltype(static_cast<Rep>(std::declval<const T&>().count()))>
 using IfDuration = std::enable_if_t<(Period::num > 0 && Period::den > 0)>;
 
+template <class T>
+constexpr void refuse_number() {
+    static_assert(!std::is_arithmetic_v<T>,
+                  "leash: a time has a unit: write 5s (with <chrono> and using namespace std::chrono_literals), or "
+                  "leash::Duration::seconds(5).");
+}
+
 /// How many nanoseconds, as well as a long double holds it.
 template <class T>
 constexpr long double in_nanoseconds(const T& length) {
@@ -84,6 +91,11 @@ class Duration {
     /// As long as that.
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
+    /// A number says nothing: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Duration(T) {
+        detail::refuse_number<T>();
+    }
 
     /// For those who do without std::chrono. Of whole numbers.
     /// @{
@@ -210,6 +222,11 @@ class Timeout {
     /// So long.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
+    /// A number says nothing: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Timeout(T) {
+        detail::refuse_number<T>();
+    }
 
     static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 

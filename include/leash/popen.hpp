@@ -107,6 +107,11 @@ class [[nodiscard]] Popen {
     /// pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
     LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
+    /// A list has braces of its own.
+    template <class T, class U, class... More, class = std::enable_if_t<detail::is_text<T> && detail::is_text<U>>>
+    explicit Popen(const T&, const U&, const More&...) {
+        static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
+    }
 #endif
 
     /// Starts it, without exceptions.
@@ -155,6 +160,12 @@ class [[nodiscard]] Popen {
 
     /// Waits until it is over.
     ExitStatus wait();
+    /// With an end of its own it is wait_for().
+    template <class T>
+    ExitStatus wait(const T&) {
+        static_assert(!std::is_same_v<T, T>, "leash: wait() has no end of its own: write wait_for(5s).");
+        return {};
+    }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout);
@@ -185,6 +196,12 @@ class [[nodiscard]] Popen {
     /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
     /// stopped, so that none of them starts another one meanwhile.
     Expected<void> kill();
+    /// Another signal is for send_signal().
+    template <class T>
+    Expected<void> kill(const T&) {
+        static_assert(!std::is_same_v<T, T>, "leash: kill() is SIGKILL: write send_signal(SIGINT) for another one.");
+        return {};
+    }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 
+#include <leash/command.hpp>
 #include <leash/config.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/shared.hpp>
@@ -183,10 +184,6 @@ template <class Stream>
 auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
 }
-
-template <class T>
-constexpr bool is_text =
-    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
 
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;

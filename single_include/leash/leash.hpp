@@ -479,6 +479,13 @@ template <class T, class Rep = typename T::rep, class Period = typename T::perio
           class = decltype(static_cast<Rep>(std::declval<const T&>().count()))>
 using IfDuration = std::enable_if_t<(Period::num > 0 && Period::den > 0)>;
 
+template <class T>
+constexpr void refuse_number() {
+    static_assert(!std::is_arithmetic_v<T>,
+                  "leash: a time has a unit: write 5s (with <chrono> and using namespace std::chrono_literals), or "
+                  "leash::Duration::seconds(5).");
+}
+
 /// How many nanoseconds, as well as a long double holds it.
 template <class T>
 constexpr long double in_nanoseconds(const T& length) {
@@ -543,6 +550,11 @@ class Duration {
     /// As long as that.
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
+    /// A number says nothing: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Duration(T) {
+        detail::refuse_number<T>();
+    }
 
     /// For those who do without std::chrono. Of whole numbers.
     /// @{
@@ -669,6 +681,11 @@ class Timeout {
     /// So long.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
+    /// A number says nothing: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Timeout(T) {
+        detail::refuse_number<T>();
+    }
 
     static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
@@ -876,6 +893,14 @@ namespace detail {
 /// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
+template <class T>
+constexpr bool is_text =
+    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+
+/// One byte of text, whatever its type is called.
+template <class Char>
+constexpr bool is_byte = std::is_integral_v<Char> && sizeof(Char) == 1 && !std::is_same_v<Char, bool>;
+
 /// Says that a Command's vector is the argument list.
 struct FromVector {
     explicit FromVector() = default;
@@ -893,11 +918,18 @@ class Arg {
     Arg(std::string_view text);
     /// @}
     /// std::filesystem::path and other classes that convert to std::string_view or std::string.
-    template <class T,
-              class = std::enable_if_t<std::is_class_v<T> && (std::is_convertible_v<const T&, std::string> ||
-                                                              std::is_convertible_v<const T&, std::string_view>)>>
+    template <class T, class = std::enable_if_t<std::is_class_v<T> && detail::is_text<T>>>
     Arg(const T& text) : text_(convert(text)) {}
+    /// The bytes of u8"…", which is of char8_t since C++20.
+    template <class Char, class = std::enable_if_t<detail::is_byte<Char>>>
+    Arg(const Char* text) : Arg(reinterpret_cast<const char*>(text)) {}
     Arg(std::nullptr_t) = delete;
+    /// A number, or NULL at the end of a list, is no text: does not compile.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    Arg(T) {
+        static_assert(!std::is_arithmetic_v<T>,
+                      "leash: a number is no argument: write std::to_string(number). (A list has no NULL at its end.)");
+    }
 
     /// Copied and moved like a string.
     /// @{
@@ -932,8 +964,7 @@ class Command {
     Command(std::initializer_list<Arg> argv);
 
     /// A bare string is neither a list nor a script: there is no telling which was meant.
-    template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, std::string_view> ||
-                                                std::is_convertible_v<const T&, std::string>>>
+    template <class T, class = std::enable_if_t<detail::is_text<T>>>
     Command(const T&) {
         static_assert(!std::is_same_v<T, T>,
                       "leash: a bare string is not a command. Write a list, {\"ls\", \"-l\"}, which no shell sees, "
@@ -964,6 +995,11 @@ class Command {
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
+    /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
+    /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
+    /// character stays one, within the quotes.
+    std::string str() const;
+
   private:
     std::vector<std::string> argv_;
 };
@@ -977,6 +1013,16 @@ Command args(Vector argv) {
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
 Command args(std::initializer_list<Arg> argv);
+
+/// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
+Command args(int count, const char* const* argv);
+
+/// Strings are a list only in braces.
+template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
+Command args(const T&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: args() takes a list or a vector: write leash::args({\"ls\", \"-l\"}).");
+    return Command(detail::FromVector(), {});
+}
 
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
@@ -996,12 +1042,24 @@ Command shell(std::string script, Vector given) {
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
 Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
+/// Parameters are a list, also where there is one.
+template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
+Command shell(const std::string&, const T&, const More&...) {
+    static_assert(!detail::is_text<T>,
+                  "leash: the parameters of a script are a list: write leash::shell(script, {\"first\", \"second\"}).");
+    return Command(detail::FromVector(), {});
+}
+
 /// A list is not a script: write args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
 std::string shell_quote(std::string_view text);
+
+/// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
+/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.
+std::string chomp(std::string text);
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -1373,10 +1431,6 @@ template <class Stream>
 auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
 }
-
-template <class T>
-constexpr bool is_text =
-    std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
 
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
@@ -2339,6 +2393,11 @@ class [[nodiscard]] Popen {
     /// pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
     LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
+    /// A list has braces of its own.
+    template <class T, class U, class... More, class = std::enable_if_t<detail::is_text<T> && detail::is_text<U>>>
+    explicit Popen(const T&, const U&, const More&...) {
+        static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
+    }
 #endif
 
     /// Starts it, without exceptions.
@@ -2387,6 +2446,12 @@ class [[nodiscard]] Popen {
 
     /// Waits until it is over.
     ExitStatus wait();
+    /// With an end of its own it is wait_for().
+    template <class T>
+    ExitStatus wait(const T&) {
+        static_assert(!std::is_same_v<T, T>, "leash: wait() has no end of its own: write wait_for(5s).");
+        return {};
+    }
 
     /// Waits at most so long; nullopt where it still runs. Zero and less only look.
     std::optional<ExitStatus> wait_for(Timeout timeout);
@@ -2417,6 +2482,12 @@ class [[nodiscard]] Popen {
     /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
     /// stopped, so that none of them starts another one meanwhile.
     Expected<void> kill();
+    /// Another signal is for send_signal().
+    template <class T>
+    Expected<void> kill(const T&) {
+        static_assert(!std::is_same_v<T, T>, "leash: kill() is SIGKILL: write send_signal(SIGINT) for another one.");
+        return {};
+    }
 
     /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
     /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
@@ -3240,11 +3311,36 @@ LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv)
 
 LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
+LEASH_INLINE Command args(int count, const char* const* argv) {
+    std::vector<std::string> list;
+    for (int i = 0; i < count; ++i) list.push_back(Arg(argv[i]).str());
+    return Command(detail::FromVector(), std::move(list));
+}
+
 LEASH_INLINE Command shell(std::string script, std::initializer_list<Arg> parameters) {
     std::vector<std::string> list;
     list.reserve(parameters.size());
     for (const Arg& parameter : parameters) list.push_back(parameter.str());
     return shell(std::move(script), std::move(list));
+}
+
+[[gnu::cold]] LEASH_INLINE std::string Command::str() const {
+    std::string line;
+    for (const std::string& word : argv_) {
+        // `A=1` is a program's name only in quotes.
+        bool is_plain = !word.empty() && (!line.empty() || word.find('=') == std::string::npos);
+        for (const char c : word)
+            is_plain &= (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                        std::string_view("0123456789@%+=:,./_-").find(c) != std::string_view::npos;
+        if (!line.empty()) line += ' ';
+        line += is_plain ? word : shell_quote(word);
+    }
+    return line;
+}
+
+[[gnu::cold]] LEASH_INLINE std::string chomp(std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
 }
 
 LEASH_INLINE std::string shell_quote(std::string_view text) {

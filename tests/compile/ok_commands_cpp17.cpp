@@ -1,6 +1,8 @@
 // tests/compile/ok_commands_cpp17.cpp - ways to say a command that were ambiguous once. Compiled, not run.
 #include <leash/leash.hpp>
 
+#include <memory>
+
 namespace {
 
 struct Views {
@@ -35,6 +37,16 @@ void arguments() {
     leash::run(leash::shell("echo \"$@\"", {views, converts, both})).check_ok();
 }
 
+void elsewhere(int count, char** given, bool quiet) {
+    const auto owned = std::make_unique<leash::Popen>(leash::args({"ls", "-l"}));
+    std::vector<leash::Popen> many;
+    many.emplace_back(leash::args(count - 1, given + 1));
+    leash::Options options;
+    options.out = quiet ? leash::null : leash::inherit;
+    options.in = quiet ? leash::Input(leash::null) : leash::bytes("x");
+    leash::run({"echo", u8"\u00e9"}, options).check_ok();
+}
+
 void nothing() { leash::run({}).check_ok(); }  // a command without arguments: refused when it runs
 
 void pipelines() {
@@ -49,6 +61,7 @@ void pipelines() {
 int main() {
     jobs();
     arguments();
+    elsewhere(0, nullptr, false);
     nothing();
     pipelines();
 }

@@ -52,11 +52,36 @@ LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv)
 
 LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv); }
 
+LEASH_INLINE Command args(int count, const char* const* argv) {
+    std::vector<std::string> list;
+    for (int i = 0; i < count; ++i) list.push_back(Arg(argv[i]).str());
+    return Command(detail::FromVector(), std::move(list));
+}
+
 LEASH_INLINE Command shell(std::string script, std::initializer_list<Arg> parameters) {
     std::vector<std::string> list;
     list.reserve(parameters.size());
     for (const Arg& parameter : parameters) list.push_back(parameter.str());
     return shell(std::move(script), std::move(list));
+}
+
+[[gnu::cold]] LEASH_INLINE std::string Command::str() const {
+    std::string line;
+    for (const std::string& word : argv_) {
+        // `A=1` is a program's name only in quotes.
+        bool is_plain = !word.empty() && (!line.empty() || word.find('=') == std::string::npos);
+        for (const char c : word)
+            is_plain &= (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                        std::string_view("0123456789@%+=:,./_-").find(c) != std::string_view::npos;
+        if (!line.empty()) line += ' ';
+        line += is_plain ? word : shell_quote(word);
+    }
+    return line;
+}
+
+[[gnu::cold]] LEASH_INLINE std::string chomp(std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
 }
 
 LEASH_INLINE std::string shell_quote(std::string_view text) {
