@@ -189,6 +189,30 @@ TEST_CASE("with Reach::tree also those who have got away end") {
     CHECK(census.reaches(0));
 }
 
+TEST_CASE("who was there before the job keeps its guardian from nothing, however much there is to read of it") {
+    const Census census;
+    const TemporaryDirectory directory;
+    Options large = silent(census);
+    for (int i = 0; i < 12; ++i) large.env.set("LARGE" + std::to_string(i), std::string(120'000, 'x'));
+    std::vector<leash::Popen> crowd;
+    for (int i = 0; i < 12; ++i) crowd.emplace_back(child({"sleep"}), large);
+    Host host([&] {
+        Options options = guarded(capture(census));
+        options.reach = Reach::tree;
+        const std::string file = directory / "pid";
+        start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
+            .out()
+            .read_until("ready\n", soon);
+    });
+    REQUIRE(host.is_ready());
+    const pid_t escaped = std::atoi(read_file(directory / "pid").c_str());
+    const auto all = host.children();
+    host.end(SIGKILL);
+    CHECK(are_gone({escaped}));
+    CHECK(are_gone(all));
+    CHECK(census.alive().size() == crowd.size());
+}
+
 TEST_CASE("many jobs at once, again and again, on a busy machine") {
     const Census census;
     for (int round = 0; round < 10; ++round) {
