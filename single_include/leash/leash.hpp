@@ -9217,6 +9217,11 @@ class Guardian {
     /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
     /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
     /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
+    ///
+    /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
+    /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
+    /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
+    /// environment is read at once: it is shorter than what tells of its age.)
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
@@ -9227,22 +9232,35 @@ look() {
     set -- ${line##*) }
     parent=$2 at=${20}
 }
-bears() {
-    while IFS= read -r line || [ -n "$line" ]; do
-        case $line in *"$cookie"*) return 0 ;; esac
-    done < "$1/environ"
-    return 1
+seek() {
+    for one in /proc/[0-9]*; do
+        one=${one#/proc/}
+        eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
+        found=
+        if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
+            look "$one" && [ "$at" -lt "$begun" ]; then
+            found=other
+        else
+            while IFS= read -r line || [ -n "$line" ]; do
+                found=other
+                case $line in *"$cookie"*) found=ours && break ;; esac
+            done < "/proc/$one/environ"
+        fi
+        case $found in
+        other) eval "other$one=yes" ;;
+        ours) kill -9 "$one" && idle=0 ;;
+        esac
+    done
 }
 finish() {
     [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
     look "$group"
     case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     idle=0 round=0
+    [ -z "$cookie" ] || seek "$group"
     while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
-        for one in /proc/[0-9]*; do
-            bears "$one" && kill -9 "${one#/proc/}" && idle=0
-        done
+        seek 0
     done
     exit
 }
