@@ -40,6 +40,8 @@ using leash::Reach;
 using leash::StopStep;
 using leash::Stragglers;
 using leash::Terminal;
+// jobserver.hpp
+using leash::Jobserver;
 // pipeline.hpp
 using leash::operator|;
 using leash::Pipeline;

@@ -125,6 +125,107 @@ TEST_CASE("the fields can be named, in their order") {
 
 // ---- the environment
 
+// ---- the jobserver
+
+TEST_CASE("a jobserver of one's own is handed down by descriptors that a variable names") {
+    leash::Options options;
+    options.out = leash::piped;
+    options.env = Env::inherited().only({"PATH"});
+    options.jobserver = leash::Jobserver::serve(3);
+    CHECK(static_cast<bool>(options.jobserver));
+    CHECK(seen(options.env).count("MAKEFLAGS=-j3") == 0);
+    const auto said = [&](const char* script) { return leash::run(leash::shell(script), options).out; };
+    const char* const all = "echo $MAKEFLAGS; head -c 2 <&3; printf ++ >&4";
+    for (int i = 0; i < 2; ++i) CHECK(said(all) == "-j3 --jobserver-fds=3,4 --jobserver-auth=3,4\n++");
+    options.pass_fds = {{2, 3}, {2, 5}};
+    options.env.set("MAKEFLAGS", "ks -j9 --jobserver-auth=7,8 --no-print-directory -- A=1 -j");
+    CHECK(said("echo \"$MAKEFLAGS\"; head -c 2 <&4; printf ++ >&6") ==
+          "ks --no-print-directory -j3 --jobserver-fds=4,6 --jobserver-auth=4,6 -- A=1 -j\n++");
+
+    options = {};
+    CHECK_FALSE(static_cast<bool>(options.jobserver));
+    for (const int jobs : {0, -1, 4097}) {
+        options.jobserver = leash::Jobserver::serve(jobs);
+        const leash::Error error = refusal(options);
+        CHECK(error.code == std::errc::invalid_argument);
+        CHECK(error.step == Step::options);
+        CHECK(error.subject == "jobserver");
+    }
+    for (const int jobs : {1, 4096}) {
+        options.jobserver = leash::Jobserver::serve(jobs);
+        CHECK(leash::run(child({"exit", "0"}), options).ok());
+    }
+}
+
+TEST_CASE(
+    "the jobserver of the make above is found by its descriptors or its path, and nothing else is taken for one") {
+    const TemporaryDirectory directory;
+    const std::string wrong = support::in_host([&]() -> std::string {
+        int ends[2];
+        HOST_NEEDS(::pipe(ends) == 0 && ::write(ends[1], "ab", 2) == 2);
+        const std::string numbers = std::to_string(ends[0]) + "," + std::to_string(ends[1]);
+        const auto set = [](const std::string& flags) { ::setenv("MAKEFLAGS", flags.c_str(), 1); };
+        const auto is_there = [] { return static_cast<bool>(leash::Jobserver::inherited()); };
+        leash::Options options;
+        options.out = leash::piped;
+        for (const std::string word : {"--jobserver-auth=", "--jobserver-fds="}) {
+            set("ks -j5 " + word + numbers + " -- B=--jobserver-auth=1,2");
+            HOST_NEEDS(is_there());
+            options.jobserver = leash::Jobserver::inherited();
+            const std::string said = leash::run(leash::shell("echo $MAKEFLAGS; eval \"head -c 2 <&$1; printf ab >&$2\"",
+                                                             {std::to_string(ends[0]), std::to_string(ends[1])}),
+                                                options)
+                                         .out;
+            HOST_NEEDS(said == "ks -j5 --jobserver-fds=" + numbers + " --jobserver-auth=" + numbers +
+                                   " -- B=--jobserver-auth=1,2\nab");
+        }
+        const std::string fifo = directory / "fifo", file = directory.file("file", "x");
+        HOST_NEEDS(::mkfifo(fifo.c_str(), 0600) == 0);
+        set(" -j --jobserver-auth=fifo:" + fifo);
+        HOST_NEEDS(is_there());
+        options.jobserver = leash::Jobserver::inherited();
+        HOST_NEEDS(leash::run(leash::shell("echo $MAKEFLAGS; ls /dev/fd 2>/dev/null | grep -c '[4-9]'"), options).out ==
+                   "-j --jobserver-auth=fifo:" + fifo + "\n0\n");
+
+        const std::string closed = std::to_string(ends[1] + 20), in = std::to_string(ends[0]),
+                          out = std::to_string(ends[1]);
+        for (const std::string& value :
+             {"fifo:" + file, "fifo:" + directory / "none", std::string("fifo:"), std::string(), std::string("-2,-2"),
+              std::string("0,1"), in, in + ",", in + "," + closed, out + "," + in, numbers + ",", numbers + "x"}) {
+            set("-j2 --jobserver-auth=" + value);
+            if (is_there()) return value;
+        }
+        set("-j2 -- --jobserver-auth=" + numbers);
+        HOST_NEEDS(!is_there());
+        ::unsetenv("MAKEFLAGS");
+        HOST_NEEDS(!is_there());
+        options = {};
+        options.jobserver = leash::Jobserver::inherited();
+        HOST_NEEDS(leash::run(child({"exit", "0"}), options).ok());
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a make in a job does as many things at a time as the jobserver has tokens for") {
+    if (!leash::which("make")) return;
+    const TemporaryDirectory directory;
+    // Neither of the two ends unless both run.
+    directory.file("Makefile", "all: a b\na:\n\t@read word < fifo\nb:\n\t@echo word > fifo\n", 0644);
+    leash::Options options;
+    options.cwd = directory.path();
+    options.env = Env::inherited().without({"MAKE*", "MFLAGS"});
+    options.err = leash::piped;
+    options.timeout = 60s;
+    options.jobserver = leash::Jobserver::serve(2);
+    CHECK(::mkfifo((directory / "fifo").c_str(), 0600) == 0);
+    for (int i = 0; i < 2; ++i) {
+        const leash::Result result = leash::run({"make"}, options);
+        CHECK(result.ok());
+        CHECK(result.err == "");  // no word about a jobserver that is unavailable
+    }
+}
+
 TEST_CASE("by default a child has the host's environment, as it is when the job starts") {
     ::setenv("LEASH_TEST_VARIABLE", "one", 1);
     CHECK(seen(Env::inherited()) == of_host());

@@ -12,6 +12,7 @@ class Command;
 class Duration;
 class Env;
 class ExitStatus;
+class Jobserver;
 class Grace;
 class Group;
 class Pipeline;

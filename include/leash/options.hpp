@@ -16,6 +16,7 @@
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/jobserver.hpp>
 #include <leash/stdio.hpp>
 
 namespace leash {
@@ -336,6 +337,10 @@ struct Options {
 
     /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
+
+    /// What a `make` or another such program in the job shares its tokens with; none by default. It is handed down besides pass_fds,
+    /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
+    Jobserver jobserver = {};
 
     /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
     /// `limits`, for the direct start.

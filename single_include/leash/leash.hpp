@@ -235,6 +235,7 @@ class Command;
 class Duration;
 class Env;
 class ExitStatus;
+class Jobserver;
 class Grace;
 class Group;
 class Pipeline;
@@ -1588,6 +1589,56 @@ class Cancel {
 #endif  // LEASH_0_1_0_CANCEL_HPP
 
 // =====================================================================================================================
+// leash/jobserver.hpp - HOW: the jobserver of GNU make, by which programs share out how much runs at a time.
+#ifndef LEASH_0_1_0_JOBSERVER_HPP
+#define LEASH_0_1_0_JOBSERVER_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+struct Tokens;
+}
+
+/// A pipe or a FIFO with a token in it for each job that may run besides those that do. `make -j8` makes one and names it in
+/// MAKEFLAGS; whatever it starts takes a token before it does more than one thing at a time (make itself, cargo, ninja 1.13, g++
+/// with -flto=jobserver), and puts it back. So all of them together run eight.
+///
+/// As Options::jobserver it is handed down to one job: without, a job has no descriptor of it, and a `make` there says that the
+/// jobserver is unavailable, and goes on with -j1. As RunAllOptions::jobserver it also bounds how many tasks run.
+///
+///     leash::run({"make"}, {.jobserver = leash::Jobserver::inherited()}).check_ok();
+///
+/// Copies are the same one. What fails in the making, for want of descriptors say, is told when a job is started with it:
+/// Step::options, "jobserver".
+class Jobserver {
+  public:
+    /// None: as if it were not there.
+    Jobserver() = default;
+
+    /// The one of the `make` above this program, as MAKEFLAGS of the host's environment says it (--jobserver-auth=R,W or fifo:PATH;
+    /// --jobserver-fds=R,W of a make before 4.2). None where there is no such word, or make has not handed the descriptors down,
+    /// which it does for recipes that begin with `+` or say $(MAKE). The descriptors are duplicated; the host's stay.
+    static Jobserver inherited();
+
+    /// A new one, for so many at a time in all, 1 to 4096: a pipe with one token less, since who takes part may do one thing
+    /// without any. It lasts as long as the copies of this object.
+    static Jobserver serve(int jobs);
+
+    /// Is there one?
+    explicit operator bool() const noexcept { return static_cast<bool>(tokens_); }
+
+  private:
+    friend detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { return jobserver.tokens_.get(); }
+    detail::Shared<detail::Tokens> tokens_;
+};
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_JOBSERVER_HPP
+
+// =====================================================================================================================
 // leash/options.hpp - HOW: everything about a job but its command.
 #ifndef LEASH_0_1_0_OPTIONS_HPP
 #define LEASH_0_1_0_OPTIONS_HPP
@@ -1919,6 +1970,10 @@ struct Options {
 
     /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
     std::vector<PassFd> pass_fds = {};
+
+    /// What a `make` or another such program in the job shares its tokens with; none by default. It is handed down besides pass_fds,
+    /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
+    Jobserver jobserver = {};
 
     /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
     /// `limits`, for the direct start.
@@ -5299,6 +5354,161 @@ inline char** environment() noexcept {
 #undef LEASH_TCSETPGRP
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_SPAWN_HPP
+
+// =====================================================================================================================
+// leash/impl/jobserver.ipp - the bodies of <leash/jobserver.hpp>.
+#ifndef LEASH_0_1_0_IMPL_JOBSERVER_IPP
+#define LEASH_0_1_0_IMPL_JOBSERVER_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+/// What a Jobserver is.
+struct Tokens : Counted {
+    os::Fd read, write;  // a pipe's ends, which block, as make wants them; neither of a FIFO
+    std::string path;    // of a FIFO
+    os::Fd own;          // for ourselves, and non-blocking: a description of our own of the same
+    int read_there = 3;  // the numbers that a child may know it by already
+    int write_there = 4;
+    int jobs = 0;   // where that is known
+    int error = 0;  // with which it could not be made
+    const char* why = "";
+
+    /// The pipe's reading end once more: to make that non-blocking would make it so for all who have it. Stays closed where
+    /// that cannot be had: without /proc.
+    void open_own() noexcept {
+        char name[32];
+        std::snprintf(name, sizeof name, "/proc/self/fd/%d", read.get());
+        own = os::Fd::open(name, O_RDONLY | O_NONBLOCK);
+    }
+    /// -1 where there is none at the moment.
+    int take() noexcept {
+        char token;
+        return os::read_some(own, &token, 1) == 1 ? static_cast<unsigned char>(token) : -1;
+    }
+    /// The very one.
+    void give_back(int token) noexcept {
+        const char byte = static_cast<char>(token);
+        static_cast<void>(os::write_some(path.empty() ? write : own, std::string_view(&byte, 1)));
+    }
+};
+
+/// The next word of MAKEFLAGS, which is taken off; empty at its end, and where what follows is variables.
+inline std::string_view take_word(std::string_view& flags) noexcept {
+    while (!flags.empty() && flags.front() == ' ') flags.remove_prefix(1);
+    const std::string_view word = flags.substr(0, flags.find(' '));
+    if (word == "--") return {};
+    flags.remove_prefix(word.size());
+    return word;
+}
+
+inline bool begins_with(std::string_view text, std::string_view start) noexcept {
+    return text.substr(0, start.size()) == start;
+}
+
+/// MAKEFLAGS without another jobserver, and with this one.
+[[gnu::cold]] inline std::string with_jobserver(std::string_view flags, std::string_view words) {
+    std::string all;
+    for (std::string_view word; !(word = take_word(flags)).empty();) {
+        if (begins_with(word, "-j") || begins_with(word, "--jobserver-")) continue;
+        all += word;
+        all += ' ';
+    }
+    all += words;
+    if (!flags.empty()) all += concat({" ", flags});  // variables
+    return all;
+}
+
+/// Is it open that way, and a pipe?
+inline bool is_pipe(int number, int access) noexcept {
+    struct stat info {};
+    const int flags = sys::fcntl(number, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) == access && sys::fstat(number, &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
+}  // namespace detail
+
+[[gnu::cold]] LEASH_INLINE Jobserver Jobserver::inherited() {
+    std::string_view flags;
+    char** const all = detail::sys::environment();
+    for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+        if (detail::begins_with(*entry, "MAKEFLAGS=")) flags = std::string_view(*entry).substr(10);
+    }
+    std::string where;
+    auto tokens = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    for (std::string_view word; !(word = detail::take_word(flags)).empty();) {
+        for (const char* const name : {"--jobserver-auth=", "--jobserver-fds="}) {
+            if (detail::begins_with(word, name)) where = word.substr(std::string_view(name).size());
+        }
+        if (detail::begins_with(word, "-j")) tokens->jobs = std::atoi(std::string(word.substr(2)).c_str());
+    }
+    Jobserver found;
+    if (detail::begins_with(where, "fifo:")) {
+        tokens->path = where.substr(5);
+        // For reading and writing, so that it has no end when others go, and opening it never waits.
+        tokens->own = detail::os::Fd::open(tokens->path.c_str(), O_RDWR | O_NONBLOCK);
+        if (!tokens->own.is_open() && !detail::os::is_shortage(errno)) return found;
+        if (!tokens->own.is_open()) tokens->error = errno;
+        else if (!detail::is_pipe(tokens->own.get(), O_RDWR)) return found;
+    } else {
+        int read = -1, write = -1;
+        char rest = 0;
+        if (std::sscanf(where.c_str(), "%d,%d%c", &read, &write, &rest) != 2 || read < 3 || write < 3 ||
+            !detail::is_pipe(read, O_RDONLY) || !detail::is_pipe(write, O_WRONLY))
+            return found;
+        tokens->read_there = read;
+        tokens->write_there = write;
+        tokens->read = detail::os::Fd(detail::os::duplicate_above(read, 3));
+        if (tokens->read.is_open()) tokens->write = detail::os::Fd(detail::os::duplicate_above(write, 3));
+        if (!tokens->write.is_open()) tokens->error = errno;
+        else tokens->open_own();
+    }
+    found.tokens_ = std::move(tokens);
+    return found;
+}
+
+[[gnu::cold]] LEASH_INLINE Jobserver Jobserver::serve(int jobs) {
+    Jobserver served;
+    served.tokens_ = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    detail::Tokens& tokens = *served.tokens_;
+    tokens.jobs = jobs;
+    if (jobs < 1 || jobs > 4096) {  // what a pipe holds anywhere
+        tokens.error = EINVAL;
+        tokens.why = "not 1 to 4096 jobs";
+        return served;
+    }
+    auto ends = detail::os::make_pipe("jobserver");
+    if (!ends) {
+        tokens.error = ends.error().code.value();
+        return served;
+    }
+    tokens.read = std::move(ends->read);
+    tokens.write = std::move(ends->write);
+    const std::string all(static_cast<std::size_t>(jobs - 1), '+');
+    if (!all.empty() && detail::os::write_some(tokens.write, all) != static_cast<ssize_t>(all.size()))
+        tokens.error = EIO;
+    tokens.open_own();
+    return served;
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_JOBSERVER_IPP
 
 // =====================================================================================================================
 // leash/impl/options.ipp - the bodies of <leash/options.hpp>.
@@ -9498,6 +9708,32 @@ inline bool has_terminal(const Options& options) noexcept {
     return {};
 }
 
+/// The jobserver becomes what a job is given: descriptors, and a variable that names them.
+[[gnu::cold]] inline Expected<void> hand_down(const Tokens& tokens, Options& options) {
+    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    std::string words = tokens.jobs > 0 ? concat({"-j", std::to_string(tokens.jobs)}) : "-j";
+    if (!tokens.path.empty()) {
+        words += concat({" --jobserver-auth=fifo:", tokens.path});
+    } else {
+        const auto pass = [&](const os::Fd& ours, int theirs) {
+            const auto is_taken = [&] {
+                for (const PassFd& other : options.pass_fds) {
+                    if (other.theirs == theirs) return true;
+                }
+                return false;
+            };
+            while (is_taken()) ++theirs;
+            options.pass_fds.push_back({ours.get(), theirs});
+            return std::to_string(theirs);
+        };
+        const std::string read = pass(tokens.read, tokens.read_there), write = pass(tokens.write, tokens.write_there);
+        for (const char* const name : {" --jobserver-fds=", " --jobserver-auth="})
+            words += concat({name, read, ",", write});
+    }
+    options.env.set("MAKEFLAGS", with_jobserver(options.env.get("MAKEFLAGS").value_or(""), words));
+    return {};
+}
+
 /// The file that a command means, with the options of its job.
 [[gnu::cold]] inline Expected<Stage> make_stage(Command command, const Options& options,
                                                 const std::optional<std::string>& path) {
@@ -9516,6 +9752,9 @@ inline bool has_terminal(const Options& options) noexcept {
 /// Reads the environment and the file system, and changes nothing but the plan.
 [[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options options, Plan& plan) {
     if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
+    if (const Tokens* const tokens = tokens_of(options.jobserver)) {
+        if (auto handed = hand_down(*tokens, options); !handed) return handed;
+    }
     const std::vector<Env::Change> changes = options.env.changes();
     if (auto checked = check_environment(changes); !checked) return checked;
     if (auto checked = check_times(options); !checked) return checked;

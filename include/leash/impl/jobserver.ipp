@@ -1,0 +1,163 @@
+// leash/impl/jobserver.ipp - the bodies of <leash/jobserver.hpp>.
+#ifndef LEASH_0_1_0_IMPL_JOBSERVER_IPP
+#define LEASH_0_1_0_IMPL_JOBSERVER_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/sys/descriptors.hpp>
+#include <leash/detail/posix/sys/files.hpp>
+#include <leash/detail/posix/sys/spawn.hpp>
+#include <leash/detail/shared.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/jobserver.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+/// What a Jobserver is.
+struct Tokens : Counted {
+    os::Fd read, write;  // a pipe's ends, which block, as make wants them; neither of a FIFO
+    std::string path;    // of a FIFO
+    os::Fd own;          // for ourselves, and non-blocking: a description of our own of the same
+    int read_there = 3;  // the numbers that a child may know it by already
+    int write_there = 4;
+    int jobs = 0;   // where that is known
+    int error = 0;  // with which it could not be made
+    const char* why = "";
+
+    /// The pipe's reading end once more: to make that non-blocking would make it so for all who have it. Stays closed where
+    /// that cannot be had: without /proc.
+    void open_own() noexcept {
+        char name[32];
+        std::snprintf(name, sizeof name, "/proc/self/fd/%d", read.get());
+        own = os::Fd::open(name, O_RDONLY | O_NONBLOCK);
+    }
+    /// -1 where there is none at the moment.
+    int take() noexcept {
+        char token;
+        return os::read_some(own, &token, 1) == 1 ? static_cast<unsigned char>(token) : -1;
+    }
+    /// The very one.
+    void give_back(int token) noexcept {
+        const char byte = static_cast<char>(token);
+        static_cast<void>(os::write_some(path.empty() ? write : own, std::string_view(&byte, 1)));
+    }
+};
+
+/// The next word of MAKEFLAGS, which is taken off; empty at its end, and where what follows is variables.
+inline std::string_view take_word(std::string_view& flags) noexcept {
+    while (!flags.empty() && flags.front() == ' ') flags.remove_prefix(1);
+    const std::string_view word = flags.substr(0, flags.find(' '));
+    if (word == "--") return {};
+    flags.remove_prefix(word.size());
+    return word;
+}
+
+inline bool begins_with(std::string_view text, std::string_view start) noexcept {
+    return text.substr(0, start.size()) == start;
+}
+
+/// MAKEFLAGS without another jobserver, and with this one.
+[[gnu::cold]] inline std::string with_jobserver(std::string_view flags, std::string_view words) {
+    std::string all;
+    for (std::string_view word; !(word = take_word(flags)).empty();) {
+        if (begins_with(word, "-j") || begins_with(word, "--jobserver-")) continue;
+        all += word;
+        all += ' ';
+    }
+    all += words;
+    if (!flags.empty()) all += concat({" ", flags});  // variables
+    return all;
+}
+
+/// Is it open that way, and a pipe?
+inline bool is_pipe(int number, int access) noexcept {
+    struct stat info {};
+    const int flags = sys::fcntl(number, F_GETFL);
+    return flags >= 0 && (flags & O_ACCMODE) == access && sys::fstat(number, &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
+}  // namespace detail
+
+[[gnu::cold]] LEASH_INLINE Jobserver Jobserver::inherited() {
+    std::string_view flags;
+    char** const all = detail::sys::environment();
+    for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
+        if (detail::begins_with(*entry, "MAKEFLAGS=")) flags = std::string_view(*entry).substr(10);
+    }
+    std::string where;
+    auto tokens = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    for (std::string_view word; !(word = detail::take_word(flags)).empty();) {
+        for (const char* const name : {"--jobserver-auth=", "--jobserver-fds="}) {
+            if (detail::begins_with(word, name)) where = word.substr(std::string_view(name).size());
+        }
+        if (detail::begins_with(word, "-j")) tokens->jobs = std::atoi(std::string(word.substr(2)).c_str());
+    }
+    Jobserver found;
+    if (detail::begins_with(where, "fifo:")) {
+        tokens->path = where.substr(5);
+        // For reading and writing, so that it has no end when others go, and opening it never waits.
+        tokens->own = detail::os::Fd::open(tokens->path.c_str(), O_RDWR | O_NONBLOCK);
+        if (!tokens->own.is_open() && !detail::os::is_shortage(errno)) return found;
+        if (!tokens->own.is_open()) tokens->error = errno;
+        else if (!detail::is_pipe(tokens->own.get(), O_RDWR)) return found;
+    } else {
+        int read = -1, write = -1;
+        char rest = 0;
+        if (std::sscanf(where.c_str(), "%d,%d%c", &read, &write, &rest) != 2 || read < 3 || write < 3 ||
+            !detail::is_pipe(read, O_RDONLY) || !detail::is_pipe(write, O_WRONLY))
+            return found;
+        tokens->read_there = read;
+        tokens->write_there = write;
+        tokens->read = detail::os::Fd(detail::os::duplicate_above(read, 3));
+        if (tokens->read.is_open()) tokens->write = detail::os::Fd(detail::os::duplicate_above(write, 3));
+        if (!tokens->write.is_open()) tokens->error = errno;
+        else tokens->open_own();
+    }
+    found.tokens_ = std::move(tokens);
+    return found;
+}
+
+[[gnu::cold]] LEASH_INLINE Jobserver Jobserver::serve(int jobs) {
+    Jobserver served;
+    served.tokens_ = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    detail::Tokens& tokens = *served.tokens_;
+    tokens.jobs = jobs;
+    if (jobs < 1 || jobs > 4096) {  // what a pipe holds anywhere
+        tokens.error = EINVAL;
+        tokens.why = "not 1 to 4096 jobs";
+        return served;
+    }
+    auto ends = detail::os::make_pipe("jobserver");
+    if (!ends) {
+        tokens.error = ends.error().code.value();
+        return served;
+    }
+    tokens.read = std::move(ends->read);
+    tokens.write = std::move(ends->write);
+    const std::string all(static_cast<std::size_t>(jobs - 1), '+');
+    if (!all.empty() && detail::os::write_some(tokens.write, all) != static_cast<ssize_t>(all.size()))
+        tokens.error = EIO;
+    tokens.open_own();
+    return served;
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_JOBSERVER_IPP
