@@ -74,6 +74,13 @@ using leash::Usage;
 using leash::Probe;
 using leash::probe;
 using leash::try_probe;
+// exec.hpp
+using leash::exec;
+// detached.hpp
+using leash::spawn_detached;
+using leash::try_spawn_detached;
+// orphans.hpp
+using leash::reap_orphans;
 // stdio.hpp
 using leash::Append;
 using leash::append;

@@ -328,6 +328,232 @@ TEST_CASE("a host with two thousand threads starts jobs in many of them") {
     else CHECK(wrong == "");
 }
 
+// ---- exec(), and spawn_detached()
+
+TEST_CASE("exec() is the program in this very process, which finds what a job's would find") {
+    if (!starts_directly()) return;
+    support::TemporaryDirectory directory;
+    leash::Options options;
+    options.in = leash::file("/dev/null");
+    options.out = leash::file(directory / "out");
+    options.cwd = directory.path();
+    options.env = leash::Env::empty().set("A", "1");
+    options.umask = 037;
+    options.nice = 2;
+    options.limits.core_size = 0;
+    const auto becomes = [&](const leash::Command& command) {
+        const std::string wrong = support::in_host([&]() -> std::string {
+            for (const int signal : {SIGPIPE, SIGUSR1}) ::signal(signal, SIG_IGN);
+            ::signal(SIGUSR2, note);
+            sigset_t blocked;
+            ::sigfillset(&blocked);
+            ::pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+            static_cast<void>(!::dup2(1, 20));  // without close-on-exec
+            std::thread([] { ::pause(); }).detach();
+            std::string why;  // out of a thread that is not the first one
+            std::thread([&] { why = leash::exec(command, options).message(); }).join();
+            return why;
+        });
+        CHECK(wrong == "");
+        return support::read_file(directory / "out");
+    };
+    for (const char* const verb : {"fds", "signals", "env", "pwd", "bounds"}) {
+        CAPTURE(verb);
+        const std::string out = becomes(child({verb}));
+        CHECK(out != "");
+        CHECK(leash::run(child({verb}), options).ok());
+        CHECK(out == support::read_file(directory / "out"));
+    }
+    SUBCASE("its number, its group, its parent") {
+        const std::string wrong = support::in_host([&]() -> std::string {
+            ::setpgid(0, 0);
+            directory.file("ids", std::to_string(::getpid()) + " " + std::to_string(::getpgrp()) + " " +
+                                      std::to_string(::getsid(0)) + " " + std::to_string(::getppid()) + "\n");
+            return leash::exec(child({"ids"}), options).message();
+        });
+        CHECK(wrong == "");
+        CHECK(support::read_file(directory / "out") == support::read_file(directory / "ids"));
+    }
+    SUBCASE("a session") {
+        options.group = leash::Group::session;
+        const auto ids = support::words(becomes(child({"ids"})));
+        CHECK((ids.size() == 4 && ids[0] == ids[1] && ids[0] == ids[2]));
+    }
+}
+
+TEST_CASE("an exec() that fails leaves the host as it was") {
+    if (!starts_directly()) return;
+    support::TemporaryDirectory directory;
+    const std::string bad = directory.file("bad", "#!/nonexistent/x\n", 0755);
+    const std::string wrong = support::in_host([&]() -> std::string {
+        ::signal(SIGPIPE, SIG_IGN);
+        ::signal(SIGUSR1, note);
+        static_cast<void>(!::dup2(1, 20));
+        const auto look = [] {
+            std::string all = support::read_file("/proc/thread-self/status");
+            const std::string from_here = all.substr(all.find("SigBlk"));
+            all = all.substr(all.find("Umask"), 12) + from_here.substr(0, from_here.find("CapInh"));
+            char cwd[4096] = "";
+            static_cast<void>(!::getcwd(cwd, sizeof cwd));
+            all += cwd + std::string(" ") + std::to_string(::getpgrp()) + " ";
+            for (const int fd : support::open_descriptors())
+                all += std::to_string(fd) + "/" + std::to_string(::fcntl(fd, F_GETFD)) + " ";
+            rlimit limit{};
+            ::getrlimit(RLIMIT_STACK, &limit);
+            return all + std::to_string(::getpriority(PRIO_PROCESS, 0)) + " " + std::to_string(limit.rlim_cur);
+        };
+        leash::Options options;
+        options.cwd = "/";
+        options.umask = 037;
+        options.nice = 2;
+        options.out = leash::null;
+        options.group = leash::Group::join(::getppid() == 1 ? 0 : ::getpgid(::getppid()));
+        if (options.group.joined() <= 1) options.group = leash::Group::own;
+        ::setpgid(0, 0);
+        const std::string before = look();
+        const leash::Error error = leash::exec(leash::Command({bad}), options);
+        HOST_NEEDS(error.step == leash::Step::interpreter);
+        HOST_NEEDS(error.subject == "/nonexistent/x");
+        HOST_NEEDS(look() == before);
+        ::raise(SIGUSR1);
+        HOST_NEEDS(handled == 1);
+        const auto refused = [&](leash::Options asked) {
+            const leash::Error why = leash::exec({"true"}, std::move(asked));
+            return why.step == leash::Step::options ? why.subject : why.message();
+        };
+        leash::Options asked;
+        asked.out = leash::piped;
+        HOST_NEEDS(refused(asked) == "out");
+        asked = {};
+        asked.err = leash::sink([](std::string_view) {});
+        HOST_NEEDS(refused(asked) == "err");
+        asked = {};
+        asked.timeout = 5s;
+        HOST_NEEDS(refused(asked) == "timeout");
+        asked = {};
+        asked.stop_sequence = {{SIGINT, 1s}};
+        HOST_NEEDS(refused(asked) == "stop_sequence");
+        asked = {};
+        asked.die_with_parent = true;
+        HOST_NEEDS(refused(asked) == "die_with_parent");
+        asked = {};
+        asked.group = leash::Group::session;  // it leads its group
+        HOST_NEEDS(leash::exec({"true"}, asked).code == std::errc::operation_not_permitted);
+        HOST_NEEDS(leash::exec({"nonexistent-program"}).step == leash::Step::program);
+        return leash::run(child({"exit", "0"})).ok() ? "" : "nothing starts any more";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("reap_orphans() takes who has come to the host, and no process of a job, whoever looks at that when") {
+    if (!starts_directly()) return;
+    const std::string wrong = support::in_host([]() -> std::string {
+        const leash::Expected<std::size_t> none = leash::reap_orphans();
+        HOST_NEEDS(none && *none == 0);
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+        const auto orphan = [] {
+            const pid_t parent = ::fork();
+            if (parent == 0) {
+                if (::fork() == 0) ::_exit(7);
+                ::_exit(0);
+            }
+            ::waitpid(parent, nullptr, 0);
+        };
+        leash::Options guarded;
+        guarded.die_with_parent = true;
+        guarded.stragglers = leash::Stragglers::leave;
+        leash::Popen one(child({"exit", "3"}), guarded), two(child({"exit", "4"}) | child({"exit", "5"}));
+        leash::Popen runs(child({"sleep"}));
+        const leash::Pid released = leash::Popen(child({"exit", "6"})).detach();
+        for (int i = 0; i < 5; ++i) orphan();
+        leash::Options detached;
+        detached.out = leash::null;
+        HOST_NEEDS(leash::try_spawn_detached(child({"exit", "9"}), detached));
+        HOST_NEEDS(support::eventually([&] {
+            return support::state_of(one.pid()) == 'Z' && support::state_of(two.pid()) == 'Z' &&
+                   support::state_of(released) == 'Z';
+        }));
+        std::size_t count = 0;
+        HOST_NEEDS(support::eventually([&] {
+            const auto reaped = leash::reap_orphans();
+            count += reaped ? *reaped : 100;
+            return count >= 7;
+        }));
+        HOST_NEEDS(count == 7 && *leash::reap_orphans() == 0);
+        HOST_NEEDS(one.wait().code() == 3 && two.wait().code() == 5 && two.statuses()[0].code() == 4);
+        HOST_NEEDS(!runs.poll() && runs.stop().signal() == SIGTERM);
+        HOST_NEEDS(!support::has_children());
+        // One thread reaps while others run jobs.
+        std::atomic<bool> over{false}, fails{false};
+        std::thread reaps([&] {
+            while (!over) fails = fails || !leash::reap_orphans();
+        });
+        bool all = true;
+        for (int i = 0; i < 30; ++i) {
+            orphan();
+            all &= leash::run(child({"exit", "8"})).status.code() == 8;
+        }
+        over = true;
+        reaps.join();
+        static_cast<void>(leash::reap_orphans());
+        HOST_NEEDS(all && !fails);
+        HOST_NEEDS(support::eventually([] { return leash::reap_orphans().value() == 0 && !support::has_children(); }));
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("spawn_detached(): nobody's child, in a session of its own, whatever the host does about its children") {
+    if (!starts_directly()) return;
+    const Census census;
+    const NothingLeft nothing;
+    support::TemporaryDirectory directory;
+    leash::Options options = support::silent(census);
+    options.out = leash::file(directory / "out");
+    const auto starts = [&] {
+        handled = 0;
+        const leash::Expected<leash::Pid> pid = leash::try_spawn_detached(child({"ids"}), options);
+        if (!pid) return pid.error().message();
+        if (handled != 0) return std::string("a SIGCHLD");
+        if (support::has_children()) return std::string("a child");
+        if (!support::eventually([&] { return support::read_file(directory / "out").find('\n') != std::string::npos; }))
+            return std::string("nothing said");
+        const auto ids = support::words(support::read_file(directory / "out"));
+        ::unlink((directory / "out").c_str());
+        const std::string number = std::to_string(*pid);
+        if (ids.size() != 4 || ids[0] != number || ids[1] != number || ids[2] != number) return "not " + number;
+        return ids[3] == std::to_string(::getpid()) ? std::string("a child of the host's") : std::string();
+    };
+    SUBCASE("as it is") { CHECK(starts() == ""); }
+    for (auto* const handler : {SIG_DFL, SIG_IGN, &note}) {
+        CHECK(support::in_host([&]() -> std::string {
+                  ::signal(SIGCHLD, handler);
+                  return starts();
+              }) == "");
+    }
+    SUBCASE("its errors are those of a job, and leave nothing") {
+        const auto error = [&](const leash::Command& command) {
+            return leash::try_spawn_detached(command, options).error();
+        };
+        const std::string bad = directory.file("bad", "#!/nonexistent/x\n", 0755);
+        CHECK(error(leash::Command({bad})).step == leash::Step::interpreter);
+        CHECK(error({"nonexistent-program"}).step == leash::Step::program);
+        CHECK(error(leash::args({"true", std::string(1 << 22, 'x')})).code == std::errc::argument_list_too_long);
+        options.err = leash::piped;
+        CHECK(error({"true"}).subject == "err");
+        options.err = leash::null;
+        options.cwd = "/nonexistent";
+        CHECK(error({"true"}).step == leash::Step::cwd);
+        options.cwd.clear();
+        for (const leash::Group group : {leash::Group::inherited, leash::Group::foreground, leash::Group::join(7)}) {
+            options.group = group;
+            CHECK(error({"true"}).subject == "group");
+        }
+    }
+    CHECK(nothing.holds());
+    CHECK(census.reaches(0));
+}
+
 #if defined(__linux__)
 TEST_CASE("a filter that refuses one way of starting leaves the other one") {
     struct Case {

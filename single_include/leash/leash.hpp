@@ -121,6 +121,11 @@
 //
 //     assert(leash::probe({.umask = 077}).descriptors.size() == 3);
 //
+// exec() becomes a program instead of starting it, spawn_detached() starts one and lets it go, and reap_orphans() is for hosts that
+// are pid 1 (all three Linux).
+//
+//     assert(leash::exec({"ls"}, {.out = leash::piped}).subject == "out");  // nobody would be there to read that
+//
 // ERRORS. What could not be started says at which step, and with what: see Step.
 //
 //     try { leash::run({"gti", "status"}).check_ok(); }
@@ -3006,6 +3011,104 @@ Probe probe(Options options = {});
 
 #endif  // LEASH_0_1_0_PROBE_HPP
 
+// =====================================================================================================================
+// leash/exec.hpp - exec(): become the program, instead of starting it.
+#ifndef LEASH_0_1_0_EXEC_HPP
+#define LEASH_0_1_0_EXEC_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// Becomes the program, as execve(2) does: it has this process's number, its parent and its terminal, and nothing of the host goes
+/// on. For wrappers and inits. The plan is that of a job, and so is what the program finds: the streams, directory, environment,
+/// umask, nice value and limits that the options say, no descriptor but 0, 1, 2 and `pass_fds`, no signal blocked, and none
+/// ignored but HUP, INT and QUIT where they were. Without options the three streams are inherited; with options `in` is null as
+/// long as they do not say otherwise.
+///
+/// Group::own, inherited and foreground are all the same here: it stays in the group that it is in. `session` makes one, EPERM
+/// where the host leads its group; `join()` moves it. What takes somebody who waits, reads or signals is an error by its name:
+/// streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
+/// `keep`, `reach`, `stragglers`, `die_with_parent`.
+///
+/// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
+/// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
+/// session is for good; and without privileges so is a hard limit that was lowered. (A signal that comes between the last step
+/// and the exec that fails finds no handler.) What the host has buffered itself, in `stdout` say, it has to flush before.
+///
+/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS.
+[[nodiscard]] Error exec(Command command, Options options = Options::interactive());
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_EXEC_HPP
+
+// =====================================================================================================================
+// leash/detached.hpp - spawn_detached(): a program that is started and let go, with no zombie.
+#ifndef LEASH_0_1_0_DETACHED_HPP
+#define LEASH_0_1_0_DETACHED_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// Starts a program that lives on whatever becomes of the host, in a session of its own, and gives its process id, for people and
+/// logs: it is nobody's child that the host knows. It leaves no zombie in the host, whatever that does about its children, and
+/// no status; there is nothing to wait for, and no SIGCHLD. (It is the child of one that has ended by then, so that the system's
+/// init has it; or the host, where that is pid 1 or has made itself a subreaper: see reap_orphans().) What it has is what a job
+/// with these options has. `out` and `err` are inherited by default, as always: a daemon's want a file, or null.
+///
+/// An Error where it cannot be started, as for a job, and where an option takes somebody who waits, reads or signals, by its
+/// name: streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
+/// `max_output`, `keep`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
+/// default, which means that here).
+///
+/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS: there, Popen::detach() leaves a zombie
+/// to be reaped.
+Expected<Pid> try_spawn_detached(Command command, Options options = {});
+
+#if LEASH_EXCEPTIONS
+
+/// try_spawn_detached() that throws SpawnError.
+Pid spawn_detached(Command command, Options options = {});
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETACHED_HPP
+
+// =====================================================================================================================
+// leash/orphans.hpp - reap_orphans(): for hosts to which orphans come, as pid 1 of a container.
+#ifndef LEASH_0_1_0_ORPHANS_HPP
+#define LEASH_0_1_0_ORPHANS_HPP
+
+#include <cstddef>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+/// Reaps the children of this process that have ended and that nobody claims, and tells how many. For a host to which the orphans of
+/// others come: pid 1 of a container, or a subreaper (PR_SET_CHILD_SUBREAPER). Nothing calls it but you: after a SIGCHLD, or now
+/// and then. It never waits, and costs one system call where no child has ended.
+///
+/// Claimed is a child for which this process has a pidfd open: every job of leash has one for each of its processes, from its birth
+/// until it is reaped, and so has a guardian of `die_with_parent`; others that use pidfds claim theirs in the same way. There is no
+/// list of jobs anywhere. So these are reaped too: what Popen::detach() let go, and the children of whoever waits by numbers
+/// (system(), popen(), a fork() of yours): do not call it while such a wait is under way.
+///
+/// Not claimed, although it is one of a job, is a process that was started when the host had no descriptor left for its pidfd, or by
+/// posix_spawn (see *Platforms*) in another thread a moment ago: its status may be told as unknown then, and as nothing wrong.
+///
+/// Linux 5.3, with the /proc of the host's own process namespace; elsewhere an Error, ENOSYS or operation_not_supported, and where
+/// the host is out of descriptors.
+Expected<std::size_t> reap_orphans();
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_ORPHANS_HPP
+
 #endif  // LEASH_0_1_0_LEASH_HPP
 
 // ---- the bodies, and the machinery behind them
@@ -4757,6 +4860,14 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
+/// Is there any child that has ended, and was not reaped? Also where that cannot be told.
+inline bool has_ended_child() noexcept {
+    if (LEASH_FAULT("has_ended_child") != 0) return true;
+    const NoCancellation guard;
+    siginfo_t info{};
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid != 0 : errno != ECHILD;
+}
+
 /// A status as wait() gives it, in the words of waitid().
 inline void tell(int status, siginfo_t* info) noexcept {
     info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;
@@ -5262,12 +5373,17 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
 }
 
 #if defined(__linux__)
+/// What a clone() is: a child; one whose end nobody is told of, and for which only waitid with __WALL waits; a thread of this
+/// process (CLONE_SIGHAND, CLONE_THREAD) with a directory and a umask of its own.
+constexpr int a_child = SIGCHLD, a_silent_child = 0, a_thread = 0x800 | 0x10000;
+
 /// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
 /// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
 /// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is).
-inline pid_t clone(int (*begin)(void*), void* stack, bool with_exit, void* argument, int* exit) noexcept {
+inline pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept {
     if (const int e = LEASH_FAULT("clone")) return fail(e);
-    constexpr int flags = 0x100 | 0x400 | 0x4000 | SIGCHLD, clone_pidfd = 0x1000;  // CLONE_VM, _FILES, _VFORK
+    const int flags = 0x100 | 0x400 | 0x4000 | kind;  // CLONE_VM, _FILES, _VFORK
+    constexpr int clone_pidfd = 0x1000;
     const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
     // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
     const std::uint64_t all = ~std::uint64_t{0};
@@ -8760,7 +8876,7 @@ __attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
 
 /// As the kernel has it, which no libc declares.
 struct Disposition {
-    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
+    LEASH_CHILD_PART explicit Disposition(void (*handles)(int) = nullptr) noexcept : handler(handles) {}
     void (*handler)(int);
 #if defined(__x86_64__)
     unsigned long flags = 0x04000000;  // SA_RESTORER
@@ -8822,9 +8938,9 @@ inline bool is_in_valgrind() noexcept {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_RAW_HPP
 
 // =====================================================================================================================
-// leash/detail/posix/direct_start.hpp - Actions, carried out on Linux by system calls alone: what posix_spawn cannot do.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+// leash/detail/posix/child.hpp - what a child does between its birth and its exec, where system calls are all it has.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_CHILD_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_CHILD_HPP
 
 #include <cstddef>
 
@@ -8856,12 +8972,15 @@ struct Order {
     unsigned first_unneeded;  // no action asks for a descriptor with this number or a higher one
     Pid leader;
     bool makes_session, sets_group, keeps_keys;
-    int refusals[4];  // a test's: what the steps are to fail with
-    bool copies_all;  // likewise: as on an older kernel
+    bool is_host;      // it is a thread of the host, which becomes the program
+    void* next_stack;  // of hand_over(): the child's
+    int refusals[4];   // a test's: what the steps are to fail with
+    bool copies_all;   // likewise: as on an older kernel
 
     int error;
     Birth::Step step;
     std::size_t action;
+    int pid;  // of hand_over(): the child's
 };
 
 LEASH_CHILD void ignore(int) noexcept;
@@ -8953,7 +9072,7 @@ LEASH_CHILD_PART void go_on(Order& order, long result, Birth::Step step, std::si
     order.error = static_cast<int>(-result);
     order.step = step;
     order.action = action;
-    for (;;) sys::system_call(SYS_exit_group, 127);
+    for (;;) sys::system_call(order.is_host ? SYS_exit : SYS_exit_group, 127);
 }
 
 /// All signals are blocked until right before the exec.
@@ -8964,8 +9083,8 @@ inline int begin(void* argument) noexcept {
     if (order.makes_session) result = sys::system_call(SYS_setsid);
     else if (order.sets_group) result = sys::system_call(SYS_setpgid, 0, order.leader);
     go_on(order, result, Birth::Step::group);
-    if (order.sets_group) forget_signals();
-    clear_signals(order.keeps_keys);
+    if (order.sets_group && !order.is_host) forget_signals();
+    if (!order.is_host) clear_signals(order.keeps_keys);
 
     // The table of descriptors is still the host's, and all its threads'. This makes a copy of it as far as it is needed,
     // and is what must come before any change: its cost is that of the descriptors below, not of all that the host has.
@@ -8978,6 +9097,7 @@ inline int begin(void* argument) noexcept {
     for (std::size_t i = 0; i < order.count; ++i) go_on(order, carry_out(order.actions[i]), Birth::Step::action, i);
     close_rest(order, !in_part);
 
+    if (order.is_host) clear_signals(order.keeps_keys);  // of all its threads, so that it comes last
     const sys::Signals none = 0;
     sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
     go_on(order, 0, Birth::Step::exec);
@@ -8985,6 +9105,18 @@ inline int begin(void* argument) noexcept {
     while (result == -EINTR);
     go_on(order, result, Birth::Step::exec);
     return 0;  // never
+}
+
+/// Of one in between, which starts the child in its own stead and is gone, so that the child is nobody's who is known. (glibc's
+/// and musl's clone are system calls too, and a place for errno, which is that of the thread that waits.)
+LEASH_CHILD int hand_over(void* argument) noexcept;
+inline int hand_over(void* argument) noexcept {
+    Order& order = *static_cast<Order*>(argument);
+    constexpr int like_vfork = 0x100 | 0x400 | 0x4000 | SIGCHLD, of_any_kind = 0x40000000;  // __WALL
+    order.pid = ::clone(begin, order.next_stack, like_vfork, argument);
+    if (order.pid < 0) go_on(order, -errno, Birth::Step::begin);
+    if (order.error != 0) sys::system_call(SYS_wait4, order.pid, nullptr, of_any_kind, nullptr);
+    return 0;
 }
 
 /// begin() takes 2.5 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
@@ -9004,9 +9136,42 @@ class Stack {
 
 }  // namespace child
 
-/// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
-inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
-    if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
+constexpr bool has_direct_start = true;
+#else
+constexpr bool has_direct_start = false;
+#endif
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_PLAIN
+#undef LEASH_CHILD
+#undef LEASH_CHILD_PART
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_CHILD_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/direct_start.hpp - Actions, carried out on Linux by system calls alone: what posix_spawn cannot do.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
+
+#include <cstddef>
+
+#if LEASH_POSIX
+
+#include <cerrno>
+#include <csignal>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+#if LEASH_DIRECT_START
+
+inline child::Order make_order(const Image& image, const Actions& actions) noexcept {
     child::Order order{};
     order.image = image;
     order.actions = actions.list.data();
@@ -9025,12 +9190,18 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
     int highest = 2;
     for (const Action& action : actions.list) highest = action.from > highest ? action.from : highest;
     order.first_unneeded = static_cast<unsigned>(highest) + 1;
+    return order;
+}
 
+/// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
+inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
+    if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
+    child::Order order = make_order(image, actions);
     const child::Stack stack;
     int exit = -1;
-    Pid pid = sys::clone(child::begin, stack.top(), true, &order, &exit);
+    Pid pid = sys::clone(child::begin, stack.top(), sys::a_child, true, &order, &exit);
     if (pid < 0 && (errno == EMFILE || errno == ENFILE))
-        pid = sys::clone(child::begin, stack.top(), false, &order, &exit);
+        pid = sys::clone(child::begin, stack.top(), sys::a_child, false, &order, &exit);
     if (pid < 0) {
         if (errno != EAGAIN && errno != ENOMEM) return false;
         birth = Birth::failure(errno);
@@ -9045,10 +9216,76 @@ inline bool start_directly(const Image& image, const Actions& actions, Birth& bi
     return order.step != Birth::Step::begin;  // without a table of its own it has done nothing
 }
 
-constexpr bool has_direct_start = true;
+/// Starts it as the child of one that ends at once.
+inline Birth start_detached(const Image& image, const Actions& actions) {
+    if (sys::is_in_valgrind() || !sys::has_close_range()) return Birth::failure(ENOSYS);
+    child::Order order = make_order(image, actions);
+    const child::Stack stack, next;
+    order.next_stack = next.top();
+    order.pid = -1;
+    int none = -1;
+    const Pid between = sys::clone(child::hand_over, stack.top(), sys::a_silent_child, false, &order, &none);
+    if (between < 0) return Birth::failure(errno);
+    siginfo_t info{};
+    constexpr int of_any_kind = 0x40000000;  // __WALL
+    while (sys::waitid(between, -1, &info, WEXITED | of_any_kind) != 0 && errno == EINTR) {}
+    if (order.error == 0 && order.pid <= 0) return Birth::failure(ECHILD);  // somebody has killed the one in between
+    Birth birth = Birth::failure(order.error, order.step, order.action);
+    birth.pid = order.pid;
+    return birth;
+}
+
+/// All there is of the host that a thread of it, with a table of descriptors, a directory, a umask and a nice value of its own,
+/// shares with the others and may have changed.
+class HostBefore {
+  public:
+    explicit HostBefore(const Actions& actions) : actions_(actions), group_(sys::getpgrp()) {
+        for (int signal = 1; signal <= 64; ++signal) sys::dispose(signal, nullptr, &dispositions_[signal]);
+        for (int resource = 0; resource < 16; ++resource) {
+            limits_[resource][0] = sys::limit_of(0, resource);
+            limits_[resource][1] = sys::limit_of(0, resource, true);
+        }
+    }
+    /// A hard limit only where the host may.
+    void restore() noexcept {
+        for (int signal = 1; signal <= 64; ++signal) sys::dispose(signal, &dispositions_[signal], nullptr);
+        for (const Action& action : actions_.list) {
+            if (action.kind != Action::Kind::limit) continue;
+            std::uint64_t(&both)[2] = limits_[action.from];
+            if (sys::system_call(SYS_prlimit64, 0, action.from, both, nullptr) == 0) continue;
+            both[1] = sys::limit_of(0, action.from, true);
+            both[0] = both[0] < both[1] ? both[0] : both[1];
+            sys::system_call(SYS_prlimit64, 0, action.from, both, nullptr);
+        }
+        if (group_ != sys::getpgrp()) sys::setpgid(0, group_);
+    }
+
+  private:
+    const Actions& actions_;
+    const Pid group_;
+    sys::Disposition dispositions_[65];
+    std::uint64_t limits_[16][2];
+};
+
+/// Becomes the program. A thread of the host's does it, which ends all others with its exec: until then they go on as they are, and
+/// where it fails it has changed little but itself.
+inline Birth become(const Image& image, const Actions& actions) {
+    if (sys::is_in_valgrind() || !sys::has_close_range()) return Birth::failure(ENOSYS);
+    child::Order order = make_order(image, actions);
+    order.is_host = true;
+    HostBefore before(actions);
+    const child::Stack stack;
+    int none = -1;
+    if (sys::clone(child::begin, stack.top(), sys::a_thread, false, &order, &none) < 0)
+        return Birth::failure(errno == EINVAL ? ENOSYS : errno);
+    before.restore();
+    return Birth::failure(order.error, order.step, order.action);
+}
+
 #else
-constexpr bool has_direct_start = false;
 inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { return false; }
+inline Birth start_detached(const Image&, const Actions&) { return Birth::failure(ENOSYS); }
+inline Birth become(const Image&, const Actions&) { return Birth::failure(ENOSYS); }
 #endif
 
 }  // namespace detail::os
@@ -9058,9 +9295,6 @@ inline bool start_directly(const Image&, const Actions&, Birth&) noexcept { retu
 #endif  // LEASH_POSIX
 
 #undef LEASH_DIRECT_START
-#undef LEASH_PLAIN
-#undef LEASH_CHILD
-#undef LEASH_CHILD_PART
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
 
@@ -12916,5 +13150,263 @@ LEASH_INLINE Probe probe(Options options) { return try_probe(std::move(options))
 #endif  // the bodies are here
 
 #endif  // LEASH_0_1_0_IMPL_PROBE_IPP
+
+// =====================================================================================================================
+// leash/detail/posix/alone.hpp - a program that there is no handle for: nobody's child, or the host itself.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP
+
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// What takes somebody who waits, reads or writes.
+inline Expected<void> check_alone(const Options& options, const char* what) {
+    const Options none;
+    const char* name = nullptr;
+    const auto refuse = [&](bool is_given, const char* option) { name = is_given && name == nullptr ? option : name; };
+    const auto moves = [](const Stdio& stream) {
+        return stream.is(Stdio::Kind::piped) || stream.is(Stdio::Kind::tty) || stream.is(Stdio::Kind::sink) ||
+               stream.is(Stdio::Kind::per_stage);
+    };
+    refuse(moves(stdio_of(options.in)), "in");
+    refuse(moves(stdio_of(options.out)), "out");
+    refuse(moves(stdio_of(options.err)), "err");
+    refuse(options.reach != none.reach, "reach");
+    refuse(options.stragglers != none.stragglers, "stragglers");
+    refuse(options.die_with_parent, "die_with_parent");
+    refuse(!options.timeout.is_none(), "timeout");
+    refuse(!options.idle_timeout.is_none(), "idle_timeout");
+    refuse(options.grace.is_given(), "grace");
+    refuse(!options.stop_sequence.empty(), "stop_sequence");
+    refuse(options.drain.length() != none.drain.length(), "drain");
+    refuse(options.cancel.has_value(), "cancel");
+    refuse(options.max_output != none.max_output, "max_output");
+    refuse(options.keep != none.keep, "keep");
+    if (name == nullptr) return {};
+    return make_error(std::errc::invalid_argument, Step::options, name, what);
+}
+
+/// Starts a program in one of these ways. Its number, where it has another one than the host.
+[[gnu::cold]] inline Expected<Pid> start_alone(Command command, Options options,
+                                               Birth (*start)(const Image&, const Actions&)) {
+    std::vector<Command> one;
+    one.push_back(std::move(command));
+    Plan plan;
+    if (const auto made = make_plan(std::move(one), std::move(options), plan); !made) return made.error();
+    Started started;
+    Sources sources;
+    if (auto opened = sources.open(plan, started); !opened) return opened.error();
+    Wiring wiring;
+    const int err = plan.err.is(Stdio::Kind::to_out) ? sources.out() : sources.err(0);
+    auto wired = wiring.connect(sources.in(), sources.out(), err, plan.pass_fds);
+    if (!wired) return wired.error();
+    Actions actions;
+    actions.group = plan.group;
+    actions.leader = plan.group.joined();
+    wiring.describe(actions, sources.terminal_path());
+    if (!plan.cwd.empty()) {
+        actions.list.push_back({Action::Kind::chdir});
+        actions.list.back().path = plan.cwd.c_str();
+    }
+    describe(plan.bounds, actions);
+    std::vector<char*> own;
+    if (plan.environment) own = pointers(*plan.environment);
+    const std::vector<char*> argv = pointers(plan.stages.front().argv);
+    const Image image{plan.stages.front().program.c_str(), argv.data(),
+                      plan.environment ? own.data() : sys::environment()};
+    for (int pause = 1;; pause *= 2) {  // see start_one()
+        const Birth birth = start(image, actions);
+        if (birth.error == 0) return birth.pid;
+        if (birth.error != ETXTBSY || pause == 128) {
+            if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+                return make_error(ENOSYS, Step::spawn, image.path,
+                                  "only where Linux's direct start is, on x86-64 and arm64");
+            return explain_birth(birth, actions, image, plan);
+        }
+        sleep_until(Deadline::after(Duration::milliseconds(pause)));
+    }
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP
+
+// =====================================================================================================================
+// leash/impl/exec.ipp - the bodies of <leash/exec.hpp>.
+#ifndef LEASH_0_1_0_IMPL_EXEC_IPP
+#define LEASH_0_1_0_IMPL_EXEC_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Error exec(Command command, Options options) {
+    if (auto checked = detail::os::check_alone(options, "the program would be the host itself: nobody is there for it");
+        !checked)
+        return checked.error();
+    if (options.group.is_new() && options.group != Group::session) options.group = Group::inherited;
+    return detail::os::start_alone(std::move(command), std::move(options), detail::os::become).error();
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_EXEC_IPP
+
+// =====================================================================================================================
+// leash/impl/detached.ipp - the bodies of <leash/detached.hpp>.
+#ifndef LEASH_0_1_0_IMPL_DETACHED_IPP
+#define LEASH_0_1_0_IMPL_DETACHED_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <system_error>
+#include <utility>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+LEASH_INLINE Expected<Pid> try_spawn_detached(Command command, Options options) {
+    constexpr const char* why = "nobody is there for a program that was let go";
+    if (auto checked = detail::os::check_alone(options, why); !checked) return checked.error();
+    if (options.group != Group::own && options.group != Group::session)
+        return detail::make_error(std::errc::invalid_argument, Step::options, "group", "it has a session of its own");
+    options.group = Group::session;
+    return detail::os::start_alone(std::move(command), std::move(options), detail::os::start_detached);
+}
+
+#if LEASH_EXCEPTIONS
+
+LEASH_INLINE Pid spawn_detached(Command command, Options options) {
+    return try_spawn_detached(std::move(command), std::move(options)).value();
+}
+
+#endif  // LEASH_EXCEPTIONS
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_DETACHED_IPP
+
+// =====================================================================================================================
+// leash/impl/orphans.ipp - the bodies of <leash/orphans.hpp>.
+#ifndef LEASH_0_1_0_IMPL_ORPHANS_IPP
+#define LEASH_0_1_0_IMPL_ORPHANS_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+struct OrphanReaper {
+    struct Ended {
+        os::Pid pid;
+        os::Fd handle;  // ours: its number may become another child's
+        bool is_claimed;
+    };
+    std::vector<Ended> ended;
+
+    static Error refused() { return os::last_error(Step::signal, "reap_orphans"); }
+
+    Expected<void> find_ended() {
+        os::ProcessTable table;
+        if (!sys::has_pidfd || !os::shows_processes() || !table.read(Deadline::now()))
+            return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
+                              "only Linux tells whose a child is, in the /proc of the host's own namespace");
+        for (const os::Seen& one : table) {
+            if (one.parent != sys::getpid() || one.is_alive()) continue;
+            os::Fd handle(sys::open_exit(one.pid));
+            if (!handle.is_open() && errno != ESRCH) return refused();
+            os::Seen now{};
+            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
+            ended.push_back({one.pid, std::move(handle), false});
+        }
+        return {};
+    }
+
+    /// After that: who was claimed when it was found is so still, or has been reaped.
+    Expected<void> find_claims() {
+        os::Directory directory("/proc/thread-self/fd");  // the list of the process is its first thread's
+        if (!directory.is_open()) return refused();
+        while (const char* const name = directory.next()) {
+            const int number = std::atoi(name);
+            if (*name == '.' || is_ours(number)) continue;
+            const std::string link = os::read_link(concat({"/proc/thread-self/fd/", name}));
+            std::string info;
+            if (link.find("pidfd") == std::string::npos) continue;
+            if (!os::read_whole(concat({"/proc/thread-self/fdinfo/", name}), info)) {
+                if (errno == ENOENT) continue;  // closed meanwhile
+                return refused();
+            }
+            const os::Pid pid = std::atoi(std::string(os::field_of(info, "Pid")).c_str());
+            for (Ended& one : ended) one.is_claimed |= one.pid == pid;
+        }
+        return {};
+    }
+    bool is_ours(int number) const noexcept {
+        for (const Ended& one : ended) {
+            if (one.handle.get() == number) return true;
+        }
+        return false;
+    }
+
+    Expected<std::size_t> run() {
+        if (auto found = find_ended(); !found) return found.error();
+        if (ended.empty()) return std::size_t{0};
+        if (auto found = find_claims(); !found) return found.error();
+        std::size_t count = 0;
+        for (const Ended& one : ended) {
+            siginfo_t info{};
+            rusage used{};
+            if (!one.is_claimed && sys::reap(one.pid, one.handle.get(), &info, &used) > 0) ++count;
+        }
+        return count;
+    }
+};
+
+}  // namespace detail
+
+LEASH_INLINE Expected<std::size_t> reap_orphans() {
+    if (!detail::sys::has_ended_child()) return std::size_t{0};
+    return detail::OrphanReaper{}.run();
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_ORPHANS_IPP
 
 #endif  // the bodies are here

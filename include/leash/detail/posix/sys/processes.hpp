@@ -116,6 +116,14 @@ inline pid_t reap_member(pid_t group) noexcept {
     return ::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED | WNOHANG) == 0 ? info.si_pid : -1;
 }
 
+/// Is there any child that has ended, and was not reaped? Also where that cannot be told.
+inline bool has_ended_child() noexcept {
+    if (LEASH_FAULT("has_ended_child") != 0) return true;
+    const NoCancellation guard;
+    siginfo_t info{};
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid != 0 : errno != ECHILD;
+}
+
 /// A status as wait() gives it, in the words of waitid().
 inline void tell(int status, siginfo_t* info) noexcept {
     info->si_code = WIFEXITED(status) ? CLD_EXITED : CLD_KILLED;

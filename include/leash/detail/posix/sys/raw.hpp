@@ -86,7 +86,7 @@ __attribute__((naked, LEASH_PLAIN)) inline void end_handler() noexcept {
 
 /// As the kernel has it, which no libc declares.
 struct Disposition {
-    LEASH_CHILD_PART explicit Disposition(void (*handles)(int)) noexcept : handler(handles) {}
+    LEASH_CHILD_PART explicit Disposition(void (*handles)(int) = nullptr) noexcept : handler(handles) {}
     void (*handler)(int);
 #if defined(__x86_64__)
     unsigned long flags = 0x04000000;  // SA_RESTORER

@@ -205,12 +205,17 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
 }
 
 #if defined(__linux__)
+/// What a clone() is: a child; one whose end nobody is told of, and for which only waitid with __WALL waits; a thread of this
+/// process (CLONE_SIGHAND, CLONE_THREAD) with a directory and a umask of its own.
+constexpr int a_child = SIGCHLD, a_silent_child = 0, a_thread = 0x800 | 0x10000;
+
 /// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
 /// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
 /// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is).
-inline pid_t clone(int (*begin)(void*), void* stack, bool with_exit, void* argument, int* exit) noexcept {
+inline pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept {
     if (const int e = LEASH_FAULT("clone")) return fail(e);
-    constexpr int flags = 0x100 | 0x400 | 0x4000 | SIGCHLD, clone_pidfd = 0x1000;  // CLONE_VM, _FILES, _VFORK
+    const int flags = 0x100 | 0x400 | 0x4000 | kind;  // CLONE_VM, _FILES, _VFORK
+    constexpr int clone_pidfd = 0x1000;
     const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
     // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
     const std::uint64_t all = ~std::uint64_t{0};

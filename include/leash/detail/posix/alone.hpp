@@ -1,0 +1,108 @@
+// leash/detail/posix/alone.hpp - a program that there is no handle for: nobody's child, or the host itself.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP
+
+#include <leash/config.hpp>
+
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+
+#include <leash/command.hpp>
+#include <leash/deadline.hpp>
+#include <leash/detail/plan.hpp>
+#include <leash/detail/posix/actions.hpp>
+#include <leash/detail/posix/direct_start.hpp>
+#include <leash/detail/posix/exit_watch.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/spawn.hpp>
+#include <leash/detail/posix/start.hpp>
+#include <leash/detail/posix/sys/spawn.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/error.hpp>
+#include <leash/options.hpp>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// What takes somebody who waits, reads or writes.
+inline Expected<void> check_alone(const Options& options, const char* what) {
+    const Options none;
+    const char* name = nullptr;
+    const auto refuse = [&](bool is_given, const char* option) { name = is_given && name == nullptr ? option : name; };
+    const auto moves = [](const Stdio& stream) {
+        return stream.is(Stdio::Kind::piped) || stream.is(Stdio::Kind::tty) || stream.is(Stdio::Kind::sink) ||
+               stream.is(Stdio::Kind::per_stage);
+    };
+    refuse(moves(stdio_of(options.in)), "in");
+    refuse(moves(stdio_of(options.out)), "out");
+    refuse(moves(stdio_of(options.err)), "err");
+    refuse(options.reach != none.reach, "reach");
+    refuse(options.stragglers != none.stragglers, "stragglers");
+    refuse(options.die_with_parent, "die_with_parent");
+    refuse(!options.timeout.is_none(), "timeout");
+    refuse(!options.idle_timeout.is_none(), "idle_timeout");
+    refuse(options.grace.is_given(), "grace");
+    refuse(!options.stop_sequence.empty(), "stop_sequence");
+    refuse(options.drain.length() != none.drain.length(), "drain");
+    refuse(options.cancel.has_value(), "cancel");
+    refuse(options.max_output != none.max_output, "max_output");
+    refuse(options.keep != none.keep, "keep");
+    if (name == nullptr) return {};
+    return make_error(std::errc::invalid_argument, Step::options, name, what);
+}
+
+/// Starts a program in one of these ways. Its number, where it has another one than the host.
+[[gnu::cold]] inline Expected<Pid> start_alone(Command command, Options options,
+                                               Birth (*start)(const Image&, const Actions&)) {
+    std::vector<Command> one;
+    one.push_back(std::move(command));
+    Plan plan;
+    if (const auto made = make_plan(std::move(one), std::move(options), plan); !made) return made.error();
+    Started started;
+    Sources sources;
+    if (auto opened = sources.open(plan, started); !opened) return opened.error();
+    Wiring wiring;
+    const int err = plan.err.is(Stdio::Kind::to_out) ? sources.out() : sources.err(0);
+    auto wired = wiring.connect(sources.in(), sources.out(), err, plan.pass_fds);
+    if (!wired) return wired.error();
+    Actions actions;
+    actions.group = plan.group;
+    actions.leader = plan.group.joined();
+    wiring.describe(actions, sources.terminal_path());
+    if (!plan.cwd.empty()) {
+        actions.list.push_back({Action::Kind::chdir});
+        actions.list.back().path = plan.cwd.c_str();
+    }
+    describe(plan.bounds, actions);
+    std::vector<char*> own;
+    if (plan.environment) own = pointers(*plan.environment);
+    const std::vector<char*> argv = pointers(plan.stages.front().argv);
+    const Image image{plan.stages.front().program.c_str(), argv.data(),
+                      plan.environment ? own.data() : sys::environment()};
+    for (int pause = 1;; pause *= 2) {  // see start_one()
+        const Birth birth = start(image, actions);
+        if (birth.error == 0) return birth.pid;
+        if (birth.error != ETXTBSY || pause == 128) {
+            if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+                return make_error(ENOSYS, Step::spawn, image.path,
+                                  "only where Linux's direct start is, on x86-64 and arm64");
+            return explain_birth(birth, actions, image, plan);
+        }
+        sleep_until(Deadline::after(Duration::milliseconds(pause)));
+    }
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ALONE_HPP

@@ -1,0 +1,108 @@
+// leash/impl/orphans.ipp - the bodies of <leash/orphans.hpp>.
+#ifndef LEASH_0_1_0_IMPL_ORPHANS_IPP
+#define LEASH_0_1_0_IMPL_ORPHANS_IPP
+
+#include <leash/config.hpp>
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+
+#include <leash/deadline.hpp>
+#include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/inventory.hpp>
+#include <leash/detail/posix/processes.hpp>
+#include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/text.hpp>
+#include <leash/orphans.hpp>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
+
+struct OrphanReaper {
+    struct Ended {
+        os::Pid pid;
+        os::Fd handle;  // ours: its number may become another child's
+        bool is_claimed;
+    };
+    std::vector<Ended> ended;
+
+    static Error refused() { return os::last_error(Step::signal, "reap_orphans"); }
+
+    Expected<void> find_ended() {
+        os::ProcessTable table;
+        if (!sys::has_pidfd || !os::shows_processes() || !table.read(Deadline::now()))
+            return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
+                              "only Linux tells whose a child is, in the /proc of the host's own namespace");
+        for (const os::Seen& one : table) {
+            if (one.parent != sys::getpid() || one.is_alive()) continue;
+            os::Fd handle(sys::open_exit(one.pid));
+            if (!handle.is_open() && errno != ESRCH) return refused();
+            os::Seen now{};
+            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
+            ended.push_back({one.pid, std::move(handle), false});
+        }
+        return {};
+    }
+
+    /// After that: who was claimed when it was found is so still, or has been reaped.
+    Expected<void> find_claims() {
+        os::Directory directory("/proc/thread-self/fd");  // the list of the process is its first thread's
+        if (!directory.is_open()) return refused();
+        while (const char* const name = directory.next()) {
+            const int number = std::atoi(name);
+            if (*name == '.' || is_ours(number)) continue;
+            const std::string link = os::read_link(concat({"/proc/thread-self/fd/", name}));
+            std::string info;
+            if (link.find("pidfd") == std::string::npos) continue;
+            if (!os::read_whole(concat({"/proc/thread-self/fdinfo/", name}), info)) {
+                if (errno == ENOENT) continue;  // closed meanwhile
+                return refused();
+            }
+            const os::Pid pid = std::atoi(std::string(os::field_of(info, "Pid")).c_str());
+            for (Ended& one : ended) one.is_claimed |= one.pid == pid;
+        }
+        return {};
+    }
+    bool is_ours(int number) const noexcept {
+        for (const Ended& one : ended) {
+            if (one.handle.get() == number) return true;
+        }
+        return false;
+    }
+
+    Expected<std::size_t> run() {
+        if (auto found = find_ended(); !found) return found.error();
+        if (ended.empty()) return std::size_t{0};
+        if (auto found = find_claims(); !found) return found.error();
+        std::size_t count = 0;
+        for (const Ended& one : ended) {
+            siginfo_t info{};
+            rusage used{};
+            if (!one.is_claimed && sys::reap(one.pid, one.handle.get(), &info, &used) > 0) ++count;
+        }
+        return count;
+    }
+};
+
+}  // namespace detail
+
+LEASH_INLINE Expected<std::size_t> reap_orphans() {
+    if (!detail::sys::has_ended_child()) return std::size_t{0};
+    return detail::OrphanReaper{}.run();
+}
+
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // the bodies are here
+
+#endif  // LEASH_0_1_0_IMPL_ORPHANS_IPP
