@@ -228,7 +228,7 @@ TEST_CASE("max_running above the number of jobs starts them all at once") {
         leash::RunAllOptions how = told.follow(at_most(512));
         how.cancel = all_run;
         const auto follow = how.on_start;
-        how.on_start = [&](std::size_t index, const leash::Popen& job) {
+        how.on_start = [&](std::size_t index, leash::Popen& job) {
             follow(index, job);
             if (index == 59) all_run.fire();
         };
@@ -319,16 +319,21 @@ TEST_CASE("the callbacks are told of the job and of its result: the same as come
     std::map<std::size_t, pid_t> pids;
     std::map<std::size_t, std::string> outputs;
     leash::RunAllOptions how = at_most(2);
-    how.on_start = [&](std::size_t index, const leash::Popen& job) { pids[index] = job.pid(); };
+    how.on_start = [&](std::size_t index, leash::Popen& job) {
+        if (index == 5) CHECK(job.kill());
+        else pids[index] = job.pid();
+    };
     how.on_end = [&](std::size_t index, const Ended& result) {
         if (result) outputs[index] = result->out;
         else outputs[index] = result.error().subject;
     };
     std::vector<leash::Task> jobs(5, {leash::shell("echo $$"), support::capture(census)});
     jobs[2].command = {"/nowhere/program"};
+    jobs.push_back({child({"sleep"}), support::capture(census)});
     const Results results = leash::run_all(jobs, how);
     CHECK(pids.size() == 4);
-    CHECK(outputs.size() == 5);
+    CHECK(outputs.size() == 6);
+    CHECK(results[5]->ended_by == leash::EndedBy::kill);
     CHECK(outputs[2] == "/nowhere/program");
     for (const auto& one : pids) {
         CHECK(results[one.first]->out == std::to_string(one.second) + "\n");
@@ -467,7 +472,7 @@ TEST_CASE("a cancel ends those that run, with their grace, and keeps the rest fr
     SUBCASE("by a callback") {
         started = 2;
         const auto follow = how.on_start;
-        how.on_start = [&](std::size_t index, const leash::Popen& job) {
+        how.on_start = [&](std::size_t index, leash::Popen& job) {
             follow(index, job);
             if (index == 1) stop.fire();
         };
@@ -480,7 +485,7 @@ TEST_CASE("a cancel ends those that run, with their grace, and keeps the rest fr
         action.sa_handler = [](int) { of_handler->fire(); };
         ::sigaction(SIGALRM, &action, &kept);
         const auto follow = how.on_start;
-        how.on_start = [&](std::size_t index, const leash::Popen& job) {
+        how.on_start = [&](std::size_t index, leash::Popen& job) {
             follow(index, job);
             itimerval soon{};
             soon.it_value.tv_usec = 50'000;
@@ -693,7 +698,7 @@ TEST_CASE("what has ended is handed over between two starts") {
         jobs[0].options.max_output = 1000;
         jobs[0].options.cancel = leash::Cancel();
         const auto follow = how.on_start;
-        how.on_start = [&](std::size_t index, const leash::Popen& job) {
+        how.on_start = [&](std::size_t index, leash::Popen& job) {
             if (index > 0) return follow(index, job);
             most = std::max(most, ++held);
         };

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include <poll.h>
@@ -113,6 +114,21 @@ long resident_pages() {
 
 leash::Cancel* of_handler = nullptr;
 
+/// A pipe of the host's.
+struct HostPipe {
+    HostPipe() { REQUIRE(::pipe2(ends, O_CLOEXEC) == 0); }
+    HostPipe(const HostPipe&) = delete;
+    HostPipe& operator=(const HostPipe&) = delete;
+    ~HostPipe() {
+        ::close(ends[0]);
+        close_write();
+    }
+    void close_write() {
+        if (ends[1] >= 0) ::close(std::exchange(ends[1], -1));
+    }
+    int ends[2];
+};
+
 }  // namespace
 
 TEST_CASE("a job tells what it says, and then that it has ended, with its number and its tag") {
@@ -122,7 +138,7 @@ TEST_CASE("a job tells what it says, and then that it has ended, with its number
         Supervisor jobs;
         const Id id = jobs.add(leash::Popen(child({"print", "x"}), support::capture(census)), 7).value();
         CHECK(jobs.size() == 1);
-        CHECK(jobs.contains(id));
+        CHECK(jobs.find(id) == &jobs.job(id));
         const auto events = events_until_ended(jobs, 1);
         CHECK(told(events, id) == "output ended");
         for (const Event& event : events) {
@@ -149,8 +165,8 @@ TEST_CASE("an empty Supervisor has nothing to tell, and does not wait") {
         CHECK(jobs.size() == 0);
         CHECK_FALSE(jobs.next());
         CHECK_FALSE(jobs.next(1h));
-        CHECK_FALSE(jobs.contains(0));
-        CHECK_FALSE(jobs.contains(~Id{0}));
+        CHECK(jobs.find(0) == nullptr);
+        CHECK(jobs.find(~Id{0}) == nullptr);
         CHECK(jobs.remove(1).pid() == -1);
         CHECK(jobs.time_left().is_none());
         CHECK(jobs.handle() == -1);
@@ -192,7 +208,7 @@ TEST_CASE("many jobs: each tells its own, ends once, and numbers are never used 
                 CHECK(told(events, one.first) == "output ended");
                 leash::Popen p = jobs.remove(one.first);
                 CHECK(p.communicate().out == std::to_string(one.second));
-                CHECK_FALSE(jobs.contains(one.first));
+                CHECK(jobs.find(one.first) == nullptr);
                 CHECK(jobs.remove(one.first).pid() == -1);
             }
             for (const Event& event : events) CHECK(tags.at(event.id) == event.tag);
@@ -1309,9 +1325,9 @@ TEST_CASE("a number of a job that was removed means no job, also where another o
     leash::Popen removed = jobs.remove(*first);
     const auto second = jobs.add(leash::Popen(child({"sleep"}), support::silent(census)));
     REQUIRE(second);
-    CHECK_FALSE(jobs.contains(*first));
+    CHECK(jobs.find(*first) == nullptr);
     CHECK(jobs.remove(*first).pid() == -1);
-    CHECK(jobs.contains(*second));
+    CHECK(jobs.find(*second) != nullptr);
     CHECK(jobs.job(*second).pid() > 0);
 }
 
@@ -1470,3 +1486,233 @@ TEST_CASE("run_all() in many threads at once: each gets its own, and one token e
 }
 
 TEST_SUITE_END();
+
+// ---- what else it waits for
+
+TEST_CASE("timers are told once each, in their order, also without a job; then there is nothing to wait for") {
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        CHECK(jobs.done());
+        std::string second = "second";
+        const support::Stopwatch watch;
+        const Id later = jobs.after(30ms, &second);
+        const Id sooner = jobs.after(10ms, 1);
+        const Id at_once = jobs.after(-1h, 2);
+        const Id taken_back = jobs.after(20ms);
+        CHECK(std::set<Id>{later, sooner, at_once, taken_back, 0}.size() == 5);
+        CHECK_FALSE(jobs.done());
+        CHECK(jobs.empty());  // of jobs
+        CHECK(jobs.find(later) == nullptr);
+        CHECK(jobs.remove(later).pid() == -1);
+        CHECK(jobs.forget(taken_back));
+        CHECK_FALSE(jobs.forget(taken_back));
+
+        auto event = jobs.next(0s);
+        REQUIRE(event);
+        CHECK(event->kind == Event::timer);
+        CHECK(event->id == at_once);
+        CHECK(event->tag == 2);
+        CHECK_FALSE(jobs.time_left().is_none());
+        CHECK(jobs.time_left() <= 10ms);
+        event = jobs.next();
+        REQUIRE(event);
+        CHECK(event->id == sooner);
+        CHECK(event->tag == 1);
+        CHECK(watch.elapsed() >= 10ms);
+        event = jobs.next(long_enough);
+        REQUIRE(event);
+        CHECK(event->id == later);
+        CHECK(event->tag_as<std::string>() == &second);
+        CHECK(watch.elapsed() >= 30ms);
+        CHECK_FALSE(jobs.forget(later));
+        CHECK(jobs.done());
+        CHECK(jobs.time_left().is_none());
+        CHECK_FALSE(jobs.next());
+
+        const Id never = jobs.after(leash::Timeout::none());
+        CHECK(jobs.time_left().is_none());
+        CHECK_FALSE(jobs.next(1ms));
+        CHECK_FALSE(jobs.done());  // so it was the time that was up
+        CHECK(jobs.forget(never));
+
+        // One that has come and was not told is taken back too.
+        const Id both[] = {jobs.after(0s), jobs.after(0s)};
+        CHECK(jobs.next(0s)->id == both[0]);
+        CHECK(jobs.forget(both[1]));
+        CHECK_FALSE(jobs.next());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a timer comes also while jobs talk, and starts again what has ended") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        leash::Options options = support::capture(census);
+        static_cast<void>(jobs.add(leash::Popen(leash::shell("while :; do echo more; done"), options)).value());
+        int starts = 0, ticks = 0;
+        const auto start = [&] {
+            ++starts;
+            return jobs.add(leash::Popen(child({"exit", "3"}), options), 3).value();
+        };
+        start();
+        while (starts < 3 || ticks < 3) {
+            const auto event = jobs.next(long_enough);
+            REQUIRE(event);
+            if (event->kind == Event::output && event->tag == 0) jobs.job(event->id).out().try_read();
+            if (event->kind == Event::ended) {
+                CHECK(jobs.remove(event->id).status()->code() == 3);
+                CHECK(jobs.after(1ms, 7) != 0);
+            }
+            if (event->kind != Event::timer) continue;
+            CHECK(event->tag == 7);
+            ++ticks;
+            start();
+        }
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a descriptor that is watched is told of as long as it is readable, and never stops the jobs") {
+    const Census census;
+    const NothingLeft before;
+    {
+        HostPipe pipe;
+        Supervisor jobs;
+        char tag = 0;
+        const Id watched = jobs.watch(pipe.ends[0], &tag).value();
+        CHECK(jobs.done());
+        CHECK(jobs.empty());
+        CHECK(jobs.handle() > 2);
+        CHECK_FALSE(jobs.next(1ms));  // waits, though there is no job
+        REQUIRE(::write(pipe.ends[1], "xy", 2) == 2);
+        for (int i = 0; i < 2; ++i) {
+            const auto event = jobs.next(long_enough);
+            REQUIRE(event);
+            CHECK(event->kind == Event::readable);
+            CHECK(event->id == watched);
+            CHECK(event->tag_as<char>() == &tag);
+            char byte = 0;
+            CHECK(::read(pipe.ends[0], &byte, 1) == 1);
+        }
+        CHECK_FALSE(jobs.next(0s));
+
+        // Readable all the time, and a job comes to its end all the same.
+        REQUIRE(::write(pipe.ends[1], "x", 1) == 1);
+        const Id id = jobs.add(leash::Popen(child({"print", "word"}), support::capture(census))).value();
+        bool ended = false;
+        for (const support::Stopwatch watch; !ended && watch.elapsed() < long_enough;) {
+            const auto event = jobs.next();
+            REQUIRE(event);
+            ended = event->kind == Event::ended;
+        }
+        CHECK(ended);
+        CHECK(jobs.remove(id).communicate().out == "word");
+        CHECK(jobs.forget(watched));
+        CHECK_FALSE(jobs.forget(watched));
+        CHECK_FALSE(jobs.next());
+
+        // Its end is told too.
+        const Id ends = jobs.watch(pipe.ends[0], 9).value();
+        char byte = 0;
+        CHECK(::read(pipe.ends[0], &byte, 1) == 1);
+        CHECK_FALSE(jobs.next(0s));
+        pipe.close_write();
+        CHECK(jobs.next(long_enough)->tag == 9);
+        CHECK(jobs.next(long_enough)->id == ends);
+
+        CHECK(jobs.watch(-1).error().code == std::errc::bad_file_descriptor);
+        CHECK(jobs.watch(-1).error().step == leash::Step::stream);
+        CHECK(jobs.watch(-1).error().subject == "-1");
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("what a signal handler fires is seen whenever the signal comes; one that only interrupts is not told of") {
+    const Census census;
+    const NothingLeft before;
+    {
+        leash::Cancel seen;
+        of_handler = &seen;
+        struct sigaction action {
+        }, old_usr1{}, old_alrm{};
+        action.sa_handler = [](int) { of_handler->fire(); };  // without SA_RESTART
+        ::sigaction(SIGUSR1, &action, &old_usr1);
+        action.sa_handler = [](int) {};
+        ::sigaction(SIGALRM, &action, &old_alrm);
+
+        Supervisor jobs;
+        static_cast<void>(jobs.add(leash::Popen(child({"sleep"}), support::silent(census))).value());
+        const Id watched = jobs.watch(seen.handle(), 5).value();
+        itimerval often{}, never{};
+        often.it_interval.tv_usec = often.it_value.tv_usec = 2'000;
+        ::setitimer(ITIMER_REAL, &often, nullptr);
+        const support::Stopwatch watch;
+        CHECK_FALSE(jobs.next(20ms));
+        CHECK(watch.elapsed() >= 20ms);
+        ::setitimer(ITIMER_REAL, &never, nullptr);
+
+        ::raise(SIGUSR1);  // before the wait: a flag alone would be missed
+        const auto event = jobs.next(long_enough);
+        REQUIRE(event);
+        CHECK(event->kind == Event::readable);
+        CHECK(event->tag == 5);
+        CHECK(jobs.next(long_enough)->id == watched);  // for ever
+        CHECK(jobs.forget(watched));
+        CHECK_FALSE(jobs.next(0s));
+        ::sigaction(SIGUSR1, &old_usr1, nullptr);
+        ::sigaction(SIGALRM, &old_alrm, nullptr);
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a token for all jobs ends those that are in the set and those that come, and another one takes its place") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        const leash::Cancel first, second;
+        CHECK(jobs.cancel_with(first));
+        CHECK_FALSE(jobs.next());  // is nothing to wait for
+        const Id id = jobs.add(leash::Popen(child({"sleep"}), support::silent(census))).value();
+        CHECK(jobs.cancel_with(second));
+        first.fire();
+        CHECK_FALSE(jobs.next(0s));
+        second.fire();
+        CHECK(told(events_until_ended(jobs, 1), id) == "ending ended");
+        CHECK(jobs.remove(id).cancelled());
+
+        const Id late = jobs.add(leash::Popen(child({"sleep"}), support::silent(census))).value();
+        CHECK(told(events_until_ended(jobs, 1), late) == "ending ended");
+
+        // Fired before it was given.
+        Supervisor others;
+        const Id other = others.add(leash::Popen(child({"sleep"}), support::silent(census))).value();
+        CHECK(others.cancel_with(first));
+        CHECK(told(events_until_ended(others, 1), other) == "ending ended");
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}
+
+TEST_CASE("a copy of the host has neither the timers nor the watches, and the original keeps them") {
+    HostPipe pipe;
+    Supervisor jobs;
+    const Id timer = jobs.after(1h);
+    const Id watched = jobs.watch(pipe.ends[0]).value();
+    const std::string wrong = support::in_host([&]() -> std::string {
+        HOST_NEEDS(!jobs.next());  // and does not wait
+        HOST_NEEDS(jobs.done());
+        HOST_NEEDS(!jobs.forget(timer) && !jobs.forget(watched));
+        const Id own = jobs.after(1ms);
+        HOST_NEEDS(jobs.next()->id == own);
+        return "";
+    });
+    CHECK(wrong == "");
+    REQUIRE(::write(pipe.ends[1], "x", 1) == 1);
+    CHECK(jobs.next(long_enough)->id == watched);
+    CHECK(jobs.forget(timer));
+    CHECK(jobs.forget(watched));
+}

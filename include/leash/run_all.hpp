@@ -56,8 +56,9 @@ struct RunAllOptions {
     /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
     std::size_t max_running = 0;
 
-    /// Called with a task's place in the list when it has been started.
-    detail::Callback<std::size_t, const Popen&> on_start = {};
+    /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
+    /// stays where it is.
+    detail::Callback<std::size_t, Popen&> on_start = {};
 
     /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};

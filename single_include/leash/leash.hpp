@@ -2788,8 +2788,8 @@ class SupervisorCore;
 }
 
 /// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux; elsewhere one poll() over all), but that a token's firing looks at
-/// all.
+/// grow with the number of jobs (epoll on Linux, kqueue on macOS and the BSDs; elsewhere one poll() over all), but that
+/// a token's firing looks at all. Besides jobs it waits for timers, and for descriptors of yours.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -2802,23 +2802,53 @@ class SupervisorCore;
 /// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
 /// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
 /// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
-/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added.
+/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added. Timers
+/// and watches have stayed with the original.
 class Supervisor {
   public:
-    /// A job in the set. No two jobs have the same, not even one after the other.
+    /// A job in the set, a timer or a watch. No two have the same, not even one after the other; none is 0.
     using Id = std::uint64_t;
+
+    /// What comes back with each event, for whatever the caller keeps about the job: a number, or a pointer.
+    struct Tag {
+        /// A number.
+        constexpr Tag(std::uintptr_t number = 0) noexcept : value(number) {}
+        /// A pointer, for Event::tag_as().
+        template <class T>
+        Tag(T* pointer) noexcept : value(reinterpret_cast<std::uintptr_t>(pointer)) {}
+
+        std::uintptr_t value;  ///< either as a number
+    };
 
     /// What happened, and to which job.
     struct Event {
-        /// What can happen to a job, in the order in which it does.
-        enum Kind {
-            output,  ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,  ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
-            ended    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
+        /// What can happen: to a job, in this order; then what is no job's. More may be added: let a `switch` have a
+        /// `default`.
+        enum class Kind {
+            output,   ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
+            ending,   ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
+            ended,    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
+            timer,    ///< the time of an after() has come. Its only event.
+            readable  ///< a descriptor of a watch() is readable, or has ended. Told again as long as it is.
         };
-        Kind kind;          ///< what
-        Id id;              ///< to which job
-        std::uint64_t tag;  ///< what add() was given
+        /// For short: `event->kind == leash::Supervisor::Event::ended`.
+        /// @{
+        static constexpr Kind output = Kind::output;
+        static constexpr Kind ending = Kind::ending;
+        static constexpr Kind ended = Kind::ended;
+        static constexpr Kind timer = Kind::timer;
+        static constexpr Kind readable = Kind::readable;
+        /// @}
+
+        Kind kind = Kind::output;  ///< what
+        Id id = 0;                 ///< to which job, or of which timer or watch
+        std::uintptr_t tag = 0;    ///< what add(), after() or watch() was given
+
+        /// The pointer that was given as a tag; only of one that was a pointer to such.
+        template <class T>
+        T* tag_as() const noexcept {
+            return reinterpret_cast<T*>(tag);
+        }
     };
 
     /// An empty one. Costs one allocation.
@@ -2831,39 +2861,67 @@ class Supervisor {
     /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
     /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
     /// `job` is as it was.
-    Expected<Id> add(Popen&& job, std::uint64_t tag = 0);
+    Expected<Id> add(Popen&& job, Tag tag = {});
 
     /// How many jobs are in it, those included that have ended and were not removed.
     std::size_t size() const noexcept;
     /// Is there none?
     bool empty() const noexcept;
-    /// Is it in the set still?
-    bool contains(Id id) const noexcept;
 
-    /// A job of the set, to read from, write to, signal or ask. It must be in the set; the reference is valid until
-    /// it is removed. It may be waited for directly too. To let go of one, say remove(id).detach().
-    Popen& job(Id id) noexcept;
+    /// A job of the set, to read from, write to, signal or ask; nullptr where it is not in it (any more). Valid until it is
+    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    Popen* find(Id id) noexcept;
+    /// The same of one that is in the set for certain, as that of an event is which has just been told.
+    Popen& job(Id id) noexcept { return *find(id); }
 
     /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
     Popen remove(Id id);
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when every job's end has
-    /// been told: one that is empty is no clock to sleep by. With zero it never waits.
+    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when there is nothing to
+    /// wait for: no job whose end has not been told, no timer and no watch. With zero it never waits.
+    ///
+    /// A signal handler that runs meanwhile does not end the wait (EINTR is not told). One that wants to be seen fires a
+    /// token (Cancel::fire()) or writes to a pipe, and that is watched: so nothing is missed, whenever the signal comes.
     std::optional<Event> next(Timeout timeout = {});
+
+    /// Will nothing happen any more, but at what is watched? Every job's end has been told, and there is no timer. Tells
+    /// what next() meant that gave nothing, and when a loop is over that has a watch: `while (!jobs.done())`.
+    bool done() const noexcept;
 
     /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL, or its `stop_sequence`. Does not
     /// wait: next() tells of each.
     void cancel();
 
+    /// The same when this token is fired, at once where it was; and so it will be for jobs that are added later. In the
+    /// place of one that was given before. It wakes next(), which tells of each job; timers and watches stay. An error
+    /// (EMFILE, …) where the token cannot be watched: then there is none. In a forked copy of the host it is to be given anew.
+    Expected<void> cancel_with(const Cancel& token);
+
+    // ---- what else a loop waits for
+
+    /// Tells Event::timer once, when so long has passed: to start again what has ended, say, and later each time. At once
+    /// with zero and less; never with no limit, which keeps next() waiting all the same. It costs no descriptor. Gives 0,
+    /// and no event, where there are a million jobs, timers and watches already.
+    Id after(Timeout delay, Tag tag = {});
+
+    /// Tells Event::readable as long as the descriptor is readable, or has ended: a pipe that a signal handler writes to, a
+    /// socket, the handle() of a Cancel. It stays the caller's, who reads from it before the next event. It is watched through
+    /// a copy: say forget(id) before it is closed, and when a token has been fired, which its handle tells for ever. An error
+    /// where it cannot be watched (EPERM: a file; EBADF; EMFILE, …).
+    Expected<Id> watch(int fd, Tag tag = {});
+
+    /// Takes back an after() that has not been told, or a watch(). False where it is not there any more, or a job.
+    bool forget(Id id) noexcept;
+
     // ---- inside of a foreign event loop
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), in a forked copy of the host too, and on systems other than
-    /// Linux.
+    /// is the Supervisor's own. -1 before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
+    /// on systems that have neither epoll nor kqueue.
     int handle() const noexcept;
 
     /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
-    /// come. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// come, or a timer's time. No limit where there is none; zero where events wait already, and after add(). As a plain number:
     /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 
@@ -2923,8 +2981,9 @@ struct RunAllOptions {
     /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
     std::size_t max_running = 0;
 
-    /// Called with a task's place in the list when it has been started.
-    detail::Callback<std::size_t, const Popen&> on_start = {};
+    /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
+    /// stays where it is.
+    detail::Callback<std::size_t, Popen&> on_start = {};
 
     /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
@@ -12208,8 +12267,9 @@ class Poller {
     /// Waits until one is ready, the deadline has come, or a signal did. Does not wait while take() has more.
     void wait(Deadline deadline) noexcept {
         if (next_ < count_) return;
-        next_ = 0;
-        count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining().count());
+        next_ = count_ = 0;
+        if (epoll_.is_open()) count_ = sys::epoll_wait(epoll_.get(), events_, batch, deadline.remaining().count());
+        else sys::poll(nullptr, 0, deadline.remaining().count());
     }
     bool has_more() const noexcept { return next_ < count_; }
     /// The token of one that is ready; false where wait() is to be called again.
@@ -12377,6 +12437,7 @@ class Timers {
 
 #include <atomic>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -12400,25 +12461,21 @@ class SupervisorCore : public Counted {
     ~SupervisorCore() override {
         table_.begin_look();
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill(true, table_);
+            if (member && member->is_job()) member->pump->begin_kill(true, table_);
         }
     }
 
     /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
-    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
-        constexpr const char* self = "supervisor";
+    Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
         if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
         if (!open()) return os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
-        const std::size_t slot = free_.back();
-        const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
-        free_.pop_back();
+        Member& member = enter(std::move(job), tag);
+        const Id id = member.id;
         ++size_;
         ++unended_;
-        Member& member = *members_[slot];
         member.pump->tell_stream_ends(&stream_ended_);
         wake(member, member.start);
         if (!watch(member, cancel)) {
@@ -12436,13 +12493,16 @@ class SupervisorCore : public Counted {
 
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
-    bool contains(Id id) const noexcept { return find(id) != nullptr; }
+    bool done() const noexcept { return unended_ == 0 && alarms_ == 0; }
 
-    Popen& job(Id id) noexcept { return find(id)->job; }
+    Popen* find_job(Id id) const noexcept {
+        Member* const member = find(id);
+        return member != nullptr && member->is_job() ? &member->job : nullptr;
+    }
 
     Popen remove(Id id) {
         Member* const member = find(id);
-        if (member == nullptr) return Popen();
+        if (member == nullptr || !member->is_job()) return Popen();
         if (!is_copy()) unwatch(*member);
         timers_.remove(*member);
         ready_.remove(*member);
@@ -12451,18 +12511,54 @@ class SupervisorCore : public Counted {
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
-        const std::size_t slot = slot_of(id);
-        members_[slot] = {};
-        free_.push_back(slot);
+        leave(*member);
         return job;
+    }
+
+    Id after(Timeout delay, std::uintptr_t tag) {
+        if (is_copy()) start_anew();
+        make_room(-1);
+        if (free_.empty()) return 0;
+        Member& member = enter(Popen(), tag);
+        ++alarms_;
+        timers_.set(member, Deadline::after(delay));
+        return member.id;
+    }
+
+    Expected<Id> watch(int fd, std::uintptr_t tag) {
+        if (!open()) return os::last_error(Step::stream, self);
+        make_room(-1);
+        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
+        os::Fd copy(os::duplicate_above(fd, 3));
+        Member& member = enter(Popen(), tag);
+        if (!copy.is_open() || !poller_.add(copy.get(), member.id << token_bits | watch_token)) {
+            const Error error = os::last_error(Step::stream, std::to_string(fd));
+            leave(member);
+            return error;
+        }
+        member.watched = std::move(copy);
+        ++watches_;
+        return member.id;
+    }
+
+    bool forget(Id id) noexcept {
+        Member* const member = find(id);
+        if (member == nullptr || member->is_job()) return false;
+        if (member->watched.is_open() && !is_copy()) poller_.remove(member->watched.get());
+        member->watched.is_open() ? --watches_ : --alarms_;
+        timers_.remove(*member);
+        ready_.remove(*member);
+        leave(*member);
+        return true;
     }
 
     std::optional<Event> next(Timeout timeout) {
         const sys::NoCancellation guard;
         const Deadline limit = Deadline::after(timeout);
+        if (is_copy()) start_anew();
         for (bool last = false;;) {
             if (auto event = take_event()) return event;
-            if (unended_ == 0 || last) return std::nullopt;
+            if ((done() && watches_ == 0) || last) return std::nullopt;
             last = limit.passed();
             look(last ? Deadline::now() : limit);
         }
@@ -12471,8 +12567,25 @@ class SupervisorCore : public Counted {
     void cancel() {
         table_.begin_look();
         for (const auto& member : members_) {
-            if (member && !member->has_ended) cancel_one(*member);
+            if (member && member->is_job() && !member->has_ended) cancel_one(*member);
         }
+    }
+
+    Expected<void> cancel_with(const Cancel& token) {
+        if (!open()) return os::last_error(Step::stream, self);
+        if (token_handle_ >= 0) unwatch_cancel(std::exchange(token_handle_, -1));
+        token_.reset();
+        if (token.fired()) {
+            cancel();
+        } else {
+            const int fd = token.handle();
+            if (fd < 0) return os::last_error(Step::stream, self);
+            make_room(fd);
+            if (!watch_cancel(fd)) return os::last_error(Step::stream, self);
+            token_handle_ = fd;
+        }
+        token_ = token;
+        return {};
     }
 
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
@@ -12497,14 +12610,19 @@ class SupervisorCore : public Counted {
         bool is_in = false;
     };
 
+    /// A job. Or, with an empty handle, a timer, or a descriptor that is watched.
     struct Member : Counted, Timed {
-        Member(Popen&& popen, Id number, std::uint64_t its_tag)
+        Member(Popen&& popen, Id number, std::uintptr_t its_tag)
             : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
-        ~Member() override { pump->tell_stream_ends(nullptr); }
+        ~Member() override {
+            if (is_job()) pump->tell_stream_ends(nullptr);
+        }
+        bool is_job() const noexcept { return static_cast<bool>(pump); }
         Popen job;
         const Shared<Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
-        const std::uint64_t tag;
+        const std::uintptr_t tag;
+        os::Fd watched;  // a copy of what the user gave: the token of a job, say, is watched already
         const Deadline start = Deadline::now();
         os::Backoff backoff;
         int exit = -1, cancel = -1;  // handles that are watched
@@ -12548,14 +12666,39 @@ class SupervisorCore : public Counted {
         Member* last_ = nullptr;
     };
 
+    static constexpr const char* self = "supervisor";
+
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token, in_token, out_token, err_token, cancel_token, token_bits = 3, slot_bits = 20 };
+    enum : std::uint64_t {
+        exit_token,
+        in_token,
+        out_token,
+        err_token,
+        cancel_token,
+        watch_token,
+        token_bits = 3,
+        slot_bits = 20
+    };
 
     static std::size_t slot_of(Id id) noexcept { return id & ((Id{1} << slot_bits) - 1); }
     Member* find(Id id) const noexcept {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
+    }
+
+    /// There is room for it.
+    Member& enter(Popen&& job, std::uintptr_t tag) {
+        const std::size_t slot = free_.back();
+        const Id id = ++last_ << slot_bits | slot;
+        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        free_.pop_back();
+        return *members_[slot];
+    }
+    void leave(Member& member) noexcept {
+        const std::size_t slot = slot_of(member.id);
+        members_[slot] = {};
+        free_.push_back(slot);
     }
 
     /// Can it not be watched?
@@ -12591,6 +12734,13 @@ class SupervisorCore : public Counted {
         token_handle_ = -1;
         for (const auto& member : members_) {
             if (!member || member->has_ended) continue;
+            if (!member->is_job()) {
+                member->watched.is_open() ? --watches_ : --alarms_;
+                timers_.remove(*member);
+                ready_.remove(*member);
+                leave(*member);
+                continue;
+            }
             member->exit = member->cancel = -1;
             member->writes = false;
             member->pump->close_streams();
@@ -12665,7 +12815,6 @@ class SupervisorCore : public Counted {
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(Deadline limit) {
-        if (is_copy()) start_anew();
         table_.begin_look();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
@@ -12689,6 +12838,10 @@ class SupervisorCore : public Counted {
             if (which == cancel_token) {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
+                if (which == watch_token) {
+                    queue(*member);
+                    continue;
+                }
                 step(*member, which == exit_token  ? 0
                               : which == in_token  ? Pump::in_ready
                               : which == out_token ? Pump::out_ready
@@ -12701,7 +12854,8 @@ class SupervisorCore : public Counted {
         while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
             Member& member = static_cast<Member&>(*timers_.first());
             timers_.remove(member);
-            step(member, all_ready);
+            if (member.is_job()) step(member, all_ready);
+            else queue(member);
         }
     }
 
@@ -12713,7 +12867,7 @@ class SupervisorCore : public Counted {
             unwatch_cancel(std::exchange(token_handle_, -1));
         }
         for (const auto& member : members_) {
-            if (!member || member->cancel != fd) continue;
+            if (!member || member->cancel != fd) continue;  // that of a timer or a watch is -1
             step(*member, 0);
             unwatch_cancel(std::exchange(member->cancel, -1));
         }
@@ -12723,18 +12877,6 @@ class SupervisorCore : public Counted {
     bool open() {
         if (is_copy()) start_anew();
         return poller_.open();
-    }
-
-    /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
-    bool cancel_with(const Cancel& token) {
-        token_ = token;
-        if (token_->fired()) return true;
-        const int fd = token_->handle();
-        if (fd < 0) return false;
-        make_room(fd);
-        if (!watch_cancel(fd)) return false;
-        token_handle_ = fd;
-        return true;
     }
 
     /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not
@@ -12807,6 +12949,12 @@ class SupervisorCore : public Counted {
         if (member == nullptr) return std::nullopt;
         ready_.remove(*member);
         Event event{Event::ended, member->id, member->tag};
+        if (!member->is_job()) {
+            event.kind = member->watched.is_open() ? Event::readable : Event::timer;
+            if (event.kind == Event::timer) forget(event.id);
+            else poller_.rearm(member->watched.get(), event.id << token_bits | watch_token);
+            return event;
+        }
         if (std::exchange(member->has_output, false)) {
             event.kind = Event::output;
         } else if (std::exchange(member->is_ending, false)) {
@@ -12833,7 +12981,8 @@ class SupervisorCore : public Counted {
     std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
-    std::size_t unended_ = 0;  // whose end has not been told
+    std::size_t unended_ = 0;               // whose end has not been told
+    std::size_t alarms_ = 0, watches_ = 0;  // how many of the members are no jobs
     Id last_ = 0;
 };
 
@@ -12844,23 +12993,31 @@ LEASH_INLINE Supervisor::Supervisor()
 
 LEASH_INLINE Supervisor::~Supervisor() = default;
 
-LEASH_INLINE Expected<Supervisor::Id> Supervisor::add(Popen&& job, std::uint64_t tag) {
-    return core_->add(std::move(job), tag, false);
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::add(Popen&& job, Tag tag) {
+    return core_->add(std::move(job), tag.value, false);
 }
 
 LEASH_INLINE std::size_t Supervisor::size() const noexcept { return core_->size(); }
 
 LEASH_INLINE bool Supervisor::empty() const noexcept { return core_->empty(); }
 
-LEASH_INLINE bool Supervisor::contains(Id id) const noexcept { return core_->contains(id); }
-
-LEASH_INLINE Popen& Supervisor::job(Id id) noexcept { return core_->job(id); }
+LEASH_INLINE Popen* Supervisor::find(Id id) noexcept { return core_->find_job(id); }
 
 LEASH_INLINE Popen Supervisor::remove(Id id) { return core_->remove(id); }
 
 LEASH_INLINE std::optional<Supervisor::Event> Supervisor::next(Timeout timeout) { return core_->next(timeout); }
 
+LEASH_INLINE bool Supervisor::done() const noexcept { return core_->done(); }
+
 LEASH_INLINE void Supervisor::cancel() { core_->cancel(); }
+
+LEASH_INLINE Expected<void> Supervisor::cancel_with(const Cancel& token) { return core_->cancel_with(token); }
+
+LEASH_INLINE Supervisor::Id Supervisor::after(Timeout delay, Tag tag) { return core_->after(delay, tag.value); }
+
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(int fd, Tag tag) { return core_->watch(fd, tag.value); }
+
+LEASH_INLINE bool Supervisor::forget(Id id) noexcept { return core_->forget(id); }
 
 LEASH_INLINE int Supervisor::handle() const noexcept { return core_->handle(); }
 
@@ -12918,8 +13075,9 @@ struct AllRunner {
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
         if (how.max_running == 0) how.max_running = sys::processors();
         if (how.max_running > limit) how.max_running = limit;
-        if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
-            fail_all(os::last_error(Step::stream, "supervisor"));
+        if (!running.open()) fail_all(os::last_error(Step::stream, "supervisor"));
+        else if (const auto watched = how.cancel ? running.cancel_with(*how.cancel) : Expected<void>(); !watched)
+            fail_all(watched.error());
         for (;;) {
             const bool started = may_start() && again.passed() && start();
             if (running.empty() && !has_more()) return std::move(results);
@@ -12973,7 +13131,7 @@ struct AllRunner {
         in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
         is_short = running.is_blind(id) && running.size() > 1;
-        how.on_start(index, running.job(id));
+        how.on_start(index, *running.find_job(id));
         return true;
     }
 

@@ -1,4 +1,5 @@
-// tests/examples/example_loops.cpp - one program in several event loops: epoll.cpp, asio.cpp, uv.cpp, supervisor.cpp.
+// tests/examples/example_loops.cpp - one program in several event loops: epoll.cpp, asio.cpp, uv.cpp, supervisor.cpp; and restart.cpp,
+// where a Supervisor is the loop.
 
 #include "example.hpp"
 
@@ -169,5 +170,29 @@ TEST_CASE("supervisor: Ctrl-C ends all jobs") {
     ::kill(job.pid(), SIGINT);
     CHECK(job.communicate({}, 60s).out == "1: killed by SIGTERM (15)\n");
     CHECK(job.wait().code() == 0);
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("restart: what fails is started again, later each time, until it exits with 0") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string file = directory / "tries";
+    const leash::Result result = run_example(
+        "restart", {"0.01", "3600", "echo >>'" + file + "'; [ $(wc -l <'" + file + "') -gt 3 ]", "true"}, census);
+    CHECK(result.ok());
+    CHECK(said_of(1, result.out) ==
+          ": exited 1, again in 0.01 s\n: exited 1, again in 0.02 s\n: exited 1, again in 0.04 s\n: exited 0\n");
+    CHECK(said_of(2, result.out) == ": exited 0\n");
+    CHECK(census.reaches(0));
+}
+
+TEST_CASE("restart: Ctrl-C ends what runs, and what waits for its restart") {
+    const Census census;
+    leash::Popen job(example("restart", {"3600", "3600", "exit 7", "exec sleep 60"}), capture(census));
+    CHECK(job.out().read_until("\n", 60s).data == "1: exited 7, again in 3600 s\n");
+    ::kill(job.pid(), SIGINT);
+    const leash::Captured said = job.communicate({}, 60s);
+    CHECK(said.out == "2: killed by SIGTERM (15)\n");
+    CHECK(job.wait().success());
     CHECK(census.reaches(0));
 }

@@ -60,8 +60,9 @@ struct AllRunner {
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
         if (how.max_running == 0) how.max_running = sys::processors();
         if (how.max_running > limit) how.max_running = limit;
-        if (!running.open() || (how.cancel && !running.cancel_with(*how.cancel)))
-            fail_all(os::last_error(Step::stream, "supervisor"));
+        if (!running.open()) fail_all(os::last_error(Step::stream, "supervisor"));
+        else if (const auto watched = how.cancel ? running.cancel_with(*how.cancel) : Expected<void>(); !watched)
+            fail_all(watched.error());
         for (;;) {
             const bool started = may_start() && again.passed() && start();
             if (running.empty() && !has_more()) return std::move(results);
@@ -115,7 +116,7 @@ struct AllRunner {
         in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
         is_short = running.is_blind(id) && running.size() > 1;
-        how.on_start(index, running.job(id));
+        how.on_start(index, *running.find_job(id));
         return true;
     }
 

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -44,25 +45,21 @@ class SupervisorCore : public Counted {
     ~SupervisorCore() override {
         table_.begin_look();
         for (const auto& member : members_) {
-            if (member) member->pump->begin_kill(true, table_);
+            if (member && member->is_job()) member->pump->begin_kill(true, table_);
         }
     }
 
     /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
-    Expected<Id> add(Popen&& job, std::uint64_t tag, bool anyhow) {
-        constexpr const char* self = "supervisor";
+    Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
         if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
         if (!open()) return os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
-        const std::size_t slot = free_.back();
-        const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
-        free_.pop_back();
+        Member& member = enter(std::move(job), tag);
+        const Id id = member.id;
         ++size_;
         ++unended_;
-        Member& member = *members_[slot];
         member.pump->tell_stream_ends(&stream_ended_);
         wake(member, member.start);
         if (!watch(member, cancel)) {
@@ -80,13 +77,16 @@ class SupervisorCore : public Counted {
 
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
-    bool contains(Id id) const noexcept { return find(id) != nullptr; }
+    bool done() const noexcept { return unended_ == 0 && alarms_ == 0; }
 
-    Popen& job(Id id) noexcept { return find(id)->job; }
+    Popen* find_job(Id id) const noexcept {
+        Member* const member = find(id);
+        return member != nullptr && member->is_job() ? &member->job : nullptr;
+    }
 
     Popen remove(Id id) {
         Member* const member = find(id);
-        if (member == nullptr) return Popen();
+        if (member == nullptr || !member->is_job()) return Popen();
         if (!is_copy()) unwatch(*member);
         timers_.remove(*member);
         ready_.remove(*member);
@@ -95,18 +95,54 @@ class SupervisorCore : public Counted {
         if (!member->told_end) --unended_;
         --size_;
         Popen job = std::move(member->job);
-        const std::size_t slot = slot_of(id);
-        members_[slot] = {};
-        free_.push_back(slot);
+        leave(*member);
         return job;
+    }
+
+    Id after(Timeout delay, std::uintptr_t tag) {
+        if (is_copy()) start_anew();
+        make_room(-1);
+        if (free_.empty()) return 0;
+        Member& member = enter(Popen(), tag);
+        ++alarms_;
+        timers_.set(member, Deadline::after(delay));
+        return member.id;
+    }
+
+    Expected<Id> watch(int fd, std::uintptr_t tag) {
+        if (!open()) return os::last_error(Step::stream, self);
+        make_room(-1);
+        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
+        os::Fd copy(os::duplicate_above(fd, 3));
+        Member& member = enter(Popen(), tag);
+        if (!copy.is_open() || !poller_.add(copy.get(), member.id << token_bits | watch_token)) {
+            const Error error = os::last_error(Step::stream, std::to_string(fd));
+            leave(member);
+            return error;
+        }
+        member.watched = std::move(copy);
+        ++watches_;
+        return member.id;
+    }
+
+    bool forget(Id id) noexcept {
+        Member* const member = find(id);
+        if (member == nullptr || member->is_job()) return false;
+        if (member->watched.is_open() && !is_copy()) poller_.remove(member->watched.get());
+        member->watched.is_open() ? --watches_ : --alarms_;
+        timers_.remove(*member);
+        ready_.remove(*member);
+        leave(*member);
+        return true;
     }
 
     std::optional<Event> next(Timeout timeout) {
         const sys::NoCancellation guard;
         const Deadline limit = Deadline::after(timeout);
+        if (is_copy()) start_anew();
         for (bool last = false;;) {
             if (auto event = take_event()) return event;
-            if (unended_ == 0 || last) return std::nullopt;
+            if ((done() && watches_ == 0) || last) return std::nullopt;
             last = limit.passed();
             look(last ? Deadline::now() : limit);
         }
@@ -115,8 +151,25 @@ class SupervisorCore : public Counted {
     void cancel() {
         table_.begin_look();
         for (const auto& member : members_) {
-            if (member && !member->has_ended) cancel_one(*member);
+            if (member && member->is_job() && !member->has_ended) cancel_one(*member);
         }
+    }
+
+    Expected<void> cancel_with(const Cancel& token) {
+        if (!open()) return os::last_error(Step::stream, self);
+        if (token_handle_ >= 0) unwatch_cancel(std::exchange(token_handle_, -1));
+        token_.reset();
+        if (token.fired()) {
+            cancel();
+        } else {
+            const int fd = token.handle();
+            if (fd < 0) return os::last_error(Step::stream, self);
+            make_room(fd);
+            if (!watch_cancel(fd)) return os::last_error(Step::stream, self);
+            token_handle_ = fd;
+        }
+        token_ = token;
+        return {};
     }
 
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
@@ -141,14 +194,19 @@ class SupervisorCore : public Counted {
         bool is_in = false;
     };
 
+    /// A job. Or, with an empty handle, a timer, or a descriptor that is watched.
     struct Member : Counted, Timed {
-        Member(Popen&& popen, Id number, std::uint64_t its_tag)
+        Member(Popen&& popen, Id number, std::uintptr_t its_tag)
             : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
-        ~Member() override { pump->tell_stream_ends(nullptr); }
+        ~Member() override {
+            if (is_job()) pump->tell_stream_ends(nullptr);
+        }
+        bool is_job() const noexcept { return static_cast<bool>(pump); }
         Popen job;
         const Shared<Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
-        const std::uint64_t tag;
+        const std::uintptr_t tag;
+        os::Fd watched;  // a copy of what the user gave: the token of a job, say, is watched already
         const Deadline start = Deadline::now();
         os::Backoff backoff;
         int exit = -1, cancel = -1;  // handles that are watched
@@ -192,14 +250,39 @@ class SupervisorCore : public Counted {
         Member* last_ = nullptr;
     };
 
+    static constexpr const char* self = "supervisor";
+
     // A handle's token: the job's id, and which of its handles. Cancel tokens are nobody's, since many may share them:
     // there it is the handle itself instead of an id.
-    enum : std::uint64_t { exit_token, in_token, out_token, err_token, cancel_token, token_bits = 3, slot_bits = 20 };
+    enum : std::uint64_t {
+        exit_token,
+        in_token,
+        out_token,
+        err_token,
+        cancel_token,
+        watch_token,
+        token_bits = 3,
+        slot_bits = 20
+    };
 
     static std::size_t slot_of(Id id) noexcept { return id & ((Id{1} << slot_bits) - 1); }
     Member* find(Id id) const noexcept {
         const std::size_t slot = slot_of(id);
         return slot < members_.size() && members_[slot] && members_[slot]->id == id ? members_[slot].get() : nullptr;
+    }
+
+    /// There is room for it.
+    Member& enter(Popen&& job, std::uintptr_t tag) {
+        const std::size_t slot = free_.back();
+        const Id id = ++last_ << slot_bits | slot;
+        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        free_.pop_back();
+        return *members_[slot];
+    }
+    void leave(Member& member) noexcept {
+        const std::size_t slot = slot_of(member.id);
+        members_[slot] = {};
+        free_.push_back(slot);
     }
 
     /// Can it not be watched?
@@ -235,6 +318,13 @@ class SupervisorCore : public Counted {
         token_handle_ = -1;
         for (const auto& member : members_) {
             if (!member || member->has_ended) continue;
+            if (!member->is_job()) {
+                member->watched.is_open() ? --watches_ : --alarms_;
+                timers_.remove(*member);
+                ready_.remove(*member);
+                leave(*member);
+                continue;
+            }
             member->exit = member->cancel = -1;
             member->writes = false;
             member->pump->close_streams();
@@ -309,7 +399,6 @@ class SupervisorCore : public Counted {
 
     /// Waits for the handles and the timers once, and lets their jobs take a step.
     void look(Deadline limit) {
-        if (is_copy()) start_anew();
         table_.begin_look();
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
@@ -333,6 +422,10 @@ class SupervisorCore : public Counted {
             if (which == cancel_token) {
                 follow_cancel(static_cast<int>(token >> token_bits));
             } else if (Member* const member = find(token >> token_bits)) {
+                if (which == watch_token) {
+                    queue(*member);
+                    continue;
+                }
                 step(*member, which == exit_token  ? 0
                               : which == in_token  ? Pump::in_ready
                               : which == out_token ? Pump::out_ready
@@ -345,7 +438,8 @@ class SupervisorCore : public Counted {
         while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
             Member& member = static_cast<Member&>(*timers_.first());
             timers_.remove(member);
-            step(member, all_ready);
+            if (member.is_job()) step(member, all_ready);
+            else queue(member);
         }
     }
 
@@ -357,7 +451,7 @@ class SupervisorCore : public Counted {
             unwatch_cancel(std::exchange(token_handle_, -1));
         }
         for (const auto& member : members_) {
-            if (!member || member->cancel != fd) continue;
+            if (!member || member->cancel != fd) continue;  // that of a timer or a watch is -1
             step(*member, 0);
             unwatch_cancel(std::exchange(member->cancel, -1));
         }
@@ -367,18 +461,6 @@ class SupervisorCore : public Counted {
     bool open() {
         if (is_copy()) start_anew();
         return poller_.open();
-    }
-
-    /// Ends all jobs, those to come included, when the token is fired. False with errno. Only once it is open.
-    bool cancel_with(const Cancel& token) {
-        token_ = token;
-        if (token_->fired()) return true;
-        const int fd = token_->handle();
-        if (fd < 0) return false;
-        make_room(fd);
-        if (!watch_cancel(fd)) return false;
-        token_handle_ = fd;
-        return true;
     }
 
     /// What a step found counts in any case; one that a sink left with an exception is taken anew later: it may not
@@ -451,6 +533,12 @@ class SupervisorCore : public Counted {
         if (member == nullptr) return std::nullopt;
         ready_.remove(*member);
         Event event{Event::ended, member->id, member->tag};
+        if (!member->is_job()) {
+            event.kind = member->watched.is_open() ? Event::readable : Event::timer;
+            if (event.kind == Event::timer) forget(event.id);
+            else poller_.rearm(member->watched.get(), event.id << token_bits | watch_token);
+            return event;
+        }
         if (std::exchange(member->has_output, false)) {
             event.kind = Event::output;
         } else if (std::exchange(member->is_ending, false)) {
@@ -477,7 +565,8 @@ class SupervisorCore : public Counted {
     std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
-    std::size_t unended_ = 0;  // whose end has not been told
+    std::size_t unended_ = 0;               // whose end has not been told
+    std::size_t alarms_ = 0, watches_ = 0;  // how many of the members are no jobs
     Id last_ = 0;
 };
 
@@ -488,23 +577,31 @@ LEASH_INLINE Supervisor::Supervisor()
 
 LEASH_INLINE Supervisor::~Supervisor() = default;
 
-LEASH_INLINE Expected<Supervisor::Id> Supervisor::add(Popen&& job, std::uint64_t tag) {
-    return core_->add(std::move(job), tag, false);
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::add(Popen&& job, Tag tag) {
+    return core_->add(std::move(job), tag.value, false);
 }
 
 LEASH_INLINE std::size_t Supervisor::size() const noexcept { return core_->size(); }
 
 LEASH_INLINE bool Supervisor::empty() const noexcept { return core_->empty(); }
 
-LEASH_INLINE bool Supervisor::contains(Id id) const noexcept { return core_->contains(id); }
-
-LEASH_INLINE Popen& Supervisor::job(Id id) noexcept { return core_->job(id); }
+LEASH_INLINE Popen* Supervisor::find(Id id) noexcept { return core_->find_job(id); }
 
 LEASH_INLINE Popen Supervisor::remove(Id id) { return core_->remove(id); }
 
 LEASH_INLINE std::optional<Supervisor::Event> Supervisor::next(Timeout timeout) { return core_->next(timeout); }
 
+LEASH_INLINE bool Supervisor::done() const noexcept { return core_->done(); }
+
 LEASH_INLINE void Supervisor::cancel() { core_->cancel(); }
+
+LEASH_INLINE Expected<void> Supervisor::cancel_with(const Cancel& token) { return core_->cancel_with(token); }
+
+LEASH_INLINE Supervisor::Id Supervisor::after(Timeout delay, Tag tag) { return core_->after(delay, tag.value); }
+
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(int fd, Tag tag) { return core_->watch(fd, tag.value); }
+
+LEASH_INLINE bool Supervisor::forget(Id id) noexcept { return core_->forget(id); }
 
 LEASH_INLINE int Supervisor::handle() const noexcept { return core_->handle(); }
 
