@@ -219,7 +219,7 @@ class Timeout {
     /// No limit.
     constexpr Timeout() = default;
 
-    /// So long.
+    /// A limit of `length`.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
     /// A number says nothing: does not compile.

@@ -97,7 +97,7 @@ class Env {
     Env set(std::string name, std::string value) &&;
     /// @}
 
-    /// The child shall not have it.
+    /// Removes the variable from the child's environment.
     /// @{
     Env& unset(std::string name) &;
     Env unset(std::string name) &&;
@@ -166,8 +166,8 @@ class Group {
     /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
     static const Group own;
-    /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
-    /// only an end by force looks for its descendants: no promise about what stays behind.
+    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals the leader only; a forced end
+    /// also looks for its descendants. What else it leaves behind is not ended.
     static const Group inherited;
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     static const Group session;
@@ -243,8 +243,8 @@ struct Terminal {
     bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
-/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
-/// whole, in any case.)
+/// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
+/// all of them.)
 enum class Stragglers {
     kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
     leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.

@@ -62,9 +62,9 @@ struct Streams {
     std::size_t err_dropped = 0;    ///< likewise
     std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
     std::size_t err_seam = 0;       ///< likewise; not told with per_stage
-    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
-    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
-    /// they are: an entry without a number stands for those.
+    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
+    /// before that is here; later output is not. An entry with pid -1 stands for processes that cannot be named, such as
+    /// another user's.
     std::vector<Process> held;
     std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
 };
@@ -82,11 +82,11 @@ inline constexpr Leader leader{};
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
+/// The destructor ends the job: SIGKILL to all of its processes, and the leader is reaped. detach() gives it up instead. So
 /// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
 ///
-/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
-/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
+/// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
+/// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
 ///
 /// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
@@ -117,7 +117,8 @@ class [[nodiscard]] Popen {
     /// Starts it, without exceptions.
     static Expected<Popen> try_spawn(Command command, Options options = {});
 
-    /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
+    /// A pipeline, as one job. If a stage cannot be started, ends the stages before it. Error::stage is the
+    /// index of the stage that failed.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
     /// The other handle is empty then.
@@ -154,8 +155,8 @@ class [[nodiscard]] Popen {
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
     // the status is unknown, at once.
 
-    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
-    /// as long as there is somebody whom the leader has left behind: see Options::drain.
+    /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
+    /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
     std::optional<ExitStatus> poll();
 
     /// Waits until it is over.
@@ -167,10 +168,10 @@ class [[nodiscard]] Popen {
         return {};
     }
 
-    /// Waits at most so long; nullopt where it still runs. Zero and less only look.
+    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
     std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock (a std::chrono::time_point); nullopt where it still runs.
+    /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
     std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
@@ -220,9 +221,8 @@ class [[nodiscard]] Popen {
     /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
     /// same time, on this thread, so that no amount of data blocks either side.
     ///
-    /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
-    /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
-    /// that finds the job ended hands everything over. An empty handle gives an empty one, without a status.
+    /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
+    /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
     Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's

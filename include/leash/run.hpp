@@ -72,7 +72,7 @@ struct [[nodiscard]] Result : Streams {
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
 /// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
-/// its own end. An Error where it cannot start.
+/// its own end. If the command cannot be started, returns an Error.
 Expected<Result> try_run(Command command, Options options = {});
 
 /// The same for a pipeline.

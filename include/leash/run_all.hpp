@@ -1,4 +1,4 @@
-// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+// leash/run_all.hpp - run_all(): runs a list of commands, a limited number at a time.
 #ifndef LEASH_0_1_0_RUN_ALL_HPP
 #define LEASH_0_1_0_RUN_ALL_HPP
 
@@ -63,8 +63,8 @@ struct RunAllOptions {
     /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
-    /// default.
+    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more. Default:
+    /// false.
     bool stop_on_failure = false;
 
     /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of

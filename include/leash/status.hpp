@@ -18,9 +18,8 @@ const char* signal_name(int number) noexcept;
 
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
-/// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
-/// or ignores SIGCHLD (Linux 6.15 tells it to who has a pidfd), or the process could not be seen to end within the bound of
-/// the call (it runs as another user, or hangs in the kernel).
+/// Unknown only if the status cannot be had: the host ignores SIGCHLD or other code waited for the process (except where
+/// Linux 6.15 tells it through the pidfd), or the process did not end within the bound of the call.
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown

@@ -22,7 +22,7 @@ class Incoming;
 class Pump;
 }  // namespace detail
 
-/// What a read gave. True where it gave what was asked for.
+/// The result of a read. Converts to true if the read returned what was asked for.
 struct Read {
     std::string data = {};   ///< the bytes
     bool complete = false;   ///< data is what was asked for
@@ -34,7 +34,7 @@ struct Read {
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// What Reader::expect() found. True where one of the patterns came.
+/// The result of Reader::expect(). Converts to true if one of the patterns appeared.
 struct Match {
     std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
     std::string before;            ///< what stood before it; at the end of the stream: all the rest
@@ -47,7 +47,7 @@ struct Match {
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// What a write did. True where all was written.
+/// The result of a write. Converts to true if all was written.
 struct Written {
     std::size_t count = 0;       ///< how many bytes the pipe took
     bool complete = false;       ///< all of them
@@ -86,12 +86,12 @@ class Reader {
     /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
     Read read_exactly(std::size_t count, Timeout timeout = {});
 
-    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
-    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
+    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
+    /// longer pattern could still match. What follows it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
-    /// With a single one.
+    /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part

@@ -154,8 +154,8 @@ class Supervisor {
     /// on systems that have neither epoll nor kqueue.
     int handle() const noexcept;
 
-    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
-    /// come, or a timer's time. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
+    /// there is none; zero if events are waiting, and after add(). As a plain number:
     /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 

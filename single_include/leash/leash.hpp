@@ -50,9 +50,9 @@
 //     assert(leash::check_output(leash::shell("echo \"$1\" | wc -c", {"it's $HOME"})) == "11\n");
 //     assert(leash::check_output(leash::args({"echo", "it's $HOME"})) == "it's $HOME\n");
 //
-// DEADLINES. `timeout` covers everything, from the start on. Then all of the job gets SIGTERM, its group and the
-// descendants that have left it, and after `grace` SIGKILL; what has been read by then is returned. `max_output` bounds
-// what is kept.
+// TIMEOUTS. `timeout` counts from the start. When it is up, the job gets SIGTERM, its group and the descendants that left
+// it, and after `grace` SIGKILL; the output so far is returned. It is enforced only inside calls: there is no background
+// thread. `max_output` bounds what is kept.
 //
 //     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 1s});
 //     assert(r.timed_out && r.out == "some\n" && r.status.signal() == SIGTERM);
@@ -89,12 +89,12 @@
 //     for (const char* code : {"0", "1"}) tasks.push_back({leash::shell("exit $1", {code})});
 //     assert(leash::run_all(std::move(tasks))[1]->status.code() == 1);
 //
-// ENDING. When the handle dies, the job dies: all of it gets SIGKILL, and the leader is reaped. stop() is the polite
-// way, detach() says the opposite. What the leader has left behind in the group, when it ends by itself, may finish for
-// `drain`; then it is ended, and named. Stragglers::leave spares it, Stragglers::wait has no end of the drain. Reach::tree finds
-// also those who have made a session of their own and lost their parents (Linux), Reach::cgroup everybody, where a control group
-// may be made; die_with_parent ends the job also when the host is killed. A Cancel token ends any number of jobs, from a thread
-// or from a signal handler. `ended_by` tells why a job was ended.
+// ENDING. The destructor of a Popen ends the job: SIGKILL to all of its processes, and the leader is reaped. stop() sends
+// SIGTERM first; detach() gives the job up. When the leader ends by itself, the processes that it left in the group have `drain`
+// to finish; then they are ended, and named. Stragglers::leave leaves them alone, Stragglers::wait waits for them. Reach::tree
+// also finds processes with their own session that lost their parents (Linux); Reach::cgroup finds all, if a control group can
+// be created; die_with_parent ends the job also if the host is killed. A Cancel token ends any number of jobs, from a thread
+// or from a signal handler. `ended_by` says why a job was ended.
 //
 //     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
 //     assert(r.ok() && r.out == "early\nlate\n" && r.stragglers.size() == 1 && r.stragglers[0].command == "sleep 60");
@@ -138,14 +138,13 @@
 //     assert(!e && e.error().message() == "leash: cwd \"/nowhere\": No such file or directory");
 //
 // THREADS. Any number of them may wait for, poll and signal one Popen; a stream, communicate() and the handle itself
-// belong to one at a time. There is no hidden thread: who waits does the work, keeps the deadline, and serves the
-// sinks.
+// belong to one at a time. There is no background thread: the calling thread does the work, enforces timeouts and serves
+// the sinks.
 //
-// WHAT IS PROMISED. The command is explicit; nothing leaks in; nothing leaks out; a deadline is a hard bound,
-// timeout + grace + drain; no stranger is signalled; nothing global is touched; the answer is true, or unknown; no
-// amount of data blocks; waiting costs nothing. The README says where each of these is proved, and where they end: to a
-// process that has made a session of its own, and whose parent has ended, nothing leads any more, and the call returns in
-// time without it (`held`).
+// PROMISES. The command is explicit; no descriptor leaks; nothing is left over; a timeout is a hard bound, timeout + grace +
+// drain; only the job is signalled; nothing global is changed; the status is true, or unknown; no amount of data blocks;
+// waiting does not spin. The README lists the tests of each, and the limits: leash cannot find a process that made its own
+// session and whose parent has ended (without Reach::tree), and the call returns in time without it (`held`).
 #ifndef LEASH_0_1_0_LEASH_HPP
 #define LEASH_0_1_0_LEASH_HPP
 
@@ -684,7 +683,7 @@ class Timeout {
     /// No limit.
     constexpr Timeout() = default;
 
-    /// So long.
+    /// A limit of `length`.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
     /// A number says nothing: does not compile.
@@ -786,9 +785,8 @@ const char* signal_name(int number) noexcept;
 
 /// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
 ///
-/// Unknown is told only where the status is truly gone: other code of the host took it with a `wait()` of its own
-/// or ignores SIGCHLD (Linux 6.15 tells it to who has a pidfd), or the process could not be seen to end within the bound of
-/// the call (it runs as another user, or hangs in the kernel).
+/// Unknown only if the status cannot be had: the host ignores SIGCHLD or other code waited for the process (except where
+/// Linux 6.15 tells it through the pidfd), or the process did not end within the bound of the call.
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
@@ -1735,7 +1733,7 @@ class Env {
     Env set(std::string name, std::string value) &&;
     /// @}
 
-    /// The child shall not have it.
+    /// Removes the variable from the child's environment.
     /// @{
     Env& unset(std::string name) &;
     Env unset(std::string name) &&;
@@ -1804,8 +1802,8 @@ class Group {
     /// SIGTTOU), and then ended: EndedBy::terminal_stop.
     /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
     static const Group own;
-    /// The host's group: for a tool at a terminal, which Ctrl-C shall reach. Signals go to the leader alone, and
-    /// only an end by force looks for its descendants: no promise about what stays behind.
+    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals the leader only; a forced end
+    /// also looks for its descendants. What else it leaves behind is not ended.
     static const Group inherited;
     /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
     static const Group session;
@@ -1881,8 +1879,8 @@ struct Terminal {
     bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
-/// What becomes of what the group still runs when the leader has ended by itself. (What is ended by force is ended
-/// whole, in any case.)
+/// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
+/// all of them.)
 enum class Stragglers {
     kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
     leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
@@ -2104,7 +2102,7 @@ class Incoming;
 class Pump;
 }  // namespace detail
 
-/// What a read gave. True where it gave what was asked for.
+/// The result of a read. Converts to true if the read returned what was asked for.
 struct Read {
     std::string data = {};   ///< the bytes
     bool complete = false;   ///< data is what was asked for
@@ -2116,7 +2114,7 @@ struct Read {
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// What Reader::expect() found. True where one of the patterns came.
+/// The result of Reader::expect(). Converts to true if one of the patterns appeared.
 struct Match {
     std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
     std::string before;            ///< what stood before it; at the end of the stream: all the rest
@@ -2129,7 +2127,7 @@ struct Match {
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// What a write did. True where all was written.
+/// The result of a write. Converts to true if all was written.
 struct Written {
     std::size_t count = 0;       ///< how many bytes the pipe took
     bool complete = false;       ///< all of them
@@ -2168,12 +2166,12 @@ class Reader {
     /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
     Read read_exactly(std::size_t count, Timeout timeout = {});
 
-    /// Reads until one of the patterns comes, for conversations: `expect({"password: ", "$ "}, 5s).which`. Of several
-    /// the one that comes first in the stream counts, and at the same place the one that is first in the list; one that
-    /// is there counts at once, though a longer one might still come. What stands behind it stays for the next read. A
+    /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
+    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
+    /// longer pattern could still match. What follows it stays for the next read. A
     /// pattern is plain text; see expect_if() for others.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
-    /// With a single one.
+    /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
@@ -2408,9 +2406,9 @@ struct Streams {
     std::size_t err_dropped = 0;    ///< likewise
     std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
     std::size_t err_seam = 0;       ///< likewise; not told with per_stage
-    /// Who held a stream open to the end of the drain, though the job had ended: what they wrote afterwards is not here;
-    /// what the job itself had written is. They have left its group, or are another user's, and then nobody knows who
-    /// they are: an entry without a number stands for those.
+    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
+    /// before that is here; later output is not. An entry with pid -1 stands for processes that cannot be named, such as
+    /// another user's.
     std::vector<Process> held;
     std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
 };
@@ -2428,11 +2426,11 @@ inline constexpr Leader leader{};
 
 /// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
 ///
-/// When the handle dies, the job dies: SIGKILL to all of it, and the leader is reaped. detach() says otherwise. So
+/// The destructor ends the job: SIGKILL to all of its processes, and the leader is reaped. detach() gives it up instead. So
 /// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
 ///
-/// There is no thread that watches a job. Options::timeout counts from the start, and the call that waits, reads or polls
-/// finds that it has passed, and ends the job; of a handle that nobody asks anything, the job runs on until the handle dies.
+/// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
+/// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
 ///
 /// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
@@ -2463,7 +2461,8 @@ class [[nodiscard]] Popen {
     /// Starts it, without exceptions.
     static Expected<Popen> try_spawn(Command command, Options options = {});
 
-    /// A pipeline, as one job. Where a stage cannot start, those before it are ended, and Error::stage tells which.
+    /// A pipeline, as one job. If a stage cannot be started, ends the stages before it. Error::stage is the
+    /// index of the stage that failed.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
     /// The other handle is empty then.
@@ -2500,8 +2499,8 @@ class [[nodiscard]] Popen {
     // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
     // the status is unknown, at once.
 
-    /// Is it over? Does not wait, unless the job's own deadline has passed or it was cancelled: then it ends it. Nothing
-    /// as long as there is somebody whom the leader has left behind: see Options::drain.
+    /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
+    /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
     std::optional<ExitStatus> poll();
 
     /// Waits until it is over.
@@ -2513,10 +2512,10 @@ class [[nodiscard]] Popen {
         return {};
     }
 
-    /// Waits at most so long; nullopt where it still runs. Zero and less only look.
+    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
     std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock (a std::chrono::time_point); nullopt where it still runs.
+    /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
     std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
@@ -2566,9 +2565,8 @@ class [[nodiscard]] Popen {
     /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
     /// same time, on this thread, so that no amount of data blocks either side.
     ///
-    /// When `timeout` has passed it returns what has come so far, and the job runs on. It may be called again: input
-    /// that is left over goes on (before any that is new), and the output contains what was returned before. The call
-    /// that finds the job ended hands everything over. An empty handle gives an empty one, without a status.
+    /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
+    /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
     Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
@@ -2704,7 +2702,7 @@ struct [[nodiscard]] Result : Streams {
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
 /// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
-/// its own end. An Error where it cannot start.
+/// its own end. If the command cannot be started, returns an Error.
 Expected<Result> try_run(Command command, Options options = {});
 
 /// The same for a pipeline.
@@ -2920,8 +2918,8 @@ class Supervisor {
     /// on systems that have neither epoll nor kqueue.
     int handle() const noexcept;
 
-    /// How long the loop may wait for that handle before it has to call next(0s) all the same, since a deadline has
-    /// come, or a timer's time. No limit where there is none; zero where events wait already, and after add(). As a plain number:
+    /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
+    /// there is none; zero if events are waiting, and after add(). As a plain number:
     /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 
@@ -2935,7 +2933,7 @@ class Supervisor {
 #endif  // LEASH_0_1_0_SUPERVISOR_HPP
 
 // =====================================================================================================================
-// leash/run_all.hpp - run_all(): many commands to their results, so many at a time.
+// leash/run_all.hpp - run_all(): runs a list of commands, a limited number at a time.
 #ifndef LEASH_0_1_0_RUN_ALL_HPP
 #define LEASH_0_1_0_RUN_ALL_HPP
 
@@ -2988,8 +2986,8 @@ struct RunAllOptions {
     /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// The first that is not ok(), or cannot be started, ends those that run and keeps the rest from starting; no by
-    /// default.
+    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more. Default:
+    /// false.
     bool stop_on_failure = false;
 
     /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
@@ -9867,7 +9865,7 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     for (const Env::Change& one : changes) {
         if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
             return make_error(std::errc::invalid_argument, Step::environment, one.name,
-                              "a variable's name is not empty and has neither = nor NUL");
+                              "a variable name must not be empty or contain '=' or NUL");
         if (has_nul(one.value))
             return make_error(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
     }
@@ -9895,10 +9893,9 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 [[gnu::cold]] inline Expected<void> check_times(const Options& options) {
     constexpr Duration zero;
     if (options.timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "timeout", "zero or less: no time to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "timeout", "must be greater than zero");
     if (options.idle_timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout",
-                          "zero or less: no time to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout", "must be greater than zero");
     const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
         if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
@@ -9949,8 +9946,7 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     if (options.nice < -40 || options.nice > 40)
         return make_error(std::errc::invalid_argument, Step::options, "nice", "not from -40 to 40");
     if (options.limits.cpu_time.length() <= Duration())
-        return make_error(std::errc::invalid_argument, Step::options, "limits.cpu_time",
-                          "zero or less: no time to run in");
+        return make_error(std::errc::invalid_argument, Step::options, "limits.cpu_time", "must be greater than zero");
     return {};
 }
 
