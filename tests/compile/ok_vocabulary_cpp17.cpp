@@ -140,6 +140,22 @@ void surroundings(int listen_fd) {
     o.cwd = "/srv";
     o.env = leash::Env::inherited().set("A", "1").unset("B");
     o.env = leash::Env::empty().set("A", "1");
+    o.jobserver = leash::Jobserver::inherited();
+    o.jobserver = leash::Jobserver::serve(4);
+    const leash::Env narrow =
+        leash::Env::inherited().only({"PATH", "LC_*"}).without(std::vector<std::string>{"*_TOKEN"});
+    for (const leash::Env::Variable& one : narrow.variables()) use(one.name + one.value);
+    for (const leash::Env::Change& one : narrow.changes()) use(one.name);
+    static_cast<void>(narrow.is_unchanged() || narrow.is_inherited());
+    const std::vector<std::string> list = {"A=1"};
+    leash::Env given = leash::Env::from(list);
+    given = leash::Env::from({"A=1", "B=2"});
+    given.set("A", "1").unset("B").only({"A"}).without({"B"});
+    static_cast<void>(leash::which("ls") || leash::which("ls", given) || given.get("A"));
+    use(leash::chomp(leash::args({"ls", "-l"}).str()));
+    const char* const words[] = {"ls", "-l", nullptr};
+    given = leash::Env::from(words);
+    static_cast<void>(leash::args(2, words));
     static_cast<void>(o.env.get("A"));
     o.executable = "/bin/busybox";
     o.pass_fds = {{listen_fd, 3}};

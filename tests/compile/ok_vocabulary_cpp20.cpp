@@ -51,6 +51,7 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .env = leash::Env::inherited().set("A", "1").unset("B"),
                                 .executable = "/bin/busybox",
                                 .pass_fds = {{listen_fd, 3}},
+                                .jobserver = leash::Jobserver::serve(4),
                                 .umask = 022,
                                 .nice = 5,
                                 .limits = {.address_space = 1 << 30,
@@ -71,6 +72,21 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .max_output = 1 << 20,
                                 .keep = leash::Keep::tail};
     leash::run({"true"}, all).check_ok();
+
+    const leash::Env narrow =
+        leash::Env::inherited().only({"PATH", "LC_*"}).without(std::vector<std::string>{"*_TOKEN"});
+    for (const leash::Env::Variable& one : narrow.variables()) use(one.name + one.value);
+    for (const leash::Env::Change& one : narrow.changes()) use(one.name);
+    static_cast<void>(narrow.is_unchanged() || narrow.is_inherited());
+    const std::vector<std::string> list = {"A=1"};
+    leash::Env given = leash::Env::from(list);
+    given = leash::Env::from({"A=1", "B=2"});
+    given.set("A", "1").unset("B").only({"A"}).without({"B"});
+    static_cast<void>(leash::which("ls") || leash::which("ls", given) || given.get("A"));
+    use(leash::chomp(leash::args({"ls", "-l"}).str()));
+    const char* const words[] = {"ls", "-l", nullptr};
+    given = leash::Env::from(words);
+    static_cast<void>(leash::args(2, words));
 
     // each alternative, alone
     leash::run({"true"}, {.in = leash::null}).check_ok();
