@@ -573,12 +573,12 @@ TEST_CASE("a write with no time at all gives what the pipe takes") {
 TEST_CASE("of one who reads as fast as we write, a look at the deadline comes between two megabytes") {
     const std::string data(std::size_t{16} << 20, 'x');
     const leash::Input piped(leash::piped);
-    leash::detail::Outgoing to(piped);
+    leash::detail::Outgoing to(leash::detail::stdio_of(piped));
     to.begin(leash::detail::os::Fd::open("/dev/null", O_WRONLY));  // nobody reads faster
     to.lend(data);
     to.push();
-    CHECK(to.unwritten() > 0);
-    CHECK(to.unwritten() < data.size());
+    CHECK(to.lent() > 0);
+    CHECK(to.lent() < data.size());
     for (int round = 0; round < 100 && !to.is_idle(); ++round) to.push();
     CHECK(to.is_idle());
     CHECK(to.error() == 0);
@@ -728,4 +728,193 @@ TEST_CASE("a pipe that was found full is made larger, but not those of a host th
         return "";
     });
     CHECK(wrong == "");
+}
+
+// ---- both ways at once
+
+TEST_CASE("a write that the child does not take reads what the child says meanwhile: any size, on one thread") {
+    const Census census;
+    leash::Popen p(leash::shell("\"$1\" write 1000000 >&2; exec cat", {support::helper()}), piped(census));
+    const std::string data = pattern(3'000'000);
+    CHECK(p.in().write(data, 60s).complete);
+    CHECK(p.out().available() > 0);
+    CHECK(p.in().write(data, 60s).complete);
+    p.in().close();
+    CHECK((p.err().read_exactly(1'000'000, 60s).data == pattern(1'000'000)));
+    CHECK((p.out().read_exactly(data.size(), 60s).data == data));
+    CHECK((p.out().read_all(60s).data == data));
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("what a write has read joins what was there, whoever reads next") {
+    const Census census;
+    const std::string data = pattern(1'000'000);
+    for (const bool by_communicate : {false, true}) {
+        leash::Popen p(child({"cat"}), piped(census));
+        CHECK(p.in().write("first\nsecond\n", 60s).complete);
+        CHECK(p.out().read_until("\n", 60s).data == "first\n");
+        CHECK(p.in().write(data, 60s).complete);
+        if (by_communicate) {
+            CHECK((p.communicate("end", 60s).out == "second\n" + data + "end"));
+        } else {
+            p.in().close();
+            CHECK((p.out().expect("second\n", 60s).before.empty()));
+            CHECK((p.out().read_all(60s).data == data));
+        }
+    }
+}
+
+TEST_CASE("a line stays valid while it is written") {
+    const Census census;
+    leash::Popen p(child({"cat"}), piped(census));
+    const std::string large(1'000'000, 'x');
+    CHECK(p.in().write("short\n" + large + "\n", 60s).complete);
+    std::size_t count = 0;
+    for (const std::string_view line : p.out().lines(60s)) {
+        ++count;
+        if (count == 1) {
+            CHECK(p.in().write(large + "\n", 60s).complete);
+            CHECK(line == "short");
+        } else if (count == 2) {
+            CHECK(p.in().write(line, 60s).complete);
+            CHECK((line == large));
+            p.in().close();
+        } else {
+            CHECK((line == large));
+        }
+    }
+    CHECK(count == 4);
+}
+
+TEST_CASE("max_output bounds what a write reads, as with communicate") {
+    const std::string data = pattern(2'000'000);
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        const Census census;
+        leash::Options options = piped(census);
+        options.max_output = 1000;
+        options.keep = keep;
+        leash::Popen p(child({"cat"}), options);
+        CHECK(p.in().write(std::string_view(data).substr(0, 500), 60s).complete);
+        CHECK(p.out().read(100, 60s).data.size() == 100);
+        CHECK(p.in().write(std::string_view(data).substr(500), 60s).complete);
+        CHECK(p.out().available() <= 600'000);
+        const leash::Captured captured = p.communicate({}, 60s);
+        CHECK(captured.out.size() == 1000);
+        CHECK(captured.out_dropped == data.size() - 1100);
+        const std::string head = data.substr(100), tail = data.substr(data.size() - 1000);
+        if (keep == leash::Keep::head) CHECK((captured.out == head.substr(0, 1000)));
+        if (keep == leash::Keep::tail) CHECK((captured.out == tail));
+        if (keep == leash::Keep::ends) CHECK((captured.out == head.substr(0, 500) + tail.substr(500)));
+    }
+}
+
+TEST_CASE("one thread writes while another one reads: nothing is lost, or mixed up") {
+    const Census census;
+    leash::Popen p(child({"cat"}), piped(census));
+    std::string data;
+    for (int i = 0; i < 200'000; ++i) data += std::to_string(i) + "\n";
+    std::thread writer([&] {
+        CHECK(p.in().write(data, 60s).complete);
+        p.in().close();
+    });
+    std::string all;
+    for (const std::string_view line : p.out().lines(60s)) {
+        all += line;
+        all += '\n';
+    }
+    writer.join();
+    CHECK((all == data));
+}
+
+TEST_CASE("a write that does not wait reads nothing: an event loop would not hear of it") {
+    const Census census;
+    leash::Popen p(leash::shell("echo up; exec sleep 60"), piped(census));
+    pollfd ready{p.out().handle(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 60'000) == 1);
+    CHECK_FALSE(p.in().try_write(std::string(1'000'000, 'x')).complete);
+    CHECK(p.in().write("x", 0s).timed_out);
+    CHECK(p.out().available() == 0);
+    CHECK(p.in().write("x", 10ms).timed_out);
+    CHECK(p.out().available() == 3);
+    CHECK(p.out().try_read().data == "up\n");
+}
+
+// ---- the queue
+
+TEST_CASE("what is enqueued is written by whatever waits or reads, in order, before a write") {
+    const Census census;
+    leash::Popen p(child({"cat"}), piped(census));
+    const std::string data = pattern(1'000'000);
+    CHECK(p.in().enqueue(data));
+    CHECK(p.in().enqueue("second"));
+    CHECK(p.in().queued() > 0);
+    CHECK(p.in().release() == -1);
+    CHECK((p.out().read_exactly(data.size() + 6, 60s).data == data + "second"));
+    CHECK(p.in().queued() == 0);
+    CHECK(p.in().enqueue(data));
+    CHECK(p.in().write("!", 60s).complete);
+    CHECK(p.in().queued() == 0);
+    CHECK((p.communicate("end", 60s).out == data + "!end"));
+    CHECK_FALSE(p.in().enqueue("x"));
+}
+
+TEST_CASE("wait writes what was enqueued, and then the end where it was finished") {
+    const Census census;
+    leash::Popen p(child({"count"}), piped(census));
+    CHECK(p.in().enqueue(std::string(1'000'000, 'x')));
+    p.in().finish();
+    CHECK_FALSE(p.in().enqueue("more"));
+    CHECK(p.wait_for(60s).has_value());
+    CHECK(p.out().read_until(" ").data == "1000000 ");
+    CHECK_FALSE(p.in().is_open());
+
+    leash::Popen polled(child({"count"}), piped(census));
+    CHECK(polled.in().enqueue(std::string(1'000'000, 'x')));
+    polled.in().finish();
+    CHECK(support::eventually([&] { return polled.poll().has_value(); }));
+    CHECK(polled.out().read_until(" ").data == "1000000 ");
+}
+
+TEST_CASE("a queue that nobody takes: close drops it, and the end of the child shows") {
+    const Census census;
+    leash::Popen p(child({"sleep"}), piped(census));
+    std::size_t count = 0;
+    for (int i = 0; i < 100'000; ++i) {  // and each costs no more than its own length
+        if (!p.in().enqueue("0123456789")) FAIL("not taken");
+        count += 10;
+    }
+    CHECK(p.in().queued() > 0);
+    CHECK(p.in().queued() < count);
+    p.in().close();
+    CHECK(p.in().queued() == 0);
+    CHECK_FALSE(p.in().enqueue("x"));
+
+    leash::Popen deaf(child({"close-input"}), piped(census));
+    CHECK(deaf.out().read_until("closed\n").complete);
+    CHECK_FALSE(deaf.in().enqueue("x"));
+    CHECK(deaf.in().queued() == 1);
+    CHECK_FALSE(deaf.in().is_open());
+
+    leash::Popen none(child({"exit", "0"}), support::silent(census));
+    CHECK_FALSE(none.in().enqueue("x"));
+    CHECK(none.in().queued() == 0);
+    none.in().finish();
+}
+
+TEST_CASE("what is enqueued while something is written comes behind it") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const leash::Input piped(leash::piped);
+    leash::detail::Outgoing to(leash::detail::stdio_of(piped));
+    to.begin(leash::detail::os::Fd(ends[1]));
+    to.lend("lent ");
+    to.add("queued");
+    CHECK(to.lent() == 5);
+    CHECK(to.unwritten() == 6);
+    to.push();
+    to.withdraw();
+    CHECK(to.is_idle());
+    char buffer[32];
+    CHECK(std::string(buffer, static_cast<std::size_t>(::read(ends[0], buffer, sizeof buffer))) == "lent queued");
+    ::close(ends[0]);
 }

@@ -371,6 +371,74 @@ TEST_CASE("what a communicate() had left to write is written on, while other job
     CHECK(captured.unwritten > 0);
 }
 
+TEST_CASE("what is enqueued is written as the jobs take it, with no other thread, and may be followed by the end") {
+    const Census census;
+    const NothingLeft before;
+    {
+        const std::string data = pattern(600'000);
+        leash::Options options = support::capture(census);
+        options.in = leash::piped;
+        Supervisor jobs;
+        std::map<Id, std::string> heard;
+        for (int i = 0; i < 3; ++i) heard[jobs.add(leash::Popen(child({"cat"}), options)).value()] = "";
+        for (auto& one : heard) CHECK(jobs.job(one.first).in().enqueue(data));
+        const auto hear_all = [&](std::size_t size) {
+            const support::Stopwatch watch;
+            for (auto& one : heard) {
+                while (one.second.size() < size && watch.elapsed() < long_enough) {
+                    const auto event = jobs.next(1s);
+                    if (event && event->kind == Event::output)
+                        heard[event->id] += jobs.job(event->id).out().try_read().data;
+                }
+                CHECK(one.second.size() == size);
+            }
+        };
+        hear_all(data.size());
+        for (auto& one : heard) {  // a second time, after a pause in which nothing was watched
+            CHECK(jobs.job(one.first).in().queued() == 0);
+            leash::Writer in = jobs.job(one.first).in();
+            CHECK(in.enqueue(data));
+            CHECK(in.enqueue("end"));
+            in.finish();
+            CHECK_FALSE(in.enqueue("more"));
+        }
+        hear_all(2 * data.size() + 3);
+        for (const auto& one : heard) CHECK((one.second == data + data + "end"));
+        events_until_ended(jobs, heard.size());
+        for (const auto& one : heard) CHECK(jobs.remove(one.first).wait().success());
+    }
+    CHECK(before.holds());
+}
+
+TEST_CASE("a foreign loop hears that a job takes what was enqueued; what was removed is watched no more") {
+    const Census census;
+    leash::Options options = support::silent(census);
+    options.in = leash::piped;
+    Supervisor jobs;
+    const Id id =
+        jobs.add(
+                leash::Popen(leash::shell("kill -STOP $$; exec \"$1\" count >/dev/null", {support::helper()}), options))
+            .value();
+    CHECK(support::eventually([&] { return support::state_of(jobs.job(id).pid()) == 'T'; }));
+    while (jobs.next(0s)) {}
+    leash::Writer in = jobs.job(id).in();
+    CHECK(in.enqueue(std::string(600'000, 'x')));
+    const std::size_t queued = in.queued();
+    CHECK(queued > 0);
+    CHECK_FALSE(jobs.next(0s));
+    CHECK(jobs.job(id).send_signal(SIGCONT).has_value());
+    pollfd ready{jobs.handle(), POLLIN, 0};
+    if (ready.fd >= 0) CHECK(::poll(&ready, 1, 60'000) == 1);
+    CHECK(support::eventually([&] {
+        jobs.next(1ms);
+        return in.queued() == 0;
+    }));
+    leash::Popen job = jobs.remove(id);
+    CHECK(job.in().enqueue(std::string(600'000, 'x')));
+    job.in().finish();
+    CHECK(job.wait_for(60s).has_value());
+}
+
 TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as soon as it does") {
     const Census census;
     leash::Options options = support::capture(census);

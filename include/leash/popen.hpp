@@ -11,7 +11,6 @@
 #include <leash/command.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
-#include <leash/detail/limit.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
@@ -152,8 +151,8 @@ class [[nodiscard]] Popen {
     Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
-    // the status is unknown, at once.
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served, and what
+    // Writer::enqueue() took is written. On an empty handle the status is unknown, at once.
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
@@ -281,7 +280,6 @@ class [[nodiscard]] Popen {
     void end() noexcept;
 
     detail::Shared<detail::Pump> pump_;
-    detail::Limit limit_;
     bool per_stage_ = false;
 };
 

@@ -211,18 +211,29 @@ class Reader::Lines {
 /// One thread at a time. Never raises SIGPIPE.
 class Writer {
   public:
-    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. It reads nothing
-    /// meanwhile: a child that answers at length before it has read all blocks both; communicate() does not.
+    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. As long as the child takes
+    /// nothing, what it says on piped streams is read, for the next who reads (Options::max_output bounds it, as with
+    /// communicate()): so a conversation of any size works on one thread. A handle() does not tell of that any more, but
+    /// available() does. A line of Reader::lines() stays valid. Not so in a Supervisor: there enqueue() is for it.
     Written write(std::string_view data, Timeout timeout = {});
 
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data);
 
+    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call waits for,
+    /// polls or reads from the job from then on, and by Supervisor::next(); write() waits for it first. False where `in` is
+    /// not open, was finished, or the child reads no more: then what is left in the queue stays there.
+    bool enqueue(std::string data);
+    /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
+    std::size_t queued() const noexcept;
+    /// End of file for the child as soon as the queue is written: who polls or waits sees to it.
+    void finish() noexcept;
+
     /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept;
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept;
-    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
+    /// End of file for the child, at once: what is queued is dropped. (Of a tty:
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
@@ -235,7 +246,7 @@ class Writer {
     friend class Popen;
     explicit Writer(detail::Pump* pump) : pump_(pump) {}
 
-    bool drain(detail::Deadline limit);
+    bool drain(detail::Deadline limit, bool lent_only);
 
     detail::Pump* pump_;
 };

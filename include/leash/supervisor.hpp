@@ -33,8 +33,8 @@ class SupervisorCore;
 ///     }
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
-/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
+/// what it keeps of what nobody takes. What job(id).in().enqueue() takes it writes as the job takes it, and what a
+/// communicate() had left to write when the job was added. When it dies, the jobs that are still in it die. One thread at a
 /// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
 /// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added. Timers
 /// and watches have stayed with the original.

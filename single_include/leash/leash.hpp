@@ -2291,18 +2291,29 @@ class Reader::Lines {
 /// One thread at a time. Never raises SIGPIPE.
 class Writer {
   public:
-    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. It reads nothing
-    /// meanwhile: a child that answers at length before it has read all blocks both; communicate() does not.
+    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. As long as the child takes
+    /// nothing, what it says on piped streams is read, for the next who reads (Options::max_output bounds it, as with
+    /// communicate()): so a conversation of any size works on one thread. A handle() does not tell of that any more, but
+    /// available() does. A line of Reader::lines() stays valid. Not so in a Supervisor: there enqueue() is for it.
     Written write(std::string_view data, Timeout timeout = {});
 
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data);
 
+    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call waits for,
+    /// polls or reads from the job from then on, and by Supervisor::next(); write() waits for it first. False where `in` is
+    /// not open, was finished, or the child reads no more: then what is left in the queue stays there.
+    bool enqueue(std::string data);
+    /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
+    std::size_t queued() const noexcept;
+    /// End of file for the child as soon as the queue is written: who polls or waits sees to it.
+    void finish() noexcept;
+
     /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept;
     /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
     int handle() const noexcept;
-    /// End of file for the child, at once: what a communicate() that timed out has left to write is dropped. (Of a tty:
+    /// End of file for the child, at once: what is queued is dropped. (Of a tty:
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
@@ -2315,7 +2326,7 @@ class Writer {
     friend class Popen;
     explicit Writer(detail::Pump* pump) : pump_(pump) {}
 
-    bool drain(detail::Deadline limit);
+    bool drain(detail::Deadline limit, bool lent_only);
 
     detail::Pump* pump_;
 };
@@ -2324,33 +2335,6 @@ class Writer {
 }  // namespace leash
 
 #endif  // LEASH_0_1_0_STREAM_HPP
-
-// =====================================================================================================================
-// leash/detail/limit.hpp - how much of an output is kept, and which part of it.
-#ifndef LEASH_0_1_0_DETAIL_LIMIT_HPP
-#define LEASH_0_1_0_DETAIL_LIMIT_HPP
-
-#include <cstddef>
-#include <cstdint>
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail {
-
-/// How much of an output is kept, and which part of it.
-struct Limit {
-    std::size_t most = SIZE_MAX;
-    Keep which = Keep::head;
-
-    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
-    std::size_t tail() const noexcept { return most - head(); }
-};
-
-}  // namespace detail
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_0_1_0_DETAIL_LIMIT_HPP
 
 // =====================================================================================================================
 // leash/popen.hpp - Popen: a running job.
@@ -2496,8 +2480,8 @@ class [[nodiscard]] Popen {
     Reader err(std::size_t) && = delete;
 
     // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served. On an empty handle
-    // the status is unknown, at once.
+    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served, and what
+    // Writer::enqueue() took is written. On an empty handle the status is unknown, at once.
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
@@ -2625,7 +2609,6 @@ class [[nodiscard]] Popen {
     void end() noexcept;
 
     detail::Shared<detail::Pump> pump_;
-    detail::Limit limit_;
     bool per_stage_ = false;
 };
 
@@ -2797,8 +2780,8 @@ class SupervisorCore;
 ///     }
 ///
 /// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. What a communicate() had left to write when the job was added, it writes; anything
-/// else is for job(id).in().try_write(), or Options::in. When it dies, the jobs that are still in it die. One thread at a
+/// what it keeps of what nobody takes. What job(id).in().enqueue() takes it writes as the job takes it, and what a
+/// communicate() had left to write when the job was added. When it dies, the jobs that are still in it die. One thread at a
 /// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
 /// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added. Timers
 /// and watches have stayed with the original.
@@ -6185,6 +6168,33 @@ class Condition {
 #endif  // LEASH_0_1_0_DETAIL_CONDITION_HPP
 
 // =====================================================================================================================
+// leash/detail/limit.hpp - how much of an output is kept, and which part of it.
+#ifndef LEASH_0_1_0_DETAIL_LIMIT_HPP
+#define LEASH_0_1_0_DETAIL_LIMIT_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// How much of an output is kept, and which part of it.
+struct Limit {
+    std::size_t most = SIZE_MAX;
+    Keep which = Keep::head;
+
+    std::size_t head() const noexcept { return which == Keep::head ? most : which == Keep::ends ? most - most / 2 : 0; }
+    std::size_t tail() const noexcept { return most - head(); }
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_LIMIT_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/exit_watch.hpp - how a process's end is noticed: a handle to poll, or looks at growing distances.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_EXIT_WATCH_HPP
@@ -6301,8 +6311,27 @@ class Incoming {
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
-    /// How much of it a reader would find, be it set apart by a limit.
-    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_.size(); }
+    /// How much of it a reader would find, be it set apart.
+    std::size_t count_waiting() const noexcept {
+        return waiting().size() - shown_ + tail_.size() + aside_.size() + unsaved_.size();
+    }
+
+    /// Whoever looks at what waits: a reader for as long as its call, and one who reads aside for moments. A reader may be
+    /// in a sink, or a function, of another reader of its own.
+    class Use {
+      public:
+        explicit Use(Incoming& stream) noexcept : stile_(stream.users_.is_mine() ? nullptr : &stream.users_) {
+            for (os::Backoff backoff; stile_ != nullptr && !stile_->enter();) os::sleep_until(backoff.next());
+        }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+        ~Use() {
+            if (stile_ != nullptr) stile_->leave();
+        }
+
+      private:
+        Turnstile* stile_;
+    };
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
@@ -6334,9 +6363,17 @@ class Incoming {
 
     void take_shown() { take(std::exchange(shown_, 0)); }
 
-    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
-    void begin_reading() {
+    /// What was read aside joins the rest. All or nothing, should memory run out.
+    void join_aside(Limit keep) {
+        if (aside_.empty()) return;
+        save(aside_, keep);
+        aside_ = {};
+    }
+
+    /// Before a reader looks at what waits: what was shown is taken, and what was set apart joins the rest.
+    void begin_reading(Limit keep = {}) {
         take_shown();
+        join_aside(keep);
         if (tail_.empty()) return;
         make_room(buffer_, tail_.size());
         if (dropped_ > 0) gap_ = waiting().size();
@@ -6384,6 +6421,19 @@ class Incoming {
 
     enum class Pulled { nothing, something, busy };
 
+    /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
+    /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
+    Pulled pull_aside(Limit keep) {
+        const Turn user(&users_);
+        if (!user) return Pulled::busy;
+        reads_aside_ = true;
+        struct Back {
+            bool& reads_aside;
+            ~Back() { reads_aside = false; }
+        } const back{reads_aside_};
+        return pull(keep);
+    }
+
     /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
     /// another thread is at it.
     Pulled pull(Limit keep) {
@@ -6396,6 +6446,7 @@ class Incoming {
         }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
+        if (!reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && is_open(); ++round) {
@@ -6536,7 +6587,8 @@ class Incoming {
         if (sink_) {
             sink_->write(unsaved_, rest_);
         } else {
-            save(unsaved_, keep);
+            if (reads_aside_) set_aside(unsaved_, keep);
+            else save(unsaved_, keep);
             unsaved_ = {};
         }
         owes_.store(false, std::memory_order_relaxed);
@@ -6564,6 +6616,17 @@ class Incoming {
             dropped_ += tail_.size() - keep.tail();
             tail_.erase(0, tail_.size() - keep.tail());
         }
+    }
+
+    /// The same aside: what a limit will drop when it joins the rest is dropped here.
+    [[gnu::cold]] void set_aside(std::string_view chunk, Limit keep) {
+        make_room(aside_, chunk.size());
+        aside_.append(chunk);
+        const std::size_t have = buffer_.size() - taken_, head = keep.head() > have ? keep.head() - have : 0;
+        const std::size_t most = head + keep.tail(), slack = keep.tail() > 0 ? largest : 0;
+        if (aside_.size() <= most || aside_.size() - most <= slack) return;
+        dropped_ += aside_.size() - most;
+        aside_.erase(head, aside_.size() - most);
     }
 
     /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
@@ -6596,7 +6659,10 @@ class Incoming {
     std::string buffer_;
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
-    std::string tail_;        // of what the head had no room for
+    std::string tail_;   // of what the head had no room for
+    std::string aside_;  // of what has come since, while somebody wrote
+    bool reads_aside_ = false;
+    Turnstile users_;         // of all this, where more threads than one may be
     std::size_t before_ = 0;  // how much was taken, ever
     std::vector<Search> searches_;
     std::size_t dropped_ = 0;
@@ -6688,48 +6754,126 @@ class Outgoing {
 
     void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
-    bool is_open() const noexcept { return fd_.is_open(); }
-    int handle() const noexcept { return fd_.get(); }
-    bool is_idle() const noexcept { return todo_.empty(); }
-    bool is_writing() const noexcept { return is_open() && !is_idle(); }
-    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
-    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
-    int error() const noexcept { return error_; }
-
-    /// Adds to what is to be written, and owns it.
-    void add(std::string data) {
-        if (todo_.empty()) {
-            owned_ = std::move(data);
-        } else {
-            std::string rest(todo_);
-            owned_ = std::move(rest) + data;
-        }
-        todo_ = owned_;
+    bool is_open() const noexcept { return handle() >= 0; }
+    int handle() const noexcept {
+        const os::Lock lock(mutex_);
+        return fd_.get();
     }
-    /// What is to be written, owned by the caller until it is, or withdraw() is called. Only when idle.
-    void lend(std::string_view data) noexcept { todo_ = data; }
-    void withdraw() noexcept { todo_ = {}; }
+    /// The same where there is something to be written; -1 where there is not.
+    int writing() const noexcept {
+        const os::Lock lock(mutex_);
+        return todo().empty() ? -1 : fd_.get();
+    }
+    bool is_writing() const noexcept { return writing() >= 0; }
+    bool is_idle() const noexcept {
+        const os::Lock lock(mutex_);
+        return todo().empty();
+    }
+    /// More may be added.
+    bool is_unfinished() const noexcept {
+        const os::Lock lock(mutex_);
+        return fd_.is_open() && !finishing_;
+    }
+    /// How much of what was added is not written.
+    std::size_t unwritten() const noexcept {
+        const os::Lock lock(mutex_);
+        return ending_ ? 0 : queue_.size() - written_;
+    }
+    /// The same of what was lent.
+    std::size_t lent() const noexcept {
+        const os::Lock lock(mutex_);
+        return lent_.size();
+    }
+    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
+    int error() const noexcept {
+        const os::Lock lock(mutex_);
+        return error_;
+    }
+
+    /// Adds to what is to be written, and owns it. All or nothing, should memory run out.
+    void add(std::string data) {
+        const os::Lock lock(mutex_);
+        if (written_ >= queue_.size()) {
+            queue_ = std::move(data);
+            written_ = 0;
+            return;
+        }
+        if (written_ > queue_.size() / 2) {  // so that each byte is moved once at the most
+            queue_.erase(0, written_);
+            written_ = 0;
+        }
+        queue_ += data;
+    }
+    /// What is to be written next, owned by the caller until it is, or withdraw() is called. Only when idle.
+    void lend(std::string_view data) noexcept {
+        const os::Lock lock(mutex_);
+        lent_ = data;
+    }
+    void withdraw() noexcept { lend({}); }
 
     /// No more to come: the pipe is closed as soon as all is written.
     void finish() noexcept {
+        const os::Lock lock(mutex_);
         finishing_ = true;
-        if (todo_.empty()) end();
+        if (todo().empty()) end();
     }
     /// The same at once: what waits to be written is dropped.
     void finish_now() noexcept {
-        todo_ = {};
-        finish();
+        const os::Lock lock(mutex_);
+        drop();
+        finishing_ = true;
+        end();
         fd_.close();
     }
-    void close() noexcept { fd_.close(); }
+    void close() noexcept {
+        const os::Lock lock(mutex_);
+        fd_.close();
+    }
     /// Gives the descriptor away: see Writer::release().
-    int release() noexcept { return is_terminal_ || !is_idle() ? -1 : os::give_away(fd_); }
+    int release() noexcept {
+        const os::Lock lock(mutex_);
+        return is_terminal_ || !todo().empty() ? -1 : os::give_away(fd_);
+    }
+
+    /// Whom to tell that there is something to be written again: a Supervisor, whose thread's this is then.
+    void tell_queue(void (*tell)(void*), void* whom) noexcept {
+        tell_ = tell;
+        whom_ = whom;
+    }
+    bool is_watched() const noexcept { return tell_ != nullptr; }
+    void told_queue() const {
+        if (tell_ != nullptr && is_writing()) tell_(whom_);
+    }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
     /// whoever keeps a deadline looks at it in between.
     void push() noexcept {
-        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
-            const std::string_view piece = todo_.substr(0, largest);
+        const os::Lock lock(mutex_);
+        write();
+    }
+
+  private:
+    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
+    // These hold the lock.
+
+    std::string_view todo() const noexcept { return lent_.empty() ? std::string_view(queue_).substr(written_) : lent_; }
+    void done(std::size_t count) noexcept {
+        if (!lent_.empty()) return lent_.remove_prefix(count);
+        written_ += count;
+        if (written_ < queue_.size()) return;
+        queue_ = {};
+        written_ = 0;
+    }
+    void drop() noexcept {
+        lent_ = {};
+        queue_.clear();
+        written_ = 0;
+    }
+
+    void write() noexcept {
+        for (int round = 0; round < 4 && !todo().empty() && fd_.is_open(); ++round) {
+            const std::string_view piece = todo().substr(0, largest);
             const ssize_t n = os::write_some(fd_, piece);
             if (n < 0) {
                 // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
@@ -6740,33 +6884,33 @@ class Outgoing {
                 return;
             }
             const std::size_t count = static_cast<std::size_t>(n);
-            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
+            is_in_line_ = piece[count - 1] != '\n' && piece[count - 1] != '\r';
             if (count < piece.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
-            todo_.remove_prefix(count);
+            done(count);
         }
-        if (todo_.empty() && finishing_) end();
+        if (todo().empty() && finishing_) end();
     }
-
-  private:
-    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
 
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
     void end() noexcept {
         if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
         ending_ = true;
-        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
-        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
-        push();
+        drop();
+        queue_.assign(is_in_line_ ? 2 : 1, os::end_of_file_character(fd_));  // of so few bytes no string takes memory
+        write();
     }
 
+    mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;
-    std::string owned_;
-    std::string_view todo_;
-    char ends_[2] = {};
+    std::string queue_;
+    std::size_t written_ = 0;  // of it
+    std::string_view lent_;    // before it
+    void (*tell_)(void*) = nullptr;
+    void* whom_ = nullptr;
     const bool is_terminal_;
     bool is_in_line_ = false;
     bool finishing_ = false;
@@ -10624,12 +10768,14 @@ class Pump : public Counted {
     /// What a call wants moved, besides the sinks, which everybody moves.
     struct Want {
         bool in = false, out = false, err = false;
+        bool aside = false;  // as long as nothing can be written, what comes is read for the next who reads
         Limit keep = {};
     };
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
+          keep{options.max_output, options.keep},
           in(stdio_of(options.in)),
           out(stdio_of(options.out)),
           err(stdio_of(options.err)),
@@ -10668,6 +10814,7 @@ class Pump : public Counted {
 
     const Deadline born = Deadline::now();  // before the start
     os::Job job;
+    const Limit keep;  // what a communicate() keeps
     Outgoing in;
     Incoming out, err;
 
@@ -10680,6 +10827,12 @@ class Pump : public Counted {
         out.tell_end(flag);
         err.tell_end(flag);
         for (Incoming& stream : later_errs_) stream.tell_end(flag);
+    }
+    /// What was read aside joins what a communicate() has.
+    void join_aside() {
+        out.join_aside(keep);
+        err.join_aside(keep);
+        for (Incoming& stream : later_errs_) stream.join_aside(keep);
     }
     void close_streams() noexcept {
         in.close();
@@ -10787,8 +10940,12 @@ class Pump : public Counted {
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
             bool blind = crowded || unclear;  // something may happen that no handle tells
-            if (want.in && !in.is_idle()) set.writable(in.handle());
-            if (!crowded) each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+            const int writing = in.writing();
+            if (writing >= 0) set.writable(writing);
+            if (!crowded) {
+                each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+                if (want.aside) each_piped([&](Incoming& stream) { set.readable(stream.handle()); });
+            }
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
@@ -10814,9 +10971,10 @@ class Pump : public Counted {
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
-            bool moved = want.in && !in.is_idle() && set.may_be_ready(in.handle());
-            if (moved) in.push();
+            bool moved = writing >= 0 && set.may_be_ready(writing);
             crowded = false;
+            if (moved) in.push();
+            else if (want.aside) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -10845,7 +11003,7 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if (want.in && (ready & in_ready) != 0) in.push();
+        if ((ready & in_ready) != 0) in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -10967,6 +11125,29 @@ class Pump : public Counted {
         bool any = moves(out, want.out) || moves(err, want.err);
         for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
         return any;
+    }
+
+    template <class Function>
+    void each_piped(Function function) {
+        const auto apply = [&](Incoming& stream) {
+            if (stream.is_piped() && stream.is_open()) function(stream);
+        };
+        apply(out);
+        apply(err);
+        for (Incoming& stream : later_errs_) apply(stream);
+    }
+
+    /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
+    [[gnu::cold]] bool read_aside(os::WaitSet& set, bool& crowded) {
+        bool moved = false;
+        each_piped([&](Incoming& stream) {
+            if (!set.may_be_ready(stream.handle())) return;
+            const Incoming::Pulled pulled = stream.pull_aside(keep);
+            if (pulled == Incoming::Pulled::busy) crowded = true;
+            if (pulled == Incoming::Pulled::something) note_output();
+            moved |= pulled == Incoming::Pulled::something;
+        });
+        return moved;
     }
 
     /// Is there anything that the call waits for besides the end?
@@ -11369,6 +11550,7 @@ inline namespace LEASH_ABI {
 
 LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
     const std::string_view waiting = stream_->waiting();
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
@@ -11378,6 +11560,7 @@ LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duratio
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
     if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
@@ -11385,6 +11568,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     std::size_t at = std::string_view::npos;
     wait(
         [&] {
@@ -11402,6 +11586,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
 
 LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
     const std::size_t size = stream_->waiting().size();
     if (size >= count) return give(count, stream_->is_piped(), false);
@@ -11434,13 +11619,16 @@ LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { r
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
     return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
                 : give(0, false, true);
 }
 
 LEASH_INLINE std::size_t Reader::available() const noexcept {
-    return stream_ != nullptr ? stream_->count_waiting() : 0;
+    if (stream_ == nullptr) return 0;
+    const detail::Incoming::Use use(*stream_);
+    return stream_->count_waiting();
 }
 
 LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream_->is_open(); }
@@ -11450,15 +11638,21 @@ LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && s
 LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
 
 LEASH_INLINE void Reader::close() noexcept {
-    if (is_piped()) stream_->close();
+    if (!is_piped()) return;
+    const detail::Incoming::Use use(*stream_);
+    stream_->close();
 }
 
-LEASH_INLINE int Reader::release() { return is_piped() ? stream_->release() : -1; }
+LEASH_INLINE int Reader::release() {
+    if (!is_piped()) return -1;
+    const detail::Incoming::Use use(*stream_);
+    return stream_->release();
+}
 
 LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr && stream_->is_piped(); }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
-    stream_->begin_reading();
+    stream_->begin_reading(pump_->keep);
     detail::Pump::Want want;
     (is_err_ ? want.err : want.out) = true;
     const auto done = [&] { return enough() || !is_open(); };
@@ -11473,6 +11667,7 @@ LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(voi
         none.error = give_nothing().error;
         return none;
     }
+    const detail::Incoming::Use use(*stream_);
     std::string_view found;
     std::size_t seen = SIZE_MAX;
     wait(
@@ -11528,13 +11723,16 @@ LEASH_INLINE Read Reader::give_nothing() {
 }
 
 LEASH_INLINE Reader::Lines::~Lines() {
-    if (reader_.stream_ != nullptr) reader_.stream_->take_shown();
+    if (reader_.stream_ == nullptr) return;
+    const detail::Incoming::Use use(*reader_.stream_);
+    reader_.stream_->take_shown();
 }
 
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
 
 LEASH_INLINE bool Reader::Lines::next() {
     if (reader_.stream_ == nullptr) return false;
+    const detail::Incoming::Use use(*reader_.stream_);
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
     if (end == std::string_view::npos) {
@@ -11570,11 +11768,11 @@ class Loan {
 LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     const detail::Deadline limit = detail::Deadline::after(timeout);
     Written written;
-    // What a communicate() that timed out left over goes first.
-    if (drain(limit)) {
+    // What waits to be written goes first.
+    if (drain(limit, false)) {
         const detail::Loan loan(pump_->in, data);  // also taken back when a sink throws
-        written.complete = drain(limit);
-        written.count = data.size() - pump_->in.unwritten();
+        written.complete = drain(limit, true);
+        written.count = data.size() - pump_->in.lent();
     }
     if (!written.complete) {
         const int broken = pump_ != nullptr ? pump_->in.error() : 0;
@@ -11598,13 +11796,31 @@ LEASH_INLINE void Writer::close() noexcept {
 
 LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
 
-LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
-    if (!is_open()) return false;
+LEASH_INLINE bool Writer::enqueue(std::string data) {
+    if (pump_ == nullptr || !pump_->in.is_unfinished()) return false;
+    pump_->in.add(std::move(data));
     pump_->in.push();
+    pump_->in.told_queue();
+    return is_open();
+}
+
+LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
+
+LEASH_INLINE void Writer::finish() noexcept {
+    if (pump_ != nullptr) pump_->in.finish();
+}
+
+LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
+    if (!is_open()) return false;
+    detail::Outgoing& in = pump_->in;
+    in.push();
     detail::Pump::Want want;
     want.in = true;
-    pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
-    return pump_->in.is_idle();
+    // What is not in its descriptor any more, no event loop sees, and no Supervisor.
+    want.aside = !limit.passed() && !in.is_watched();
+    const auto done = [&] { return lent_only ? in.lent() == 0 : in.is_idle(); };
+    pump_->drive(want, limit, [&] { return done() || !in.is_open(); });
+    return done();
 }
 
 }  // namespace LEASH_ABI
@@ -11671,7 +11887,6 @@ LEASH_INLINE Popen& Popen::operator=(Popen&& other) noexcept {
     if (this != &other) {
         end();
         pump_ = std::move(other.pump_);
-        limit_ = other.limit_;
         per_stage_ = other.per_stage_;
     }
     return *this;
@@ -11773,6 +11988,7 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
+    pump.join_aside();
     if (pump.in.is_open()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
@@ -11781,23 +11997,23 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     }
     detail::Pump::Want want;
     want.in = want.out = want.err = true;
-    want.keep = limit_;
+    want.keep = pump.keep;
     const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
     std::vector<std::string> errs(pump.count_errs());
-    result.out_dropped = pump.out.dropped(limit_);
-    result.out_seam = pump.out.seam(limit_);
-    if (!per_stage_) result.err_seam = pump.err.seam(limit_);
-    for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
+    result.out_dropped = pump.out.dropped(pump.keep);
+    result.out_seam = pump.out.seam(pump.keep);
+    if (!per_stage_) result.err_seam = pump.err.seam(pump.keep);
+    for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(pump.keep);
     if (ended) {
         result.status = pump.job.ended().status;
         result.held = pump.holders();
-        pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-        for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
+        pump.out.cut(pump.keep);  // may run out of memory: nothing has been handed over yet
+        for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(pump.keep);
         result.out = pump.out.take_captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
     } else {
-        result.out = pump.out.captured(limit_);
-        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
+        result.out = pump.out.captured(pump.keep);
+        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(pump.keep);
     }
     if (per_stage_) result.errs = std::move(errs);
     else result.err = std::move(errs.front());
@@ -11866,7 +12082,6 @@ struct Handover {
 LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options options, bool is_patient) {
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
-    popen.limit_ = {options.max_output, options.keep};
     popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
     detail::Plan plan;
@@ -12473,6 +12688,7 @@ class SupervisorCore : public Counted {
         ++size_;
         ++unended_;
         member.pump->tell_stream_ends(&stream_ended_);
+        member.pump->in.tell_queue(&watch_queue, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
             const int error = errno;
@@ -12608,12 +12824,15 @@ class SupervisorCore : public Counted {
 
     /// A job. Or, with an empty handle, a timer, or a descriptor that is watched.
     struct Member : Counted, Timed {
-        Member(Popen&& popen, Id number, std::uintptr_t its_tag)
-            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
+        Member(SupervisorCore& its, Popen&& popen, Id number, std::uintptr_t its_tag)
+            : core(its), job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         ~Member() override {
-            if (is_job()) pump->tell_stream_ends(nullptr);
+            if (!is_job()) return;
+            pump->tell_stream_ends(nullptr);
+            pump->in.tell_queue(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
+        SupervisorCore& core;
         Popen job;
         const Shared<Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
@@ -12687,7 +12906,7 @@ class SupervisorCore : public Counted {
     Member& enter(Popen&& job, std::uintptr_t tag) {
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        members_[slot] = Shared<Member>::adopt(new Member(*this, std::move(job), id, tag));
         free_.pop_back();
         return *members_[slot];
     }
@@ -12762,6 +12981,20 @@ class SupervisorCore : public Counted {
         member.cancel = cancel;
         member.blind = cancel < 0 && pump.may_be_cancelled();
         return true;
+    }
+
+    /// There is something for its `in` to take again.
+    [[gnu::cold]] static void watch_queue(void* whom) {
+        Member& member = *static_cast<Member*>(whom);
+        SupervisorCore& core = member.core;
+        if (core.is_copy() || member.has_ended) return;
+        const int fd = member.pump->in.handle();
+        const std::uint64_t token = member.id << token_bits | in_token;
+        if (member.writes) return core.poller_.rearm(fd, token, true);
+        member.writes = core.poller_.add(fd, token, true);
+        if (member.writes) return;
+        member.blind = true;
+        core.wake(member, Deadline::now());
     }
 
     /// There is room for it in cancels_.
@@ -12912,7 +13145,7 @@ class SupervisorCore : public Counted {
         Pump::Want want;
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
-        want.keep = member.job.limit_;
+        want.keep = member.pump->keep;
         const bool stream_ended = stream_ended_;
         member.pump->step(want, member.start, ready, table_, found.step);
         stream_ended_ = stream_ended;  // what ended in this step is seen here

@@ -65,8 +65,27 @@ class Incoming {
     /// What has been read and not been taken.
     std::string_view waiting() const noexcept { return std::string_view(buffer_).substr(taken_); }
 
-    /// How much of it a reader would find, be it set apart by a limit.
-    std::size_t count_waiting() const noexcept { return waiting().size() - shown_ + tail_.size() + unsaved_.size(); }
+    /// How much of it a reader would find, be it set apart.
+    std::size_t count_waiting() const noexcept {
+        return waiting().size() - shown_ + tail_.size() + aside_.size() + unsaved_.size();
+    }
+
+    /// Whoever looks at what waits: a reader for as long as its call, and one who reads aside for moments. A reader may be
+    /// in a sink, or a function, of another reader of its own.
+    class Use {
+      public:
+        explicit Use(Incoming& stream) noexcept : stile_(stream.users_.is_mine() ? nullptr : &stream.users_) {
+            for (os::Backoff backoff; stile_ != nullptr && !stile_->enter();) os::sleep_until(backoff.next());
+        }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+        ~Use() {
+            if (stile_ != nullptr) stile_->leave();
+        }
+
+      private:
+        Turnstile* stile_;
+    };
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
     /// looked at once for it: how far the search has come is remembered.
@@ -98,9 +117,17 @@ class Incoming {
 
     void take_shown() { take(std::exchange(shown_, 0)); }
 
-    /// Before a reader looks at what waits: what was shown is taken, and what a limit had set apart joins the rest.
-    void begin_reading() {
+    /// What was read aside joins the rest. All or nothing, should memory run out.
+    void join_aside(Limit keep) {
+        if (aside_.empty()) return;
+        save(aside_, keep);
+        aside_ = {};
+    }
+
+    /// Before a reader looks at what waits: what was shown is taken, and what was set apart joins the rest.
+    void begin_reading(Limit keep = {}) {
         take_shown();
+        join_aside(keep);
         if (tail_.empty()) return;
         make_room(buffer_, tail_.size());
         if (dropped_ > 0) gap_ = waiting().size();
@@ -148,6 +175,19 @@ class Incoming {
 
     enum class Pulled { nothing, something, busy };
 
+    /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
+    /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
+    Pulled pull_aside(Limit keep) {
+        const Turn user(&users_);
+        if (!user) return Pulled::busy;
+        reads_aside_ = true;
+        struct Back {
+            bool& reads_aside;
+            ~Back() { reads_aside = false; }
+        } const back{reads_aside_};
+        return pull(keep);
+    }
+
     /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
     /// another thread is at it.
     Pulled pull(Limit keep) {
@@ -160,6 +200,7 @@ class Incoming {
         }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
+        if (!reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && is_open(); ++round) {
@@ -300,7 +341,8 @@ class Incoming {
         if (sink_) {
             sink_->write(unsaved_, rest_);
         } else {
-            save(unsaved_, keep);
+            if (reads_aside_) set_aside(unsaved_, keep);
+            else save(unsaved_, keep);
             unsaved_ = {};
         }
         owes_.store(false, std::memory_order_relaxed);
@@ -328,6 +370,17 @@ class Incoming {
             dropped_ += tail_.size() - keep.tail();
             tail_.erase(0, tail_.size() - keep.tail());
         }
+    }
+
+    /// The same aside: what a limit will drop when it joins the rest is dropped here.
+    [[gnu::cold]] void set_aside(std::string_view chunk, Limit keep) {
+        make_room(aside_, chunk.size());
+        aside_.append(chunk);
+        const std::size_t have = buffer_.size() - taken_, head = keep.head() > have ? keep.head() - have : 0;
+        const std::size_t most = head + keep.tail(), slack = keep.tail() > 0 ? largest : 0;
+        if (aside_.size() <= most || aside_.size() - most <= slack) return;
+        dropped_ += aside_.size() - most;
+        aside_.erase(head, aside_.size() - most);
     }
 
     /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
@@ -360,7 +413,10 @@ class Incoming {
     std::string buffer_;
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
-    std::string tail_;        // of what the head had no room for
+    std::string tail_;   // of what the head had no room for
+    std::string aside_;  // of what has come since, while somebody wrote
+    bool reads_aside_ = false;
+    Turnstile users_;         // of all this, where more threads than one may be
     std::size_t before_ = 0;  // how much was taken, ever
     std::vector<Search> searches_;
     std::size_t dropped_ = 0;

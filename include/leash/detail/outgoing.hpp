@@ -21,48 +21,126 @@ class Outgoing {
 
     void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
-    bool is_open() const noexcept { return fd_.is_open(); }
-    int handle() const noexcept { return fd_.get(); }
-    bool is_idle() const noexcept { return todo_.empty(); }
-    bool is_writing() const noexcept { return is_open() && !is_idle(); }
-    std::size_t unwritten() const noexcept { return ending_ ? 0 : todo_.size(); }
-    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
-    int error() const noexcept { return error_; }
-
-    /// Adds to what is to be written, and owns it.
-    void add(std::string data) {
-        if (todo_.empty()) {
-            owned_ = std::move(data);
-        } else {
-            std::string rest(todo_);
-            owned_ = std::move(rest) + data;
-        }
-        todo_ = owned_;
+    bool is_open() const noexcept { return handle() >= 0; }
+    int handle() const noexcept {
+        const os::Lock lock(mutex_);
+        return fd_.get();
     }
-    /// What is to be written, owned by the caller until it is, or withdraw() is called. Only when idle.
-    void lend(std::string_view data) noexcept { todo_ = data; }
-    void withdraw() noexcept { todo_ = {}; }
+    /// The same where there is something to be written; -1 where there is not.
+    int writing() const noexcept {
+        const os::Lock lock(mutex_);
+        return todo().empty() ? -1 : fd_.get();
+    }
+    bool is_writing() const noexcept { return writing() >= 0; }
+    bool is_idle() const noexcept {
+        const os::Lock lock(mutex_);
+        return todo().empty();
+    }
+    /// More may be added.
+    bool is_unfinished() const noexcept {
+        const os::Lock lock(mutex_);
+        return fd_.is_open() && !finishing_;
+    }
+    /// How much of what was added is not written.
+    std::size_t unwritten() const noexcept {
+        const os::Lock lock(mutex_);
+        return ending_ ? 0 : queue_.size() - written_;
+    }
+    /// The same of what was lent.
+    std::size_t lent() const noexcept {
+        const os::Lock lock(mutex_);
+        return lent_.size();
+    }
+    /// EPIPE where the child has closed its end; 0 while nothing went wrong.
+    int error() const noexcept {
+        const os::Lock lock(mutex_);
+        return error_;
+    }
+
+    /// Adds to what is to be written, and owns it. All or nothing, should memory run out.
+    void add(std::string data) {
+        const os::Lock lock(mutex_);
+        if (written_ >= queue_.size()) {
+            queue_ = std::move(data);
+            written_ = 0;
+            return;
+        }
+        if (written_ > queue_.size() / 2) {  // so that each byte is moved once at the most
+            queue_.erase(0, written_);
+            written_ = 0;
+        }
+        queue_ += data;
+    }
+    /// What is to be written next, owned by the caller until it is, or withdraw() is called. Only when idle.
+    void lend(std::string_view data) noexcept {
+        const os::Lock lock(mutex_);
+        lent_ = data;
+    }
+    void withdraw() noexcept { lend({}); }
 
     /// No more to come: the pipe is closed as soon as all is written.
     void finish() noexcept {
+        const os::Lock lock(mutex_);
         finishing_ = true;
-        if (todo_.empty()) end();
+        if (todo().empty()) end();
     }
     /// The same at once: what waits to be written is dropped.
     void finish_now() noexcept {
-        todo_ = {};
-        finish();
+        const os::Lock lock(mutex_);
+        drop();
+        finishing_ = true;
+        end();
         fd_.close();
     }
-    void close() noexcept { fd_.close(); }
+    void close() noexcept {
+        const os::Lock lock(mutex_);
+        fd_.close();
+    }
     /// Gives the descriptor away: see Writer::release().
-    int release() noexcept { return is_terminal_ || !is_idle() ? -1 : os::give_away(fd_); }
+    int release() noexcept {
+        const os::Lock lock(mutex_);
+        return is_terminal_ || !todo().empty() ? -1 : os::give_away(fd_);
+    }
+
+    /// Whom to tell that there is something to be written again: a Supervisor, whose thread's this is then.
+    void tell_queue(void (*tell)(void*), void* whom) noexcept {
+        tell_ = tell;
+        whom_ = whom;
+    }
+    bool is_watched() const noexcept { return tell_ != nullptr; }
+    void told_queue() const {
+        if (tell_ != nullptr && is_writing()) tell_(whom_);
+    }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
     /// whoever keeps a deadline looks at it in between.
     void push() noexcept {
-        for (int round = 0; round < 4 && !todo_.empty() && fd_.is_open(); ++round) {
-            const std::string_view piece = todo_.substr(0, largest);
+        const os::Lock lock(mutex_);
+        write();
+    }
+
+  private:
+    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
+    // These hold the lock.
+
+    std::string_view todo() const noexcept { return lent_.empty() ? std::string_view(queue_).substr(written_) : lent_; }
+    void done(std::size_t count) noexcept {
+        if (!lent_.empty()) return lent_.remove_prefix(count);
+        written_ += count;
+        if (written_ < queue_.size()) return;
+        queue_ = {};
+        written_ = 0;
+    }
+    void drop() noexcept {
+        lent_ = {};
+        queue_.clear();
+        written_ = 0;
+    }
+
+    void write() noexcept {
+        for (int round = 0; round < 4 && !todo().empty() && fd_.is_open(); ++round) {
+            const std::string_view piece = todo().substr(0, largest);
             const ssize_t n = os::write_some(fd_, piece);
             if (n < 0) {
                 // A terminal that nobody has open takes a little, then nothing more; elsewhere than on Linux: EIO.
@@ -73,33 +151,33 @@ class Outgoing {
                 return;
             }
             const std::size_t count = static_cast<std::size_t>(n);
-            is_in_line_ = todo_[count - 1] != '\n' && todo_[count - 1] != '\r';
+            is_in_line_ = piece[count - 1] != '\n' && piece[count - 1] != '\r';
             if (count < piece.size() && !grown_) {
                 grown_ = true;
                 os::grow_pipe(fd_);
             }
-            todo_.remove_prefix(count);
+            done(count);
         }
-        if (todo_.empty() && finishing_) end();
+        if (todo().empty() && finishing_) end();
     }
-
-  private:
-    static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
 
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
     void end() noexcept {
         if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
         ending_ = true;
-        ends_[0] = ends_[1] = os::end_of_file_character(fd_);
-        todo_ = std::string_view(ends_, is_in_line_ ? 2 : 1);
-        push();
+        drop();
+        queue_.assign(is_in_line_ ? 2 : 1, os::end_of_file_character(fd_));  // of so few bytes no string takes memory
+        write();
     }
 
+    mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;
-    std::string owned_;
-    std::string_view todo_;
-    char ends_[2] = {};
+    std::string queue_;
+    std::size_t written_ = 0;  // of it
+    std::string_view lent_;    // before it
+    void (*tell_)(void*) = nullptr;
+    void* whom_ = nullptr;
     const bool is_terminal_;
     bool is_in_line_ = false;
     bool finishing_ = false;

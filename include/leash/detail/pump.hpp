@@ -44,12 +44,14 @@ class Pump : public Counted {
     /// What a call wants moved, besides the sinks, which everybody moves.
     struct Want {
         bool in = false, out = false, err = false;
+        bool aside = false;  // as long as nothing can be written, what comes is read for the next who reads
         Limit keep = {};
     };
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
     Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
+          keep{options.max_output, options.keep},
           in(stdio_of(options.in)),
           out(stdio_of(options.out)),
           err(stdio_of(options.err)),
@@ -88,6 +90,7 @@ class Pump : public Counted {
 
     const Deadline born = Deadline::now();  // before the start
     os::Job job;
+    const Limit keep;  // what a communicate() keeps
     Outgoing in;
     Incoming out, err;
 
@@ -100,6 +103,12 @@ class Pump : public Counted {
         out.tell_end(flag);
         err.tell_end(flag);
         for (Incoming& stream : later_errs_) stream.tell_end(flag);
+    }
+    /// What was read aside joins what a communicate() has.
+    void join_aside() {
+        out.join_aside(keep);
+        err.join_aside(keep);
+        for (Incoming& stream : later_errs_) stream.join_aside(keep);
     }
     void close_streams() noexcept {
         in.close();
@@ -207,8 +216,12 @@ class Pump : public Counted {
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
             bool blind = crowded || unclear;  // something may happen that no handle tells
-            if (want.in && !in.is_idle()) set.writable(in.handle());
-            if (!crowded) each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+            const int writing = in.writing();
+            if (writing >= 0) set.writable(writing);
+            if (!crowded) {
+                each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
+                if (want.aside) each_piped([&](Incoming& stream) { set.readable(stream.handle()); });
+            }
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
@@ -234,9 +247,10 @@ class Pump : public Counted {
             else if (blind) until = sooner(until, backoff.next());
             set.wait(last ? limit : until);
 
-            bool moved = want.in && !in.is_idle() && set.may_be_ready(in.handle());
-            if (moved) in.push();
+            bool moved = writing >= 0 && set.may_be_ready(writing);
             crowded = false;
+            if (moved) in.push();
+            else if (want.aside) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -265,7 +279,7 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if (want.in && (ready & in_ready) != 0) in.push();
+        if ((ready & in_ready) != 0) in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -387,6 +401,29 @@ class Pump : public Counted {
         bool any = moves(out, want.out) || moves(err, want.err);
         for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
         return any;
+    }
+
+    template <class Function>
+    void each_piped(Function function) {
+        const auto apply = [&](Incoming& stream) {
+            if (stream.is_piped() && stream.is_open()) function(stream);
+        };
+        apply(out);
+        apply(err);
+        for (Incoming& stream : later_errs_) apply(stream);
+    }
+
+    /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
+    [[gnu::cold]] bool read_aside(os::WaitSet& set, bool& crowded) {
+        bool moved = false;
+        each_piped([&](Incoming& stream) {
+            if (!set.may_be_ready(stream.handle())) return;
+            const Incoming::Pulled pulled = stream.pull_aside(keep);
+            if (pulled == Incoming::Pulled::busy) crowded = true;
+            if (pulled == Incoming::Pulled::something) note_output();
+            moved |= pulled == Incoming::Pulled::something;
+        });
+        return moved;
     }
 
     /// Is there anything that the call waits for besides the end?

@@ -62,7 +62,6 @@ LEASH_INLINE Popen& Popen::operator=(Popen&& other) noexcept {
     if (this != &other) {
         end();
         pump_ = std::move(other.pump_);
-        limit_ = other.limit_;
         per_stage_ = other.per_stage_;
     }
     return *this;
@@ -164,6 +163,7 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     const detail::Shared<detail::Pump> kept = pump_;  // a sink may destroy this handle
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
+    pump.join_aside();
     if (pump.in.is_open()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
@@ -172,23 +172,23 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     }
     detail::Pump::Want want;
     want.in = want.out = want.err = true;
-    want.keep = limit_;
+    want.keep = pump.keep;
     const bool ended = pump.drive(want, limit, [&] { return pump.is_drained() && pump.is_over(); });
     std::vector<std::string> errs(pump.count_errs());
-    result.out_dropped = pump.out.dropped(limit_);
-    result.out_seam = pump.out.seam(limit_);
-    if (!per_stage_) result.err_seam = pump.err.seam(limit_);
-    for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(limit_);
+    result.out_dropped = pump.out.dropped(pump.keep);
+    result.out_seam = pump.out.seam(pump.keep);
+    if (!per_stage_) result.err_seam = pump.err.seam(pump.keep);
+    for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(pump.keep);
     if (ended) {
         result.status = pump.job.ended().status;
         result.held = pump.holders();
-        pump.out.cut(limit_);  // may run out of memory: nothing has been handed over yet
-        for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(limit_);
+        pump.out.cut(pump.keep);  // may run out of memory: nothing has been handed over yet
+        for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(pump.keep);
         result.out = pump.out.take_captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
     } else {
-        result.out = pump.out.captured(limit_);
-        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(limit_);
+        result.out = pump.out.captured(pump.keep);
+        for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(pump.keep);
     }
     if (per_stage_) result.errs = std::move(errs);
     else result.err = std::move(errs.front());
@@ -257,7 +257,6 @@ struct Handover {
 LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options options, bool is_patient) {
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
-    popen.limit_ = {options.max_output, options.keep};
     popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
     popen.pump_ = detail::Shared<detail::Pump>::adopt(new detail::Pump(commands.size(), options, deadline));
     detail::Plan plan;

@@ -26,6 +26,7 @@ inline namespace LEASH_ABI {
 
 LEASH_INLINE Read Reader::read(std::size_t most, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([&] { return !stream_->waiting().empty(); }, detail::Deadline::after(timeout));
     const std::string_view waiting = stream_->waiting();
     return give(waiting.size() < most ? waiting.size() : most, !waiting.empty(), !came);
@@ -35,6 +36,7 @@ LEASH_INLINE Read Reader::try_read(std::size_t most) { return read(most, Duratio
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const std::size_t at = find(delimiter, detail::Deadline::after(timeout));
     if (at != std::string_view::npos) return give(at + delimiter.size(), true, false);
     return stream_->is_open() ? give(0, false, true) : give(stream_->waiting().size(), false, false);
@@ -42,6 +44,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, Timeout timeout
 
 LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t most, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     std::size_t at = std::string_view::npos;
     wait(
         [&] {
@@ -59,6 +62,7 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
 
 LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([&] { return stream_->waiting().size() >= count; }, detail::Deadline::after(timeout));
     const std::size_t size = stream_->waiting().size();
     if (size >= count) return give(count, stream_->is_piped(), false);
@@ -91,13 +95,16 @@ LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { r
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
+    const detail::Incoming::Use use(*stream_);
     const bool came = wait([] { return false; }, detail::Deadline::after(timeout));
     return came ? give(stream_->waiting().size(), stream_->error() == 0 && stream_->is_piped(), false)
                 : give(0, false, true);
 }
 
 LEASH_INLINE std::size_t Reader::available() const noexcept {
-    return stream_ != nullptr ? stream_->count_waiting() : 0;
+    if (stream_ == nullptr) return 0;
+    const detail::Incoming::Use use(*stream_);
+    return stream_->count_waiting();
 }
 
 LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream_->is_open(); }
@@ -107,15 +114,21 @@ LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && s
 LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
 
 LEASH_INLINE void Reader::close() noexcept {
-    if (is_piped()) stream_->close();
+    if (!is_piped()) return;
+    const detail::Incoming::Use use(*stream_);
+    stream_->close();
 }
 
-LEASH_INLINE int Reader::release() { return is_piped() ? stream_->release() : -1; }
+LEASH_INLINE int Reader::release() {
+    if (!is_piped()) return -1;
+    const detail::Incoming::Use use(*stream_);
+    return stream_->release();
+}
 
 LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr && stream_->is_piped(); }
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
-    stream_->begin_reading();
+    stream_->begin_reading(pump_->keep);
     detail::Pump::Want want;
     (is_err_ ? want.err : want.out) = true;
     const auto done = [&] { return enough() || !is_open(); };
@@ -130,6 +143,7 @@ LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(voi
         none.error = give_nothing().error;
         return none;
     }
+    const detail::Incoming::Use use(*stream_);
     std::string_view found;
     std::size_t seen = SIZE_MAX;
     wait(
@@ -185,13 +199,16 @@ LEASH_INLINE Read Reader::give_nothing() {
 }
 
 LEASH_INLINE Reader::Lines::~Lines() {
-    if (reader_.stream_ != nullptr) reader_.stream_->take_shown();
+    if (reader_.stream_ == nullptr) return;
+    const detail::Incoming::Use use(*reader_.stream_);
+    reader_.stream_->take_shown();
 }
 
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
 
 LEASH_INLINE bool Reader::Lines::next() {
     if (reader_.stream_ == nullptr) return false;
+    const detail::Incoming::Use use(*reader_.stream_);
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
     if (end == std::string_view::npos) {
@@ -227,11 +244,11 @@ class Loan {
 LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     const detail::Deadline limit = detail::Deadline::after(timeout);
     Written written;
-    // What a communicate() that timed out left over goes first.
-    if (drain(limit)) {
+    // What waits to be written goes first.
+    if (drain(limit, false)) {
         const detail::Loan loan(pump_->in, data);  // also taken back when a sink throws
-        written.complete = drain(limit);
-        written.count = data.size() - pump_->in.unwritten();
+        written.complete = drain(limit, true);
+        written.count = data.size() - pump_->in.lent();
     }
     if (!written.complete) {
         const int broken = pump_ != nullptr ? pump_->in.error() : 0;
@@ -255,13 +272,31 @@ LEASH_INLINE void Writer::close() noexcept {
 
 LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
 
-LEASH_INLINE bool Writer::drain(detail::Deadline limit) {
-    if (!is_open()) return false;
+LEASH_INLINE bool Writer::enqueue(std::string data) {
+    if (pump_ == nullptr || !pump_->in.is_unfinished()) return false;
+    pump_->in.add(std::move(data));
     pump_->in.push();
+    pump_->in.told_queue();
+    return is_open();
+}
+
+LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
+
+LEASH_INLINE void Writer::finish() noexcept {
+    if (pump_ != nullptr) pump_->in.finish();
+}
+
+LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
+    if (!is_open()) return false;
+    detail::Outgoing& in = pump_->in;
+    in.push();
     detail::Pump::Want want;
     want.in = true;
-    pump_->drive(want, limit, [&] { return pump_->in.is_idle() || !is_open(); });
-    return pump_->in.is_idle();
+    // What is not in its descriptor any more, no event loop sees, and no Supervisor.
+    want.aside = !limit.passed() && !in.is_watched();
+    const auto done = [&] { return lent_only ? in.lent() == 0 : in.is_idle(); };
+    pump_->drive(want, limit, [&] { return done() || !in.is_open(); });
+    return done();
 }
 
 }  // namespace LEASH_ABI

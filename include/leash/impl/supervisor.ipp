@@ -61,6 +61,7 @@ class SupervisorCore : public Counted {
         ++size_;
         ++unended_;
         member.pump->tell_stream_ends(&stream_ended_);
+        member.pump->in.tell_queue(&watch_queue, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
             const int error = errno;
@@ -196,12 +197,15 @@ class SupervisorCore : public Counted {
 
     /// A job. Or, with an empty handle, a timer, or a descriptor that is watched.
     struct Member : Counted, Timed {
-        Member(Popen&& popen, Id number, std::uintptr_t its_tag)
-            : job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
+        Member(SupervisorCore& its, Popen&& popen, Id number, std::uintptr_t its_tag)
+            : core(its), job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         ~Member() override {
-            if (is_job()) pump->tell_stream_ends(nullptr);
+            if (!is_job()) return;
+            pump->tell_stream_ends(nullptr);
+            pump->in.tell_queue(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
+        SupervisorCore& core;
         Popen job;
         const Shared<Pump> pump;  // the job's, whatever its user does with the handle
         const Id id;
@@ -275,7 +279,7 @@ class SupervisorCore : public Counted {
     Member& enter(Popen&& job, std::uintptr_t tag) {
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
-        members_[slot] = Shared<Member>::adopt(new Member(std::move(job), id, tag));
+        members_[slot] = Shared<Member>::adopt(new Member(*this, std::move(job), id, tag));
         free_.pop_back();
         return *members_[slot];
     }
@@ -350,6 +354,20 @@ class SupervisorCore : public Counted {
         member.cancel = cancel;
         member.blind = cancel < 0 && pump.may_be_cancelled();
         return true;
+    }
+
+    /// There is something for its `in` to take again.
+    [[gnu::cold]] static void watch_queue(void* whom) {
+        Member& member = *static_cast<Member*>(whom);
+        SupervisorCore& core = member.core;
+        if (core.is_copy() || member.has_ended) return;
+        const int fd = member.pump->in.handle();
+        const std::uint64_t token = member.id << token_bits | in_token;
+        if (member.writes) return core.poller_.rearm(fd, token, true);
+        member.writes = core.poller_.add(fd, token, true);
+        if (member.writes) return;
+        member.blind = true;
+        core.wake(member, Deadline::now());
     }
 
     /// There is room for it in cancels_.
@@ -500,7 +518,7 @@ class SupervisorCore : public Counted {
         Pump::Want want;
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
-        want.keep = member.job.limit_;
+        want.keep = member.pump->keep;
         const bool stream_ended = stream_ended_;
         member.pump->step(want, member.start, ready, table_, found.step);
         stream_ended_ = stream_ended;  // what ended in this step is seen here
