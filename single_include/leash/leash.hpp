@@ -4010,6 +4010,16 @@ class Mutex {
 #include <sys/syscall.h>
 #endif
 
+// kqueue whose events hold 64 bits of the user's (this macro ends with this file): macOS, FreeBSD, OpenBSD, DragonFly, where a
+// pointer has as many. NetBSD before 10 has another type there.
+#if (defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)) && \
+    UINTPTR_MAX > 0xffffffffU
+#include <sys/event.h>
+#define LEASH_KQUEUE 1
+#else
+#define LEASH_KQUEUE 0
+#endif
+
 // ppoll (this macro ends with this file): Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS.
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
 #define LEASH_PPOLL 1
@@ -4160,6 +4170,39 @@ inline int epoll_wait(int epoll, epoll_event* events, int count, std::int64_t mo
 }
 #endif
 
+#if LEASH_KQUEUE
+/// Close-on-exec; a forked copy of the host does not have it.
+inline int kqueue() noexcept {
+    if (const int e = LEASH_FAULT("kqueue")) return fail(e);
+    const NoCancellation guard;
+    const int queue = ::kqueue();
+    if (queue >= 0) ::fcntl(queue, F_SETFD, FD_CLOEXEC);
+    return queue;
+}
+
+/// To tell, once, when the descriptor is readable or writable, by that token; or not any more.
+inline int kqueue_control(int queue, int fd, bool writable, bool wanted, std::uint64_t token) noexcept {
+    if (const int e = LEASH_FAULT("kqueue_control")) return fail(e);
+    const NoCancellation guard;
+    struct kevent change;
+    EV_SET(&change, static_cast<uintptr_t>(fd), writable ? EVFILT_WRITE : EVFILT_READ,
+           wanted ? EV_ADD | EV_ONESHOT : EV_DELETE, 0, 0, reinterpret_cast<void*>(static_cast<uintptr_t>(token)));
+    return ::kevent(queue, &change, 1, nullptr, 0, nullptr);
+}
+
+/// For at most that many nanoseconds; INT64_MAX waits for ever.
+inline int kqueue_wait(int queue, struct kevent* events, int count, std::int64_t most) noexcept {
+    if (const int e = LEASH_FAULT("kqueue_wait")) return fail(e);
+    const NoCancellation guard;
+    const bool endless = most == INT64_MAX;
+    if (most > longest_wait) most = longest_wait;
+    timespec wait{};
+    wait.tv_sec = static_cast<int>(most / 1'000'000'000);
+    wait.tv_nsec = static_cast<int>(most % 1'000'000'000);
+    return ::kevent(queue, nullptr, 0, events, count, endless ? nullptr : &wait);
+}
+#endif
+
 /// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
 inline int descriptor_limit() noexcept {
     rlimit limit{};
@@ -4175,6 +4218,7 @@ inline int descriptor_limit() noexcept {
 #endif  // LEASH_POSIX
 
 #undef LEASH_PPOLL
+#undef LEASH_KQUEUE
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_DESCRIPTORS_HPP
 
@@ -12438,11 +12482,18 @@ LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
 
 #include <cstdint>
 
-// EPOLL: Linux 2.6.27 (epoll_create1). Elsewhere one poll() over all: right, but it looks at every handle each time.
+// EPOLL: Linux 2.6.27 (epoll_create1). KQUEUE: as in sys/descriptors.hpp. Elsewhere one poll() over all: right, but it looks
+// at every handle each time.
 #if defined(__linux__)
 #define LEASH_EPOLL 1
 #else
 #define LEASH_EPOLL 0
+#endif
+#if (defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)) && \
+    UINTPTR_MAX > 0xffffffffU
+#define LEASH_KQUEUE 1
+#else
+#define LEASH_KQUEUE 0
 #endif
 
 #if LEASH_POSIX
@@ -12494,6 +12545,41 @@ class Poller {
     static constexpr int batch = 64;
     Fd epoll_;
     epoll_event events_[batch];
+    int count_ = 0, next_ = 0;
+#elif LEASH_KQUEUE
+    bool open() noexcept {
+        if (queue_.is_open()) return true;
+        queue_ = Fd(sys::kqueue());
+        if (queue_.is_open() && !move_above_standard(queue_)) queue_.close();
+        return queue_.is_open();
+    }
+    int handle() const noexcept { return queue_.get(); }
+
+    bool add(int fd, std::uint64_t token, bool writable = false) noexcept {
+        return sys::kqueue_control(queue_.get(), fd, writable, true, token) == 0;
+    }
+    void rearm(int fd, std::uint64_t token, bool writable = false) noexcept { add(fd, token, writable); }
+    void remove(int fd) noexcept {
+        for (const bool writable : {false, true}) sys::kqueue_control(queue_.get(), fd, writable, false, 0);
+    }
+
+    void wait(Deadline deadline) noexcept {
+        if (next_ < count_) return;
+        next_ = count_ = 0;
+        if (queue_.is_open()) count_ = sys::kqueue_wait(queue_.get(), events_, batch, deadline.remaining().count());
+        else sys::poll(nullptr, 0, deadline.remaining().count());
+    }
+    bool has_more() const noexcept { return next_ < count_; }
+    bool take(std::uint64_t& token) noexcept {
+        if (next_ >= count_) return false;
+        token = reinterpret_cast<std::uintptr_t>(events_[next_++].udata);
+        return true;
+    }
+
+  private:
+    static constexpr int batch = 64;
+    Fd queue_;
+    struct kevent events_[batch];
     int count_ = 0, next_ = 0;
 #else
     bool open() noexcept { return true; }
@@ -12549,6 +12635,7 @@ class Poller {
 #endif  // LEASH_POSIX
 
 #undef LEASH_EPOLL
+#undef LEASH_KQUEUE
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
 

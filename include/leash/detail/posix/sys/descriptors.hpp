@@ -26,6 +26,16 @@
 #include <sys/syscall.h>
 #endif
 
+// kqueue whose events hold 64 bits of the user's (this macro ends with this file): macOS, FreeBSD, OpenBSD, DragonFly, where a
+// pointer has as many. NetBSD before 10 has another type there.
+#if (defined(__APPLE__) || defined(__FreeBSD__) || defined(__OpenBSD__) || defined(__DragonFly__)) && \
+    UINTPTR_MAX > 0xffffffffU
+#include <sys/event.h>
+#define LEASH_KQUEUE 1
+#else
+#define LEASH_KQUEUE 0
+#endif
+
 // ppoll (this macro ends with this file): Linux, FreeBSD 11, NetBSD 10, OpenBSD 5.4; not macOS.
 #if defined(__linux__) || defined(__FreeBSD__) || defined(__OpenBSD__)
 #define LEASH_PPOLL 1
@@ -176,6 +186,39 @@ inline int epoll_wait(int epoll, epoll_event* events, int count, std::int64_t mo
 }
 #endif
 
+#if LEASH_KQUEUE
+/// Close-on-exec; a forked copy of the host does not have it.
+inline int kqueue() noexcept {
+    if (const int e = LEASH_FAULT("kqueue")) return fail(e);
+    const NoCancellation guard;
+    const int queue = ::kqueue();
+    if (queue >= 0) ::fcntl(queue, F_SETFD, FD_CLOEXEC);
+    return queue;
+}
+
+/// To tell, once, when the descriptor is readable or writable, by that token; or not any more.
+inline int kqueue_control(int queue, int fd, bool writable, bool wanted, std::uint64_t token) noexcept {
+    if (const int e = LEASH_FAULT("kqueue_control")) return fail(e);
+    const NoCancellation guard;
+    struct kevent change;
+    EV_SET(&change, static_cast<uintptr_t>(fd), writable ? EVFILT_WRITE : EVFILT_READ,
+           wanted ? EV_ADD | EV_ONESHOT : EV_DELETE, 0, 0, reinterpret_cast<void*>(static_cast<uintptr_t>(token)));
+    return ::kevent(queue, &change, 1, nullptr, 0, nullptr);
+}
+
+/// For at most that many nanoseconds; INT64_MAX waits for ever.
+inline int kqueue_wait(int queue, struct kevent* events, int count, std::int64_t most) noexcept {
+    if (const int e = LEASH_FAULT("kqueue_wait")) return fail(e);
+    const NoCancellation guard;
+    const bool endless = most == INT64_MAX;
+    if (most > longest_wait) most = longest_wait;
+    timespec wait{};
+    wait.tv_sec = static_cast<int>(most / 1'000'000'000);
+    wait.tv_nsec = static_cast<int>(most % 1'000'000'000);
+    return ::kevent(queue, nullptr, 0, events, count, endless ? nullptr : &wait);
+}
+#endif
+
 /// The lowest number that no descriptor can get any more (RLIMIT_NOFILE).
 inline int descriptor_limit() noexcept {
     rlimit limit{};
@@ -191,5 +234,6 @@ inline int descriptor_limit() noexcept {
 #endif  // LEASH_POSIX
 
 #undef LEASH_PPOLL
+#undef LEASH_KQUEUE
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_DESCRIPTORS_HPP
