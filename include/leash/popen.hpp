@@ -79,7 +79,14 @@ struct Leader {};
 /// For Popen::send_signal(): that one process instead of all of the job.
 inline constexpr Leader leader{};
 
-/// A running job: a process (its leader), the process group that it started in, and our ends of its pipes.
+/// Owns a running job: the process (its leader), its process group and your ends of its pipes.
+///
+///     leash::Popen sort({"sort"}, {.in = leash::piped, .out = leash::piped, .timeout = 5s});
+///     std::cout << sort.communicate("b\na\n").out;                            // everything at once, or
+///     sort.in().write("b\n"), sort.in().close();                              // step by step
+///     for (std::string_view line : sort.out().lines()) std::cout << line;
+///     std::cout << sort.wait().describe();                                    // or poll(), wait_for(1s)
+///     sort.stop(2s);                                                          // or terminate(), kill()
 ///
 /// The destructor ends the job: SIGKILL to all of its processes, and the leader is reaped. detach() gives it up instead. So
 /// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
@@ -93,10 +100,6 @@ inline constexpr Leader leader{};
 /// where a sink of yours does, or memory runs out.
 class [[nodiscard]] Popen {
   public:
-    /// No job: the empty handle, as one is that was moved from or detached. What it says is at each function; where
-    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
-    Popen() noexcept;
-
     /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
 #if LEASH_EXCEPTIONS
     LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
@@ -119,6 +122,10 @@ class [[nodiscard]] Popen {
     /// A pipeline, as one job. If a stage cannot be started, ends the stages before it. Error::stage is the
     /// index of the stage that failed.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
+
+    /// No job: an empty Popen, like one that was moved from or detached. Each function says what it returns then; where
+    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
+    Popen() noexcept;
 
     /// The other handle is empty then.
     Popen(Popen&& other) noexcept = default;
