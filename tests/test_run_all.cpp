@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 
@@ -652,6 +653,107 @@ TEST_CASE("an escapee that holds a pipe holds up its own job for the drain, and 
     CHECK(told.ends.back() == 3);
     CHECK(census.reaches(1));
     CHECK(before.holds());
+}
+
+/// A task that ends when so many of its like run.
+static leash::Task meeting(const support::TemporaryDirectory& place, int of_how_many, int which) {
+    leash::Options options;
+    options.out = leash::piped;
+    options.timeout = 60s;
+    return {leash::shell(
+                "touch \"$1/$2\"; while test \"$(ls \"$1\" | wc -l)\" -lt $3; do sleep 0.01; done; echo $MAKEFLAGS",
+                {place.path(), std::to_string(which), std::to_string(of_how_many)}),
+            options};
+}
+
+TEST_CASE("with a jobserver so many run as it has tokens for, and all of them are given back") {
+    const std::string wrong = support::in_host([]() -> std::string {
+        int ends[2];
+        HOST_NEEDS(::pipe(ends) == 0 && ::write(ends[1], "ab", 2) == 2);
+        const auto tokens = [&] {
+            int count = -1;
+            ::ioctl(ends[0], FIONREAD, &count);
+            return count;
+        };
+        const std::string numbers = std::to_string(ends[0]) + "," + std::to_string(ends[1]);
+        ::setenv("MAKEFLAGS", ("-j3 --jobserver-auth=" + numbers).c_str(), 1);
+        leash::RunAllOptions how;
+        how.jobserver = leash::Jobserver::inherited();
+        {
+            const support::TemporaryDirectory place;
+            std::vector<leash::Task> tasks;
+            for (int i = 0; i < 3; ++i) tasks.push_back(meeting(place, 3, i));
+            for (int i = 0; i < 4; ++i) tasks.push_back({child({"exit", "0"})});
+            Told told;
+            const Results results = leash::run_all(std::move(tasks), told.follow(how));
+            HOST_NEEDS(told.most == 3 && told.ends.size() == 7 && tokens() == 2);
+            HOST_NEEDS(results[0]->out.find("--jobserver-auth=" + numbers) != std::string::npos);
+        }
+        const auto many = [](const char* code) {
+            std::vector<leash::Task> tasks;
+            tasks.push_back({child({"exit", code})});
+            for (int i = 0; i < 3; ++i) tasks.push_back({child({"sleep"})});
+            return tasks;
+        };
+        how.stop_on_failure = true;
+        HOST_NEEDS(leash::run_all(many("1"), how).size() == 4 && tokens() == 2);
+        how.on_end = [](std::size_t, const Ended&) { throw std::runtime_error("thrown"); };
+        try {
+            static_cast<void>(leash::run_all(many("0"), how));
+            return "nothing was thrown";
+        } catch (const std::runtime_error&) {
+            HOST_NEEDS(tokens() == 2);
+        }
+        // the very same ones
+        char both[2];
+        HOST_NEEDS(::read(ends[0], both, 2) == 2 && both[0] + both[1] == 'a' + 'b');
+        return "";
+    });
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a token that comes lets the next task start, and none lets one run at a time") {
+    const support::TemporaryDirectory place;
+    leash::RunAllOptions how;
+    how.jobserver = leash::Jobserver::serve(1);
+    Told alone;
+    std::vector<leash::Task> tasks;
+    for (int i = 0; i < 3; ++i) tasks.push_back({child({"exit", "0"})});
+    for (const Ended& one : leash::run_all(std::move(tasks), alone.follow(how))) CHECK(one->ok());
+    CHECK(alone.most == 1);
+
+    const std::string fifo = place / "fifo";
+    REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+    tasks.clear();
+    tasks.push_back({leash::shell("printf + >&4; read word < \"$1\"", {fifo})});
+    tasks.push_back({leash::shell("echo word > \"$1\"", {fifo})});
+    for (leash::Task& one : tasks) one.options.timeout = 60s;
+    for (const Ended& one : leash::run_all(std::move(tasks), how)) CHECK(one->ok());
+
+    how.jobserver = leash::Jobserver::serve(0);
+    tasks.assign(2, leash::Task{child({"exit", "0"})});
+    for (const Ended& one : leash::run_all(std::move(tasks), how)) {
+        REQUIRE_FALSE(one.has_value());
+        CHECK(one.error().subject == "jobserver");
+    }
+}
+
+TEST_CASE("above max_load one task runs at a time, and below it as many as may") {
+    const support::TemporaryDirectory place;
+    leash::RunAllOptions how = at_most(3);
+    how.max_load = 1e9;
+    std::vector<leash::Task> tasks;
+    for (int i = 0; i < 3; ++i) tasks.push_back(meeting(place, 3, i));
+    for (const Ended& one : leash::run_all(std::move(tasks), how)) CHECK(one->ok());
+
+    double load = 0;
+    if (::getloadavg(&load, 1) != 1 || load < 0.05) return;  // it takes long to fall
+    how.max_load = 1e-6;
+    Told told;
+    tasks.clear();
+    for (int i = 0; i < 3; ++i) tasks.push_back({child({"exit", "0"})});
+    for (const Ended& one : leash::run_all(std::move(tasks), told.follow(how))) CHECK(one->ok());
+    CHECK(told.most == 1);
 }
 
 TEST_CASE("what a job leaves in its group ends with it, or stays where it is meant to") {

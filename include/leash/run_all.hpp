@@ -15,6 +15,7 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/error.hpp>
+#include <leash/jobserver.hpp>
 #include <leash/options.hpp>
 #include <leash/pipeline.hpp>
 #include <leash/popen.hpp>
@@ -53,8 +54,17 @@ struct Task {
 
 /// How run_all() goes about it.
 struct RunAllOptions {
-    /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
+    /// How many tasks run at a time; 0, the default, means as many as this process may use processors, and with a jobserver
+    /// as many as that has tokens for.
     std::size_t max_running = 0;
+
+    /// Each task that runs besides the first takes a token of it; none by default. It is handed down to those whose options have
+    /// none. An error for all where it cannot be asked without waiting: one by descriptors, on a system without /proc.
+    Jobserver jobserver = {};
+
+    /// No task is started as long as one runs and the system's load is that high (of the last minute: getloadavg(3)), as with
+    /// `make -l`; looked at whenever something happens, and each second. 0, the default: whatever the load is.
+    double max_load = 0;
 
     /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
     /// stays where it is.

@@ -2967,8 +2967,17 @@ struct Task {
 
 /// How run_all() goes about it.
 struct RunAllOptions {
-    /// How many tasks run at a time; 0, the default, means as many as this process may use processors.
+    /// How many tasks run at a time; 0, the default, means as many as this process may use processors, and with a jobserver
+    /// as many as that has tokens for.
     std::size_t max_running = 0;
+
+    /// Each task that runs besides the first takes a token of it; none by default. It is handed down to those whose options have
+    /// none. An error for all where it cannot be asked without waiting: one by descriptors, on a system without /proc.
+    Jobserver jobserver = {};
+
+    /// No task is started as long as one runs and the system's load is that high (of the last minute: getloadavg(3)), as with
+    /// `make -l`; looked at whenever something happens, and each second. 0, the default: whatever the load is.
+    double max_load = 0;
 
     /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
     /// stays where it is.
@@ -4849,6 +4858,7 @@ class WaitSet {
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -4862,6 +4872,15 @@ class WaitSet {
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
 //   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
+//   loadavg   in <stdlib.h>; illumos has it elsewhere, Android since API level 29, and is not asked
+#if defined(__sun)
+#include <sys/loadavg.h>
+#endif
+#if defined(__ANDROID__)
+#define LEASH_LOADAVG 0
+#else
+#define LEASH_LOADAVG 1
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/syscall.h>
@@ -4925,6 +4944,15 @@ inline std::size_t processors() noexcept {
 #endif
     const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? static_cast<std::size_t>(online) : 1;
+}
+
+/// The system's load of the last minute; 0 where that cannot be told.
+inline double load() noexcept {
+#if LEASH_LOADAVG
+    double one = 0;
+    if (::getloadavg(&one, 1) == 1) return one;
+#endif
+    return 0;
 }
 
 /// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
@@ -5157,6 +5185,7 @@ inline bool signals_by_flags(int exit_descriptor) noexcept {
 #undef LEASH_PIDFD
 #undef LEASH_KQUEUE
 #undef LEASH_SYSCTL
+#undef LEASH_LOADAVG
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_PROCESSES_HPP
 
@@ -13380,9 +13409,41 @@ LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).s
 
 namespace detail {
 
+/// What is held of a jobserver's tokens.
+struct Share {
+    Jobserver from;
+    std::vector<int> tokens;
+
+    Share() = default;
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+    ~Share() { keep(0); }
+
+    /// Gives back what so many jobs do not need. The first needs none.
+    void keep(std::size_t jobs) noexcept {
+        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.pop_back())
+            tokens_of(from)->give_back(tokens.back());
+    }
+    /// False where there is none at the moment.
+    bool take() {
+        if (tokens.size() == tokens.capacity()) tokens.reserve(2 * tokens.size() + 8);
+        const int token = tokens_of(from)->take();
+        if (token >= 0) tokens.push_back(token);
+        return token >= 0;
+    }
+};
+
+[[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
+    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    if (tokens.own.is_open()) return {};
+    return make_error(std::errc::operation_not_supported, Step::options, "jobserver",
+                      "without /proc it must be a FIFO");
+}
+
 struct AllRunner {
     std::vector<Task> tasks;
     RunAllOptions how;
+    Share share;  // given back when all have ended
     SupervisorCore running;
     std::vector<Expected<Result>> results;
     std::size_t next = 0;  // to be started
@@ -13392,25 +13453,40 @@ struct AllRunner {
     Duration pause = Duration::milliseconds(1);
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
+    bool is_held = false;   // by the load, or for want of a token
+    std::optional<Supervisor::Id> token_watch;
 
     std::vector<Expected<Result>> run() {
         results.reserve(tasks.size());
         for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
-        if (how.max_running == 0) how.max_running = sys::processors();
+        share.from = how.jobserver;
+        const Tokens* const tokens = tokens_of(how.jobserver);
+        if (how.max_running == 0) how.max_running = tokens != nullptr ? limit : sys::processors();
         if (how.max_running > limit) how.max_running = limit;
         if (!running.open()) fail_all(os::last_error(Step::stream, "supervisor"));
         else if (const auto watched = how.cancel ? running.cancel_with(*how.cancel) : Expected<void>(); !watched)
             fail_all(watched.error());
+        if (tokens != nullptr && !is_stopped) {
+            if (auto usable = check_jobserver(*tokens); !usable) fail_all(usable.error());
+        }
         for (;;) {
+            is_held = false;
             const bool started = may_start() && again.passed() && start();
+            if (tokens != nullptr) {
+                share.keep(running.size());
+                watch_for(*tokens);
+            }
             if (running.empty() && !has_more()) return std::move(results);
             const bool waits = !started && may_start();
             if (waits && running.empty()) os::sleep_until(again);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(Duration()) : waits ? Timeout(again.remaining()) : Timeout::none();
+            Timeout timeout = started                   ? Timeout(Duration())
+                              : waits                   ? Timeout(again.remaining())
+                              : is_held && !token_watch ? Timeout(Duration::seconds(1))
+                                                        : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
@@ -13423,7 +13499,25 @@ struct AllRunner {
     bool has_more() const noexcept {
         return next < tasks.size() && !is_stopped && !(how.cancel && how.cancel->fired());
     }
-    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short; }
+    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short && !is_held; }
+
+    /// Is one more too many, for the load or the jobserver?
+    [[gnu::cold]] bool is_too_many() {
+        if (running.empty()) return false;
+        if (how.max_load > 0 && sys::load() >= how.max_load) return true;
+        return how.jobserver && !share.take();
+    }
+
+    /// A token that comes wakes the loop, where there is a task to start with it.
+    [[gnu::cold]] void watch_for(const Tokens& tokens) {
+        const bool wanted = is_held && (how.max_load <= 0 || sys::load() < how.max_load);
+        if (wanted == token_watch.has_value()) return;
+        if (!wanted) {
+            running.forget(*std::exchange(token_watch, std::nullopt));
+        } else if (auto watched = running.watch(tokens.own.get(), 0)) {
+            token_watch = *watched;
+        }
+    }
 
     /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
@@ -13439,6 +13533,11 @@ struct AllRunner {
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
+        if (is_too_many()) {
+            is_held = true;
+            return false;
+        }
+        if (!options.jobserver) options.jobserver = how.jobserver;
         auto started = Popen::start(tasks[index].command.stages(), options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;

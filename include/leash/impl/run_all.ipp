@@ -23,6 +23,7 @@
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/error.hpp>
+#include <leash/jobserver.hpp>
 #include <leash/options.hpp>
 #include <leash/pipeline.hpp>
 #include <leash/popen.hpp>
@@ -41,9 +42,41 @@ LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).s
 
 namespace detail {
 
+/// What is held of a jobserver's tokens.
+struct Share {
+    Jobserver from;
+    std::vector<int> tokens;
+
+    Share() = default;
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+    ~Share() { keep(0); }
+
+    /// Gives back what so many jobs do not need. The first needs none.
+    void keep(std::size_t jobs) noexcept {
+        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.pop_back())
+            tokens_of(from)->give_back(tokens.back());
+    }
+    /// False where there is none at the moment.
+    bool take() {
+        if (tokens.size() == tokens.capacity()) tokens.reserve(2 * tokens.size() + 8);
+        const int token = tokens_of(from)->take();
+        if (token >= 0) tokens.push_back(token);
+        return token >= 0;
+    }
+};
+
+[[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
+    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    if (tokens.own.is_open()) return {};
+    return make_error(std::errc::operation_not_supported, Step::options, "jobserver",
+                      "without /proc it must be a FIFO");
+}
+
 struct AllRunner {
     std::vector<Task> tasks;
     RunAllOptions how;
+    Share share;  // given back when all have ended
     SupervisorCore running;
     std::vector<Expected<Result>> results;
     std::size_t next = 0;  // to be started
@@ -53,25 +86,40 @@ struct AllRunner {
     Duration pause = Duration::milliseconds(1);
     bool is_stopped = false;
     bool is_short = false;  // of what it takes to start one, until one has ended
+    bool is_held = false;   // by the load, or for want of a token
+    std::optional<Supervisor::Id> token_watch;
 
     std::vector<Expected<Result>> run() {
         results.reserve(tasks.size());
         for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
-        if (how.max_running == 0) how.max_running = sys::processors();
+        share.from = how.jobserver;
+        const Tokens* const tokens = tokens_of(how.jobserver);
+        if (how.max_running == 0) how.max_running = tokens != nullptr ? limit : sys::processors();
         if (how.max_running > limit) how.max_running = limit;
         if (!running.open()) fail_all(os::last_error(Step::stream, "supervisor"));
         else if (const auto watched = how.cancel ? running.cancel_with(*how.cancel) : Expected<void>(); !watched)
             fail_all(watched.error());
+        if (tokens != nullptr && !is_stopped) {
+            if (auto usable = check_jobserver(*tokens); !usable) fail_all(usable.error());
+        }
         for (;;) {
+            is_held = false;
             const bool started = may_start() && again.passed() && start();
+            if (tokens != nullptr) {
+                share.keep(running.size());
+                watch_for(*tokens);
+            }
             if (running.empty() && !has_more()) return std::move(results);
             const bool waits = !started && may_start();
             if (waits && running.empty()) os::sleep_until(again);
             // Between two starts too: what has ended is not held any longer, since every descriptor here makes a
             // start dearer.
             // As many events as there are jobs, and no more: some jobs always have one.
-            Timeout timeout = started ? Timeout(Duration()) : waits ? Timeout(again.remaining()) : Timeout::none();
+            Timeout timeout = started                   ? Timeout(Duration())
+                              : waits                   ? Timeout(again.remaining())
+                              : is_held && !token_watch ? Timeout(Duration::seconds(1))
+                                                        : Timeout::none();
             for (std::size_t most = running.size(); most > 0; --most) {
                 const auto event = running.next(timeout);
                 if (!event) break;
@@ -84,7 +132,25 @@ struct AllRunner {
     bool has_more() const noexcept {
         return next < tasks.size() && !is_stopped && !(how.cancel && how.cancel->fired());
     }
-    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short; }
+    bool may_start() const noexcept { return has_more() && running.size() < how.max_running && !is_short && !is_held; }
+
+    /// Is one more too many, for the load or the jobserver?
+    [[gnu::cold]] bool is_too_many() {
+        if (running.empty()) return false;
+        if (how.max_load > 0 && sys::load() >= how.max_load) return true;
+        return how.jobserver && !share.take();
+    }
+
+    /// A token that comes wakes the loop, where there is a task to start with it.
+    [[gnu::cold]] void watch_for(const Tokens& tokens) {
+        const bool wanted = is_held && (how.max_load <= 0 || sys::load() < how.max_load);
+        if (wanted == token_watch.has_value()) return;
+        if (!wanted) {
+            running.forget(*std::exchange(token_watch, std::nullopt));
+        } else if (auto watched = running.watch(tokens.own.get(), 0)) {
+            token_watch = *watched;
+        }
+    }
 
     /// Starts the next one. False where that has to wait, until another one has ended or until it can be tried again.
     bool start() {
@@ -100,6 +166,11 @@ struct AllRunner {
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
         }
+        if (is_too_many()) {
+            is_held = true;
+            return false;
+        }
+        if (!options.jobserver) options.jobserver = how.jobserver;
         auto started = Popen::start(tasks[index].command.stages(), options, false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -26,6 +27,15 @@
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
 //   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
+//   loadavg   in <stdlib.h>; illumos has it elsewhere, Android since API level 29, and is not asked
+#if defined(__sun)
+#include <sys/loadavg.h>
+#endif
+#if defined(__ANDROID__)
+#define LEASH_LOADAVG 0
+#else
+#define LEASH_LOADAVG 1
+#endif
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/syscall.h>
@@ -89,6 +99,15 @@ inline std::size_t processors() noexcept {
 #endif
     const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? static_cast<std::size_t>(online) : 1;
+}
+
+/// The system's load of the last minute; 0 where that cannot be told.
+inline double load() noexcept {
+#if LEASH_LOADAVG
+    double one = 0;
+    if (::getloadavg(&one, 1) == 1) return one;
+#endif
+    return 0;
 }
 
 /// Of a child, by its open_exit() descriptor where there is one: that cannot be mistaken for a later child with the
@@ -321,5 +340,6 @@ inline bool signals_by_flags(int exit_descriptor) noexcept {
 #undef LEASH_PIDFD
 #undef LEASH_KQUEUE
 #undef LEASH_SYSCTL
+#undef LEASH_LOADAVG
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_PROCESSES_HPP
