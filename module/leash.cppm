@@ -104,6 +104,8 @@ using leash::piped;
 using leash::Redirect;
 using leash::Sink;
 using leash::sink;
+using leash::Source;
+using leash::source;
 using leash::to_out;
 using leash::ToOut;
 using leash::tty;

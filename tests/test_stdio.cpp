@@ -888,3 +888,137 @@ TEST_CASE("a line sink serves wherever a sink does, and keeps the halves of two 
         CHECK(lines.size() == 1);  // the escapee's number
     }
 }
+
+// ---- input from a function
+
+namespace {
+
+/// Gives these, one after the other, and then the end.
+leash::Source pieces(std::vector<std::string> all, std::size_t* calls = nullptr) {
+    return leash::source([all = std::move(all), calls, next = std::size_t{0}]() mutable {
+        if (calls != nullptr) ++*calls;
+        return next < all.size() ? all[next++] : std::string();
+    });
+}
+
+}  // namespace
+
+TEST_CASE("a source is asked for more until it gives nothing, wherever somebody waits") {
+    const Census census;
+    const NothingLeft before;
+    const std::vector<std::string> three = {"a\n", pattern(3'000'000), "end"};
+    const std::string whole = three[0] + three[1] + three[2];
+    leash::Options options = support::capture(census);
+    std::size_t calls = 0;
+    options.in = pieces(three, &calls);
+    SUBCASE("run") { CHECK((leash::run(child({"cat"}), options).out == whole)); }
+    SUBCASE("a pipeline") { CHECK((leash::run(child({"cat"}) | child({"cat"}), options).out == whole)); }
+    SUBCASE("communicate, whose own input has no place") {
+        leash::Popen p(child({"cat"}), options);
+        CHECK_FALSE(p.in().is_open());
+        CHECK(p.in().handle() == -1);
+        CHECK(p.in().write("x").error == std::errc::bad_file_descriptor);
+        CHECK_FALSE(p.in().enqueue("x"));
+        p.in().finish();
+        p.in().close();
+        const leash::Captured captured = p.communicate("not this");
+        CHECK((captured.out == whole));
+        CHECK(captured.unwritten == 8);
+    }
+    SUBCASE("a reader") {
+        leash::Popen p(child({"cat"}), options);
+        CHECK((p.out().read_all().data == whole));
+    }
+    SUBCASE("wait") {
+        options.out = leash::file("/dev/null");
+        leash::Popen p(child({"cat"}), options);
+        CHECK(p.wait().success());
+    }
+    SUBCASE("run_all") {
+        std::vector<leash::Task> tasks(1, leash::Task{child({"cat"}), options});
+        const auto results = leash::run_all(std::move(tasks));
+        CHECK((results.at(0)->out == whole));
+    }
+    SUBCASE("a Supervisor") {
+        leash::Supervisor jobs;
+        const auto id = jobs.add(leash::Popen(child({"cat"}), options)).value();
+        while (jobs.next(60s)) {}
+        CHECK((jobs.remove(id).communicate().out == whole));
+    }
+    CHECK(calls == 4);
+    CHECK(before.holds());
+}
+
+TEST_CASE("a source is not asked for what nobody takes") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    std::size_t calls = 0;
+    options.in = leash::source([&] {
+        ++calls;
+        return std::string_view("0123456789");
+    });
+    SUBCASE("by a child that reads nothing") {
+        leash::Popen p(child({"sleep"}), options);
+        CHECK_FALSE(p.wait_for(5ms).has_value());
+        CHECK(support::eventually([&] {
+            const std::size_t before = calls;
+            CHECK_FALSE(p.wait_for(5ms).has_value());
+            return calls == before;
+        }));
+        CHECK(calls <= (std::size_t{1} << 20) / 10);
+        calls = 0;
+    }
+    SUBCASE("by one that has ended, or closed its input") {
+        CHECK(leash::run(child({"read-and-exit", "100000", "0"}), options).ok());
+        CHECK(calls >= 10'000);
+        leash::Popen p(child({"close-input"}), options);
+        CHECK(p.out().read_until("closed\n").complete);
+        CHECK_FALSE(p.wait_for(1ms).has_value());
+        const std::size_t before = calls;
+        CHECK_FALSE(p.wait_for(5ms).has_value());
+        CHECK(calls == before);
+    }
+}
+
+TEST_CASE("what a source throws leaves through the call, and the next call asks it again") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    int calls = 0;
+    options.in = leash::source([&]() -> std::string {
+        if (++calls == 2) throw std::runtime_error("not yet");
+        return calls > 3 ? "" : std::to_string(calls);
+    });
+    leash::Popen p(child({"cat"}), options);
+    CHECK_THROWS_WITH_AS(static_cast<void>(p.communicate()), "not yet", std::runtime_error);
+    CHECK(p.communicate().out == "13");
+    calls = 0;
+    leash::Supervisor jobs;
+    const auto id = jobs.add(leash::Popen(child({"cat"}), options)).value();
+    CHECK_THROWS_AS(
+        [&] {
+            while (jobs.next(60s)) {}
+        }(),
+        std::runtime_error);
+    while (jobs.next(60s)) {}
+    CHECK(jobs.remove(id).communicate().out == "13");
+}
+
+TEST_CASE(
+    "a call on its own job out of a source comes back at once, and a job that it starts with itself gets nothing") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    leash::Popen* job = nullptr;
+    int calls = 0;
+    leash::Options inner = options;
+    options.in = leash::source([&]() -> std::string {
+        if (++calls > 1) return "";
+        CHECK_FALSE(job->wait_for(60s).has_value());
+        CHECK(job->out().read().error == std::errc::resource_deadlock_would_occur);
+        CHECK(leash::run(child({"cat"}), inner).out == "");
+        return "x";
+    });
+    inner.in = options.in;
+    leash::Popen p(child({"cat"}), options);
+    job = &p;
+    CHECK(p.communicate({}, 60s).out == "x");
+}

@@ -311,7 +311,7 @@ struct StopStep {
 /// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
 /// `leash::Options o; o.out = leash::piped;`.
 struct Options {
-    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
+    /// null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
     Input in = null;
 
     /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).

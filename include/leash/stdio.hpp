@@ -150,6 +150,29 @@ Sink line_sink(Function function, LineOptions options = {}) {
     return {detail::make_line_function(std::move(function), options)};
 }
 
+/// A function that gives the input piece by piece: see source().
+struct Source {
+    detail::Shared<detail::SinkFunction> function;  ///< what source() was given
+};
+
+namespace detail {
+
+Shared<SinkFunction> make_source_function(Callback<std::string&> function);
+
+}  // namespace detail
+
+/// Calls `function()` for the next piece of input (a std::string, or what converts to std::string_view) whenever the pipe
+/// takes more, in whichever thread waits for the job; an empty piece is the end. At most one piece waits. It is not called any
+/// more when the child has closed its input, or the job's end is over. Popen::in() is closed for others. All else is as
+/// with sink(): what it throws leaves through the call that waited, and the next call asks it again.
+template <class Function>
+Source source(Function function) {
+    static_assert(
+        std::is_invocable_r_v<std::string_view, Function&>,
+        "leash::source needs a callable f() that returns a std::string, or what converts to std::string_view");
+    return {detail::make_source_function([its = std::move(function)](std::string& piece) mutable { piece = its(); })};
+}
+
 namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
@@ -163,6 +186,7 @@ struct Stdio {
     explicit Stdio(Descriptor d);
     explicit Stdio(Bytes b);
     explicit Stdio(Sink s);
+    explicit Stdio(Source s);
     Stdio(const Stdio& other);
     Stdio(Stdio&& other) noexcept;
     Stdio& operator=(const Stdio& other);
@@ -199,7 +223,7 @@ constexpr void refuse_output() {
 
 }  // namespace detail
 
-/// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
+/// Standard input: null, inherit, piped, tty, bytes(…), source(…), file(…) or fd(…). Nothing else compiles.
 class Input {
   public:
     /// From what can be read.
@@ -208,6 +232,7 @@ class Input {
     Input(File from) : stdio_(std::move(from)) {}
     Input(Descriptor from) : stdio_(from) {}
     Input(Bytes from) : stdio_(std::move(from)) {}
+    Input(Source from) : stdio_(std::move(from)) {}
     /// @}
     /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
     template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>

@@ -1402,6 +1402,29 @@ Sink line_sink(Function function, LineOptions options = {}) {
     return {detail::make_line_function(std::move(function), options)};
 }
 
+/// A function that gives the input piece by piece: see source().
+struct Source {
+    detail::Shared<detail::SinkFunction> function;  ///< what source() was given
+};
+
+namespace detail {
+
+Shared<SinkFunction> make_source_function(Callback<std::string&> function);
+
+}  // namespace detail
+
+/// Calls `function()` for the next piece of input (a std::string, or what converts to std::string_view) whenever the pipe
+/// takes more, in whichever thread waits for the job; an empty piece is the end. At most one piece waits. It is not called any
+/// more when the child has closed its input, or the job's end is over. Popen::in() is closed for others. All else is as
+/// with sink(): what it throws leaves through the call that waited, and the next call asks it again.
+template <class Function>
+Source source(Function function) {
+    static_assert(
+        std::is_invocable_r_v<std::string_view, Function&>,
+        "leash::source needs a callable f() that returns a std::string, or what converts to std::string_view");
+    return {detail::make_source_function([its = std::move(function)](std::string& piece) mutable { piece = its(); })};
+}
+
 namespace detail {
 
 /// What all three streams have in common: the kind, and what that kind carries.
@@ -1415,6 +1438,7 @@ struct Stdio {
     explicit Stdio(Descriptor d);
     explicit Stdio(Bytes b);
     explicit Stdio(Sink s);
+    explicit Stdio(Source s);
     Stdio(const Stdio& other);
     Stdio(Stdio&& other) noexcept;
     Stdio& operator=(const Stdio& other);
@@ -1451,7 +1475,7 @@ constexpr void refuse_output() {
 
 }  // namespace detail
 
-/// Standard input: null, inherit, piped, tty, bytes(…), file(…) or fd(…). Nothing else compiles.
+/// Standard input: null, inherit, piped, tty, bytes(…), source(…), file(…) or fd(…). Nothing else compiles.
 class Input {
   public:
     /// From what can be read.
@@ -1460,6 +1484,7 @@ class Input {
     Input(File from) : stdio_(std::move(from)) {}
     Input(Descriptor from) : stdio_(from) {}
     Input(Bytes from) : stdio_(std::move(from)) {}
+    Input(Source from) : stdio_(std::move(from)) {}
     /// @}
     /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
     template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
@@ -1948,7 +1973,7 @@ struct StopStep {
 /// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
 /// `leash::Options o; o.out = leash::piped;`.
 struct Options {
-    /// null (default), inherit, piped, tty, bytes(…), file(…), fd(…).
+    /// null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
     Input in = null;
 
     /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
@@ -3711,7 +3736,7 @@ class Turn {
 #endif  // LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 
 // =====================================================================================================================
-// leash/detail/sink_function.hpp - what sink() was given.
+// leash/detail/sink_function.hpp - what sink(), line_sink() or source() was given.
 #ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 #define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 
@@ -3723,7 +3748,7 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
 
-/// What sink() was given.
+/// What sink(), line_sink() or source() was given.
 struct SinkFunction : Counted {
     explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
 
@@ -3733,6 +3758,8 @@ struct SinkFunction : Counted {
         static_cast<void>(rest);
         function(std::exchange(chunk, {}));
     }
+    /// Of a source: the next piece.
+    virtual void read(std::string& piece) { piece.clear(); }
     /// The stream has ended.
     virtual void finish(std::string& rest) { static_cast<void>(rest); }
 
@@ -3848,6 +3875,19 @@ LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> 
     return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
+/// What source() was given.
+struct SourceFunction final : SinkFunction {
+    explicit SourceFunction(Callback<std::string&> its) : SinkFunction({}), next_(std::move(its)) {}
+    void read(std::string& piece) override { next_(piece); }
+
+  private:
+    const Callback<std::string&> next_;
+};
+
+LEASH_INLINE Shared<SinkFunction> make_source_function(Callback<std::string&> function) {
+    return Shared<SinkFunction>::adopt(new SourceFunction(std::move(function)));
+}
+
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
 
 LEASH_INLINE Stdio::Stdio(Redirect r) : kind(static_cast<Kind>(r)) {}
@@ -3859,6 +3899,8 @@ LEASH_INLINE Stdio::Stdio(Descriptor d) : kind(Kind::descriptor), number(d.numbe
 LEASH_INLINE Stdio::Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
 
 LEASH_INLINE Stdio::Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+
+LEASH_INLINE Stdio::Stdio(Source s) : kind(Kind::sink), function(std::move(s.function)) {}
 
 LEASH_INLINE Stdio::Stdio(const Stdio& other) = default;
 
@@ -6831,7 +6873,7 @@ namespace detail {
 /// One pipe, or terminal, for what is to be written.
 class Outgoing {
   public:
-    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
+    explicit Outgoing(const Stdio& stream) : source_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
 
     void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
@@ -6843,8 +6885,11 @@ class Outgoing {
     /// The same where there is something to be written; -1 where there is not.
     int writing() const noexcept {
         const os::Lock lock(mutex_);
-        return todo().empty() ? -1 : fd_.get();
+        return todo().empty() && (!source_ || finishing_) ? -1 : fd_.get();
     }
+    bool has_source() const noexcept { return static_cast<bool>(source_); }
+    /// Is it this thread that is in its source?
+    bool is_mine() const noexcept { return turnstile_.is_mine(); }
     bool is_writing() const noexcept { return writing() >= 0; }
     bool is_idle() const noexcept {
         const os::Lock lock(mutex_);
@@ -6892,8 +6937,9 @@ class Outgoing {
     }
     void withdraw() noexcept { lend({}); }
 
-    /// No more to come: the pipe is closed as soon as all is written.
+    /// No more to come: the pipe is closed as soon as all is written. A source knows its end itself.
     void finish() noexcept {
+        if (source_) return;
         const os::Lock lock(mutex_);
         finishing_ = true;
         if (todo().empty()) end();
@@ -6927,14 +6973,47 @@ class Outgoing {
     }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
-    /// whoever keeps a deadline looks at it in between.
-    void push() noexcept {
+    /// whoever keeps a deadline looks at it in between. False where another thread is in its source.
+    bool push() {
+        if (source_) return feed();
         const os::Lock lock(mutex_);
         write();
+        return true;
     }
 
   private:
     static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
+    [[gnu::cold]] bool feed() {
+        const Turn stream(&turnstile_);
+        if (!stream) return false;
+        for (int round = 0; round < 4; ++round) {
+            if (!wants_more()) return true;
+            const Turn function(&source_->turnstile);
+            // Its function has started a job that wants something of that same function: it would wait for itself.
+            if (!function && source_->turnstile.is_mine()) return give_up(EDEADLK);
+            if (!function) return false;
+            std::string piece;
+            source_->read(piece);
+            const os::Lock lock(mutex_);
+            finishing_ = piece.empty();
+            queue_ = std::move(piece);
+            written_ = 0;
+            write();
+        }
+        return true;
+    }
+    bool wants_more() noexcept {
+        const os::Lock lock(mutex_);
+        write();
+        return todo().empty() && !finishing_ && fd_.is_open();
+    }
+    bool give_up(int error) noexcept {
+        const os::Lock lock(mutex_);
+        error_ = error;
+        fd_.close();
+        return true;
+    }
 
     // These hold the lock.
 
@@ -6985,6 +7064,8 @@ class Outgoing {
         write();
     }
 
+    const Shared<SinkFunction> source_;
+    Turnstile turnstile_;      // one thread at a time is in it
     mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;
     std::string queue_;
@@ -10511,7 +10592,8 @@ class Sources {
 
     [[gnu::cold]] Expected<void> open_input(const Stdio& in, Fd& ours) {
         switch (in.kind) {
-            case Stdio::Kind::piped: {
+            case Stdio::Kind::piped:
+            case Stdio::Kind::sink: {
                 auto ends = make_pipe("in");
                 if (!ends) return ends.error();
                 ours = std::move(ends->write);
@@ -10528,7 +10610,6 @@ class Sources {
             case Stdio::Kind::null:
             case Stdio::Kind::inherit:
             case Stdio::Kind::descriptor:
-            case Stdio::Kind::sink:
             case Stdio::Kind::to_out:
             case Stdio::Kind::per_stage: break;
         }
@@ -10958,9 +11039,9 @@ class Pump : public Counted {
         return !any_moving(all);
     }
 
-    /// Is this thread in a sink of the job's? Then it is what everything here would wait for.
+    /// Is this thread in a sink or the source of the job's? Then it is what everything here would wait for.
     bool is_in_sink() const noexcept {
-        bool any = out.is_mine() || err.is_mine();
+        bool any = in.is_mine() || out.is_mine() || err.is_mine();
         for (const Incoming& stream : later_errs_) any |= stream.is_mine();
         return any;
     }
@@ -11000,6 +11081,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
+        bool sourced = false;  // another thread is in the source: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
         int cancel = -1;
@@ -11020,8 +11102,8 @@ class Pump : public Counted {
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            bool blind = crowded || unclear;  // something may happen that no handle tells
-            const int writing = in.writing();
+            bool blind = crowded || sourced || unclear;  // something may happen that no handle tells
+            const int writing = sourced ? -1 : in.writing();
             if (writing >= 0) set.writable(writing);
             if (!crowded) {
                 each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
@@ -11053,8 +11135,8 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
-            crowded = false;
-            if (moved) in.push();
+            crowded = sourced = false;
+            if (moved) sourced = !in.push();
             else if (want.aside) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
@@ -11084,7 +11166,7 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if ((ready & in_ready) != 0) in.push();
+        if ((ready & in_ready) != 0) found.blind |= !in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -11232,9 +11314,7 @@ class Pump : public Counted {
     }
 
     /// Is there anything that the call waits for besides the end?
-    bool is_moving(const Want& want) const noexcept {
-        return any_moving(want) || (want.in && in.is_open() && !in.is_idle());
-    }
+    bool is_moving(const Want& want) const noexcept { return any_moving(want) || (want.in && in.is_writing()); }
 
     std::vector<Process> list(const os::Notes<os::Named>& names) {
         os::Lock lock(mutex_);
@@ -11867,18 +11947,20 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
 
 LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
-LEASH_INLINE bool Writer::is_open() const noexcept { return pump_ != nullptr && pump_->in.is_open(); }
+LEASH_INLINE bool Writer::is_open() const noexcept { return handle() >= 0; }
 
-LEASH_INLINE int Writer::handle() const noexcept { return pump_ != nullptr ? pump_->in.handle() : -1; }
-
-LEASH_INLINE void Writer::close() noexcept {
-    if (pump_ != nullptr) pump_->in.finish_now();
+LEASH_INLINE int Writer::handle() const noexcept {
+    return pump_ != nullptr && !pump_->in.has_source() ? pump_->in.handle() : -1;
 }
 
-LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
+LEASH_INLINE void Writer::close() noexcept {
+    if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
+}
+
+LEASH_INLINE int Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
-    if (pump_ == nullptr || !pump_->in.is_unfinished()) return false;
+    if (!is_open() || !pump_->in.is_unfinished()) return false;
     pump_->in.add(std::move(data));
     pump_->in.push();
     pump_->in.told_queue();
@@ -12070,7 +12152,7 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
     pump.join_aside();
-    if (pump.in.is_open()) {
+    if (pump.in.is_open() && !pump.in.has_source()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
     } else {

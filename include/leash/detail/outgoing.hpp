@@ -8,6 +8,9 @@
 
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/terminal.hpp>
+#include <leash/detail/shared.hpp>
+#include <leash/detail/sink_function.hpp>
+#include <leash/detail/turnstile.hpp>
 #include <leash/options.hpp>
 
 namespace leash {
@@ -17,7 +20,7 @@ namespace detail {
 /// One pipe, or terminal, for what is to be written.
 class Outgoing {
   public:
-    explicit Outgoing(const Stdio& stream) : is_terminal_(stream.is(Stdio::Kind::tty)) {}
+    explicit Outgoing(const Stdio& stream) : source_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
 
     void begin(os::Fd fd) noexcept { fd_ = std::move(fd); }
 
@@ -29,8 +32,11 @@ class Outgoing {
     /// The same where there is something to be written; -1 where there is not.
     int writing() const noexcept {
         const os::Lock lock(mutex_);
-        return todo().empty() ? -1 : fd_.get();
+        return todo().empty() && (!source_ || finishing_) ? -1 : fd_.get();
     }
+    bool has_source() const noexcept { return static_cast<bool>(source_); }
+    /// Is it this thread that is in its source?
+    bool is_mine() const noexcept { return turnstile_.is_mine(); }
     bool is_writing() const noexcept { return writing() >= 0; }
     bool is_idle() const noexcept {
         const os::Lock lock(mutex_);
@@ -78,8 +84,9 @@ class Outgoing {
     }
     void withdraw() noexcept { lend({}); }
 
-    /// No more to come: the pipe is closed as soon as all is written.
+    /// No more to come: the pipe is closed as soon as all is written. A source knows its end itself.
     void finish() noexcept {
+        if (source_) return;
         const os::Lock lock(mutex_);
         finishing_ = true;
         if (todo().empty()) end();
@@ -113,14 +120,47 @@ class Outgoing {
     }
 
     /// Writes what the pipe takes; of a child that reads as fast as we write, a few times what a pipe can hold, so that
-    /// whoever keeps a deadline looks at it in between.
-    void push() noexcept {
+    /// whoever keeps a deadline looks at it in between. False where another thread is in its source.
+    bool push() {
+        if (source_) return feed();
         const os::Lock lock(mutex_);
         write();
+        return true;
     }
 
   private:
     static constexpr std::size_t largest = 256 * 1024;  // at once: as much as a pipe holds that was made larger
+
+    [[gnu::cold]] bool feed() {
+        const Turn stream(&turnstile_);
+        if (!stream) return false;
+        for (int round = 0; round < 4; ++round) {
+            if (!wants_more()) return true;
+            const Turn function(&source_->turnstile);
+            // Its function has started a job that wants something of that same function: it would wait for itself.
+            if (!function && source_->turnstile.is_mine()) return give_up(EDEADLK);
+            if (!function) return false;
+            std::string piece;
+            source_->read(piece);
+            const os::Lock lock(mutex_);
+            finishing_ = piece.empty();
+            queue_ = std::move(piece);
+            written_ = 0;
+            write();
+        }
+        return true;
+    }
+    bool wants_more() noexcept {
+        const os::Lock lock(mutex_);
+        write();
+        return todo().empty() && !finishing_ && fd_.is_open();
+    }
+    bool give_up(int error) noexcept {
+        const os::Lock lock(mutex_);
+        error_ = error;
+        fd_.close();
+        return true;
+    }
 
     // These hold the lock.
 
@@ -171,6 +211,8 @@ class Outgoing {
         write();
     }
 
+    const Shared<SinkFunction> source_;
+    Turnstile turnstile_;      // one thread at a time is in it
     mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;
     std::string queue_;

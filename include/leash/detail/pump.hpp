@@ -153,9 +153,9 @@ class Pump : public Counted {
         return !any_moving(all);
     }
 
-    /// Is this thread in a sink of the job's? Then it is what everything here would wait for.
+    /// Is this thread in a sink or the source of the job's? Then it is what everything here would wait for.
     bool is_in_sink() const noexcept {
-        bool any = out.is_mine() || err.is_mine();
+        bool any = in.is_mine() || out.is_mine() || err.is_mine();
         for (const Incoming& stream : later_errs_) any |= stream.is_mine();
         return any;
     }
@@ -195,6 +195,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
+        bool sourced = false;  // another thread is in the source: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
         int cancel = -1;
@@ -215,8 +216,8 @@ class Pump : public Counted {
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            bool blind = crowded || unclear;  // something may happen that no handle tells
-            const int writing = in.writing();
+            bool blind = crowded || sourced || unclear;  // something may happen that no handle tells
+            const int writing = sourced ? -1 : in.writing();
             if (writing >= 0) set.writable(writing);
             if (!crowded) {
                 each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
@@ -248,8 +249,8 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
-            crowded = false;
-            if (moved) in.push();
+            crowded = sourced = false;
+            if (moved) sourced = !in.push();
             else if (want.aside) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
@@ -279,7 +280,7 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if ((ready & in_ready) != 0) in.push();
+        if ((ready & in_ready) != 0) found.blind |= !in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
@@ -427,9 +428,7 @@ class Pump : public Counted {
     }
 
     /// Is there anything that the call waits for besides the end?
-    bool is_moving(const Want& want) const noexcept {
-        return any_moving(want) || (want.in && in.is_open() && !in.is_idle());
-    }
+    bool is_moving(const Want& want) const noexcept { return any_moving(want) || (want.in && in.is_writing()); }
 
     std::vector<Process> list(const os::Notes<os::Named>& names) {
         os::Lock lock(mutex_);

@@ -1,4 +1,4 @@
-// leash/detail/sink_function.hpp - what sink() was given.
+// leash/detail/sink_function.hpp - what sink(), line_sink() or source() was given.
 #ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 #define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
 
@@ -15,7 +15,7 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
 
-/// What sink() was given.
+/// What sink(), line_sink() or source() was given.
 struct SinkFunction : Counted {
     explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
 
@@ -25,6 +25,8 @@ struct SinkFunction : Counted {
         static_cast<void>(rest);
         function(std::exchange(chunk, {}));
     }
+    /// Of a source: the next piece.
+    virtual void read(std::string& piece) { piece.clear(); }
     /// The stream has ended.
     virtual void finish(std::string& rest) { static_cast<void>(rest); }
 

@@ -164,7 +164,7 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
     pump.join_aside();
-    if (pump.in.is_open()) {
+    if (pump.in.is_open() && !pump.in.has_source()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
     } else {

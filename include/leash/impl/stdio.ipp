@@ -105,6 +105,19 @@ LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> 
     return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
+/// What source() was given.
+struct SourceFunction final : SinkFunction {
+    explicit SourceFunction(Callback<std::string&> its) : SinkFunction({}), next_(std::move(its)) {}
+    void read(std::string& piece) override { next_(piece); }
+
+  private:
+    const Callback<std::string&> next_;
+};
+
+LEASH_INLINE Shared<SinkFunction> make_source_function(Callback<std::string&> function) {
+    return Shared<SinkFunction>::adopt(new SourceFunction(std::move(function)));
+}
+
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
 
 LEASH_INLINE Stdio::Stdio(Redirect r) : kind(static_cast<Kind>(r)) {}
@@ -116,6 +129,8 @@ LEASH_INLINE Stdio::Stdio(Descriptor d) : kind(Kind::descriptor), number(d.numbe
 LEASH_INLINE Stdio::Stdio(Bytes b) : kind(Kind::bytes), text(std::move(b.data)) {}
 
 LEASH_INLINE Stdio::Stdio(Sink s) : kind(Kind::sink), function(std::move(s.function)) {}
+
+LEASH_INLINE Stdio::Stdio(Source s) : kind(Kind::sink), function(std::move(s.function)) {}
 
 LEASH_INLINE Stdio::Stdio(const Stdio& other) = default;
 

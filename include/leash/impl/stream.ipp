@@ -262,18 +262,20 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
 
 LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(data, Duration()); }
 
-LEASH_INLINE bool Writer::is_open() const noexcept { return pump_ != nullptr && pump_->in.is_open(); }
+LEASH_INLINE bool Writer::is_open() const noexcept { return handle() >= 0; }
 
-LEASH_INLINE int Writer::handle() const noexcept { return pump_ != nullptr ? pump_->in.handle() : -1; }
-
-LEASH_INLINE void Writer::close() noexcept {
-    if (pump_ != nullptr) pump_->in.finish_now();
+LEASH_INLINE int Writer::handle() const noexcept {
+    return pump_ != nullptr && !pump_->in.has_source() ? pump_->in.handle() : -1;
 }
 
-LEASH_INLINE int Writer::release() noexcept { return pump_ != nullptr ? pump_->in.release() : -1; }
+LEASH_INLINE void Writer::close() noexcept {
+    if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
+}
+
+LEASH_INLINE int Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
-    if (pump_ == nullptr || !pump_->in.is_unfinished()) return false;
+    if (!is_open() || !pump_->in.is_unfinished()) return false;
     pump_->in.add(std::move(data));
     pump_->in.push();
     pump_->in.told_queue();
