@@ -1121,6 +1121,136 @@ TEST_CASE("interrupt() is SIGINT to all of it, and a leader can be told alone") 
     CHECK(census.is_empty());
 }
 
+// ---- suspended
+
+TEST_CASE("suspend() stops the whole job and its clocks, resume() lets both go on") {
+    const Census census;
+    leash::Options options = capture(census);
+    const auto is_stopped = [](leash::Pid pid) { return eventually([&] { return support::state_of(pid) == 'T'; }); };
+    SUBCASE("the timeout") {
+        for (const bool in_thread : {false, true}) {
+            const Stopwatch watch;
+            options.timeout = 40ms;
+            leash::Popen p(child({"sleep"}), options);
+            std::thread waits;
+            if (in_thread) waits = std::thread([&] { p.wait(); });
+            const bool in_time = p.suspend() && p.ended_by() == EndedBy::itself;
+            if (!in_time) {
+                p.kill();
+                if (in_thread) waits.join();
+                continue;
+            }
+            CHECK(is_stopped(p.pid()));
+            CHECK(p.stopped() == SIGSTOP);
+            CHECK(p.suspend());  // as it is
+            CHECK_FALSE(p.wait_for(60ms));
+            CHECK(p.ended_by() == EndedBy::itself);
+            CHECK(p.time_left().length() > 0s);
+            CHECK(p.resume());
+            if (in_thread) waits.join();
+            CHECK(p.wait().signal() == SIGTERM);
+            CHECK(p.timed_out());
+            CHECK(watch.elapsed() >= 99ms);
+        }
+    }
+    SUBCASE("silence, and a Supervisor") {
+        CHECK(support::in_time(50ms, [&](std::chrono::milliseconds idle) {
+            options.idle_timeout = idle;
+            Supervisor jobs;
+            leash::Popen p(child({"report-signals"}), options);
+            if (!p.out().read_until("ready\n", soon)) return false;
+            CHECK(p.suspend());
+            const auto id = jobs.add(std::move(p)).value();
+            CHECK_FALSE(jobs.next(idle + 20ms));
+            CHECK(jobs.job(id).resume());
+            CHECK(jobs.next(soon)->kind == Supervisor::Event::ending);
+            while (jobs.next(soon)) {}
+            CHECK(jobs.job(id).ended_by() == EndedBy::idle_timeout);
+            return true;
+        }));
+    }
+    SUBCASE("the grace") {
+        CHECK(support::in_time(40ms, [&](std::chrono::milliseconds grace) {
+            leash::Popen p(child({"ignore-term"}), options);
+            CHECK(p.out().read_until("ready\n", soon));
+            std::thread stops([&] { p.stop(grace); });
+            CHECK(eventually([&] { return p.ended_by() == EndedBy::stop; }));
+            const bool in_time = p.suspend().has_value();
+            if (in_time) {
+                CHECK(is_stopped(p.pid()));
+                CHECK_FALSE(p.wait_for(grace + 20ms));
+                CHECK(p.resume());
+            }
+            stops.join();
+            CHECK(p.wait().signal() == SIGKILL);
+            return in_time;
+        }));
+    }
+    SUBCASE("all of it") {
+        leash::Popen p(child({"report-signals"}) | child({"cat"}), options);
+        CHECK(p.out().read_until("ready\n", soon));
+        CHECK(p.suspend());
+        CHECK(p.send_signal(SIGUSR1, leash::leader));
+        CHECK(eventually([&] { return p.stopped() == SIGSTOP; }));
+        CHECK(p.resume());
+        CHECK(p.out().read_until("10\n", soon));
+    }
+    SUBCASE("whatever ends it lets it go on, or kills it") {
+        const std::function<void(leash::Popen&)> ways[] = {
+            [](leash::Popen& p) { CHECK(p.stop(for_long).code() == 4); },
+            [](leash::Popen& p) {
+                CHECK(p.terminate());
+                CHECK(p.wait().code() == 4);
+            },
+            [](leash::Popen& p) {
+                CHECK(p.send_signal(SIGCONT));
+                CHECK(p.wait().signal() == SIGTERM);
+                CHECK(p.timed_out());
+            },
+            [](leash::Popen& p) {
+                CHECK(p.kill());
+                CHECK(p.wait().signal() == SIGKILL);
+                CHECK(p.suspend().error().code == std::errc::no_such_process);
+                CHECK(p.resume().error().hint == std::string("the job has ended, or is being killed"));
+            },
+            [](leash::Popen& p) {
+                CHECK(p.send_signal(SIGKILL, leash::leader));
+                CHECK(p.wait().signal() == SIGKILL);
+            },
+            [](leash::Popen& p) { p = leash::Popen(); },
+            [&](leash::Popen& p) {
+                options.cancel->fire();
+                CHECK(p.wait().code() == 4);
+            },
+        };
+        int number = 0;
+        for (const auto& way : ways) {
+            CAPTURE(number);
+            options.cancel = leash::Cancel();
+            options.timeout = number++ == 2 ? 60ms : leash::Timeout();
+            leash::Popen p(child({number == 3 ? "sleep" : "catch-term", "4"}), options);
+            if (number != 3) CHECK(p.out().read_until("ready\n", soon));
+            CHECK(p.suspend());
+            CHECK(is_stopped(p.pid()));
+            way(p);
+        }
+    }
+    SUBCASE("a leader that is killed meanwhile, and a drain that stands still") {
+        options.drain = 30ms;
+        leash::Popen p(leash::shell("\"$1\" sleep & echo $!; wait", {helper()}), options);
+        const int below = std::atoi(p.out().read_until("\n", soon).data.c_str());
+        CHECK(p.suspend());
+        CHECK(p.send_signal(SIGKILL, leash::leader));
+        CHECK_FALSE(p.wait_for(60ms));
+        CHECK(is_stopped(below));
+        CHECK(p.resume());
+        CHECK(p.wait().signal() == SIGKILL);
+        CHECK(p.stragglers().size() == 1);
+    }
+    CHECK(leash::Popen().suspend().error().code == std::errc::no_such_process);
+    CHECK(census.is_empty());
+}
+
 // ---- who is told of
 
 #if defined(__linux__)

@@ -111,6 +111,14 @@ int host(std::vector<std::string> all) {
         } else if (how == "killed") {
             p->kill();
             p->wait();
+        } else if (how == "suspended") {
+            p->suspend();
+            const bool is_over = p->wait_for(100ms).has_value();
+            report(p->stopped() == SIGSTOP && !is_over ? "stopped" : "not stopped");
+            p->resume();
+            report(::tcgetpgrp(0) == p->pid() && p->stopped() == 0 ? "goes on" : "does not go on");
+            p->kill();
+            p->wait();
         } else if (how == "copied") {  // by a fork, and the copy's handle dies
             const pid_t copy = ::fork();
             if (copy == 0) {
@@ -488,6 +496,16 @@ TEST_CASE("the terminal comes back however the job ends") {
             session.sees("host: " + std::string(how) + ", mine, cooked\r\n");
             session.sees(prompt);
         }
+    });
+}
+
+TEST_CASE("a job that its host suspends gives the terminal back, and the host does not stop") {
+    with_each_shell([](Session& session) {
+        session.starts("suspended sh -c 'stty -icanon; exec \"$HELPER\" print-and-wait ready'");
+        session.sees("host: stopped, mine, cooked\r\n");
+        session.sees("host: goes on, not mine, raw\r\n");
+        session.sees("host: suspended, mine, cooked\r\n");
+        session.sees(prompt);
     });
 }
 

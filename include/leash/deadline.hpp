@@ -283,6 +283,10 @@ class Deadline {
     Deadline plus(Timeout timeout) const noexcept;
 
     friend constexpr bool earlier(Deadline a, Deadline b) noexcept { return a.point_ < b.point_; }
+    /// From one to the other; neither is never.
+    friend constexpr Duration between(Deadline a, Deadline b) noexcept {
+        return Duration::nanoseconds(b.point_ - a.point_);
+    }
     friend constexpr Deadline sooner(Deadline a, Deadline b) noexcept { return a.point_ < b.point_ ? a : b; }
 
   private:

@@ -94,7 +94,7 @@ inline constexpr Leader leader{};
 /// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
 /// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
 ///
-/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, suspend, resume, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
@@ -199,6 +199,14 @@ class [[nodiscard]] Popen {
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
     Expected<void> terminate();
+
+    /// Stops all of it where it is, by SIGSTOP to the group, and its clocks: of `timeout`, `grace`, `stop_sequence` and `drain` as
+    /// much is left when it goes on, and `idle_timeout` counts anew then. A wait without a time of its own lasts until
+    /// somebody resumes it. Nothing where it is suspended already.
+    Expected<void> suspend();
+    /// It goes on, by SIGCONT. So it does where it is ended (stop(), a cancel), and for terminate(), interrupt() and a
+    /// SIGCONT by send_signal().
+    Expected<void> resume();
 
     /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
     /// stopped, so that none of them starts another one meanwhile.

@@ -230,7 +230,7 @@ class Pump : public Counted {
             if (next.by_cancel) blind |= !set.readable(cancel);
             if (next.by_exit && !last) {
                 // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
-                const bool or_stop = foreground_.is_open() || next.may_stop;
+                const bool or_stop = (foreground_.is_open() && !next.is_suspended) || next.may_stop;
                 if (set.empty() && running > 0 && until.is_never() && !blind && !(or_stop && running > 1)) {
                     job.wait_for_exit(or_stop);
                     unclear = !job.has_ended() && job.running() == running;
@@ -358,6 +358,35 @@ class Pump : public Counted {
         return begin_end(EndedBy::cancel, nullptr, table);
     }
 
+    /// The group stops, and the clocks stand still. 0, or the errno.
+    [[gnu::cold]] int suspend() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ > Phase::terminating) return ESRCH;
+        const int error = job.send(SIGSTOP);
+        if (error != 0 || is_suspended()) return error;
+        foreground_.take_back(true);
+        suspended_at_ = Deadline::now();
+        return 0;
+    }
+
+    /// The job goes on: in the foreground, if that is the host's. 0, or the errno.
+    [[gnu::cold]] int resume() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ > Phase::terminating) return ESRCH;
+        if (!has_ended_ && foreground_.is_mine()) foreground_.lend(job.pid());
+        return go_on();
+    }
+
+    /// SIGCONT, after which its clocks do not stand still. 0, or the errno.
+    int send_continue() noexcept {
+        os::Lock lock(mutex_);
+        return go_on();
+    }
+
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
     int begin_kill(bool in_any_case) {
         os::ProcessTable table;
@@ -451,8 +480,8 @@ class Pump : public Counted {
                 if (begun) terminate(why, nullptr, table);
                 else cut(why);
             }
-            if (phase_end_.passed()) time_is_up(table);
-            is_late = streams_end_.passed();
+            if (is_due(phase_end_)) time_is_up(table);
+            is_late = is_due(streams_end_);
             is_forced = this->is_forced() || cut_by_ != EndedBy::itself;
         }
         if (is_late) expire(want, is_forced, table);
@@ -484,6 +513,7 @@ class Pump : public Counted {
         Deadline stop_look;
         bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
         bool may_stop = false;
+        bool is_suspended = false;
         bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
@@ -492,7 +522,7 @@ class Pump : public Counted {
         Next next;
         const bool moving = is_moving(want);
         if (phase_ < Phase::given_up) {
-            next.at = phase_end_;
+            next.at = at_soonest(phase_end_);
             next.by_exit = true;
             next.has_ended = has_ended_;
             next.by_rest = is_rest_watched_;
@@ -500,15 +530,19 @@ class Pump : public Counted {
             if (phase_ == Phase::killing && !has_ended_) next.at = sooner(next.at, rest_look_);
         }
         if (phase_ <= Phase::terminating || (phase_ >= Phase::given_up && moving)) {
-            if (!deadline_seen_) next.at = sooner(next.at, deadline_);
+            if (!deadline_seen_) next.at = sooner(next.at, at_soonest(deadline_));
             next.at = sooner(next.at, idle_end(want, start));
             next.by_cancel = cancel_.has_value() && !cancel_seen_;
         }
-        if (moving) next.at = sooner(next.at, streams_end_);
+        if (moving) next.at = sooner(next.at, at_soonest(streams_end_));
         next.is_over = phase_ >= Phase::given_up;
         next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
-        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
+        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never() && !is_suspended();
         next.stop_look = next_stop_look_;
+        next.is_suspended = is_suspended();
+        // When it goes on, it may be stopped by the terminal again, and nobody wakes those who wait.
+        if (next.is_suspended && (may_stop_ || foreground_.is_open()))
+            next.at = sooner(next.at, Deadline::after(longest_stop_look));
         return next;
     }
 
@@ -516,11 +550,12 @@ class Pump : public Counted {
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
     /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
     void follow_stop() {
-        const int number = job.take_stop();
-        if (number == 0) return;
+        int number;
         bool stops = false;
         {
             os::Lock lock(mutex_);
+            number = is_suspended() ? 0 : job.take_stop();
+            if (number == 0) return;
             if (!os::Job::is_for_terminal(number) || !foreground_.belongs_to(job.pid())) {
                 stops = !foreground_.is_mine();
                 foreground_.take_back(true);
@@ -530,16 +565,6 @@ class Pump : public Counted {
         // A host that cannot be stopped would go round and round with a job that stops again and again.
         os::sleep_until(Deadline::after(Duration::milliseconds(10)));
         resume();
-    }
-
-    /// The job goes on: in the foreground, if that is the host's.
-    void resume() {
-        os::Lock lock(mutex_);
-        os::ProcessTable table;
-        see(table);
-        if (has_ended_) return;
-        if (foreground_.is_mine()) foreground_.lend(job.pid());
-        job.send(SIGCONT);
     }
 
     void note_output() noexcept {
@@ -555,9 +580,32 @@ class Pump : public Counted {
 
     // These hold the lock.
 
+    // While the job is suspended, its clocks stand still: none of their times comes, and those who wait look again when the
+    // first one could have come, had it gone on at once, since nobody wakes them when it does.
+    bool is_suspended() const noexcept { return !suspended_at_.is_never(); }
+    bool is_due(Deadline at) const noexcept { return !is_suspended() && at.passed(); }
+    Deadline at_soonest(Deadline at) const noexcept {
+        if (!is_suspended() || at.is_never()) return at;
+        constexpr Duration least = Duration::milliseconds(10);
+        const Duration left = between(suspended_at_, at);
+        return Deadline::after(left < least ? least : left);
+    }
+    [[gnu::cold]] void let_clocks_go() noexcept {
+        if (!is_suspended()) return;
+        const Duration stood = between(suspended_at_, Deadline::now());
+        for (Deadline* const at : {&deadline_, &phase_end_, &kill_at_, &streams_end_}) *at = at->plus(stood);
+        last_output_ = Deadline::now();
+        suspended_at_ = Deadline::never();
+    }
+    int go_on() noexcept {
+        let_clocks_go();
+        return job.send(SIGCONT);
+    }
+
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
     Deadline idle_end(const Want& want, Deadline start) const {
         if (idle_timeout_.is_none() || !any_moving(want)) return {};
+        if (is_suspended()) return Deadline::after(idle_timeout_);
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
@@ -569,12 +617,13 @@ class Pump : public Counted {
             cancel_seen_ = true;
             return EndedBy::cancel;
         }
-        if (!deadline_seen_ && deadline_.passed()) {
+        if (!deadline_seen_ && is_due(deadline_)) {
             deadline_seen_ = true;
             return EndedBy::timeout;
         }
         if (phase_ != Phase::terminating && idle_end(want, start).passed()) return EndedBy::idle_timeout;
-        return phase_ == Phase::running && may_stop_ && has_stopped() ? EndedBy::terminal_stop : EndedBy::itself;
+        return phase_ == Phase::running && may_stop_ && !is_suspended() && has_stopped() ? EndedBy::terminal_stop
+                                                                                         : EndedBy::itself;
     }
 
     /// For good: the terminal that the host and the job share has stopped the job for using it.
@@ -622,9 +671,10 @@ class Pump : public Counted {
                 const bool waits = stragglers_kept_ == Stragglers::wait;
                 // One whose deadline had passed by then was not late itself, and nor is what it left; but where that is
                 // waited for, nothing else bounds it.
-                if (!waits) deadline_seen_ |= deadline_.passed();
+                if (!waits) deadline_seen_ |= is_due(deadline_);
                 phase_ = Phase::draining;
-                streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
+                streams_end_ =
+                    waits ? Deadline::never() : (is_suspended() ? suspended_at_ : Deadline::now()).plus(drain_);
                 phase_end_ = streams_end_;
             } else if (phase_ >= Phase::killing) {
                 phase_end_ = Deadline::after(after_force());
@@ -659,6 +709,7 @@ class Pump : public Counted {
     void finish() {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
+        let_clocks_go();
         if (phase_ == Phase::given_up) survivors_.cut(0);
         if (reach_ == Reach::cgroup && job.was_out_of_memory()) end_by(EndedBy::memory);
         if (is_forced() || phase_ >= Phase::killing)
@@ -712,6 +763,7 @@ class Pump : public Counted {
 
     /// Also where it is on its way already: the shorter way counts, and the reason for it.
     [[gnu::cold]] void terminate(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+        if (is_suspended()) go_on();
         const bool has_more = step == nullptr && !stop_sequence_.empty();
         const StopStep& first = step != nullptr ? *step : has_more ? stop_sequence_.front() : ask_;
         Duration all = first.grace.length();
@@ -742,6 +794,7 @@ class Pump : public Counted {
     /// 0, or the errno.
     [[gnu::cold]] int kill(os::ProcessTable& table, EndedBy why) {
         const int error = job.kill(table);
+        let_clocks_go();
         if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.
         const bool refused = error == EPERM || job.is_out_of_reach();
@@ -764,7 +817,7 @@ class Pump : public Counted {
     const Stragglers stragglers_kept_;
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
-    const Deadline deadline_;
+    Deadline deadline_;
     const Timeout idle_timeout_, drain_;
     const StopStep ask_;  // where there is no sequence
     const std::vector<StopStep> stop_sequence_;
@@ -779,6 +832,7 @@ class Pump : public Counted {
     Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
     Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
+    Deadline suspended_at_;  // never where it is not
     EndedBy ended_by_ = EndedBy::itself;
     EndedBy cut_by_ = EndedBy::itself;  // likewise, where only a stream was left, and only if it was cut off
     bool has_ended_ = false;            // what was started has

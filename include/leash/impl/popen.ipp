@@ -109,7 +109,10 @@ namespace detail {
 }  // namespace detail
 
 LEASH_INLINE Expected<void> Popen::send_signal(int number) {
-    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+    const int error = !pump_              ? ESRCH
+                      : number == SIGKILL ? pump_->begin_kill(false)
+                      : number == SIGCONT ? pump_->send_continue()
+                                          : pump_->job.send(number);
     return detail::tell_sent(error, number, pid(), "the job has ended; nothing was signalled");
 }
 
@@ -120,14 +123,22 @@ LEASH_INLINE Expected<void> Popen::send_signal(int number, Leader) {
 
 LEASH_INLINE Expected<void> Popen::interrupt() {
     auto sent = send_signal(SIGINT);
-    if (sent) pump_->job.send(SIGCONT);
+    if (sent) pump_->send_continue();
     return sent;
 }
 
 LEASH_INLINE Expected<void> Popen::terminate() {
     auto sent = send_signal(SIGTERM);
-    if (sent) pump_->job.send(SIGCONT);
+    if (sent) pump_->send_continue();
     return sent;
+}
+
+LEASH_INLINE Expected<void> Popen::suspend() {
+    return detail::tell_sent(pump_ ? pump_->suspend() : ESRCH, SIGSTOP, pid(), "the job has ended, or is being killed");
+}
+
+LEASH_INLINE Expected<void> Popen::resume() {
+    return detail::tell_sent(pump_ ? pump_->resume() : ESRCH, SIGCONT, pid(), "the job has ended, or is being killed");
 }
 
 LEASH_INLINE Expected<void> Popen::kill() { return send_signal(SIGKILL); }
