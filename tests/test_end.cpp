@@ -989,11 +989,15 @@ TEST_CASE("stop_sequence: each signal in its turn, whatever ends the job, and SI
         }));
     }
     SUBCASE("silence, and the last step ends it") {
-        options.idle_timeout = 50ms;
         options.stop_sequence.push_back({SIGTERM, for_long});
-        leash::Popen p = start();
-        CHECK(told(p) == "02\n10\n01\nkilled by SIGTERM (15)");
-        CHECK(p.ended_by() == EndedBy::idle_timeout);
+        CHECK(support::in_time(50ms, [&](std::chrono::milliseconds idle) {
+            options.idle_timeout = idle;
+            leash::Popen p(child({"report-signals"}), options);
+            if (!p.out().read_until("ready\n")) return false;
+            CHECK(told(p) == "02\n10\n01\nkilled by SIGTERM (15)");
+            CHECK(p.ended_by() == EndedBy::idle_timeout);
+            return true;
+        }));
     }
     SUBCASE("a Supervisor's cancel, a pipeline") {
         Supervisor jobs;

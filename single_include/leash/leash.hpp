@@ -748,6 +748,10 @@ class Deadline {
     Deadline plus(Timeout timeout) const noexcept;
 
     friend constexpr bool earlier(Deadline a, Deadline b) noexcept { return a.point_ < b.point_; }
+    /// From one to the other; neither is never.
+    friend constexpr Duration between(Deadline a, Deadline b) noexcept {
+        return Duration::nanoseconds(b.point_ - a.point_);
+    }
     friend constexpr Deadline sooner(Deadline a, Deadline b) noexcept { return a.point_ < b.point_ ? a : b; }
 
   private:
@@ -2449,7 +2453,7 @@ inline constexpr Leader leader{};
 /// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
 /// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
 ///
-/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, pid, exit_handle and the questions at the
+/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, suspend, resume, pid, exit_handle and the questions at the
 /// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
 /// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
 /// where a sink of yours does, or memory runs out.
@@ -2554,6 +2558,14 @@ class [[nodiscard]] Popen {
 
     /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
     Expected<void> terminate();
+
+    /// Stops all of it where it is, by SIGSTOP to the group, and its clocks: of `timeout`, `grace`, `stop_sequence` and `drain` as
+    /// much is left when it goes on, and `idle_timeout` counts anew then. A wait without a time of its own lasts until
+    /// somebody resumes it. Nothing where it is suspended already.
+    Expected<void> suspend();
+    /// It goes on, by SIGCONT. So it does where it is ended (stop(), a cancel), and for terminate(), interrupt() and a
+    /// SIGCONT by send_signal().
+    Expected<void> resume();
 
     /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
     /// stopped, so that none of them starts another one meanwhile.
@@ -11116,7 +11128,7 @@ class Pump : public Counted {
             if (next.by_cancel) blind |= !set.readable(cancel);
             if (next.by_exit && !last) {
                 // Nothing else can happen: that costs no handle. It tells of the stop of one process only.
-                const bool or_stop = foreground_.is_open() || next.may_stop;
+                const bool or_stop = (foreground_.is_open() && !next.is_suspended) || next.may_stop;
                 if (set.empty() && running > 0 && until.is_never() && !blind && !(or_stop && running > 1)) {
                     job.wait_for_exit(or_stop);
                     unclear = !job.has_ended() && job.running() == running;
@@ -11244,6 +11256,35 @@ class Pump : public Counted {
         return begin_end(EndedBy::cancel, nullptr, table);
     }
 
+    /// The group stops, and the clocks stand still. 0, or the errno.
+    [[gnu::cold]] int suspend() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ > Phase::terminating) return ESRCH;
+        const int error = job.send(SIGSTOP);
+        if (error != 0 || is_suspended()) return error;
+        foreground_.take_back(true);
+        suspended_at_ = Deadline::now();
+        return 0;
+    }
+
+    /// The job goes on: in the foreground, if that is the host's. 0, or the errno.
+    [[gnu::cold]] int resume() {
+        os::Lock lock(mutex_);
+        os::ProcessTable table;
+        see(table);
+        if (phase_ > Phase::terminating) return ESRCH;
+        if (!has_ended_ && foreground_.is_mine()) foreground_.lend(job.pid());
+        return go_on();
+    }
+
+    /// SIGCONT, after which its clocks do not stand still. 0, or the errno.
+    int send_continue() noexcept {
+        os::Lock lock(mutex_);
+        return go_on();
+    }
+
     /// SIGKILL at once. 0, or the errno. Where it is refused, the job goes on, unless its handle is to go.
     int begin_kill(bool in_any_case) {
         os::ProcessTable table;
@@ -11337,8 +11378,8 @@ class Pump : public Counted {
                 if (begun) terminate(why, nullptr, table);
                 else cut(why);
             }
-            if (phase_end_.passed()) time_is_up(table);
-            is_late = streams_end_.passed();
+            if (is_due(phase_end_)) time_is_up(table);
+            is_late = is_due(streams_end_);
             is_forced = this->is_forced() || cut_by_ != EndedBy::itself;
         }
         if (is_late) expire(want, is_forced, table);
@@ -11370,6 +11411,7 @@ class Pump : public Counted {
         Deadline stop_look;
         bool by_exit = false, has_ended = false, by_rest = false, by_cancel = false;
         bool may_stop = false;
+        bool is_suspended = false;
         bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
@@ -11378,7 +11420,7 @@ class Pump : public Counted {
         Next next;
         const bool moving = is_moving(want);
         if (phase_ < Phase::given_up) {
-            next.at = phase_end_;
+            next.at = at_soonest(phase_end_);
             next.by_exit = true;
             next.has_ended = has_ended_;
             next.by_rest = is_rest_watched_;
@@ -11386,15 +11428,19 @@ class Pump : public Counted {
             if (phase_ == Phase::killing && !has_ended_) next.at = sooner(next.at, rest_look_);
         }
         if (phase_ <= Phase::terminating || (phase_ >= Phase::given_up && moving)) {
-            if (!deadline_seen_) next.at = sooner(next.at, deadline_);
+            if (!deadline_seen_) next.at = sooner(next.at, at_soonest(deadline_));
             next.at = sooner(next.at, idle_end(want, start));
             next.by_cancel = cancel_.has_value() && !cancel_seen_;
         }
-        if (moving) next.at = sooner(next.at, streams_end_);
+        if (moving) next.at = sooner(next.at, at_soonest(streams_end_));
         next.is_over = phase_ >= Phase::given_up;
         next.is_late = phase_ >= Phase::given_up && any_moving(want) && streams_end_.passed();
-        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never();
+        next.may_stop = phase_ == Phase::running && may_stop_ && !next_stop_look_.is_never() && !is_suspended();
         next.stop_look = next_stop_look_;
+        next.is_suspended = is_suspended();
+        // When it goes on, it may be stopped by the terminal again, and nobody wakes those who wait.
+        if (next.is_suspended && (may_stop_ || foreground_.is_open()))
+            next.at = sooner(next.at, Deadline::after(longest_stop_look));
         return next;
     }
 
@@ -11402,11 +11448,12 @@ class Pump : public Counted {
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
     /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
     void follow_stop() {
-        const int number = job.take_stop();
-        if (number == 0) return;
+        int number;
         bool stops = false;
         {
             os::Lock lock(mutex_);
+            number = is_suspended() ? 0 : job.take_stop();
+            if (number == 0) return;
             if (!os::Job::is_for_terminal(number) || !foreground_.belongs_to(job.pid())) {
                 stops = !foreground_.is_mine();
                 foreground_.take_back(true);
@@ -11416,16 +11463,6 @@ class Pump : public Counted {
         // A host that cannot be stopped would go round and round with a job that stops again and again.
         os::sleep_until(Deadline::after(Duration::milliseconds(10)));
         resume();
-    }
-
-    /// The job goes on: in the foreground, if that is the host's.
-    void resume() {
-        os::Lock lock(mutex_);
-        os::ProcessTable table;
-        see(table);
-        if (has_ended_) return;
-        if (foreground_.is_mine()) foreground_.lend(job.pid());
-        job.send(SIGCONT);
     }
 
     void note_output() noexcept {
@@ -11441,9 +11478,32 @@ class Pump : public Counted {
 
     // These hold the lock.
 
+    // While the job is suspended, its clocks stand still: none of their times comes, and those who wait look again when the
+    // first one could have come, had it gone on at once, since nobody wakes them when it does.
+    bool is_suspended() const noexcept { return !suspended_at_.is_never(); }
+    bool is_due(Deadline at) const noexcept { return !is_suspended() && at.passed(); }
+    Deadline at_soonest(Deadline at) const noexcept {
+        if (!is_suspended() || at.is_never()) return at;
+        constexpr Duration least = Duration::milliseconds(10);
+        const Duration left = between(suspended_at_, at);
+        return Deadline::after(left < least ? least : left);
+    }
+    [[gnu::cold]] void let_clocks_go() noexcept {
+        if (!is_suspended()) return;
+        const Duration stood = between(suspended_at_, Deadline::now());
+        for (Deadline* const at : {&deadline_, &phase_end_, &kill_at_, &streams_end_}) *at = at->plus(stood);
+        last_output_ = Deadline::now();
+        suspended_at_ = Deadline::never();
+    }
+    int go_on() noexcept {
+        let_clocks_go();
+        return job.send(SIGCONT);
+    }
+
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
     Deadline idle_end(const Want& want, Deadline start) const {
         if (idle_timeout_.is_none() || !any_moving(want)) return {};
+        if (is_suspended()) return Deadline::after(idle_timeout_);
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
         return (heard ? last_output_ : start).plus(idle_timeout_);
     }
@@ -11455,12 +11515,13 @@ class Pump : public Counted {
             cancel_seen_ = true;
             return EndedBy::cancel;
         }
-        if (!deadline_seen_ && deadline_.passed()) {
+        if (!deadline_seen_ && is_due(deadline_)) {
             deadline_seen_ = true;
             return EndedBy::timeout;
         }
         if (phase_ != Phase::terminating && idle_end(want, start).passed()) return EndedBy::idle_timeout;
-        return phase_ == Phase::running && may_stop_ && has_stopped() ? EndedBy::terminal_stop : EndedBy::itself;
+        return phase_ == Phase::running && may_stop_ && !is_suspended() && has_stopped() ? EndedBy::terminal_stop
+                                                                                         : EndedBy::itself;
     }
 
     /// For good: the terminal that the host and the job share has stopped the job for using it.
@@ -11508,9 +11569,10 @@ class Pump : public Counted {
                 const bool waits = stragglers_kept_ == Stragglers::wait;
                 // One whose deadline had passed by then was not late itself, and nor is what it left; but where that is
                 // waited for, nothing else bounds it.
-                if (!waits) deadline_seen_ |= deadline_.passed();
+                if (!waits) deadline_seen_ |= is_due(deadline_);
                 phase_ = Phase::draining;
-                streams_end_ = waits ? Deadline::never() : Deadline::after(drain_);
+                streams_end_ =
+                    waits ? Deadline::never() : (is_suspended() ? suspended_at_ : Deadline::now()).plus(drain_);
                 phase_end_ = streams_end_;
             } else if (phase_ >= Phase::killing) {
                 phase_end_ = Deadline::after(after_force());
@@ -11545,6 +11607,7 @@ class Pump : public Counted {
     void finish() {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
+        let_clocks_go();
         if (phase_ == Phase::given_up) survivors_.cut(0);
         if (reach_ == Reach::cgroup && job.was_out_of_memory()) end_by(EndedBy::memory);
         if (is_forced() || phase_ >= Phase::killing)
@@ -11598,6 +11661,7 @@ class Pump : public Counted {
 
     /// Also where it is on its way already: the shorter way counts, and the reason for it.
     [[gnu::cold]] void terminate(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+        if (is_suspended()) go_on();
         const bool has_more = step == nullptr && !stop_sequence_.empty();
         const StopStep& first = step != nullptr ? *step : has_more ? stop_sequence_.front() : ask_;
         Duration all = first.grace.length();
@@ -11628,6 +11692,7 @@ class Pump : public Counted {
     /// 0, or the errno.
     [[gnu::cold]] int kill(os::ProcessTable& table, EndedBy why) {
         const int error = job.kill(table);
+        let_clocks_go();
         if (phase_ >= Phase::killing) return error;
         // Refused, it will not end for having been asked: no use in waiting.
         const bool refused = error == EPERM || job.is_out_of_reach();
@@ -11650,7 +11715,7 @@ class Pump : public Counted {
     const Stragglers stragglers_kept_;
     const bool has_terminal_;  // of its own
     bool may_stop_;            // at the host's terminal
-    const Deadline deadline_;
+    Deadline deadline_;
     const Timeout idle_timeout_, drain_;
     const StopStep ask_;  // where there is no sequence
     const std::vector<StopStep> stop_sequence_;
@@ -11665,6 +11730,7 @@ class Pump : public Counted {
     Deadline death_end_;    // of the wait after SIGKILL, also for those whom the leader has left behind
     Deadline streams_end_;  // when those that somebody still holds are closed
     Deadline last_output_;
+    Deadline suspended_at_;  // never where it is not
     EndedBy ended_by_ = EndedBy::itself;
     EndedBy cut_by_ = EndedBy::itself;  // likewise, where only a stream was left, and only if it was cut off
     bool has_ended_ = false;            // what was started has
@@ -12097,7 +12163,10 @@ namespace detail {
 }  // namespace detail
 
 LEASH_INLINE Expected<void> Popen::send_signal(int number) {
-    const int error = !pump_ ? ESRCH : number == SIGKILL ? pump_->begin_kill(false) : pump_->job.send(number);
+    const int error = !pump_              ? ESRCH
+                      : number == SIGKILL ? pump_->begin_kill(false)
+                      : number == SIGCONT ? pump_->send_continue()
+                                          : pump_->job.send(number);
     return detail::tell_sent(error, number, pid(), "the job has ended; nothing was signalled");
 }
 
@@ -12108,14 +12177,22 @@ LEASH_INLINE Expected<void> Popen::send_signal(int number, Leader) {
 
 LEASH_INLINE Expected<void> Popen::interrupt() {
     auto sent = send_signal(SIGINT);
-    if (sent) pump_->job.send(SIGCONT);
+    if (sent) pump_->send_continue();
     return sent;
 }
 
 LEASH_INLINE Expected<void> Popen::terminate() {
     auto sent = send_signal(SIGTERM);
-    if (sent) pump_->job.send(SIGCONT);
+    if (sent) pump_->send_continue();
     return sent;
+}
+
+LEASH_INLINE Expected<void> Popen::suspend() {
+    return detail::tell_sent(pump_ ? pump_->suspend() : ESRCH, SIGSTOP, pid(), "the job has ended, or is being killed");
+}
+
+LEASH_INLINE Expected<void> Popen::resume() {
+    return detail::tell_sent(pump_ ? pump_->resume() : ESRCH, SIGCONT, pid(), "the job has ended, or is being killed");
 }
 
 LEASH_INLINE Expected<void> Popen::kill() { return send_signal(SIGKILL); }
