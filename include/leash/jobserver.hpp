@@ -41,7 +41,7 @@ class Jobserver {
     explicit operator bool() const noexcept { return static_cast<bool>(tokens_); }
 
   private:
-    friend detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { return jobserver.tokens_.get(); }
+    friend detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept;
     detail::Shared<detail::Tokens> tokens_;
 };
 

@@ -92,6 +92,8 @@ inline bool is_pipe(int number, int access) noexcept {
 
 }  // namespace detail
 
+LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { return jobserver.tokens_.get(); }
+
 [[gnu::cold]] LEASH_INLINE Jobserver Jobserver::inherited() {
     std::string_view flags;
     char** const all = detail::sys::environment();
