@@ -72,6 +72,81 @@ TEST_CASE("an Expected holds a value or an error, and says which") {
     CHECK(std::move(bad).error().step == Step::program);
 }
 
+TEST_CASE("an Expected is copied where its value is, and the traits say so") {
+    using Job = Expected<leash::Popen>;
+    static_assert(!std::is_copy_constructible_v<Job> && !std::is_copy_assignable_v<Job>);
+    static_assert(std::is_nothrow_move_constructible_v<Job> && std::is_nothrow_move_assignable_v<Job>);
+    static_assert(std::is_same_v<Job::value_type, leash::Popen> && std::is_same_v<Job::error_type, Error>);
+    using Text = Expected<std::string>;
+    static_assert(std::is_copy_constructible_v<Text> && std::is_copy_assignable_v<Text>);
+    static_assert(std::is_convertible_v<const char*, Text> && std::is_convertible_v<Error, Text>);
+    static_assert(!std::is_convertible_v<int, Text> && !std::is_constructible_v<Job, leash::Command>);
+
+    Text one = "one", other = missing();
+    Text copy = one;
+    CHECK(copy == "one");
+    CHECK(one == std::string("one"));
+    copy = other;
+    CHECK(copy.error().subject == "gti");
+    CHECK(copy != "one");
+    copy = one;
+    copy = std::as_const(copy);
+    Text& same = copy;
+    copy = std::move(same);
+    CHECK(copy == "one");
+    CHECK(!copy.error().code);
+    one = std::move(other);
+    CHECK_FALSE(one);
+    const Text constant = "text";
+    CHECK(*std::move(constant) == "text");
+    CHECK(std::move(constant).value() == "text");
+}
+
+TEST_CASE("an Expected goes on with its value, or with its error") {
+    using Text = Expected<std::string>;
+    const Text good = "text", bad = missing();
+    CHECK(good.value_or("other") == "text");
+    CHECK(bad.value_or("other") == "other");
+    CHECK(Text(missing()).value_or("other") == "other");
+
+    const auto size = [](const std::string& text) { return text.size(); };
+    CHECK(good.transform(size) == 4U);
+    CHECK(bad.transform(size).error().subject == "gti");
+    int calls = 0;
+    const Expected<void> nothing = good.transform([&](const std::string&) { ++calls; });
+    CHECK(nothing);
+    CHECK(calls == 1);
+    *nothing;
+    CHECK(nothing.transform([] { return 3; }) == 3);
+
+    const auto first = [](const std::string& text) -> Expected<char> {
+        if (text.empty()) return missing();
+        return text[0];
+    };
+    CHECK(good.and_then(first) == 't');
+    CHECK_FALSE(Text("").and_then(first));
+    CHECK_FALSE(bad.and_then(first));
+    CHECK_FALSE(good.and_then([](const std::string&) -> Expected<void> { return missing(); }));
+    CHECK(nothing.and_then([&] { return first("x"); }) == 'x');
+
+    const auto mend = [](const Error& error) -> Text { return error.subject; };
+    CHECK(good.or_else(mend) == "text");
+    CHECK(bad.or_else(mend) == "gti");
+    const auto name = [](Error error) {
+        error.subject = "other";
+        return error;
+    };
+    CHECK(bad.transform_error(name).error().subject == "other");
+    CHECK(good.transform_error(name) == "text");
+    CHECK(Expected<void>(missing()).transform_error(name).error().subject == "other");
+    CHECK(Expected<void>(missing()).or_else([](const Error&) -> Expected<void> { return {}; }));
+
+    // What can only be moved, as a job can, goes on too.
+    auto moved = leash::Popen::try_spawn({"true"}).transform([](leash::Popen&& job) { return std::move(job); });
+    REQUIRE(moved);
+    CHECK(std::move(moved).and_then([](leash::Popen job) -> Expected<int> { return job.wait().code(); }) == 0);
+}
+
 TEST_CASE("an Expected without a value says success or an error") {
     const Expected<void> good;
     CHECK(good.has_value());

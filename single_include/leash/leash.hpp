@@ -294,6 +294,7 @@ class Expected;
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace leash {
@@ -358,62 +359,61 @@ namespace detail {
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…. Copies and moves where T does.
 template <class T>
-class [[nodiscard]] Expected {
-  public:
-    /// From either, copied or moved as they are.
-    /// @{
-    Expected(T value) : value_(std::move(value)), has_value_(true) {}
-    Expected(Error error) : nothing_(), error_(std::move(error)) {}
+class Expected;
 
-    Expected(const Expected& other) : nothing_(), error_(other.error_) {
+namespace detail {
+
+template <class T>
+constexpr bool is_expected = false;
+template <class T>
+constexpr bool is_expected<Expected<T>> = true;
+
+template <class T>
+using Bare = std::remove_cv_t<std::remove_reference_t<T>>;
+
+/// What may become a T in an Expected<T>: neither that itself nor an Error.
+template <class T, class From>
+using IfValue =
+    std::enable_if_t<!is_expected<Bare<From>> && !std::is_same_v<Bare<From>, Error> && std::is_convertible_v<From, T>>;
+
+/// Whoever has this base can be moved, and copied only where that is said: so the traits tell the truth.
+template <bool copies>
+struct Copies {};
+template <>
+struct Copies<false> {
+    Copies() = default;
+    Copies(const Copies&) = delete;
+    Copies(Copies&&) = default;
+    Copies& operator=(const Copies&) = delete;
+    Copies& operator=(Copies&&) = default;
+};
+
+/// What an Expected<T> holds. Copied and moved as a T is.
+template <class T>
+class Outcome {
+  public:
+    explicit Outcome(Error error) : nothing_(), error_(std::move(error)) {}
+    template <class From>
+    Outcome(bool, From&& from) : nothing_() {
+        construct(std::forward<From>(from));
+    }
+    Outcome(const Outcome& other) : nothing_(), error_(other.error_) {
         if (other.has_value_) construct(other.value_);
     }
-    Expected(Expected&& other) noexcept : nothing_(), error_(std::move(other.error_)) {
+    Outcome(Outcome&& other) noexcept : nothing_(), error_(std::move(other.error_)) {
         if (other.has_value_) construct(std::move(other.value_));
     }
-    Expected& operator=(Expected other) noexcept {
+    Outcome& operator=(const Outcome& other) { return *this = Outcome(other); }
+    Outcome& operator=(Outcome&& other) noexcept {
+        if (this == &other) return *this;
         destroy();
         error_ = std::move(other.error_);
         if (other.has_value_) construct(std::move(other.value_));
         return *this;
     }
-    /// @}
-    ~Expected() { destroy(); }
+    ~Outcome() { destroy(); }
 
-    /// Is it a T?
-    /// @{
-    bool has_value() const noexcept { return has_value_; }
-    explicit operator bool() const noexcept { return has_value_; }
-    /// @}
-
-    /// Without a check, as with std::optional: only where has_value().
-    /// @{
-    T& operator*() & noexcept { return value_; }
-    const T& operator*() const& noexcept { return value_; }
-    T&& operator*() && noexcept { return std::move(value_); }
-    T* operator->() noexcept { return &value_; }
-    const T* operator->() const noexcept { return &value_; }
-    /// @}
-
-    /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
-    /// @{
-    T& value() & { return demand(), value_; }
-    const T& value() const& { return demand(), value_; }
-    T&& value() && { return demand(), std::move(value_); }
-    /// @}
-
-    /// What went wrong; an Error without a code where has_value().
-    /// @{
-    const Error& error() const& noexcept { return error_; }
-    Error&& error() && noexcept { return std::move(error_); }
-    /// @}
-
-  private:
-    void demand() const {
-        if (!has_value_) detail::raise_error(error_);
-    }
     template <class From>
     void construct(From&& from) {
         ::new (static_cast<void*>(&value_)) T(std::forward<From>(from));
@@ -433,10 +433,156 @@ class [[nodiscard]] Expected {
     bool has_value_ = false;
 };
 
+}  // namespace detail
+
+/// A T, or the Error that prevented it. The return type of everything named try_…. Copied and moved where T is.
+///
+/// The names, and what they do, are those of C++23's std::expected, of which this is no alias, so that no type of leash
+/// depends on the language's version; error() is defined also where there is none.
+template <class T>
+class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
+  public:
+    using value_type = T;      ///< what it is made for
+    using error_type = Error;  ///< and what it is otherwise
+
+    /// From either, copied or moved as they are; from what converts to a T too.
+    /// @{
+    template <class U = T, class = detail::IfValue<T, U>>
+    Expected(U&& value) : is_(true, std::forward<U>(value)) {}
+    Expected(Error error) : is_(std::move(error)) {}
+    /// @}
+
+    /// Is it a T?
+    /// @{
+    bool has_value() const noexcept { return is_.has_value_; }
+    explicit operator bool() const noexcept { return is_.has_value_; }
+    /// @}
+
+    /// Without a check, as with std::optional: only where has_value().
+    /// @{
+    T& operator*() & noexcept { return is_.value_; }
+    const T& operator*() const& noexcept { return is_.value_; }
+    T&& operator*() && noexcept { return std::move(is_.value_); }
+    const T&& operator*() const&& noexcept { return std::move(is_.value_); }
+    T* operator->() noexcept { return &is_.value_; }
+    const T* operator->() const noexcept { return &is_.value_; }
+    /// @}
+
+    /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    /// @{
+    T& value() & { return demand(), is_.value_; }
+    const T& value() const& { return demand(), is_.value_; }
+    T&& value() && { return demand(), std::move(is_.value_); }
+    const T&& value() const&& { return demand(), std::move(is_.value_); }
+    /// @}
+
+    /// The value, or this one.
+    /// @{
+    template <class U>
+    T value_or(U&& other) const& {
+        return has_value() ? **this : static_cast<T>(std::forward<U>(other));
+    }
+    template <class U>
+    T value_or(U&& other) && {
+        return has_value() ? *std::move(*this) : static_cast<T>(std::forward<U>(other));
+    }
+    /// @}
+
+    /// What went wrong; an Error without a code where has_value().
+    /// @{
+    const Error& error() const& noexcept { return is_.error_; }
+    Error&& error() && noexcept { return std::move(is_.error_); }
+    /// @}
+
+    /// Goes on with the value, where there is one: with a function that gives another Expected.
+    /// @{
+    template <class Function>
+    auto and_then(Function&& go_on) const& {
+        using Next = detail::Bare<decltype(go_on(**this))>;
+        return has_value() ? Next(go_on(**this)) : Next(error());
+    }
+    template <class Function>
+    auto and_then(Function&& go_on) && {
+        using Next = detail::Bare<decltype(go_on(*std::move(*this)))>;
+        return has_value() ? Next(go_on(*std::move(*this))) : Next(std::move(*this).error());
+    }
+    /// @}
+
+    /// The same with a function that cannot fail: an Expected of what it gives, be that nothing.
+    /// @{
+    template <class Function>
+    auto transform(Function&& change) const& {
+        using Next = Expected<std::remove_cv_t<decltype(change(**this))>>;
+        return has_value() ? Next::of(change, **this) : Next(error());
+    }
+    template <class Function>
+    auto transform(Function&& change) && {
+        using Next = Expected<std::remove_cv_t<decltype(change(*std::move(*this)))>>;
+        return has_value() ? Next::of(change, *std::move(*this)) : Next(std::move(*this).error());
+    }
+    /// @}
+
+    /// Goes on with the error, where there is one: with a function that gives an Expected<T> instead.
+    /// @{
+    template <class Function>
+    Expected or_else(Function&& mend) const& {
+        return has_value() ? *this : Expected(mend(error()));
+    }
+    template <class Function>
+    Expected or_else(Function&& mend) && {
+        return has_value() ? std::move(*this) : Expected(mend(std::move(*this).error()));
+    }
+    /// @}
+
+    /// The same with a function that gives another Error.
+    /// @{
+    template <class Function>
+    Expected transform_error(Function&& change) const& {
+        return has_value() ? *this : Expected(Error(change(error())));
+    }
+    template <class Function>
+    Expected transform_error(Function&& change) && {
+        return has_value() ? std::move(*this) : Expected(Error(change(std::move(*this).error())));
+    }
+    /// @}
+
+    /// Is it a value, and equal to this one?
+    /// @{
+    template <class U, class = std::enable_if_t<!detail::is_expected<U>>,
+              class = decltype(std::declval<const T&>() == std::declval<const U&>())>
+    friend bool operator==(const Expected& one, const U& value) {
+        return one.has_value() && *one == value;
+    }
+    template <class U, class = std::enable_if_t<!detail::is_expected<U>>,
+              class = decltype(std::declval<const T&>() == std::declval<const U&>())>
+    friend bool operator!=(const Expected& one, const U& value) {
+        return !(one.has_value() && *one == value);
+    }
+    /// @}
+
+  private:
+    template <class>
+    friend class Expected;
+
+    template <class Function, class... Args>
+    static Expected of(Function& function, Args&&... args) {
+        return function(std::forward<Args>(args)...);
+    }
+
+    void demand() const {
+        if (!has_value()) detail::raise_error(error());
+    }
+
+    detail::Outcome<T> is_;
+};
+
 /// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.
 template <>
 class Expected<void> {
   public:
+    using value_type = void;   ///< nothing
+    using error_type = Error;  ///< what it is otherwise
+
     /// Success.
     Expected() = default;
     /// Failure.
@@ -447,14 +593,49 @@ class Expected<void> {
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return has_value(); }
     /// @}
+    /// Nothing, for templates; only where has_value().
+    void operator*() const noexcept {}
     /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
     void value() const {
         if (failed_) detail::raise_error(error_);
     }
     /// What went wrong; an Error without a code where has_value().
-    const Error& error() const noexcept { return error_; }
+    /// @{
+    const Error& error() const& noexcept { return error_; }
+    Error&& error() && noexcept { return std::move(error_); }
+    /// @}
+
+    /// As those of any Expected; what goes on after a success is called with nothing.
+    /// @{
+    template <class Function>
+    auto and_then(Function&& go_on) const {
+        using Next = detail::Bare<decltype(go_on())>;
+        return has_value() ? Next(go_on()) : Next(error_);
+    }
+    template <class Function>
+    auto transform(Function&& change) const {
+        using Next = Expected<std::remove_cv_t<decltype(change())>>;
+        return has_value() ? Next::of(change) : Next(error_);
+    }
+    template <class Function>
+    Expected or_else(Function&& mend) const {
+        return has_value() ? *this : Expected(mend(error_));
+    }
+    template <class Function>
+    Expected transform_error(Function&& change) const {
+        return has_value() ? *this : Expected(Error(change(error_)));
+    }
+    /// @}
 
   private:
+    template <class>
+    friend class Expected;
+
+    template <class Function, class... Args>
+    static Expected of(Function& function, Args&&... args) {
+        return function(std::forward<Args>(args)...), Expected();
+    }
+
     Error error_;
     bool failed_ = false;
 };
@@ -1662,7 +1843,7 @@ class Jobserver {
     explicit operator bool() const noexcept { return static_cast<bool>(tokens_); }
 
   private:
-    friend detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { return jobserver.tokens_.get(); }
+    friend detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept;
     detail::Shared<detail::Tokens> tokens_;
 };
 
@@ -5730,6 +5911,8 @@ inline bool is_pipe(int number, int access) noexcept {
 }
 
 }  // namespace detail
+
+LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { return jobserver.tokens_.get(); }
 
 [[gnu::cold]] LEASH_INLINE Jobserver Jobserver::inherited() {
     std::string_view flags;
