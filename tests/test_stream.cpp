@@ -344,7 +344,10 @@ TEST_CASE("a stream that is not piped answers EBADF and opens nothing") {
         CHECK(reader.read_all().error == std::errc::bad_file_descriptor);
         CHECK_FALSE(reader.read_all().complete);
         reader.close();
-        for (const std::string_view line : reader.lines()) CHECK(line == "none");
+        leash::Reader::Lines lines = reader.lines();
+        CHECK_THROWS_AS(static_cast<void>(lines.begin()), std::system_error);  // not just no lines
+        CHECK(lines.error() == std::errc::bad_file_descriptor);
+        CHECK_FALSE(lines.timed_out());
     }
     CHECK_FALSE(p.in().is_open());
     CHECK(p.in().handle() == -1);
@@ -477,6 +480,41 @@ TEST_CASE("after leaving the loop over the lines, the next read goes on behind t
     }
     CHECK(p.out().read_until("\n").data == "two\n");
     for (const std::string_view line : p.out().lines()) CHECK(line == "three");
+}
+
+TEST_CASE("lines say how they have ended") {
+    const Census census;
+    leash::Popen p(child({"print-and-wait", "one\nhalf"}), piped(census));
+    leash::Reader::Lines first = p.out().lines(60s);
+    auto at = first.begin();
+    CHECK(at->size() == 3);
+    leash::Reader::Lines second = p.out().lines(5ms);
+    CHECK(second.begin() == second.end());
+    CHECK(second.timed_out());
+    CHECK_FALSE(second.error());
+    CHECK(p.kill().has_value());
+    leash::Reader::Lines third = p.out().lines();
+    at = third.begin();
+    CHECK(*at == "half");
+    ++at;
+    CHECK(at == third.end());
+    CHECK_FALSE(third.timed_out());
+    CHECK_FALSE(third.error());
+    CHECK(third.begin() == third.end());  // an end is no error
+}
+
+TEST_CASE("lines may be moved before they begin") {
+    const Census census;
+    leash::Popen p(child({"print", "one\ntwo\nthree\n"}), piped(census));
+    leash::Popen other(child({"print", "other\n"}), piped(census));
+    leash::Reader::Lines lines = p.out().lines();
+    leash::Reader::Lines moved = std::move(lines);
+    CHECK(*moved.begin() == "one");
+    CHECK_THROWS_AS(static_cast<void>(lines.begin()), std::system_error);
+    lines = other.out().lines();
+    CHECK(*lines.begin() == "other");
+    moved = p.out().lines();
+    CHECK(*moved.begin() == "two");
 }
 
 TEST_CASE("the iterator over the lines is an input iterator") {

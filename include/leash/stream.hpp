@@ -111,7 +111,8 @@ class Reader {
     Read read_all(Timeout timeout = {});
 
     /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
-    /// is_open() tells which.
+    /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
+    /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
     Lines lines(Timeout timeout = {});
 
     /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
@@ -171,6 +172,7 @@ class Reader::Lines {
 
         iterator() = default;
         std::string_view operator*() const noexcept { return lines_->line_; }
+        const std::string_view* operator->() const noexcept { return &lines_->line_; }
         iterator& operator++() {
             if (!lines_->next()) lines_ = nullptr;
             return *this;
@@ -185,8 +187,11 @@ class Reader::Lines {
         Lines* lines_ = nullptr;
     };
 
-    Lines(const Lines&) = delete;
-    Lines& operator=(const Lines&) = delete;
+    /// Only before begin(), as `p.out().lines() | std::views::take(3)` does it; the one that was moved from has no lines.
+    /// @{
+    Lines(Lines&& other) noexcept : reader_(other.reader_), limit_(other.limit_) { other.reader_.stream_ = nullptr; }
+    Lines& operator=(Lines&& other) noexcept;
+    /// @}
     /// The line that was seen last counts as read, also where the loop was left early.
     ~Lines();
 
@@ -195,6 +200,11 @@ class Reader::Lines {
     iterator begin();
     iterator end() noexcept { return iterator(nullptr); }
     /// @}
+
+    /// It has ended, or never began, since the stream could not be read; nothing where it has come to its end, or may go on.
+    std::error_code error() const noexcept { return error_; }
+    /// It has ended since its time was up: what had come of the next line stays for the next read.
+    bool timed_out() const noexcept { return timed_out_; }
 
   private:
     friend class Reader;
@@ -205,6 +215,8 @@ class Reader::Lines {
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
+    std::error_code error_;
+    bool timed_out_ = false;
 };
 
 /// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).

@@ -2402,7 +2402,8 @@ class Reader {
     Read read_all(Timeout timeout = {});
 
     /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
-    /// is_open() tells which.
+    /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
+    /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
     Lines lines(Timeout timeout = {});
 
     /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
@@ -2462,6 +2463,7 @@ class Reader::Lines {
 
         iterator() = default;
         std::string_view operator*() const noexcept { return lines_->line_; }
+        const std::string_view* operator->() const noexcept { return &lines_->line_; }
         iterator& operator++() {
             if (!lines_->next()) lines_ = nullptr;
             return *this;
@@ -2476,8 +2478,11 @@ class Reader::Lines {
         Lines* lines_ = nullptr;
     };
 
-    Lines(const Lines&) = delete;
-    Lines& operator=(const Lines&) = delete;
+    /// Only before begin(), as `p.out().lines() | std::views::take(3)` does it; the one that was moved from has no lines.
+    /// @{
+    Lines(Lines&& other) noexcept : reader_(other.reader_), limit_(other.limit_) { other.reader_.stream_ = nullptr; }
+    Lines& operator=(Lines&& other) noexcept;
+    /// @}
     /// The line that was seen last counts as read, also where the loop was left early.
     ~Lines();
 
@@ -2486,6 +2491,11 @@ class Reader::Lines {
     iterator begin();
     iterator end() noexcept { return iterator(nullptr); }
     /// @}
+
+    /// It has ended, or never began, since the stream could not be read; nothing where it has come to its end, or may go on.
+    std::error_code error() const noexcept { return error_; }
+    /// It has ended since its time was up: what had come of the next line stays for the next read.
+    bool timed_out() const noexcept { return timed_out_; }
 
   private:
     friend class Reader;
@@ -2496,6 +2506,8 @@ class Reader::Lines {
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
+    std::error_code error_;
+    bool timed_out_ = false;
 };
 
 /// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
@@ -12138,22 +12150,42 @@ LEASH_INLINE Reader::Lines::~Lines() {
     reader_.stream_->take_shown();
 }
 
-LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
+LEASH_INLINE Reader::Lines& Reader::Lines::operator=(Lines&& other) noexcept {
+    if (this == &other) return *this;
+    reader_ = other.reader_;
+    limit_ = other.limit_;
+    other.reader_.stream_ = nullptr;
+    return *this;
+}
+
+LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
+    error_ = {};
+    timed_out_ = false;
+    const bool any = next();
+#if LEASH_EXCEPTIONS
+    if (error_) detail::raise(std::system_error(error_, "leash: the lines of a stream"));
+#endif
+    return iterator(any ? this : nullptr);
+}
 
 LEASH_INLINE bool Reader::Lines::next() {
-    if (reader_.stream_ == nullptr) return false;
+    if (reader_.stream_ == nullptr) {
+        error_ = give_nothing().error;
+        return false;
+    }
     const detail::Incoming::Use use(*reader_.stream_);
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
-    if (end == std::string_view::npos) {
-        // The rest is a line only if the stream has ended; after a timeout it is the start of one.
-        if (waiting.empty() || reader_.stream_->is_open()) return false;
-        line_ = waiting;
-        reader_.stream_->show(waiting.size());
-        return true;
+    const bool is_open = reader_.is_open();
+    // The rest is a line only if the stream has ended; after a timeout it is the start of one.
+    if (end == std::string_view::npos && (waiting.empty() || is_open)) {
+        const Read nothing = reader_.give(0, false, is_open);
+        error_ = nothing.error;
+        timed_out_ = nothing.timed_out;
+        return false;
     }
     line_ = waiting.substr(0, end);
-    reader_.stream_->show(end + 1);
+    reader_.stream_->show(end == std::string_view::npos ? waiting.size() : end + 1);
     return true;
 }
 

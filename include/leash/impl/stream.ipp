@@ -19,6 +19,7 @@
 #include <leash/detail/incoming.hpp>
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/pump.hpp>
+#include <leash/detail/raise.hpp>
 #include <leash/stream.hpp>
 
 namespace leash {
@@ -204,22 +205,42 @@ LEASH_INLINE Reader::Lines::~Lines() {
     reader_.stream_->take_shown();
 }
 
-LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() { return iterator(next() ? this : nullptr); }
+LEASH_INLINE Reader::Lines& Reader::Lines::operator=(Lines&& other) noexcept {
+    if (this == &other) return *this;
+    reader_ = other.reader_;
+    limit_ = other.limit_;
+    other.reader_.stream_ = nullptr;
+    return *this;
+}
+
+LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
+    error_ = {};
+    timed_out_ = false;
+    const bool any = next();
+#if LEASH_EXCEPTIONS
+    if (error_) detail::raise(std::system_error(error_, "leash: the lines of a stream"));
+#endif
+    return iterator(any ? this : nullptr);
+}
 
 LEASH_INLINE bool Reader::Lines::next() {
-    if (reader_.stream_ == nullptr) return false;
+    if (reader_.stream_ == nullptr) {
+        error_ = give_nothing().error;
+        return false;
+    }
     const detail::Incoming::Use use(*reader_.stream_);
     const std::size_t end = reader_.find("\n", limit_);
     const std::string_view waiting = reader_.stream_->waiting();
-    if (end == std::string_view::npos) {
-        // The rest is a line only if the stream has ended; after a timeout it is the start of one.
-        if (waiting.empty() || reader_.stream_->is_open()) return false;
-        line_ = waiting;
-        reader_.stream_->show(waiting.size());
-        return true;
+    const bool is_open = reader_.is_open();
+    // The rest is a line only if the stream has ended; after a timeout it is the start of one.
+    if (end == std::string_view::npos && (waiting.empty() || is_open)) {
+        const Read nothing = reader_.give(0, false, is_open);
+        error_ = nothing.error;
+        timed_out_ = nothing.timed_out;
+        return false;
     }
     line_ = waiting.substr(0, end);
-    reader_.stream_->show(end + 1);
+    reader_.stream_->show(end == std::string_view::npos ? waiting.size() : end + 1);
     return true;
 }
 
