@@ -971,47 +971,54 @@ TEST_CASE("stop_sequence: each signal in its turn, whatever ends the job, and SI
         CHECK(p.out().read_until("ready\n", soon));
         return p;
     };
+    // On a loaded machine it takes longer steps for the child to hear each one by itself.
+    const auto in_steps = [&](const std::function<bool(std::chrono::milliseconds)>& ends) {
+        return support::in_time(20ms, [&](std::chrono::milliseconds step) {
+            options.stop_sequence = {{SIGINT, step}, {SIGUSR1, step}, {SIGHUP, step}};
+            return ends(step);
+        });
+    };
     SUBCASE("stop()") {
-        leash::Popen p = start();
-        CHECK(p.stop().signal() == SIGKILL);
-        CHECK(watch.elapsed() >= 40ms);
-        CHECK(told(p) == all);
-        CHECK(p.ended_by() == EndedBy::stop);
+        CHECK(in_steps([&](std::chrono::milliseconds step) {
+            leash::Popen p = start();
+            const Stopwatch ending;
+            CHECK(p.stop().signal() == SIGKILL);
+            CHECK(ending.elapsed() >= 3 * step - 1ms);
+            CHECK(p.ended_by() == EndedBy::stop);
+            return told(p) == all;
+        }));
     }
     SUBCASE("a timeout") {
-        CHECK(support::in_time(100ms, [&](std::chrono::milliseconds timeout) {
-            options.timeout = timeout;
+        CHECK(in_steps([&](std::chrono::milliseconds step) {
+            options.timeout = 5 * step;
             leash::Popen p(child({"report-signals"}), options);
-            if (!p.out().read_until("ready\n")) return false;
-            CHECK(told(p) == all);
-            CHECK(p.timed_out());
-            return true;
+            return p.out().read_until("ready\n") && told(p) == all && p.timed_out();
         }));
     }
     SUBCASE("silence, and the last step ends it") {
-        options.stop_sequence.push_back({SIGTERM, for_long});
-        CHECK(support::in_time(50ms, [&](std::chrono::milliseconds idle) {
-            options.idle_timeout = idle;
+        CHECK(in_steps([&](std::chrono::milliseconds step) {
+            options.stop_sequence.push_back({SIGTERM, for_long});
+            options.idle_timeout = 2 * step;
             leash::Popen p(child({"report-signals"}), options);
-            if (!p.out().read_until("ready\n")) return false;
-            CHECK(told(p) == "02\n10\n01\nkilled by SIGTERM (15)");
-            CHECK(p.ended_by() == EndedBy::idle_timeout);
-            return true;
+            return p.out().read_until("ready\n") && told(p) == "02\n10\n01\nkilled by SIGTERM (15)" &&
+                   p.ended_by() == EndedBy::idle_timeout;
         }));
     }
-    SUBCASE("a Supervisor's cancel, a pipeline") {
-        Supervisor jobs;
-        const auto id = jobs.add(start()).value();
-        const auto other =
-            jobs.add(leash::Popen(child({"report-signals"}) | child({"report-signals"}), options)).value();
-        CHECK(jobs.job(other).out().read_until("ready\n", soon));
-        jobs.cancel();
-        while (jobs.next(soon)) {}
-        CHECK(told(jobs.job(id)) == all);
-        CHECK(jobs.job(other).wait().signal() == SIGKILL);
+    SUBCASE("a Supervisor's cancel, and a pipeline") {
+        CHECK(in_steps([&](std::chrono::milliseconds) {
+            Supervisor jobs;
+            const auto id = jobs.add(start()).value();
+            const leash::Command reports = child({"report-signals"});
+            const auto other = jobs.add(leash::Popen(reports | reports, options)).value();
+            CHECK(jobs.job(other).out().read_until("ready\n", soon));
+            jobs.cancel();
+            while (jobs.next(soon)) {}
+            CHECK(jobs.job(other).wait().signal() == SIGKILL);
+            return told(jobs.job(id)) == all;
+        }));
     }
     SUBCASE("of run_all()") {
-        options.timeout = 200ms;
+        options.timeout = 100ms;
         const auto results = leash::run_all({{child({"report-signals"}), options}});
         CHECK(results[0].value().timed_out);
         CHECK(results[0].value().status.signal() > 0);
@@ -1019,9 +1026,11 @@ TEST_CASE("stop_sequence: each signal in its turn, whatever ends the job, and SI
     SUBCASE("to the leader where the group is the host's") {
         options.group = leash::Group::inherited;
         options.reach = leash::Reach::tree;
-        leash::Popen p = start();
-        p.stop();
-        CHECK(told(p) == all);
+        CHECK(in_steps([&](std::chrono::milliseconds) {
+            leash::Popen p = start();
+            p.stop();
+            return told(p) == all;
+        }));
     }
     SUBCASE("it is over as soon as nobody is left") {
         options.stop_sequence = {{SIGINT, for_long}, {SIGTERM, for_long}};
@@ -1038,6 +1047,7 @@ TEST_CASE("stop_sequence: each signal in its turn, whatever ends the job, and SI
         CHECK(told(p) == "killed by SIGTERM (15)");
     }
     SUBCASE("the sequence, where it is the shorter way") {
+        options.stop_sequence = {{SIGINT, 10s}};
         leash::Popen p(child({"ignore-term"}), options);
         CHECK(p.out().read_until("ready\n", soon));
         std::thread stops([&] { p.stop(for_long); });
