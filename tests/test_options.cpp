@@ -197,6 +197,21 @@ TEST_CASE(
         }
         set("-j2 -- --jobserver-auth=" + numbers);
         HOST_NEEDS(!is_there());
+        // What fails for want of descriptors is told at the start.
+        set("-j2 --jobserver-auth=" + numbers);
+        rlimit few{}, before{};
+        HOST_NEEDS(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+        few = before;
+        few.rlim_cur = 3;
+        HOST_NEEDS(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+        const leash::Jobserver short_of[] = {leash::Jobserver::inherited(), leash::Jobserver::serve(2)};
+        HOST_NEEDS(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+        for (const leash::Jobserver& one : short_of) {
+            options.jobserver = one;
+            const auto refused = leash::try_run(child({"exit", "0"}), options);
+            HOST_NEEDS(!refused && refused.error().step == Step::options && refused.error().subject == "jobserver");
+            HOST_NEEDS(refused.error().code.value() == EMFILE || refused.error().code.value() == EINVAL);
+        }
         ::unsetenv("MAKEFLAGS");
         HOST_NEEDS(!is_there());
         options = {};

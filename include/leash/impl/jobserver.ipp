@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <cerrno>
 #include <cstdio>
@@ -37,6 +38,15 @@ struct Tokens : Counted {
     int jobs = 0;   // where that is known
     int error = 0;  // with which it could not be made
     const char* why = "";
+
+    /// What a job is given of it.
+    struct Given {
+        std::string flags;          // its MAKEFLAGS, before and after
+        std::vector<int> taken;     // numbers that it has for others
+        int read = -1, write = -1;  // those of the pipe there
+    };
+    /// By a pointer, so that only who makes a jobserver has the code for it.
+    void (*hand_down)(const Tokens& tokens, Given& given) = nullptr;
 
     /// The pipe's reading end once more: to make that non-blocking would make it so for all who have it. Stays closed where
     /// that cannot be had: without /proc.
@@ -83,6 +93,36 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
     return all;
 }
 
+[[gnu::cold]] inline void hand_down_tokens(const Tokens& tokens, Tokens::Given& given) {
+    std::string words = tokens.jobs > 0 ? concat({"-j", std::to_string(tokens.jobs)}) : "-j";
+    if (!tokens.path.empty()) {
+        words += concat({" --jobserver-auth=fifo:", tokens.path});
+    } else {
+        const auto find_free = [&](int number) {
+            const auto is_taken = [&] {
+                for (const int other : given.taken) {
+                    if (other == number) return true;
+                }
+                return false;
+            };
+            while (is_taken()) ++number;
+            given.taken.push_back(number);
+            return number;
+        };
+        given.read = find_free(tokens.read_there);
+        given.write = find_free(tokens.write_there);
+        const std::string both = concat({std::to_string(given.read), ",", std::to_string(given.write)});
+        for (const char* const name : {" --jobserver-fds=", " --jobserver-auth="}) words += concat({name, both});
+    }
+    given.flags = with_jobserver(given.flags, words);
+}
+
+inline Shared<Tokens> make_tokens() {
+    auto made = Shared<Tokens>::adopt(new Tokens);
+    made->hand_down = hand_down_tokens;
+    return made;
+}
+
 /// Is it open that way, and a pipe?
 inline bool is_pipe(int number, int access) noexcept {
     struct stat info {};
@@ -101,7 +141,7 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
         if (detail::begins_with(*entry, "MAKEFLAGS=")) flags = std::string_view(*entry).substr(10);
     }
     std::string where;
-    auto tokens = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    auto tokens = detail::make_tokens();
     for (std::string_view word; !(word = detail::take_word(flags)).empty();) {
         for (const char* const name : {"--jobserver-auth=", "--jobserver-fds="}) {
             if (detail::begins_with(word, name)) where = word.substr(std::string_view(name).size());
@@ -135,7 +175,7 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
 
 [[gnu::cold]] LEASH_INLINE Jobserver Jobserver::serve(int jobs) {
     Jobserver served;
-    served.tokens_ = detail::Shared<detail::Tokens>::adopt(new detail::Tokens);
+    served.tokens_ = detail::make_tokens();
     detail::Tokens& tokens = *served.tokens_;
     tokens.jobs = jobs;
     if (jobs < 1 || jobs > 4096) {  // what a pipe holds anywhere
