@@ -287,12 +287,10 @@ Outcome guarded(const Census& census) {
 Outcome bounded(const Census& census) {
     Outcome outcome;
     leash::Options options = marked(census);
-    if (has_direct_start) {
-        options.umask = 077;
-        options.nice = 1;
-        options.limits.open_files = 100;
-        options.limits.cpu_time = 60s;
-    }
+    options.umask = 077;
+    options.nice = 1;
+    options.limits.open_files = 100;
+    options.limits.cpu_time = 60s;
     auto result = leash::try_run(dash("exit 3"), std::move(options));
     if (!result) return outcome.error = result.error(), outcome;
     expect(outcome, result->status.code() == 3, "status");

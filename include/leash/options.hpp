@@ -232,7 +232,7 @@ enum class Reach {
     /// in it or the host is killed, by a later job with one.
     ///
     /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
-    /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
+    /// not start: an error that names the file.
     cgroup
 };
 
@@ -267,8 +267,9 @@ struct PassFd {
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
 /// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
-/// starts the job, it does not start, with ENOSYS.
+/// otherwise the job does not start, with EPERM. Where posix_spawn starts the job (see *Platforms*), a /bin/sh sets them and then
+/// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
+/// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
 struct Limits {
     static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
 
@@ -342,12 +343,11 @@ struct Options {
     /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
     Jobserver jobserver = {};
 
-    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
-    /// `limits`, for the direct start.
+    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own.
     int umask = -1;
 
     /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
-    /// Less than zero takes privileges (EACCES). As with `limits`, for the direct start.
+    /// Less than zero takes privileges (EACCES).
     int nice = 0;
 
     /// None by default.

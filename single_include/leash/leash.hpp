@@ -2079,7 +2079,7 @@ enum class Reach {
     /// in it or the host is killed, by a later job with one.
     ///
     /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
-    /// not start: an error that names the file; and so, ENOSYS, where posix_spawn starts it (see *Platforms*).
+    /// not start: an error that names the file.
     cgroup
 };
 
@@ -2114,8 +2114,9 @@ struct PassFd {
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
 /// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. Only the direct start of Linux can set them (see *Platforms*): where posix_spawn
-/// starts the job, it does not start, with ENOSYS.
+/// otherwise the job does not start, with EPERM. Where posix_spawn starts the job (see *Platforms*), a /bin/sh sets them and then
+/// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
+/// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
 struct Limits {
     static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
 
@@ -2189,12 +2190,11 @@ struct Options {
     /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
     Jobserver jobserver = {};
 
-    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own. As with
-    /// `limits`, for the direct start.
+    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own.
     int umask = -1;
 
     /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
-    /// Less than zero takes privileges (EACCES). As with `limits`, for the direct start.
+    /// Less than zero takes privileges (EACCES).
     int nice = 0;
 
     /// None by default.
@@ -5359,7 +5359,10 @@ inline std::uint64_t limit_of(pid_t pid, int resource, bool hard = false) noexce
 #if defined(__linux__)
     if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
 #else
-    static_cast<void>(pid), static_cast<void>(resource);
+    rlimit own{};
+    if (pid != 0 || ::getrlimit(resource, &own) != 0) return UINT64_MAX;
+    limits[0] = own.rlim_cur == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(own.rlim_cur);
+    limits[1] = own.rlim_max == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(own.rlim_max);
 #endif
     return limits[hard ? 1 : 0];
 }
@@ -7443,6 +7446,7 @@ class Foreground {
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #if LEASH_POSIX
@@ -7489,6 +7493,15 @@ struct Image {
     char* const* environment;
 };
 
+/// Pointers to the strings, NULL at the end, as exec wants them.
+inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list;
+    list.reserve(strings.size() + 1);
+    for (std::string& text : strings) list.push_back(&text[0]);
+    list.push_back(nullptr);
+    return list;
+}
+
 /// How a start ended.
 struct Birth {
     enum class Step {
@@ -7496,7 +7509,8 @@ struct Birth {
         group,   // its group or session
         action,  // one of the list
         exec,
-        copy  // posix_spawn's own copy of the list
+        copy,   // posix_spawn's own copy of the list
+        launch  // by a shell: `action` is what was in the way
     };
     Pid pid = -1;
     Fd exit;        // a pidfd that came with the process
@@ -9909,450 +9923,6 @@ inline Birth become(const Image&, const Actions&) { return Birth::failure(ENOSYS
 #endif  // LEASH_0_1_0_DETAIL_POSIX_DIRECT_START_HPP
 
 // =====================================================================================================================
-// leash/detail/posix/posix_start.hpp - Actions, carried out by posix_spawn.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
-
-#include <string>
-#include <vector>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// posix_spawn's own list of file actions. The first error stays.
-class FileActions {
-  public:
-    /// Of closes by a list, or else as this system does it best.
-    explicit FileActions(bool by_list)
-        : by_list_(by_list), error_(sys::spawn_actions_init(&actions_)), made_(error_ == 0) {}
-    FileActions(const FileActions&) = delete;
-    FileActions& operator=(const FileActions&) = delete;
-    ~FileActions() {
-        if (made_) ::posix_spawn_file_actions_destroy(&actions_);
-    }
-
-    void add(const Action& action) noexcept {
-        if (error_ == 0) error_ = describe(action);
-    }
-
-    /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
-    void close_rest(const std::vector<int>& kept) {
-        if (sys::has_cloexec_default) return;
-        if (!by_list_) {
-            int next = 3;
-            for (const int fd : kept) {
-                while (next < fd) close(next++);
-                next = fd + 1;
-            }
-            if (error_ == 0) error_ = sys::spawn_actions_closefrom(&actions_, next);
-        } else {
-            close_enumerated(kept);
-        }
-    }
-
-    int error() const noexcept { return error_; }
-    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
-
-  private:
-    int describe(const Action& action) noexcept {
-        switch (action.kind) {
-            case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
-            case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
-            case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
-            case Action::Kind::tell:
-            case Action::Kind::follow: return 0;
-            case Action::Kind::enter:
-            case Action::Kind::mask:
-            case Action::Kind::be_nice:
-            case Action::Kind::limit: return ENOSYS;
-            case Action::Kind::duplicate: break;
-        }
-        if (action.from == action.to && sys::has_cloexec_default)
-            return sys::spawn_actions_inherit(&actions_, action.to);
-        if (action.from == action.to && !sys::has_dup2_in_place) return 0;  // not close-on-exec: see Wiring::stage()
-        return sys::spawn_actions_dup2(&actions_, action.from, action.to);
-    }
-    void close(int fd) noexcept {
-        if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
-    }
-
-    [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
-        // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
-        // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
-        // (closing what is not open is fine). Only beyond that, just what was seen.
-        constexpr int margin = 256, dense = 16 * 1024;
-        const std::vector<int> open = open_descriptors();
-        int end = 2;
-        for (const int fd : open) end = fd > end ? fd : end;
-        end = end + margin < dense ? end + margin : dense;
-        const int limit = sys::descriptor_limit();  // glibc refuses to close a number past it, open or not
-        end = end < limit ? end : limit - 1;
-        std::size_t k = 0;
-        for (int fd = 3; fd <= end; ++fd) {
-            if (k < kept.size() && kept[k] == fd) ++k;
-            else close(fd);
-        }
-        for (const int fd : open) {
-            if (fd > end && !contains(kept, fd)) close(fd);
-        }
-    }
-    [[gnu::cold]] static std::vector<int> open_descriptors() {
-        // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
-        // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
-        for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
-            std::vector<int> open;
-            bool is_ours = false;
-            Directory directory(path);
-            while (const char* const name = directory.next()) {
-                const int fd = std::atoi(name);
-                if (fd > 2) open.push_back(fd);
-                is_ours |= fd == directory.handle();
-            }
-            if (is_ours) return open;
-        }
-        return found_open();
-    }
-    /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
-    /// lowered; but never more than a million, since containers set it to a thousand million.
-    [[gnu::cold]] static std::vector<int> found_open() {
-        constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
-        const int limit = sys::descriptor_limit();
-        const int end = limit < least ? least : limit < most ? limit : most;
-        std::vector<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
-        std::vector<int> open;
-        for (int next = 3; next < end;) {
-            for (pollfd& one : asked) one = pollfd{next++, 0, 0};
-            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()), 0) >= 0;
-            for (const pollfd& one : asked) {
-                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
-            }
-        }
-        return open;
-    }
-
-    const bool by_list_;
-    posix_spawn_file_actions_t actions_;
-    int error_;
-    bool made_;
-};
-
-/// A session has one without being told.
-inline bool sets_group(const Actions& actions) noexcept {
-    return actions.group != Group::inherited && actions.group != Group::session;
-}
-
-/// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
-class Attributes {
-  public:
-    explicit Attributes(const Actions& actions) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
-        if (!made_) return;
-        // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
-        sigset_t none;
-        sigemptyset(&none);
-        ::posix_spawnattr_setsigmask(&attributes_, &none);
-        // Nothing ignored, but for what nohup and a shell's `&` set up on purpose, against the keys and the end of the
-        // host's terminal: a child at one of its own has other keys. An ignored SIGPIPE would break pipelines, an
-        // ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them all also spares
-        // glibc half of its sigaction calls in the child.
-        sigset_t defaults;
-        sigfillset(&defaults);
-        for (const int immutable : {SIGKILL, SIGSTOP}) sigdelset(&defaults, immutable);
-        if (!actions.at_own_terminal) {
-            for (const int kept : {SIGHUP, SIGINT, SIGQUIT}) sigdelset(&defaults, kept);
-        }
-        ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
-
-        int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
-        if (sets_group(actions)) flags |= POSIX_SPAWN_SETPGROUP;
-        ::posix_spawnattr_setpgroup(&attributes_, actions.leader);
-        if (actions.group == Group::session) flags |= sys::spawn_setsid;
-        if (actions.group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
-        flags |= sys::spawn_cloexec_default;
-        // What was set above cannot fail; unknown flags can.
-        if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
-    }
-    Attributes(const Attributes&) = delete;
-    Attributes& operator=(const Attributes&) = delete;
-    ~Attributes() {
-        if (made_) ::posix_spawnattr_destroy(&attributes_);
-    }
-
-    int error() const noexcept { return error_; }
-    const posix_spawnattr_t* get() const noexcept { return &attributes_; }
-
-  private:
-    posix_spawnattr_t attributes_;
-    int error_;
-    bool made_;
-};
-
-/// posix_spawn has one number for all that can fail in the child: which of the list it was is asked afterwards.
-[[gnu::cold]] inline Birth find_failure(int error, const Actions& actions) {
-    for (std::size_t i = 0; i < actions.list.size(); ++i) {
-        const Action& action = actions.list[i];
-        int why = 0;
-        if (action.kind == Action::Kind::chdir) why = why_not_directory(action.path);
-        if (action.kind == Action::Kind::open && !Fd::open(action.path, action.flags | O_NOCTTY).is_open() &&
-            is_no(errno))
-            why = errno;
-        if (why != 0) return Birth::failure(why, Birth::Step::action, i);
-    }
-    return Birth::failure(error);
-}
-
-/// `by_list`: descriptors are closed one by one, as they were found open.
-inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bool by_list = !sys::has_closefrom) {
-    FileActions files(by_list);
-    for (std::size_t i = 0; i < actions.list.size(); ++i) {
-        files.add(actions.list[i]);
-        if (files.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::action, i);
-    }
-    files.close_rest(actions.kept);
-    if (files.error() != 0) return Birth::failure(files.error(), Birth::Step::copy);
-    const Attributes attributes(actions);
-    if (attributes.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::group);
-    if (attributes.error() != 0) return Birth::failure(attributes.error(), Birth::Step::copy);
-
-    Birth birth;
-    birth.error =
-        sys::posix_spawn(&birth.pid, image.path, files.get(), attributes.get(), image.argv, image.environment);
-    if (birth.error == 0) {
-        // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
-        // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
-        if (sets_group(actions)) sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
-        for (const Action& action : actions.list) {
-            if (action.kind != Action::Kind::tell) continue;
-            sys::NoWriteSignal guard;
-            const std::string number = concat({std::to_string(birth.pid), "\n"});
-            if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
-        }
-        return birth;
-    }
-    // The reason may be closefrom: without close_range and /proc it cannot close.
-    if (!by_list && birth.error != ETXTBSY && !sys::has_close_range())
-        return start_by_posix_spawn(image, actions, true);
-    return find_failure(birth.error, actions);
-}
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
-
-// =====================================================================================================================
-// leash/detail/posix/start.hpp - Actions -> a process, by whichever way there is here.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_START_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_START_HPP
-
-#include <string>
-#include <vector>
-
-#include <cerrno>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// Pointers to the strings, NULL at the end, as exec wants them.
-inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    for (std::string& text : strings) list.push_back(&text[0]);
-    list.push_back(nullptr);
-    return list;
-}
-
-/// Starts one program.
-inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
-    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
-    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
-    for (int pause = 1;; pause *= 2) {
-        Birth birth;
-        if (!start_directly(image, actions, birth)) birth = start_by_posix_spawn(image, actions);
-        if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
-        sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
-    }
-}
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_START_HPP
-
-// =====================================================================================================================
-// leash/detail/posix/guardian.hpp - the process that ends a job when its host has ended, in whatever way.
-#ifndef LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
-#define LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
-
-#include <string>
-#include <utility>
-#include <vector>
-
-#include <csignal>
-
-#if LEASH_POSIX
-
-namespace leash {
-inline namespace LEASH_ABI {
-namespace detail::os {
-
-/// A shell that waits for the end of a pipe, the lifeline, of which the host alone has the other end: also SIGKILL closes it.
-/// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
-/// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
-/// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
-class Guardian {
-  public:
-    Guardian() : keeper_(Group::own) {}
-
-    /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
-    /// control group of Reach::cgroup; otherwise they are empty.
-    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
-        keeper_.expect(1);
-        auto ends = make_pipe("die_with_parent");
-        if (!ends) return ends.error();
-        Actions actions;
-        actions.list.push_back({Action::Kind::follow});
-        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
-        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
-        for (const int stream : {1, 2}) {
-            actions.list.push_back({Action::Kind::open, -1, stream});
-            actions.list.back().path = "/dev/null";
-            actions.list.back().flags = O_WRONLY;
-        }
-        std::vector<std::string> arguments{
-            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
-        std::vector<std::string> variables{"LC_ALL=C"};
-        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
-        std::vector<Pid> pids;
-        std::vector<Fd> exits;
-        pids.reserve(1);  // so that a process, once started, is noted without fail
-        exits.reserve(1);
-        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
-        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
-        pids.push_back(birth.pid);
-        exits.push_back(std::move(birth.exit));
-        keeper_.begin(pids, std::move(exits), {}, {});
-        lifeline_ = std::move(ends->write);
-        return {};
-    }
-    bool is_there() const noexcept { return lifeline_.is_open(); }
-    int lifeline() const noexcept { return lifeline_.get(); }
-
-    /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
-    void dismiss() noexcept {
-        if (!is_there()) return;
-        if (keeper_.is_ours()) {
-            // It is told, too: a host that has become another user cannot signal it any more.
-            write_some(lifeline_, "done\n");
-            if (keeper_.send(SIGKILL) == 0) keeper_.wait_for_exit(false);
-            const Deadline until = Deadline::after(Duration::seconds(1));
-            for (Backoff pause; !keeper_.has_ended() && !until.passed();) sleep_until(pause.next());
-        }
-        keeper_.close();
-        lifeline_.close();
-    }
-    ~Guardian() { dismiss(); }
-    Guardian(const Guardian&) = delete;
-    Guardian& operator=(const Guardian&) = delete;
-
-  private:
-    /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
-    /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
-    /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
-    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
-    ///
-    /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
-    /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
-    /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
-    /// environment is read at once: it is shorter than what tells of its age.)
-    static constexpr const char* script = R"(
-trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
-cd /
-look() {
-    line= parent= at=
-    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
-    set -- ${line##*) }
-    parent=$2 at=${20}
-}
-seek() {
-    for one in /proc/[0-9]*; do
-        one=${one#/proc/}
-        eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
-        found=
-        if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
-            look "$one" && [ "$at" -lt "$begun" ]; then
-            found=other
-        else
-            while IFS= read -r line || [ -n "$line" ]; do
-                found=other
-                case $line in *"$cookie"*) found=ours && break ;; esac
-            done < "/proc/$one/environ"
-        fi
-        case $found in
-        other) eval "other$one=yes" ;;
-        ours) kill -9 "$one" && idle=0 ;;
-        esac
-    done
-}
-finish() {
-    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
-    look "$group"
-    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
-    idle=0 round=0
-    [ -z "$cookie" ] || seek "$group"
-    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
-        idle=$((idle + 1)) round=$((round + 1))
-        seek 0
-    done
-    exit
-}
-ask() {
-    look $$
-    [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
-}
-IFS= read -r line < /proc/self/stat
-case $line in "$$ "*) has_proc=yes ;; esac
-trap 'was_told=yes; [ -z "$group" ] || ask' URG
-until read -r number; do
-    [ -n "$was_told" ] || exit
-    was_told=
-done
-[ "$number" = done ] && exit
-look "$number"
-begun=$at group=$number
-ask
-while read -r line || [ -n "$was_told" ]; do
-    [ "$line" = done ] && exit
-    was_told=
-done
-finish
-)";
-
-    Job keeper_;
-    Fd lifeline_;
-};
-
-}  // namespace detail::os
-}  // namespace LEASH_ABI
-}  // namespace leash
-
-#endif  // LEASH_POSIX
-
-#endif  // LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
-
-// =====================================================================================================================
 // leash/detail/plan.hpp - Command + Options -> Plan: everything decided and checked, nothing done yet.
 #ifndef LEASH_0_1_0_DETAIL_PLAN_HPP
 #define LEASH_0_1_0_DETAIL_PLAN_HPP
@@ -10649,11 +10219,17 @@ inline bool has_terminal(const Options& options) noexcept {
 #include <cerrno>
 #include <cstdint>
 
-// The number of a resource; where nothing can set a limit but posix_spawn, which cannot, any will do.
-#if defined(__linux__)
-#define LEASH_RESOURCE(name) RLIMIT_##name
+// Which system has what (these macros end with this file): RLIMIT_AS not OpenBSD, RLIMIT_NPROC not illumos. There a number
+// that is none stands for it.
+#if defined(RLIMIT_AS)
+#define LEASH_RLIMIT_AS RLIMIT_AS
 #else
-#define LEASH_RESOURCE(name) -1
+#define LEASH_RLIMIT_AS (-1)
+#endif
+#if defined(RLIMIT_NPROC)
+#define LEASH_RLIMIT_NPROC RLIMIT_NPROC
+#else
+#define LEASH_RLIMIT_NPROC (-2)
 #endif
 
 #if LEASH_POSIX
@@ -10661,6 +10237,24 @@ inline bool has_terminal(const Options& options) noexcept {
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
+
+/// What there is a limit for: its number, its option, its letter for a shell's ulimit, in which unit.
+struct Resource {
+    int number;
+    const char* option;
+    char letter;
+    std::uint64_t unit;
+
+    static Resource of(int number) noexcept {
+        static constexpr Resource all[] = {
+            {LEASH_RLIMIT_AS, "limits.address_space", 'v', 1024}, {RLIMIT_CPU, "limits.cpu_time", 't', 1},
+            {RLIMIT_FSIZE, "limits.file_size", 'f', 512},         {RLIMIT_NOFILE, "limits.open_files", 'n', 1},
+            {LEASH_RLIMIT_NPROC, "limits.processes", 'u', 1},     {RLIMIT_CORE, "limits.core_size", 'c', 512}};
+        const Resource* one = all;
+        while (one->number != number) ++one;
+        return *one;
+    }
+};
 
 /// The last ones of the list: a limit of descriptors would keep the others from their numbers.
 [[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
@@ -10680,26 +10274,26 @@ namespace detail::os {
     if (!limits.cpu_time.is_none()) {
         const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
         // SIGXCPU comes at the soft one, where that is not the hard one.
-        const std::uint64_t most = sys::limit_of(0, LEASH_RESOURCE(CPU), true);
-        limit(LEASH_RESOURCE(CPU), seconds, seconds < most ? seconds + 1 : seconds);
+        const std::uint64_t most = sys::limit_of(0, RLIMIT_CPU, true);
+        limit(RLIMIT_CPU, seconds, seconds < most ? seconds + 1 : seconds);
     }
-    limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
-    limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);
-    limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
-    limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
-    limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+    limit(LEASH_RLIMIT_AS, limits.address_space, limits.address_space);
+    limit(RLIMIT_FSIZE, limits.file_size, limits.file_size);
+    limit(RLIMIT_NOFILE, limits.open_files, limits.open_files);
+    limit(LEASH_RLIMIT_NPROC, limits.processes, limits.processes);
+    limit(RLIMIT_CORE, limits.core_size, limits.core_size);
 }
 
 /// Those of a process, as they are in force.
 [[gnu::cold]] inline Limits limits_of(Pid pid) noexcept {
     Limits limits;
-    limits.address_space = sys::limit_of(pid, LEASH_RESOURCE(AS));
-    const std::uint64_t seconds = sys::limit_of(pid, LEASH_RESOURCE(CPU));
+    limits.address_space = sys::limit_of(pid, LEASH_RLIMIT_AS);
+    const std::uint64_t seconds = sys::limit_of(pid, RLIMIT_CPU);
     if (seconds != Limits::inherited) limits.cpu_time = Duration::seconds(static_cast<std::int64_t>(seconds));
-    limits.file_size = sys::limit_of(pid, LEASH_RESOURCE(FSIZE));
-    limits.open_files = sys::limit_of(pid, LEASH_RESOURCE(NOFILE));
-    limits.processes = sys::limit_of(pid, LEASH_RESOURCE(NPROC));
-    limits.core_size = sys::limit_of(pid, LEASH_RESOURCE(CORE));
+    limits.file_size = sys::limit_of(pid, RLIMIT_FSIZE);
+    limits.open_files = sys::limit_of(pid, RLIMIT_NOFILE);
+    limits.processes = sys::limit_of(pid, LEASH_RLIMIT_NPROC);
+    limits.core_size = sys::limit_of(pid, RLIMIT_CORE);
     return limits;
 }
 
@@ -10708,26 +10302,14 @@ namespace detail::os {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "posix_spawn, which starts the job here, cannot set it"
+                          error == ENOSYS ? "the shell that starts the job here cannot set it"
                           : is_refused    ? refused
                                           : "");
     };
     if (action.kind == Action::Kind::mask) return fail("umask", "");
     if (action.kind == Action::Kind::be_nice)
         return fail("nice", "only with privileges may it be less nice than the host");
-    const char* option = "limits";
-#if defined(__linux__)
-    switch (action.from) {
-        case RLIMIT_CPU: option = "limits.cpu_time"; break;
-        case RLIMIT_AS: option = "limits.address_space"; break;
-        case RLIMIT_FSIZE: option = "limits.file_size"; break;
-        case RLIMIT_NOFILE: option = "limits.open_files"; break;
-        case RLIMIT_NPROC: option = "limits.processes"; break;
-        case RLIMIT_CORE: option = "limits.core_size"; break;
-        default: break;
-    }
-#endif
-    return fail(option, "more than the host's own hard limit");
+    return fail(Resource::of(action.from).option, "more than the host's own hard limit");
 }
 
 }  // namespace detail::os
@@ -10736,9 +10318,805 @@ namespace detail::os {
 
 #endif  // LEASH_POSIX
 
-#undef LEASH_RESOURCE
+#undef LEASH_RLIMIT_AS
+#undef LEASH_RLIMIT_NPROC
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/posix_start.hpp - Actions, carried out by posix_spawn.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+
+#include <string>
+#include <vector>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// posix_spawn's own list of file actions. The first error stays.
+class FileActions {
+  public:
+    /// Of closes by a list, or else as this system does it best.
+    explicit FileActions(bool by_list)
+        : by_list_(by_list), error_(sys::spawn_actions_init(&actions_)), made_(error_ == 0) {}
+    FileActions(const FileActions&) = delete;
+    FileActions& operator=(const FileActions&) = delete;
+    ~FileActions() {
+        if (made_) ::posix_spawn_file_actions_destroy(&actions_);
+    }
+
+    void add(const Action& action) noexcept {
+        if (error_ == 0) error_ = describe(action);
+    }
+
+    /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
+    void close_rest(const std::vector<int>& kept) {
+        if (sys::has_cloexec_default) return;
+        if (!by_list_) {
+            int next = 3;
+            for (const int fd : kept) {
+                while (next < fd) close(next++);
+                next = fd + 1;
+            }
+            if (error_ == 0) error_ = sys::spawn_actions_closefrom(&actions_, next);
+        } else {
+            close_enumerated(kept);
+        }
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawn_file_actions_t* get() const noexcept { return &actions_; }
+
+  private:
+    int describe(const Action& action) noexcept {
+        switch (action.kind) {
+            case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
+            case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
+            case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::tell:
+            case Action::Kind::follow:
+            case Action::Kind::enter:  // this one and those below: see Launcher
+            case Action::Kind::mask:
+            case Action::Kind::be_nice:
+            case Action::Kind::limit: return 0;
+            case Action::Kind::duplicate: break;
+        }
+        if (action.from == action.to && sys::has_cloexec_default)
+            return sys::spawn_actions_inherit(&actions_, action.to);
+        if (action.from == action.to && !sys::has_dup2_in_place) return 0;  // not close-on-exec: see Wiring::stage()
+        return sys::spawn_actions_dup2(&actions_, action.from, action.to);
+    }
+    void close(int fd) noexcept {
+        if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
+    }
+
+    [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
+        // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
+        // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
+        // (closing what is not open is fine). Only beyond that, just what was seen.
+        constexpr int margin = 256, dense = 16 * 1024;
+        const std::vector<int> open = open_descriptors();
+        int end = 2;
+        for (const int fd : open) end = fd > end ? fd : end;
+        end = end + margin < dense ? end + margin : dense;
+        const int limit = sys::descriptor_limit();  // glibc refuses to close a number past it, open or not
+        end = end < limit ? end : limit - 1;
+        std::size_t k = 0;
+        for (int fd = 3; fd <= end; ++fd) {
+            if (k < kept.size() && kept[k] == fd) ++k;
+            else close(fd);
+        }
+        for (const int fd : open) {
+            if (fd > end && !contains(kept, fd)) close(fd);
+        }
+    }
+    [[gnu::cold]] static std::vector<int> open_descriptors() {
+        // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
+        // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
+        for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
+            std::vector<int> open;
+            bool is_ours = false;
+            Directory directory(path);
+            while (const char* const name = directory.next()) {
+                const int fd = std::atoi(name);
+                if (fd > 2) open.push_back(fd);
+                is_ours |= fd == directory.handle();
+            }
+            if (is_ours) return open;
+        }
+        return found_open();
+    }
+    /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
+    /// lowered; but never more than a million, since containers set it to a thousand million.
+    [[gnu::cold]] static std::vector<int> found_open() {
+        constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
+        const int limit = sys::descriptor_limit();
+        const int end = limit < least ? least : limit < most ? limit : most;
+        std::vector<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
+        std::vector<int> open;
+        for (int next = 3; next < end;) {
+            for (pollfd& one : asked) one = pollfd{next++, 0, 0};
+            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()), 0) >= 0;
+            for (const pollfd& one : asked) {
+                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
+            }
+        }
+        return open;
+    }
+
+    const bool by_list_;
+    posix_spawn_file_actions_t actions_;
+    int error_;
+    bool made_;
+};
+
+/// A session has one without being told.
+inline bool sets_group(const Actions& actions) noexcept {
+    return actions.group != Group::inherited && actions.group != Group::session;
+}
+
+/// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
+class Attributes {
+  public:
+    explicit Attributes(const Actions& actions) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+        if (!made_) return;
+        // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
+        sigset_t none;
+        sigemptyset(&none);
+        ::posix_spawnattr_setsigmask(&attributes_, &none);
+        // Nothing ignored, but for what nohup and a shell's `&` set up on purpose, against the keys and the end of the
+        // host's terminal: a child at one of its own has other keys. An ignored SIGPIPE would break pipelines, an
+        // ignored SIGCHLD the child's own children, an ignored SIGTERM every polite end. Naming them all also spares
+        // glibc half of its sigaction calls in the child.
+        sigset_t defaults;
+        sigfillset(&defaults);
+        for (const int immutable : {SIGKILL, SIGSTOP}) sigdelset(&defaults, immutable);
+        if (!actions.at_own_terminal) {
+            for (const int kept : {SIGHUP, SIGINT, SIGQUIT}) sigdelset(&defaults, kept);
+        }
+        ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
+
+        int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+        if (sets_group(actions)) flags |= POSIX_SPAWN_SETPGROUP;
+        ::posix_spawnattr_setpgroup(&attributes_, actions.leader);
+        if (actions.group == Group::session) flags |= sys::spawn_setsid;
+        if (actions.group == Group::session && sys::spawn_setsid == 0) error_ = ENOSYS;
+        flags |= sys::spawn_cloexec_default;
+        // What was set above cannot fail; unknown flags can.
+        if (error_ == 0) error_ = ::posix_spawnattr_setflags(&attributes_, static_cast<short>(flags));
+    }
+    Attributes(const Attributes&) = delete;
+    Attributes& operator=(const Attributes&) = delete;
+    ~Attributes() {
+        if (made_) ::posix_spawnattr_destroy(&attributes_);
+    }
+
+    int error() const noexcept { return error_; }
+    const posix_spawnattr_t* get() const noexcept { return &attributes_; }
+
+  private:
+    posix_spawnattr_t attributes_;
+    int error_;
+    bool made_;
+};
+
+/// posix_spawn has one number for all that can fail in the child: which of the list it was is asked afterwards.
+[[gnu::cold]] inline Birth find_failure(int error, const Actions& actions) {
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        const Action& action = actions.list[i];
+        int why = 0;
+        if (action.kind == Action::Kind::chdir) why = why_not_directory(action.path);
+        if (action.kind == Action::Kind::open && !Fd::open(action.path, action.flags | O_NOCTTY).is_open() &&
+            is_no(errno))
+            why = errno;
+        if (why != 0) return Birth::failure(why, Birth::Step::action, i);
+    }
+    return Birth::failure(error);
+}
+
+/// `by_list`: descriptors are closed one by one, as they were found open.
+inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bool by_list = !sys::has_closefrom) {
+    FileActions files(by_list);
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        files.add(actions.list[i]);
+        if (files.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::action, i);
+    }
+    files.close_rest(actions.kept);
+    if (files.error() != 0) return Birth::failure(files.error(), Birth::Step::copy);
+    const Attributes attributes(actions);
+    if (attributes.error() == ENOSYS) return Birth::failure(ENOSYS, Birth::Step::group);
+    if (attributes.error() != 0) return Birth::failure(attributes.error(), Birth::Step::copy);
+
+    Birth birth;
+    birth.error =
+        sys::posix_spawn(&birth.pid, image.path, files.get(), attributes.get(), image.argv, image.environment);
+    if (birth.error == 0) {
+        // The child does that itself, before its exec. Where vfork is a fork (qemu-user) it may not have come to it yet:
+        // the next stage would find no group, and a signal nobody. Everywhere else this is refused, EACCES.
+        if (sets_group(actions)) sys::setpgid(birth.pid, actions.leader != 0 ? actions.leader : birth.pid);
+        for (const Action& action : actions.list) {
+            if (action.kind != Action::Kind::tell) continue;
+            sys::NoWriteSignal guard;
+            const std::string number = concat({std::to_string(birth.pid), "\n"});
+            if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
+        }
+        return birth;
+    }
+    // The reason may be closefrom: without close_range and /proc it cannot close.
+    if (!by_list && birth.error != ETXTBSY && !sys::has_close_range())
+        return start_by_posix_spawn(image, actions, true);
+    return find_failure(birth.error, actions);
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/launcher.hpp - what posix_spawn cannot do in a child: a shell does it, and becomes the program.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_LAUNCHER_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_LAUNCHER_HPP
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+// Of a test: another shell (this macro ends with this file).
+#if defined(LEASH_FORCE_SHELL)
+#define LEASH_SHELL LEASH_FORCE_SHELL
+#else
+#define LEASH_SHELL "/bin/sh"
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// Starts a program with a control group, a umask, a nice value or limits where posix_spawn starts it: a /bin/sh that sets
+/// them for itself and then executes env(1), which executes the program. It stays one process, the job's leader, all the time.
+///
+/// All is data: the script is always the same. What it could not do it reports by a pipe, before it closes that. A shell
+/// changes its environment, and drops what has not the name of a variable: so it gets only what it hands on as it is; env
+/// takes away what shells add, and gives back the rest, which for that moment stands in its command line.
+class Launcher {
+  public:
+    /// What is in the way of such a start, besides the actions themselves.
+    enum Hindrance : std::size_t { argv0, environment, descriptors, shell, env, nice, none };
+
+    [[gnu::cold]] static bool is_for(const Actions& actions) noexcept {
+        bool any = false;
+        for (const Action& action : actions.list) any |= is_ours(action);
+        return any;
+    }
+
+    [[gnu::cold]] static Birth start(const Image& image, const Actions& actions, Deadline deadline) {
+        std::string cwd;
+        for (const Action& action : actions.list) {
+            if (action.kind == Action::Kind::chdir) cwd = action.path;
+        }
+        if (!finds(image, cwd)) return hindered(argv0);
+        if (const int error = foresee_exec(image.path, cwd)) return Birth::failure(error, Birth::Step::exec);
+        if (const int error = why_not_executable(LEASH_SHELL)) return hindered(shell, error);
+
+        // The end of the pipe that the shell has is called by a digit: no other name of one is a POSIX shell's.
+        int digit = 3;
+        while (contains(actions.kept, digit)) ++digit;
+        if (digit > 9) return hindered(descriptors);
+        auto ends = make_pipe("");
+        const int highest = actions.kept.empty() || actions.kept.back() < digit ? digit : actions.kept.back();
+        Fd report(ends ? duplicate_above(ends->write.get(), highest + 1) : -1);  // out of the way of all others
+        if (!report.is_open()) return Birth::failure(errno, Birth::Step::copy);
+        ends->write.close();
+
+        Words words, variables;
+        for (const char* const word : {"sh", "-c"}) words.add(word);
+        words.add(script(digit));
+        words.add("leash");
+        const Hindrance hindrance = describe(actions, image, words, variables);
+        if (hindrance != none) return hindered(hindrance);
+        for (char* const* word = image.argv; *word != nullptr; ++word) words.add(*word);
+
+        Actions before = actions;
+        before.list.push_back({Action::Kind::duplicate, report.get(), digit});
+        before.kept.push_back(digit);
+        sort(before.kept);
+        const std::vector<char*> argv = words.pointers(), given = variables.pointers();
+        Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.data(), given.data()}, before);
+        if (birth.error != 0) return birth;
+        report.close();
+        const int failed = read_report(ends->read, deadline);
+        if (failed < 0 || static_cast<std::size_t>(failed) >= actions.list.size()) return birth;
+        siginfo_t info{};
+        while (sys::waitid(birth.pid, -1, &info, WEXITED) != 0 && errno == EINTR) {}
+        const Action& action = actions.list[static_cast<std::size_t>(failed)];
+        return Birth::failure(error_of(action), Birth::Step::action, static_cast<std::size_t>(failed));
+    }
+
+    [[gnu::cold]] static Error explain(const Birth& birth, const Image& image) {
+        const auto fail = [&](Step step, std::string_view subject, const char* hint) {
+            return make_error(birth.error, step, subject, hint);
+        };
+        switch (static_cast<Hindrance>(birth.action)) {
+            case argv0:
+                return fail(
+                    Step::options, "executable",
+                    "another argv[0] than the file's own, which a shell cannot give to a program; and one starts "
+                    "the job here, for its umask, nice value, limits or control group");
+            case environment:
+                return fail(Step::environment, not_a_variable(image.environment),
+                            "no variable, and dropped by the shell that starts the job here");
+            case descriptors:
+                return fail(Step::options, "pass_fds",
+                            "one of 3 to 9 has to be free for the shell that starts the job here");
+            case shell: return fail(Step::spawn, LEASH_SHELL, "for umask, nice, limits or a control group");
+            case env: return fail(Step::spawn, "env", "for umask, nice, limits or a control group");
+            case nice:
+            case none: break;
+        }
+        return fail(Step::spawn, "nice", "for the nice value");
+    }
+
+  private:
+    /// Strings for an exec, in one.
+    class Words {
+      public:
+        [[gnu::cold]] void add(std::string_view word) {
+            text_ += word;
+            text_ += '\0';
+        }
+        [[gnu::cold]] std::vector<char*> pointers() {
+            std::vector<char*> list;
+            for (std::size_t at = 0; at < text_.size(); at += std::strlen(&text_[at]) + 1) list.push_back(&text_[at]);
+            list.push_back(nullptr);
+            return list;
+        }
+
+      private:
+        std::string text_;
+    };
+
+    /// $1 what, $2 its number in the list, and three words; again and again. Then the limit of descriptors, below which a
+    /// shell cannot move its own about; and what to execute. No variable is set: it could be one of the program's.
+    ///
+    /// Processes are -u (bash, FreeBSD) or -p (dash, busybox). Files and dumps are counted in blocks of 512 bytes, by bash
+    /// before 4.2 in such of 1024.
+    [[gnu::cold]] static std::string script(int digit) {
+        std::string text = R"sh(while [ "$1" ]; do
+    case $1 in
+        enter) echo 0 > "$3" ;;
+        umask) umask "$3" ;;
+        nice) [ "$("$5" -n "$3" "$5")" -eq "$4" ] ;;
+        u) ulimit -u "$3" || ulimit -p "$3" ;;
+        [cf]) case ${BASH_VERSION-} in
+            [123].* | 4.[01].*) ulimit "-$1" "$(($3 / 2))" ;;
+            *) ulimit "-$1" "$3" ;;
+        esac ;;
+        *) ulimit "-$1" "$3" && { [ "$3" = "$4" ] || ulimit -S "-$1" "$4"; } ;;
+    esac 2>&- || { echo "$2" >&#; exit; }
+    shift 5
+done
+exec #>&-
+[ ! "$2" ] || ulimit -n "$2"
+shift 2
+exec "$@"
+)sh";
+        for (char& c : text) c = c == '#' ? static_cast<char>('0' + digit) : c;
+        return text;
+    }
+
+    static bool is_ours(const Action& action) noexcept {
+        return action.kind == Action::Kind::enter || action.kind == Action::Kind::mask ||
+               action.kind == Action::Kind::be_nice || action.kind == Action::Kind::limit;
+    }
+
+    [[gnu::cold]] static Birth hindered(Hindrance by, int error = ENOSYS) {
+        return Birth::failure(error, Birth::Step::launch, by);
+    }
+
+    /// What the shell is told, up to the program; or what is in the way.
+    [[gnu::cold]] static Hindrance describe(const Actions& actions, const Image& image, Words& words,
+                                            Words& variables) {
+        std::string files, nicer, of_nice;
+        for (std::size_t i = 0; i < actions.list.size(); ++i) {
+            const Action& action = actions.list[i];
+            const auto tell = [&](std::string_view what, std::string_view one, std::string_view two = "") {
+                words.add(what);
+                words.add(std::to_string(i));
+                for (const std::string_view word : {one, two, std::string_view(of_nice)}) words.add(word);
+            };
+            if (action.kind == Action::Kind::enter) tell("enter", concat({action.path, "/cgroup.procs"}));
+            if (action.kind == Action::Kind::mask) tell("umask", octal(action.flags));
+            if (action.kind == Action::Kind::be_nice) {
+                auto found = find_program("nice", default_search_path(), "");
+                if (!found) return nice;
+                of_nice = *std::move(found);
+                const int own = sys::nice_of(0), least = action.flags < -20 ? -20 : action.flags;
+                nicer = std::to_string(action.flags - own);
+                // Refused, nice(1) goes on as it is.
+                if (least < own) tell("nice", nicer, std::to_string(least));
+            }
+            if (action.kind != Action::Kind::limit) continue;
+            const Resource resource = Resource::of(action.from);
+            const std::string hard = std::to_string(action.values[1] / resource.unit);
+            const bool is_lowered = action.values[1] <= sys::limit_of(0, action.from, true);
+            if (resource.letter == 'n' && is_lowered) files = hard;  // which cannot fail
+            else tell({&resource.letter, 1}, hard, std::to_string(action.values[0] / resource.unit));
+        }
+        words.add("");
+        words.add(files);
+        if (!nicer.empty()) {
+            words.add(of_nice);
+            words.add("-n");
+            words.add(nicer);
+        }
+        auto found = find_program("env", default_search_path(), "");
+        if (!found) return env;
+        words.add(*found);
+        for (const char* const added : {"PWD", "OLDPWD", "SHLVL", "_", "PATH", "HOME", "LOGNAME", "SHELL", "TERM"}) {
+            if (is_handed_on(added) && value_of(added, image.environment) != nullptr) continue;
+            words.add("-u");
+            words.add(added);
+        }
+        words.add("--");
+        if (*not_a_variable(image.environment) != '\0') return environment;
+        for (char* const* entry = image.environment; entry != nullptr && *entry != nullptr; ++entry)
+            (is_handed_on(*entry) ? variables : words).add(*entry);
+        return none;
+    }
+
+    [[gnu::cold]] static std::string octal(int mask) {
+        std::string text = "0000";
+        for (std::size_t i = 4; i > 0; mask /= 8) text[--i] = static_cast<char>('0' + mask % 8);
+        return text;
+    }
+
+    [[gnu::cold]] static const char* value_of(std::string_view name, char* const* entries) noexcept {
+        for (; entries != nullptr && *entries != nullptr; ++entries) {
+            const std::string_view entry = *entries;
+            if (entry.size() > name.size() && entry.compare(0, name.size(), name) == 0 && entry[name.size()] == '=')
+                return *entries + name.size() + 1;
+        }
+        return nullptr;
+    }
+
+    /// The first entry that env would take for the program; empty where there is none.
+    [[gnu::cold]] static const char* not_a_variable(char* const* entries) noexcept {
+        for (; entries != nullptr && *entries != nullptr; ++entries) {
+            if (std::strchr(*entries, '=') == nullptr) return *entries;
+        }
+        return "";
+    }
+
+    /// Does a shell hand it on as it is? Not what is no name for it, what it makes itself, nor what changes how it works:
+    /// its own variables, the language, what the loader goes by.
+    [[gnu::cold]] static bool is_handed_on(std::string_view entry) noexcept {
+        const std::string_view name = entry.substr(0, entry.find('='));
+        for (std::size_t i = 0; i < name.size(); ++i) {
+            const char c = name[i];
+            const bool is_letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+            if (!is_letter && (c < '0' || c > '9' || i == 0)) return false;
+        }
+        for (const std::string_view start :
+             {"BASH", "KSH", "ZSH", "LC_", "LANG", "LD_", "DYLD_", "COMP_", "PS", "OPT"}) {
+            if (name.compare(0, start.size(), start) == 0) return false;
+        }
+        for (const std::string_view own : {"",
+                                           "_",
+                                           "PWD",
+                                           "OLDPWD",
+                                           "SHLVL",
+                                           "IFS",
+                                           "ENV",
+                                           "LINENO",
+                                           "PPID",
+                                           "UID",
+                                           "EUID",
+                                           "GID",
+                                           "EGID",
+                                           "GROUPS",
+                                           "RANDOM",
+                                           "SRANDOM",
+                                           "SECONDS",
+                                           "EPOCHSECONDS",
+                                           "EPOCHREALTIME",
+                                           "ERRNO",
+                                           "HISTCMD",
+                                           "DIRSTACK",
+                                           "FUNCNAME",
+                                           "PIPESTATUS",
+                                           "SHELLOPTS",
+                                           "POSIXLY_CORRECT",
+                                           "LINES",
+                                           "COLUMNS",
+                                           "MAIL",
+                                           "MAILPATH",
+                                           "MAILCHECK",
+                                           "PATH_LOCALE"}) {
+            if (name == own) return false;
+        }
+        return true;
+    }
+
+    /// env gives a program the name by which it finds it: is that argv[0]?
+    [[gnu::cold]] static bool finds(const Image& image, const std::string& cwd) {
+        const std::string name = *image.argv;
+        if (name == "-" || name.find('=') != std::string::npos) return false;
+        const char* const path = value_of("PATH", image.environment);
+        const std::string_view search = path != nullptr ? path : default_search_path();
+        auto found = find_program(name, search, cwd);
+        if (found && *found != image.path) found = absolute(seen_from_host(*found, cwd));  // see make_stage()
+        return found && *found == image.path;
+    }
+
+    /// 0, or what exec would say, as far as that can be told: env tells it in words, to whom it may concern, and by the
+    /// status 126 or 127. A file without a #! line it would give to a shell.
+    [[gnu::cold]] static int foresee_exec(std::string path, const std::string& cwd) {
+        std::string too_long(std::size_t{4} << 20, 'x');
+        for (int depth = 0; depth < 5; ++depth) {
+            const std::string seen = seen_from_host(path, cwd);
+            if (const int why = why_not_executable(seen.c_str())) return why;
+            if (sys::exec_error(seen.c_str(), &too_long[0]) == ETXTBSY) return ETXTBSY;
+            auto interpreter = interpreter_of(seen);
+            if (!interpreter) return is_no_program(seen) ? ENOEXEC : 0;
+            if (interpreter->empty()) return ENOEXEC;
+            path = *std::move(interpreter);
+        }
+        return 0;
+    }
+
+    /// Text, or less than the least header of a binary.
+    [[gnu::cold]] static bool is_no_program(const std::string& path) {
+        const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
+        char start[256];
+        const ssize_t size = file.is_open() ? read_some(file, start, sizeof start) : -1;
+        return size >= 0 && (size < 28 || std::memchr(start, '\0', static_cast<std::size_t>(size)) == nullptr);
+    }
+
+    /// The number of the action that failed; -1 where none did, or the deadline has come, at which the job is ended.
+    [[gnu::cold]] static int read_report(const Fd& report, Deadline deadline) {
+        std::string text;
+        WaitSet set;
+        while (!deadline.passed()) {
+            set.clear();
+            set.readable(report.get());
+            set.wait(deadline);
+            char part[32];
+            const ssize_t size = set.any_ready() ? read_some(report, part, sizeof part) : -1;
+            if (size == 0) break;
+            if (size > 0) text.append(part, static_cast<std::size_t>(size));
+        }
+        return text.empty() ? -1 : std::atoi(text.c_str());
+    }
+
+    /// A shell says only that it could not.
+    [[gnu::cold]] static int error_of(const Action& action) noexcept {
+        if (action.kind == Action::Kind::enter || action.kind == Action::Kind::be_nice) return EACCES;
+        const bool is_raised = action.values[1] > sys::limit_of(0, action.from, true);
+        return action.kind == Action::Kind::limit && is_raised ? EPERM : ENOSYS;
+    }
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_SHELL
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_LAUNCHER_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/start.hpp - Actions -> a process, by whichever way there is here.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_START_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_START_HPP
+
+#include <cerrno>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// Starts one program.
+inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
+    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
+    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
+    for (int pause = 1;; pause *= 2) {
+        Birth birth;
+        if (!start_directly(image, actions, birth))
+            birth = Launcher::is_for(actions) ? Launcher::start(image, actions, deadline)
+                                              : start_by_posix_spawn(image, actions);
+        if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
+        sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
+    }
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_START_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/guardian.hpp - the process that ends a job when its host has ended, in whatever way.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <csignal>
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// A shell that waits for the end of a pipe, the lifeline, of which the host alone has the other end: also SIGKILL closes it.
+/// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
+/// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
+/// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
+class Guardian {
+  public:
+    Guardian() : keeper_(Group::own) {}
+
+    /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
+    /// control group of Reach::cgroup; otherwise they are empty.
+    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
+        keeper_.expect(1);
+        auto ends = make_pipe("die_with_parent");
+        if (!ends) return ends.error();
+        Actions actions;
+        actions.list.push_back({Action::Kind::follow});
+        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
+        for (const int stream : {1, 2}) {
+            actions.list.push_back({Action::Kind::open, -1, stream});
+            actions.list.back().path = "/dev/null";
+            actions.list.back().flags = O_WRONLY;
+        }
+        std::vector<std::string> arguments{
+            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
+        std::vector<std::string> variables{"LC_ALL=C"};
+        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        std::vector<Pid> pids;
+        std::vector<Fd> exits;
+        pids.reserve(1);  // so that a process, once started, is noted without fail
+        exits.reserve(1);
+        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
+        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        pids.push_back(birth.pid);
+        exits.push_back(std::move(birth.exit));
+        keeper_.begin(pids, std::move(exits), {}, {});
+        lifeline_ = std::move(ends->write);
+        return {};
+    }
+    bool is_there() const noexcept { return lifeline_.is_open(); }
+    int lifeline() const noexcept { return lifeline_.get(); }
+
+    /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
+    void dismiss() noexcept {
+        if (!is_there()) return;
+        if (keeper_.is_ours()) {
+            // It is told, too: a host that has become another user cannot signal it any more.
+            write_some(lifeline_, "done\n");
+            if (keeper_.send(SIGKILL) == 0) keeper_.wait_for_exit(false);
+            const Deadline until = Deadline::after(Duration::seconds(1));
+            for (Backoff pause; !keeper_.has_ended() && !until.passed();) sleep_until(pause.next());
+        }
+        keeper_.close();
+        lifeline_.close();
+    }
+    ~Guardian() { dismiss(); }
+    Guardian(const Guardian&) = delete;
+    Guardian& operator=(const Guardian&) = delete;
+
+  private:
+    /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
+    /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
+    /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
+    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
+    ///
+    /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
+    /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
+    /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
+    /// environment is read at once: it is shorter than what tells of its age.)
+    static constexpr const char* script = R"(
+trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
+cd /
+look() {
+    line= parent= at=
+    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
+    set -- ${line##*) }
+    parent=$2 at=${20}
+}
+seek() {
+    for one in /proc/[0-9]*; do
+        one=${one#/proc/}
+        eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
+        found=
+        if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
+            look "$one" && [ "$at" -lt "$begun" ]; then
+            found=other
+        else
+            while IFS= read -r line || [ -n "$line" ]; do
+                found=other
+                case $line in *"$cookie"*) found=ours && break ;; esac
+            done < "/proc/$one/environ"
+        fi
+        case $found in
+        other) eval "other$one=yes" ;;
+        ours) kill -9 "$one" && idle=0 ;;
+        esac
+    done
+}
+finish() {
+    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
+    look "$group"
+    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
+    idle=0 round=0
+    [ -z "$cookie" ] || seek "$group"
+    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
+        idle=$((idle + 1)) round=$((round + 1))
+        seek 0
+    done
+    exit
+}
+ask() {
+    look $$
+    [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
+}
+IFS= read -r line < /proc/self/stat
+case $line in "$$ "*) has_proc=yes ;; esac
+trap 'was_told=yes; [ -z "$group" ] || ask' URG
+until read -r number; do
+    [ -n "$was_told" ] || exit
+    was_told=
+done
+[ "$number" = done ] && exit
+look "$number"
+begun=$at group=$number
+ask
+while read -r line || [ -n "$was_told" ]; do
+    [ "$line" = done ] && exit
+    was_told=
+done
+finish
+)";
+
+    Job keeper_;
+    Fd lifeline_;
+};
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_GUARDIAN_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/spawn.hpp - Plan -> running processes: opens what they need, says what they do, and starts them.
@@ -11006,9 +11384,7 @@ class Wiring {
             case Action::Kind::follow: return fail(Step::spawn, image.path, "the guardian of die_with_parent is gone");
             case Action::Kind::enter:
                 return fail(Step::options, concat({"reach: ", action.path, "/cgroup.procs"}),
-                            birth.error == ENOSYS
-                                ? "cgroup: posix_spawn, which starts the job here, cannot put it there"
-                                : "cgroup: it could not be put there");
+                            "cgroup: it could not be put there");
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return explain_bound(action, birth.error);
@@ -11016,6 +11392,7 @@ class Wiring {
         }
         return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
     }
+    if (birth.step == Birth::Step::launch) return Launcher::explain(birth, image);
     if (birth.step == Birth::Step::group && birth.error == ENOSYS)
         return fail(Step::options, "group", "this system's posix_spawn cannot make a session");
     if (birth.step == Birth::Step::copy)

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <leash/detail/posix/fd.hpp>
@@ -56,6 +57,15 @@ struct Image {
     char* const* environment;
 };
 
+/// Pointers to the strings, NULL at the end, as exec wants them.
+inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list;
+    list.reserve(strings.size() + 1);
+    for (std::string& text : strings) list.push_back(&text[0]);
+    list.push_back(nullptr);
+    return list;
+}
+
 /// How a start ended.
 struct Birth {
     enum class Step {
@@ -63,7 +73,8 @@ struct Birth {
         group,   // its group or session
         action,  // one of the list
         exec,
-        copy  // posix_spawn's own copy of the list
+        copy,   // posix_spawn's own copy of the list
+        launch  // by a shell: `action` is what was in the way
     };
     Pid pid = -1;
     Fd exit;        // a pidfd that came with the process

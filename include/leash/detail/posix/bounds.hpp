@@ -13,11 +13,17 @@
 #include <leash/error.hpp>
 #include <leash/options.hpp>
 
-// The number of a resource; where nothing can set a limit but posix_spawn, which cannot, any will do.
-#if defined(__linux__)
-#define LEASH_RESOURCE(name) RLIMIT_##name
+// Which system has what (these macros end with this file): RLIMIT_AS not OpenBSD, RLIMIT_NPROC not illumos. There a number
+// that is none stands for it.
+#if defined(RLIMIT_AS)
+#define LEASH_RLIMIT_AS RLIMIT_AS
 #else
-#define LEASH_RESOURCE(name) -1
+#define LEASH_RLIMIT_AS (-1)
+#endif
+#if defined(RLIMIT_NPROC)
+#define LEASH_RLIMIT_NPROC RLIMIT_NPROC
+#else
+#define LEASH_RLIMIT_NPROC (-2)
 #endif
 
 #if LEASH_POSIX
@@ -25,6 +31,24 @@
 namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
+
+/// What there is a limit for: its number, its option, its letter for a shell's ulimit, in which unit.
+struct Resource {
+    int number;
+    const char* option;
+    char letter;
+    std::uint64_t unit;
+
+    static Resource of(int number) noexcept {
+        static constexpr Resource all[] = {
+            {LEASH_RLIMIT_AS, "limits.address_space", 'v', 1024}, {RLIMIT_CPU, "limits.cpu_time", 't', 1},
+            {RLIMIT_FSIZE, "limits.file_size", 'f', 512},         {RLIMIT_NOFILE, "limits.open_files", 'n', 1},
+            {LEASH_RLIMIT_NPROC, "limits.processes", 'u', 1},     {RLIMIT_CORE, "limits.core_size", 'c', 512}};
+        const Resource* one = all;
+        while (one->number != number) ++one;
+        return *one;
+    }
+};
 
 /// The last ones of the list: a limit of descriptors would keep the others from their numbers.
 [[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
@@ -44,26 +68,26 @@ namespace detail::os {
     if (!limits.cpu_time.is_none()) {
         const auto seconds = static_cast<std::uint64_t>((limits.cpu_time.length().count() - 1) / 1'000'000'000 + 1);
         // SIGXCPU comes at the soft one, where that is not the hard one.
-        const std::uint64_t most = sys::limit_of(0, LEASH_RESOURCE(CPU), true);
-        limit(LEASH_RESOURCE(CPU), seconds, seconds < most ? seconds + 1 : seconds);
+        const std::uint64_t most = sys::limit_of(0, RLIMIT_CPU, true);
+        limit(RLIMIT_CPU, seconds, seconds < most ? seconds + 1 : seconds);
     }
-    limit(LEASH_RESOURCE(AS), limits.address_space, limits.address_space);
-    limit(LEASH_RESOURCE(FSIZE), limits.file_size, limits.file_size);
-    limit(LEASH_RESOURCE(NOFILE), limits.open_files, limits.open_files);
-    limit(LEASH_RESOURCE(NPROC), limits.processes, limits.processes);
-    limit(LEASH_RESOURCE(CORE), limits.core_size, limits.core_size);
+    limit(LEASH_RLIMIT_AS, limits.address_space, limits.address_space);
+    limit(RLIMIT_FSIZE, limits.file_size, limits.file_size);
+    limit(RLIMIT_NOFILE, limits.open_files, limits.open_files);
+    limit(LEASH_RLIMIT_NPROC, limits.processes, limits.processes);
+    limit(RLIMIT_CORE, limits.core_size, limits.core_size);
 }
 
 /// Those of a process, as they are in force.
 [[gnu::cold]] inline Limits limits_of(Pid pid) noexcept {
     Limits limits;
-    limits.address_space = sys::limit_of(pid, LEASH_RESOURCE(AS));
-    const std::uint64_t seconds = sys::limit_of(pid, LEASH_RESOURCE(CPU));
+    limits.address_space = sys::limit_of(pid, LEASH_RLIMIT_AS);
+    const std::uint64_t seconds = sys::limit_of(pid, RLIMIT_CPU);
     if (seconds != Limits::inherited) limits.cpu_time = Duration::seconds(static_cast<std::int64_t>(seconds));
-    limits.file_size = sys::limit_of(pid, LEASH_RESOURCE(FSIZE));
-    limits.open_files = sys::limit_of(pid, LEASH_RESOURCE(NOFILE));
-    limits.processes = sys::limit_of(pid, LEASH_RESOURCE(NPROC));
-    limits.core_size = sys::limit_of(pid, LEASH_RESOURCE(CORE));
+    limits.file_size = sys::limit_of(pid, RLIMIT_FSIZE);
+    limits.open_files = sys::limit_of(pid, RLIMIT_NOFILE);
+    limits.processes = sys::limit_of(pid, LEASH_RLIMIT_NPROC);
+    limits.core_size = sys::limit_of(pid, RLIMIT_CORE);
     return limits;
 }
 
@@ -72,26 +96,14 @@ namespace detail::os {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "posix_spawn, which starts the job here, cannot set it"
+                          error == ENOSYS ? "the shell that starts the job here cannot set it"
                           : is_refused    ? refused
                                           : "");
     };
     if (action.kind == Action::Kind::mask) return fail("umask", "");
     if (action.kind == Action::Kind::be_nice)
         return fail("nice", "only with privileges may it be less nice than the host");
-    const char* option = "limits";
-#if defined(__linux__)
-    switch (action.from) {
-        case RLIMIT_CPU: option = "limits.cpu_time"; break;
-        case RLIMIT_AS: option = "limits.address_space"; break;
-        case RLIMIT_FSIZE: option = "limits.file_size"; break;
-        case RLIMIT_NOFILE: option = "limits.open_files"; break;
-        case RLIMIT_NPROC: option = "limits.processes"; break;
-        case RLIMIT_CORE: option = "limits.core_size"; break;
-        default: break;
-    }
-#endif
-    return fail(option, "more than the host's own hard limit");
+    return fail(Resource::of(action.from).option, "more than the host's own hard limit");
 }
 
 }  // namespace detail::os
@@ -100,6 +112,7 @@ namespace detail::os {
 
 #endif  // LEASH_POSIX
 
-#undef LEASH_RESOURCE
+#undef LEASH_RLIMIT_AS
+#undef LEASH_RLIMIT_NPROC
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_BOUNDS_HPP

@@ -4,15 +4,13 @@
 
 #include <leash/config.hpp>
 
-#include <string>
-#include <vector>
-
 #include <cerrno>
 
 #include <leash/deadline.hpp>
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/direct_start.hpp>
 #include <leash/detail/posix/fd.hpp>
+#include <leash/detail/posix/launcher.hpp>
 #include <leash/detail/posix/posix_start.hpp>
 
 #if LEASH_POSIX
@@ -21,22 +19,15 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
-/// Pointers to the strings, NULL at the end, as exec wants them.
-inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    for (std::string& text : strings) list.push_back(&text[0]);
-    list.push_back(nullptr);
-    return list;
-}
-
 /// Starts one program.
 inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
     for (int pause = 1;; pause *= 2) {
         Birth birth;
-        if (!start_directly(image, actions, birth)) birth = start_by_posix_spawn(image, actions);
+        if (!start_directly(image, actions, birth))
+            birth = Launcher::is_for(actions) ? Launcher::start(image, actions, deadline)
+                                              : start_by_posix_spawn(image, actions);
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
         sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
     }

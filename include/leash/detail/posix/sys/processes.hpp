@@ -267,7 +267,10 @@ inline std::uint64_t limit_of(pid_t pid, int resource, bool hard = false) noexce
 #if defined(__linux__)
     if (::syscall(SYS_prlimit64, pid, resource, nullptr, limits) != 0) return UINT64_MAX;
 #else
-    static_cast<void>(pid), static_cast<void>(resource);
+    rlimit own{};
+    if (pid != 0 || ::getrlimit(resource, &own) != 0) return UINT64_MAX;
+    limits[0] = own.rlim_cur == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(own.rlim_cur);
+    limits[1] = own.rlim_max == RLIM_INFINITY ? UINT64_MAX : static_cast<std::uint64_t>(own.rlim_max);
 #endif
     return limits[hard ? 1 : 0];
 }
