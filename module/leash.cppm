@@ -27,7 +27,11 @@ using leash::Error;
 using leash::Expected;
 using leash::SpawnError;
 using leash::Step;
+using leash::SystemError;
 using leash::to_string;
+// fwd.hpp
+using leash::Handle;
+using leash::no_handle;
 // options.hpp
 using leash::Env;
 using leash::Grace;
@@ -43,7 +47,6 @@ using leash::Terminal;
 // jobserver.hpp
 using leash::Jobserver;
 // pipeline.hpp
-using leash::operator|;
 using leash::Pipeline;
 // popen.hpp
 using leash::Captured;

@@ -322,7 +322,7 @@ TEST_CASE("a Ctrl-Z between the start of the job and its handle is followed") {
         const Armed armed(ctrl_z);
         leash::Popen job({helper(), "ping-pong"}, options);
         HOST_NEEDS(was_stopped);
-        job.poll();
+        static_cast<void>(job.poll());
         HOST_NEEDS(std::count(order.begin(), order.end(), "stop_own_group") == 1);
         // The host cannot be stopped here, and lets it go on.
         HOST_NEEDS(job.in().write("one\n", 20s));

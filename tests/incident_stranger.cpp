@@ -86,10 +86,10 @@ void do_everything(leash::Popen& job) {
         CHECK(job.send_signal(number).error().code == std::errc::no_such_process);
     CHECK(job.send_signal(SIGKILL).error().step == leash::Step::signal);
     job.stop(0ms);
-    job.poll();
-    job.wait_for(1ms);
+    static_cast<void>(job.poll());
+    static_cast<void>(job.wait_for(1ms));
     job.wait();
-    job.communicate();
+    static_cast<void>(job.communicate());
 }
 
 }  // namespace

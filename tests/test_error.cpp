@@ -3,9 +3,12 @@
 
 #include "support.hpp"
 
+#include <sstream>
+
 using leash::Error;
 using leash::Expected;
 using leash::Step;
+using support::child;
 
 namespace {
 
@@ -48,6 +51,47 @@ TEST_CASE("a SpawnError is a system_error that carries the whole Error") {
     CHECK(thrown.subject() == "gti");
     CHECK(thrown.error().message() == missing().message());
     CHECK(std::string(as_base.what()) == missing().message());
+}
+
+TEST_CASE("where a running job is concerned, what is thrown is a SystemError, and no SpawnError") {
+    for (const Step step : {Step::signal, Step::stream, Step::spawn, Step::options}) {
+        Error error = missing();
+        error.step = step;
+        const Expected<void> bad(error);
+        const bool is_start = step == Step::spawn || step == Step::options;
+        try {
+            bad.value();
+            CHECK(false);
+        } catch (const leash::SpawnError& e) {
+            CHECK(is_start);
+            CHECK(e.step() == step);
+        } catch (const leash::SystemError& e) {
+            CHECK_FALSE(is_start);
+            CHECK(e.step() == step);
+            CHECK(std::string(e.what()) == error.message());
+        }
+    }
+    leash::Popen over(child({"exit", "0"}));
+    over.wait();
+    CHECK_THROWS_AS(over.terminate().value(), leash::SystemError);
+}
+
+TEST_CASE("what the system has said is of its category, and what leash has refused is not") {
+    const leash::Error by_system = leash::try_run({"/no/such/program"}).error();
+    CHECK(by_system.code.category() == std::system_category());
+    CHECK(by_system.code == std::errc::no_such_file_or_directory);
+    const leash::Error by_leash = leash::try_run({""}).error();
+    CHECK(by_leash.code.category() == std::generic_category());
+    CHECK(by_leash.code == std::errc::invalid_argument);
+}
+
+TEST_CASE("errors, statuses and results go into a stream, and to {fmt}, as they are told of") {
+    std::ostringstream said;
+    said << missing() << '|' << leash::ExitStatus::from_code(3) << '|' << leash::Result();
+    CHECK(said.str() == missing().message() + "|exited 3|unknown in 0.000 s");
+    CHECK(format_as(missing()) == missing().message());
+    CHECK(format_as(leash::ExitStatus::from_code(3)) == "exited 3");
+    CHECK(format_as(leash::Result()) == leash::Result().describe());
 }
 
 TEST_CASE("an Expected holds a value or an error, and says which") {

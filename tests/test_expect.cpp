@@ -37,7 +37,7 @@ void has_come(leash::Popen& p, const std::string& text) {
             all = std::string(waiting);
             return std::string_view();
         };
-        p.out().expect_if(look, 0s);
+        static_cast<void>(p.out().expect_if(look, 0s));
         return all.size() >= text.size() && all.substr(all.size() - text.size()) == text;
     }));
 }
@@ -83,7 +83,8 @@ TEST_CASE("of several patterns the one that comes first in the stream counts, th
     CHECK(match.which == 1);
     CHECK(match.matched == "tw");
     CHECK(match.before == " ");
-    match = p.out().expect({"none", "o three", "three"}, 20s);
+    const std::vector<std::string> patterns = {"none", "o three", "three"};
+    match = p.out().expect(patterns, 20s);
     CHECK(match.which == 1);
     CHECK(match.before == "");
 }

@@ -101,7 +101,7 @@ int host(std::vector<std::string> all) {
             report(p.error().message());
             return 0;
         }
-        p->out().read(1);
+        static_cast<void>(p->out().read(1));
         const bool was_lent = ::tcgetpgrp(0) == p->pid();
         pid_t leader = -1;
         if (how == "destroyed") {

@@ -114,8 +114,9 @@ TEST_CASE("the job ends with its host, in whichever way that ends, and so does t
             ::signal(SIGUSR2, [](int) { ::execl(program.c_str(), "helper", "exit", "0", nullptr); });
             for (const char* const how : {"", "all"}) {  // which ignores SIGTERM
                 leash::Popen& job = start(child({"apart", "group", "0", how}), guarded(capture(census)));
-                job.out().read_until("ready\n", soon);
-                start(child({"fork-and-wait"}), guarded(capture(census))).out().read_until("\n", soon);
+                static_cast<void>(job.out().read_until("ready\n", soon));
+                static_cast<void>(
+                    start(child({"fork-and-wait"}), guarded(capture(census))).out().read_until("\n", soon));
             }
         });
         REQUIRE(host.is_ready());
@@ -138,10 +139,10 @@ TEST_CASE("every kind of job has it") {
         }
         Options options = guarded(capture(census));
         options.out = leash::tty;
-        start(child({"stop-self"}), options).out().read_until("ready", soon);
+        static_cast<void>(start(child({"stop-self"}), options).out().read_until("ready", soon));
         static const leash::Pipeline pipeline = child({"sleep"}) | child({"cat"}) | child({"ignore-term"});
         static leash::Popen stages(pipeline, guarded(capture(census)));
-        stages.out().read_until("ready\n", soon);
+        static_cast<void>(stages.out().read_until("ready\n", soon));
     });
     REQUIRE(host.is_ready());
     CHECK(census.alive().size() == 7);
@@ -155,8 +156,9 @@ TEST_CASE("every kind of job has it") {
 TEST_CASE("without it they live on: this is what the others show") {
     const Census census, with_guardian;
     Host host([&] {
-        start(child({"print-and-wait", "x"}), capture(census)).out().read_until("x", soon);
-        start(child({"print-and-wait", "x"}), guarded(capture(with_guardian))).out().read_until("x", soon);
+        static_cast<void>(start(child({"print-and-wait", "x"}), capture(census)).out().read_until("x", soon));
+        static_cast<void>(
+            start(child({"print-and-wait", "x"}), guarded(capture(with_guardian))).out().read_until("x", soon));
     });
     REQUIRE(host.is_ready());
     host.end(SIGKILL);
@@ -173,12 +175,14 @@ TEST_CASE("with Reach::tree also those who have got away end") {
         Options options = guarded(capture(census));
         options.reach = Reach::tree;
         const std::string file = directory / "pid";
-        start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
-            .out()
-            .read_until("ready\n", soon);
+        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
+                              .out()
+                              .read_until("ready\n", soon));
         options.env = leash::Env::empty();
         const std::string other = directory / "other";
-        start(child({"escape", other, "session", "fork", "close", "stay"}), options).out().read_until("ready\n", soon);
+        static_cast<void>(start(child({"escape", other, "session", "fork", "close", "stay"}), options)
+                              .out()
+                              .read_until("ready\n", soon));
     });
     REQUIRE(host.is_ready());
     const std::vector<pid_t> escaped = {std::atoi(read_file(directory / "pid").c_str()),
@@ -200,9 +204,9 @@ TEST_CASE("who was there before the job keeps its guardian from nothing, however
         Options options = guarded(capture(census));
         options.reach = Reach::tree;
         const std::string file = directory / "pid";
-        start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
-            .out()
-            .read_until("ready\n", soon);
+        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
+                              .out()
+                              .read_until("ready\n", soon));
     });
     REQUIRE(host.is_ready());
     const pid_t escaped = std::atoi(read_file(directory / "pid").c_str());
@@ -230,7 +234,9 @@ TEST_CASE("it has nothing of the host's and nothing of the job's, and is in no g
     const Census census;
     int ends[2];
     REQUIRE(::pipe(ends) == 0);  // which every child of a careless program has
-    Host host([&] { start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon); });
+    Host host([&] {
+        static_cast<void>(start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
+    });
     REQUIRE(host.is_ready());
     const auto job = census.alive();
     REQUIRE(job.size() == 1);
@@ -312,7 +318,7 @@ TEST_CASE("no descriptor that is handed down runs over its lifeline") {
     Host host([&] {
         Options options = guarded(capture(census));
         for (int theirs = 3; theirs < 60; ++theirs) options.pass_fds.push_back({file, theirs});
-        start(child({"print-and-wait", "x"}), options).out().read_until("x", soon);
+        static_cast<void>(start(child({"print-and-wait", "x"}), options).out().read_until("x", soon));
     });
     REQUIRE(host.is_ready());
     CHECK(census.alive().size() == 1);
@@ -327,7 +333,7 @@ TEST_CASE("a job in the host's group has it too, as far as its leader goes") {
     Host host([&] {
         Options options = guarded(capture(census));
         options.group = leash::Group::inherited;
-        start(child({"print-and-wait", "x"}), options).out().read_until("x", soon);
+        static_cast<void>(start(child({"print-and-wait", "x"}), options).out().read_until("x", soon));
     });
     REQUIRE(host.is_ready());
     CHECK(census.alive().size() == 1);
@@ -337,7 +343,9 @@ TEST_CASE("a job in the host's group has it too, as far as its leader goes") {
 
 TEST_CASE("signals that mean all processes of a user do not make it forget its job") {
     const Census census;
-    Host host([&] { start(child({"ignore-term"}), guarded(capture(census))).out().read_until("ready\n", soon); });
+    Host host([&] {
+        static_cast<void>(start(child({"ignore-term"}), guarded(capture(census))).out().read_until("ready\n", soon));
+    });
     REQUIRE(host.is_ready());
     const auto job = census.alive();
     for (const pid_t one : host.children()) {
@@ -388,7 +396,8 @@ TEST_CASE("a job that is let go goes on when the host ends, and one whose starti
     const Census census;
     Host host([&] {
         std::thread([&] {
-            start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon);
+            static_cast<void>(
+                start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
             start(child({"sleep"}), guarded(silent(census))).detach();
         }).join();
     });
@@ -428,8 +437,10 @@ TEST_CASE(
             for (int round = 0; round < 5; ++round)
                 HOST_NEEDS(leash::run(leash::shell("sleep 0.1; exit 3"), guarded(silent(census))).status.code() == 3);
             leash::Popen job(leash::shell("exec 2> /dev/null; sleep 30"), guarded(silent(census)));
-            Host host(
-                [&] { start(child({"ignore-term"}), guarded(capture(census))).out().read_until("ready\n", soon); });
+            Host host([&] {
+                static_cast<void>(
+                    start(child({"ignore-term"}), guarded(capture(census))).out().read_until("ready\n", soon));
+            });
             HOST_NEEDS(host.is_ready());
             host.end(SIGKILL);
             // Its orphan is ours now, as we are pid 1 here.
@@ -458,7 +469,7 @@ TEST_CASE("a forked copy of the host that lives on does not count as the host") 
     int copy[2];
     REQUIRE(::pipe(copy) == 0);
     Host host([&] {
-        start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon);
+        static_cast<void>(start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
         const pid_t pid = ::fork();
         if (pid == 0) {
             ::alarm(300);

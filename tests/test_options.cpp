@@ -487,6 +487,20 @@ TEST_CASE("an environment of many variables takes as long as it is large, and th
     CHECK(wrong == "");
 }
 
+TEST_CASE("a descriptor to hand down keeps its number unless another one is said") {
+    const Census census;
+    const support::TemporaryDirectory directory;
+    const int ours = ::fcntl(2, F_DUPFD_CLOEXEC, 30);
+    leash::Options options = support::capture(census);
+    options.pass_fds = {{ours}, {ours, 9}};
+    CHECK(leash::run(leash::shell("printf a >&9; eval \"printf b >&$1\"", {std::to_string(ours)}), options).err == "");
+    options.pass_fds = {{2}};
+    CHECK(leash::try_run({"true"}, options).error().subject == "pass_fds: {2, 2}");
+    options.pass_fds = {{ours, -2}};
+    CHECK(leash::try_run({"true"}, options).error().code == std::errc::invalid_argument);
+    ::close(ours);
+}
+
 TEST_CASE("thousands of descriptors to hand down take as long as they are many") {
     const std::string wrong = support::in_host([]() -> std::string {
         rlimit limit{};
@@ -939,6 +953,57 @@ TEST_CASE("of a job that runs on the cut and its seam are told likewise, again a
             CHECK(wrong_cut(captured, text, options) == "");
             CHECK(is_whole(captured.out));
         }
+    }
+}
+
+TEST_CASE("all has out and err in the order in which they came, and each is there apart as well") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.all = true;
+    leash::Options asked = options;
+    asked.in = leash::piped;
+    leash::Popen p(leash::shell("echo 1; read x; echo 2 >&2; read x; echo 3; read x; echo 4 >&2"), asked);
+    CHECK(p.out().read_until("\n", 60s).data == "1\n");
+    CHECK(p.in().write("\n", 60s));
+    CHECK(p.err().expect("2", 60s));
+    CHECK(p.in().write("\n", 60s));
+    CHECK(p.out().read(1, 60s).data == "3");
+    leash::Captured captured = p.communicate({}, 0s);
+    CHECK(captured.all.substr(0, 5) == "1\n2\n3");
+    captured = p.communicate("\n", 60s);
+    CHECK(captured.all == "1\n2\n3\n4\n");
+    CHECK(captured.out == "\n");
+    CHECK(captured.err == "\n4\n");
+    CHECK(captured.all_dropped == 0);
+
+    // All of both, whatever the order; nothing where nobody asked.
+    const leash::Command much = child({"write-both", "200000"});
+    leash::Result result = leash::run(much, options);
+    CHECK(result.out.size() == 200'000);
+    CHECK(result.all.size() == result.out.size() + result.err.size());
+    options.err = leash::per_stage;
+    result = leash::run(leash::shell("echo a >&2") | leash::shell("cat; echo b >&2; echo c"), options);
+    CHECK(result.all.size() == 6);
+    for (const char* const line : {"a\n", "b\n", "c\n"}) CHECK(result.all.find(line) != std::string::npos);
+    options.err = leash::to_out;
+    result = leash::run(child({"print-to", "1", "out", "2", "err"}), options);
+    CHECK(result.all == "outerr");
+    options.all = false;
+    CHECK(leash::run(child({"print", "x"}), options).all == "");
+}
+
+TEST_CASE("max_output and keep bound all as they bound a stream") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.err = leash::to_out;
+    options.all = true;
+    options.max_output = 6;
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        options.keep = keep;
+        const leash::Result result = leash::run(leash::shell("echo 1234; echo 5678 >&2"), options);
+        CHECK(result.all == result.out);
+        CHECK(result.all.size() == 6);
+        CHECK(result.all_dropped == 4);
     }
 }
 

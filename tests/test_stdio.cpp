@@ -587,6 +587,11 @@ TEST_CASE("bytes of any size are the whole input, for run and for Popen") {
     leash::Options options = support::capture(census);
     options.in = leash::bytes(binary);
     CHECK(leash::run(child({"cat"}), options).out == binary);
+    const std::string_view view = binary;
+    options.in = leash::bytes(view.substr(1));
+    CHECK(leash::run(child({"cat"}), options).out == binary.substr(1));
+    options.in = leash::bytes(std::vector<unsigned char>{0, 255, 13});
+    CHECK(leash::run(child({"cat"}), options).out == std::string("\0\xff\r", 3));
     CHECK(before.holds());
 }
 

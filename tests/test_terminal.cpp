@@ -185,6 +185,14 @@ TEST_CASE("the window has the size that was asked for; resize() changes it, and 
         CHECK(p.out().expect("\n", 20s).before == "50x90\r");
         CHECK(p.resize(65535, 1).has_value());
         CHECK(p.out().expect("\n", 20s).before == "65535x1\r");
+        CHECK(p.resize(65536, 1).error().code == std::errc::invalid_argument);
+        CHECK(p.resize(1, -1).error().code == std::errc::invalid_argument);
+    }
+    SUBCASE("none that no terminal can have") {
+        for (const int size : {-1, 65536}) {
+            options.terminal.rows = size;
+            CHECK(leash::try_run({"true"}, options).error().subject == "terminal");
+        }
     }
     SUBCASE("read from err") {
         options.out = leash::null;
@@ -881,7 +889,7 @@ TEST_CASE("close() closes, also while another thread resizes") {
         p.out().close();
         if (p.out().is_open()) ++left_open;
         p.kill();
-        p.out().read_all(20s);
+        static_cast<void>(p.out().read_all(20s));
         resizer.join();
     }
     CHECK(left_open == 0);

@@ -14,7 +14,7 @@ int main() {
     options.out = leash::piped;
     leash::Popen job({"seq", "10"}, options);
     for (const std::string_view line : job.out().lines()) bytes += line.size();
-    job.wait_for(1s);
+    static_cast<void>(job.wait_for(1s));
 
     std::vector<leash::Task> jobs;
     jobs.push_back({{"true"}, {}});

@@ -4,6 +4,7 @@
 
 #include <leash/config.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/fwd.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -34,9 +35,9 @@ class Cancel {
     /// Has fire() been called?
     bool fired() const noexcept;
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. no_handle where none can be had. After
     /// a fork the copy gets another one: it has to ask again.
-    int handle() const noexcept;
+    Handle handle() const noexcept;
 
     /// Are they the same token?
     /// @{

@@ -14,6 +14,8 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+class Pipeline;
+
 namespace detail {
 
 /// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
@@ -121,24 +123,34 @@ class Command {
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
+    /// A pipeline of two commands: see Pipeline. A braced list is no operand: write args().
+    template <class Made = Pipeline>
+    friend Made operator|(Command first, Command second) {
+        return join<Made>(std::move(first), std::move(second));
+    }
+
     /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
     /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
     /// character stays one, within the quotes.
     std::string str() const;
 
   private:
+    template <class Made>
+    static Made join(Command first, Command second) {
+        return Made::join(std::move(first), std::move(second));
+    }
     std::vector<std::string> argv_;
 };
 
 /// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
 /// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
-Command args(Vector argv) {
+[[nodiscard]] Command args(Vector argv) {
     return Command(detail::FromVector(), std::move(argv));
 }
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
-Command args(std::initializer_list<Arg> argv);
+[[nodiscard]] Command args(std::initializer_list<Arg> argv);
 
 /// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
 Command args(int count, const char* const* argv);
@@ -153,7 +165,7 @@ Command args(const T&, const More&...) {
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
-Command shell(std::string script, Vector given) {
+[[nodiscard]] Command shell(std::string script, Vector given) {
     std::vector<std::string> parameters = std::move(given), argv;
     argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
@@ -166,7 +178,7 @@ Command shell(std::string script, Vector given) {
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
-Command shell(std::string script, std::initializer_list<Arg> parameters = {});
+[[nodiscard]] Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
 /// Parameters are a list, also where there is one.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
@@ -181,7 +193,7 @@ Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
-std::string shell_quote(std::string_view text);
+[[nodiscard]] std::string shell_quote(std::string_view text);
 
 /// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
 /// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.

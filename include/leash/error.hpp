@@ -33,21 +33,33 @@ const char* to_string(Step step) noexcept;
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
-    std::error_code code;     ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
-    Step step = Step::spawn;  ///< where
-    std::string subject;      ///< the path, descriptor, variable or option
-    const char* hint = "";    ///< one sentence more where it helps; a string literal, or ""
-    int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    /// Of std::system_category where the system has said no, of std::generic_category where leash has. Compare it with
+    /// std::errc, `e.code == std::errc::no_such_file_or_directory`, and not its value().
+    std::error_code code;
+    Step step = Step::spawn;     ///< where
+    std::string subject = {};    ///< the path, descriptor, variable or option
+    std::string_view hint = {};  ///< one sentence more where it helps; of a string literal, or empty
+    int stage = -1;              ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const;
+
+    /// message(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const Error& error) -> decltype(stream << std::string()) {
+        return stream << error.message();
+    }
+    friend std::string format_as(const Error& error) { return error.message(); }
+    /// @}
 };
 
-/// Thrown where a job cannot be started, by the functions that are not named try_….
-class [[gnu::visibility("default")]] SpawnError : public std::system_error {
+/// What is thrown for an Error: as it is where a running job is concerned (Step::signal and stream), as SpawnError where
+/// one cannot be started.
+class [[gnu::visibility("default")]] SystemError : public std::system_error {
   public:
     /// Its code() is the error's.
-    explicit SpawnError(Error error);
+    explicit SystemError(Error error);
 
     /// The error, and its parts.
     /// @{
@@ -63,12 +75,18 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     std::string message_;
 };
 
+/// Thrown where a job cannot be started, by the functions that are not named try_….
+class [[gnu::visibility("default")]] SpawnError : public SystemError {
+  public:
+    using SystemError::SystemError;
+};
+
 namespace detail {
 
-[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
-[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, std::string_view hint = {});
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, std::string_view hint = {});
 
-/// Throws SpawnError; without exceptions it says why, and aborts.
+/// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
@@ -182,7 +200,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T* operator->() const noexcept { return &is_.value_; }
     /// @}
 
-    /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    /// The value; throws SystemError or SpawnError where there is none (without exceptions: prints why and aborts).
     /// @{
     T& value() & { return demand(), is_.value_; }
     const T& value() const& { return demand(), is_.value_; }
@@ -309,7 +327,7 @@ class Expected<void> {
     /// @}
     /// Nothing, for templates; only where has_value().
     void operator*() const noexcept {}
-    /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
+    /// Throws SystemError or SpawnError where this is an error (without exceptions: prints why and aborts).
     void value() const {
         if (failed_) detail::raise_error(error_);
     }

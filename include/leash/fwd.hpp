@@ -1,4 +1,4 @@
-// leash/fwd.hpp - the names, for a header of yours that only mentions them.
+// leash/fwd.hpp - the names, for a header of yours that only mentions them; and Handle.
 #ifndef LEASH_0_1_0_FWD_HPP
 #define LEASH_0_1_0_FWD_HPP
 
@@ -48,6 +48,11 @@ enum class Keep;
 enum class Reach;
 enum class Step;
 enum class Stragglers;
+
+/// What event loops and the system's calls take: a descriptor.
+using Handle = int;
+/// Where there is none.
+inline constexpr Handle no_handle = -1;
 
 template <class T>
 class Expected;

@@ -94,26 +94,26 @@ class Env {
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     /// @{
     Env& set(std::string name, std::string value) &;
-    Env set(std::string name, std::string value) &&;
+    [[nodiscard]] Env set(std::string name, std::string value) &&;
     /// @}
 
     /// Removes the variable from the child's environment.
     /// @{
     Env& unset(std::string name) &;
-    Env unset(std::string name) &&;
+    [[nodiscard]] Env unset(std::string name) &&;
     /// @}
 
     /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
     /// at when the job starts, as all of the host's variables are.
     /// @{
     Env& only(Names names) &;
-    Env only(Names names) &&;
+    [[nodiscard]] Env only(Names names) &&;
     /// @}
 
     /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
     /// @{
     Env& without(Names names) &;
-    Env without(Names names) &&;
+    [[nodiscard]] Env without(Names names) &&;
     /// @}
 
     /// What the child would see; nullopt where the variable would not exist.
@@ -123,9 +123,9 @@ class Env {
     bool is_inherited() const noexcept { return inherit_; }
     /// A variable that is set, or removed. No name comes twice.
     struct Change {
-        std::string name;   ///< not empty, without `=`
-        std::string value;  ///< empty where it is removed
-        bool removed;       ///< unset(), not set()
+        std::string name;      ///< not empty, without `=`
+        std::string value;     ///< empty where it is removed
+        bool removed = false;  ///< unset(), not set()
     };
     /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
     /// unset, too. Not what they take of the host's.
@@ -238,9 +238,9 @@ enum class Reach {
 
 /// A pseudo-terminal's settings: see `tty`.
 struct Terminal {
-    unsigned short rows = 24;     ///< lines
-    unsigned short columns = 80;  ///< characters in a line
-    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
+    int rows = 24;     ///< lines, 0 to 65535
+    int columns = 80;  ///< characters in a line, 0 to 65535
+    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
@@ -259,10 +259,10 @@ enum class Keep {
     ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
 };
 
-/// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
+/// One descriptor to hand down: `{listen_fd, 3}`, or `{listen_fd}`, which keeps its number. All others stay here.
 struct PassFd {
-    int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
-    int theirs;  ///< its number in the child, 3 or more
+    int ours = -1;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
+    int theirs = -1;  ///< its number in the child, 3 or more; -1: the same as ours
 };
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
@@ -409,6 +409,14 @@ struct Options {
 
     /// Which part of it is kept: Keep::head (default), tail or ends.
     Keep keep = Keep::head;
+
+    /// Keeps what the piped streams say once more, in one text: Streams::all, for those who show `out` and `err` as a terminal
+    /// would and need them apart too. False by default. It is in the order in which leash read it, in pieces of up to 256 KiB:
+    /// of one stream that is the order in which it was written, of two that in which the system told that there was something
+    /// to read, and `out` where both had something. What is written to both within moments may come the other way round,
+    /// and a line may be in two pieces; for the order in which it was written, say `.err = to_out`. It has what was read by any
+    /// call until communicate() finds the job ended. `max_output` and `keep` bound it as they bound each stream.
+    bool all = false;
 
     /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.

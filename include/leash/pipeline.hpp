@@ -37,19 +37,20 @@ class Pipeline {
     /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last);
 
+    /// A pipeline that goes on; of two commands, `|` makes one too.
+    /// @{
+    friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+    friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }
+    /// @}
+
   private:
-    friend Pipeline operator|(Command first, Command second);
+    friend class Command;
+    static Pipeline join(Command first, Command second);
+    static Pipeline join(Pipeline front, Pipeline rest);
     struct Empty {};
     explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
-
-/// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
-/// @{
-Pipeline operator|(Command first, Command second);
-Pipeline operator|(Pipeline front, Command last);
-Pipeline operator|(Pipeline front, Pipeline rest);
-/// @}
 
 }  // namespace LEASH_ABI
 }  // namespace leash

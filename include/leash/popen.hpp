@@ -13,6 +13,7 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/error.hpp>
+#include <leash/fwd.hpp>
 #include <leash/options.hpp>
 #include <leash/pipeline.hpp>
 #include <leash/status.hpp>
@@ -55,10 +56,12 @@ struct Streams {
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
+    std::string all;                ///< with Options::all: what both said, in the order in which leash read it
     bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
     bool err_truncated = false;     ///< likewise
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
     std::size_t err_dropped = 0;    ///< likewise
+    std::size_t all_dropped = 0;    ///< likewise
     std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
     std::size_t err_seam = 0;       ///< likewise; not told with per_stage
     /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
@@ -163,7 +166,7 @@ class [[nodiscard]] Popen {
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
-    std::optional<ExitStatus> poll();
+    [[nodiscard]] std::optional<ExitStatus> poll();
 
     /// Waits until it is over.
     ExitStatus wait();
@@ -175,11 +178,11 @@ class [[nodiscard]] Popen {
     }
 
     /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
-    std::optional<ExitStatus> wait_for(Timeout timeout);
+    [[nodiscard]] std::optional<ExitStatus> wait_for(Timeout timeout);
 
     /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
-    std::optional<ExitStatus> wait_until(const Point& point) {
+    [[nodiscard]] std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
@@ -226,9 +229,9 @@ class [[nodiscard]] Popen {
     /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
     ExitStatus stop();
 
-    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
-    /// none, or the terminal has come to its end.
-    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept;
+    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. EINVAL for
+    /// what is not from 0 to 65535; ENOTTY where it has none, or the terminal has come to its end.
+    Expected<void> resize(int rows, int columns) noexcept;
 
     // ---- everything at once
 
@@ -237,17 +240,17 @@ class [[nodiscard]] Popen {
     ///
     /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
     /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
-    Captured communicate(std::string input = {}, Timeout timeout = {});
+    [[nodiscard]] Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
     /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
     Pid detach() noexcept;
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. no_handle where none can be had: time_left() says when to look. Where poll()
     /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
     /// ask again, it is that one's now.
-    int exit_handle() noexcept;
+    Handle exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
     /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.

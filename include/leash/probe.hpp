@@ -16,7 +16,7 @@ inline namespace LEASH_ABI {
 struct Probe {
     /// An open descriptor.
     struct Descriptor {
-        int number;  ///< in the child
+        int number = -1;  ///< in the child
 
         /// A path ("/dev/null"), or what else the kernel calls it ("pipe:[4026]", "anon_inode:[eventpoll]"); a socket by its
         /// addresses: "tcp 127.0.0.1:80, listening", "udp 0.0.0.0:53", "tcp 10.0.0.1:4711 to 10.0.0.2:80",

@@ -68,6 +68,15 @@ struct [[nodiscard]] Result : Streams {
     /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
     /// argument and no variable: what is secret is rarely elsewhere.
     std::string describe() const;
+
+    /// describe(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const Result& result) -> decltype(stream << std::string()) {
+        return stream << result.describe();
+    }
+    friend std::string format_as(const Result& result) { return result.describe(); }
+    /// @}
 };
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves

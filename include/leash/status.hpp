@@ -59,6 +59,15 @@ class ExitStatus {
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
     /// @}
 
+    /// describe(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const ExitStatus& status) -> decltype(stream << std::string()) {
+        return stream << status.describe();
+    }
+    friend std::string format_as(const ExitStatus& status) { return status.describe(); }
+    /// @}
+
   private:
     enum class Kind : unsigned char { unknown, exited, signaled };
     constexpr ExitStatus(Kind kind, int number, bool core) : number_(number), kind_(kind), core_(core) {}
@@ -85,9 +94,10 @@ enum class EndedBy {
 
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
 struct Process {
-    int pid;              ///< its number
-    std::string command;  ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
-    std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+    int pid = 0;  ///< its number; 0 where nobody knows it
+    std::string command =
+        {};                ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
+    std::string why = {};  ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).

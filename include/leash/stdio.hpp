@@ -13,6 +13,7 @@
 #include <leash/config.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/shared.hpp>
+#include <leash/fwd.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -72,7 +73,7 @@ inline File file(std::string path, Append) { return {std::move(path), true}; }
 
 /// A descriptor of the host's: see fd().
 struct Descriptor {
-    int number;  ///< the host's
+    Handle number = no_handle;  ///< the host's
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
@@ -81,7 +82,7 @@ struct Descriptor {
 /// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
 /// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
 /// or a standard stream, are the host's to decide about.
-inline Descriptor fd(int number) { return {number}; }
+inline Descriptor fd(Handle number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
 struct Bytes {
@@ -92,6 +93,13 @@ struct Bytes {
 /// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
 /// can be of any size, but the start takes as long as that does.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
+
+/// The same, copied from what else has data() and size() of bytes: std::string_view, a vector of char or std::byte.
+template <class Data, class Byte = decltype(*std::declval<const Data&>().data()),
+          class = std::enable_if_t<sizeof(Byte) == 1 && !std::is_convertible_v<const Data&, std::string>>>
+Bytes bytes(const Data& data) {
+    return {std::string(reinterpret_cast<const char*>(data.data()), data.size())};
+}
 
 namespace detail {
 

@@ -6,12 +6,16 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <cstddef>
 #include <cstdint>
 
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
+#include <leash/fwd.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -66,33 +70,40 @@ class Reader {
     class Lines;
 
     /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
-    Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
+    [[nodiscard]] Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
     /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
     /// over is not in the descriptor any more, so that no loop tells of it.
-    Read try_read(std::size_t most = SIZE_MAX);
+    [[nodiscard]] Read try_read(std::size_t most = SIZE_MAX);
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
     /// then data is the rest.
-    Read read_until(std::string_view delimiter, Timeout timeout = {});
+    [[nodiscard]] Read read_until(std::string_view delimiter, Timeout timeout = {});
 
     /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
     /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
     /// `most` and a MiB is held in memory.
-    Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
+    [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
     /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
     /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
-    Read read_exactly(std::size_t count, Timeout timeout = {});
+    [[nodiscard]] Read read_exactly(std::size_t count, Timeout timeout = {});
 
     /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
     /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
     /// longer pattern could still match. What follows it stays for the next read. A
-    /// pattern is plain text; see expect_if() for others.
+    /// pattern is plain text; see expect_if() for others. Where it only waits, its result may be ignored.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
+    /// With those of any range whose members convert to std::string_view, a vector of strings say.
+    template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
+              class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
+    Match expect(const Range& patterns, Timeout timeout = {}) {
+        const std::vector<std::string_view> all(patterns.begin(), patterns.end());
+        return expect_any(all.data(), all.size(), timeout);
+    }
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
     /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
@@ -108,12 +119,12 @@ class Reader {
     }
 
     /// Reads to the end of the stream.
-    Read read_all(Timeout timeout = {});
+    [[nodiscard]] Read read_all(Timeout timeout = {});
 
     /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
     /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
     /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
-    Lines lines(Timeout timeout = {});
+    [[nodiscard]] Lines lines(Timeout timeout = {});
 
     /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
     /// tell of it any more. What the pipe still has does not count.
@@ -123,15 +134,15 @@ class Reader {
     bool is_open() const noexcept;
     /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
     bool held() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
-    int handle() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle once the stream has ended.
+    Handle handle() const noexcept;
     /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
     void close() noexcept;
     /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
     /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
-    /// what the descriptor gives, and can still be taken: available() bytes. -1, and nothing has changed, where there is no
+    /// what the descriptor gives, and can still be taken: available() bytes. no_handle, and nothing has changed, where there is no
     /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
-    [[nodiscard]] int release();
+    [[nodiscard]] Handle release();
 
   private:
     friend class Popen;
@@ -139,6 +150,8 @@ class Reader {
 
     /// Until there is enough or the stream has ended; false where the limit came first.
     bool wait(detail::Condition enough, detail::Deadline limit);
+
+    Match expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout);
 
     /// expect_if(), whatever its function is.
     Match expect_by(void* function, std::string_view (*ask)(void*, std::string_view), Timeout timeout);
@@ -243,16 +256,16 @@ class Writer {
 
     /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
-    int handle() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle when closed.
+    Handle handle() const noexcept;
     /// End of file for the child, at once: what is queued is dropped. (Of a tty:
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
     /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
-    /// it can raise SIGPIPE. For the Popen it is closed. -1, and nothing has changed, where there is none, where something
+    /// it can raise SIGPIPE. For the Popen it is closed. no_handle, and nothing has changed, where there is none, where something
     /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
-    [[nodiscard]] int release() noexcept;
+    [[nodiscard]] Handle release() noexcept;
 
   private:
     friend class Popen;

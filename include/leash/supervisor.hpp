@@ -12,6 +12,7 @@
 #include <leash/deadline.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/error.hpp>
+#include <leash/fwd.hpp>
 #include <leash/popen.hpp>
 
 namespace leash {
@@ -142,7 +143,7 @@ class Supervisor {
     /// socket, the handle() of a Cancel. It stays the caller's, who reads from it before the next event. It is watched through
     /// a copy: say forget(id) before it is closed, and when a token has been fired, which its handle tells for ever. An error
     /// where it cannot be watched (EPERM: a file; EBADF; EMFILE, …).
-    Expected<Id> watch(int fd, Tag tag = {});
+    Expected<Id> watch(Handle fd, Tag tag = {});
 
     /// Takes back an after() that has not been told, or a watch(). False where it is not there any more, or a job.
     bool forget(Id id) noexcept;
@@ -150,9 +151,9 @@ class Supervisor {
     // ---- inside of a foreign event loop
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
+    /// is the Supervisor's own. no_handle before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
     /// on systems that have neither epoll nor kqueue.
-    int handle() const noexcept;
+    Handle handle() const noexcept;
 
     /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
     /// there is none; zero if events are waiting, and after add(). As a plain number:

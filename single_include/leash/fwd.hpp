@@ -101,7 +101,7 @@ int leash_fault(const char* call) noexcept;
 #endif  // LEASH_0_1_0_CONFIG_HPP
 
 // =====================================================================================================================
-// leash/fwd.hpp - the names, for a header of yours that only mentions them.
+// leash/fwd.hpp - the names, for a header of yours that only mentions them; and Handle.
 #ifndef LEASH_0_1_0_FWD_HPP
 #define LEASH_0_1_0_FWD_HPP
 
@@ -149,6 +149,11 @@ enum class Keep;
 enum class Reach;
 enum class Step;
 enum class Stragglers;
+
+/// What event loops and the system's calls take: a descriptor.
+using Handle = int;
+/// Where there is none.
+inline constexpr Handle no_handle = -1;
 
 template <class T>
 class Expected;

@@ -228,7 +228,7 @@ int leash_fault(const char* call) noexcept;
 #endif  // LEASH_0_1_0_CONFIG_HPP
 
 // =====================================================================================================================
-// leash/fwd.hpp - the names, for a header of yours that only mentions them.
+// leash/fwd.hpp - the names, for a header of yours that only mentions them; and Handle.
 #ifndef LEASH_0_1_0_FWD_HPP
 #define LEASH_0_1_0_FWD_HPP
 
@@ -277,6 +277,11 @@ enum class Reach;
 enum class Step;
 enum class Stragglers;
 
+/// What event loops and the system's calls take: a descriptor.
+using Handle = int;
+/// Where there is none.
+inline constexpr Handle no_handle = -1;
+
 template <class T>
 class Expected;
 
@@ -319,21 +324,33 @@ const char* to_string(Step step) noexcept;
 
 /// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
 struct Error {
-    std::error_code code;     ///< compares with std::errc: `e.code == std::errc::no_such_file_or_directory`
-    Step step = Step::spawn;  ///< where
-    std::string subject;      ///< the path, descriptor, variable or option
-    const char* hint = "";    ///< one sentence more where it helps; a string literal, or ""
-    int stage = -1;           ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    /// Of std::system_category where the system has said no, of std::generic_category where leash has. Compare it with
+    /// std::errc, `e.code == std::errc::no_such_file_or_directory`, and not its value().
+    std::error_code code;
+    Step step = Step::spawn;     ///< where
+    std::string subject = {};    ///< the path, descriptor, variable or option
+    std::string_view hint = {};  ///< one sentence more where it helps; of a string literal, or empty
+    int stage = -1;              ///< which command of a pipeline, from 0; -1 where there is no pipeline
 
     /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const;
+
+    /// message(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const Error& error) -> decltype(stream << std::string()) {
+        return stream << error.message();
+    }
+    friend std::string format_as(const Error& error) { return error.message(); }
+    /// @}
 };
 
-/// Thrown where a job cannot be started, by the functions that are not named try_….
-class [[gnu::visibility("default")]] SpawnError : public std::system_error {
+/// What is thrown for an Error: as it is where a running job is concerned (Step::signal and stream), as SpawnError where
+/// one cannot be started.
+class [[gnu::visibility("default")]] SystemError : public std::system_error {
   public:
     /// Its code() is the error's.
-    explicit SpawnError(Error error);
+    explicit SystemError(Error error);
 
     /// The error, and its parts.
     /// @{
@@ -349,12 +366,18 @@ class [[gnu::visibility("default")]] SpawnError : public std::system_error {
     std::string message_;
 };
 
+/// Thrown where a job cannot be started, by the functions that are not named try_….
+class [[gnu::visibility("default")]] SpawnError : public SystemError {
+  public:
+    using SystemError::SystemError;
+};
+
 namespace detail {
 
-[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
-[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, std::string_view hint = {});
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, std::string_view hint = {});
 
-/// Throws SpawnError; without exceptions it says why, and aborts.
+/// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
@@ -468,7 +491,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T* operator->() const noexcept { return &is_.value_; }
     /// @}
 
-    /// The value; throws SpawnError where there is none (without exceptions: prints it and aborts).
+    /// The value; throws SystemError or SpawnError where there is none (without exceptions: prints why and aborts).
     /// @{
     T& value() & { return demand(), is_.value_; }
     const T& value() const& { return demand(), is_.value_; }
@@ -595,7 +618,7 @@ class Expected<void> {
     /// @}
     /// Nothing, for templates; only where has_value().
     void operator*() const noexcept {}
-    /// Throws SpawnError where this is an error (without exceptions: prints it and aborts).
+    /// Throws SystemError or SpawnError where this is an error (without exceptions: prints why and aborts).
     void value() const {
         if (failed_) detail::raise_error(error_);
     }
@@ -1012,6 +1035,15 @@ class ExitStatus {
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
     /// @}
 
+    /// describe(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const ExitStatus& status) -> decltype(stream << std::string()) {
+        return stream << status.describe();
+    }
+    friend std::string format_as(const ExitStatus& status) { return status.describe(); }
+    /// @}
+
   private:
     enum class Kind : unsigned char { unknown, exited, signaled };
     constexpr ExitStatus(Kind kind, int number, bool core) : number_(number), kind_(kind), core_(core) {}
@@ -1038,9 +1070,10 @@ enum class EndedBy {
 
 /// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
 struct Process {
-    int pid;              ///< its number
-    std::string command;  ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
-    std::string why;      ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+    int pid = 0;  ///< its number; 0 where nobody knows it
+    std::string command =
+        {};                ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
+    std::string why = {};  ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
 };
 
 /// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
@@ -1077,6 +1110,8 @@ struct Usage {
 
 namespace leash {
 inline namespace LEASH_ABI {
+
+class Pipeline;
 
 namespace detail {
 
@@ -1185,24 +1220,34 @@ class Command {
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
+    /// A pipeline of two commands: see Pipeline. A braced list is no operand: write args().
+    template <class Made = Pipeline>
+    friend Made operator|(Command first, Command second) {
+        return join<Made>(std::move(first), std::move(second));
+    }
+
     /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
     /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
     /// character stays one, within the quotes.
     std::string str() const;
 
   private:
+    template <class Made>
+    static Made join(Command first, Command second) {
+        return Made::join(std::move(first), std::move(second));
+    }
     std::vector<std::string> argv_;
 };
 
 /// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
 /// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
-Command args(Vector argv) {
+[[nodiscard]] Command args(Vector argv) {
     return Command(detail::FromVector(), std::move(argv));
 }
 
 /// argv from a list: what a braced list says already, for where a Command must be spelled out.
-Command args(std::initializer_list<Arg> argv);
+[[nodiscard]] Command args(std::initializer_list<Arg> argv);
 
 /// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
 Command args(int count, const char* const* argv);
@@ -1217,7 +1262,7 @@ Command args(const T&, const More&...) {
 /// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
 /// the script.
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
-Command shell(std::string script, Vector given) {
+[[nodiscard]] Command shell(std::string script, Vector given) {
     std::vector<std::string> parameters = std::move(given), argv;
     argv.reserve(5 + parameters.size());
     argv.emplace_back("/bin/sh");
@@ -1230,7 +1275,7 @@ Command shell(std::string script, Vector given) {
 }
 
 /// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
-Command shell(std::string script, std::initializer_list<Arg> parameters = {});
+[[nodiscard]] Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
 /// Parameters are a list, also where there is one.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
@@ -1245,7 +1290,7 @@ Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg
 
 /// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
 /// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
-std::string shell_quote(std::string_view text);
+[[nodiscard]] std::string shell_quote(std::string_view text);
 
 /// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
 /// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.
@@ -1293,19 +1338,20 @@ class Pipeline {
     /// One more at the end, for pipelines that are put together at run time.
     Pipeline& append(Command last);
 
+    /// A pipeline that goes on; of two commands, `|` makes one too.
+    /// @{
+    friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+    friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }
+    /// @}
+
   private:
-    friend Pipeline operator|(Command first, Command second);
+    friend class Command;
+    static Pipeline join(Command first, Command second);
+    static Pipeline join(Pipeline front, Pipeline rest);
     struct Empty {};
     explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
-
-/// A pipeline of two commands, or one that goes on. A braced list is no operand: write args().
-/// @{
-Pipeline operator|(Command first, Command second);
-Pipeline operator|(Pipeline front, Command last);
-Pipeline operator|(Pipeline front, Pipeline rest);
-/// @}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -1509,7 +1555,7 @@ inline File file(std::string path, Append) { return {std::move(path), true}; }
 
 /// A descriptor of the host's: see fd().
 struct Descriptor {
-    int number;  ///< the host's
+    Handle number = no_handle;  ///< the host's
 };
 
 /// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
@@ -1518,7 +1564,7 @@ struct Descriptor {
 /// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
 /// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
 /// or a standard stream, are the host's to decide about.
-inline Descriptor fd(int number) { return {number}; }
+inline Descriptor fd(Handle number) { return {number}; }
 
 /// The whole input, given beforehand: see bytes().
 struct Bytes {
@@ -1529,6 +1575,13 @@ struct Bytes {
 /// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
 /// can be of any size, but the start takes as long as that does.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
+
+/// The same, copied from what else has data() and size() of bytes: std::string_view, a vector of char or std::byte.
+template <class Data, class Byte = decltype(*std::declval<const Data&>().data()),
+          class = std::enable_if_t<sizeof(Byte) == 1 && !std::is_convertible_v<const Data&, std::string>>>
+Bytes bytes(const Data& data) {
+    return {std::string(reinterpret_cast<const char*>(data.data()), data.size())};
+}
 
 namespace detail {
 
@@ -1782,9 +1835,9 @@ class Cancel {
     /// Has fire() been called?
     bool fired() const noexcept;
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. -1 where none can be had. After
+    /// A descriptor that becomes readable when fired, for event loops; the token's own. no_handle where none can be had. After
     /// a fork the copy gets another one: it has to ask again.
-    int handle() const noexcept;
+    Handle handle() const noexcept;
 
     /// Are they the same token?
     /// @{
@@ -1941,26 +1994,26 @@ class Env {
     /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
     /// @{
     Env& set(std::string name, std::string value) &;
-    Env set(std::string name, std::string value) &&;
+    [[nodiscard]] Env set(std::string name, std::string value) &&;
     /// @}
 
     /// Removes the variable from the child's environment.
     /// @{
     Env& unset(std::string name) &;
-    Env unset(std::string name) &&;
+    [[nodiscard]] Env unset(std::string name) &&;
     /// @}
 
     /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
     /// at when the job starts, as all of the host's variables are.
     /// @{
     Env& only(Names names) &;
-    Env only(Names names) &&;
+    [[nodiscard]] Env only(Names names) &&;
     /// @}
 
     /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
     /// @{
     Env& without(Names names) &;
-    Env without(Names names) &&;
+    [[nodiscard]] Env without(Names names) &&;
     /// @}
 
     /// What the child would see; nullopt where the variable would not exist.
@@ -1970,9 +2023,9 @@ class Env {
     bool is_inherited() const noexcept { return inherit_; }
     /// A variable that is set, or removed. No name comes twice.
     struct Change {
-        std::string name;   ///< not empty, without `=`
-        std::string value;  ///< empty where it is removed
-        bool removed;       ///< unset(), not set()
+        std::string name;      ///< not empty, without `=`
+        std::string value;     ///< empty where it is removed
+        bool removed = false;  ///< unset(), not set()
     };
     /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
     /// unset, too. Not what they take of the host's.
@@ -2085,9 +2138,9 @@ enum class Reach {
 
 /// A pseudo-terminal's settings: see `tty`.
 struct Terminal {
-    unsigned short rows = 24;     ///< lines
-    unsigned short columns = 80;  ///< characters in a line
-    bool echo = true;             ///< what is written to it comes back, as at any terminal; the child may change that
+    int rows = 24;     ///< lines, 0 to 65535
+    int columns = 80;  ///< characters in a line, 0 to 65535
+    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
 };
 
 /// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
@@ -2106,10 +2159,10 @@ enum class Keep {
     ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
 };
 
-/// One descriptor to hand down: `{listen_fd, 3}`. All others stay here.
+/// One descriptor to hand down: `{listen_fd, 3}`, or `{listen_fd}`, which keeps its number. All others stay here.
 struct PassFd {
-    int ours;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
-    int theirs;  ///< its number in the child, 3 or more
+    int ours = -1;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
+    int theirs = -1;  ///< its number in the child, 3 or more; -1: the same as ours
 };
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
@@ -2257,6 +2310,14 @@ struct Options {
     /// Which part of it is kept: Keep::head (default), tail or ends.
     Keep keep = Keep::head;
 
+    /// Keeps what the piped streams say once more, in one text: Streams::all, for those who show `out` and `err` as a terminal
+    /// would and need them apart too. False by default. It is in the order in which leash read it, in pieces of up to 256 KiB:
+    /// of one stream that is the order in which it was written, of two that in which the system told that there was something
+    /// to read, and `out` where both had something. What is written to both within moments may come the other way round,
+    /// and a line may be in two pieces; for the order in which it was written, say `.err = to_out`. It has what was read by any
+    /// call until communicate() finds the job ended. `max_output` and `keep` bound it as they bound each stream.
+    bool all = false;
+
     /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.
     static Options interactive();
@@ -2300,6 +2361,9 @@ std::optional<std::string> which(const std::string& name, const Env& env = Env::
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <cstddef>
 #include <cstdint>
@@ -2357,33 +2421,40 @@ class Reader {
     class Lines;
 
     /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
-    Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
+    [[nodiscard]] Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
 
     /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
     /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
     /// over is not in the descriptor any more, so that no loop tells of it.
-    Read try_read(std::size_t most = SIZE_MAX);
+    [[nodiscard]] Read try_read(std::size_t most = SIZE_MAX);
 
     /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
     /// then data is the rest.
-    Read read_until(std::string_view delimiter, Timeout timeout = {});
+    [[nodiscard]] Read read_until(std::string_view delimiter, Timeout timeout = {});
 
     /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
     /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
     /// `most` and a MiB is held in memory.
-    Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
+    [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
     /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
     /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
-    Read read_exactly(std::size_t count, Timeout timeout = {});
+    [[nodiscard]] Read read_exactly(std::size_t count, Timeout timeout = {});
 
     /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
     /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
     /// longer pattern could still match. What follows it stays for the next read. A
-    /// pattern is plain text; see expect_if() for others.
+    /// pattern is plain text; see expect_if() for others. Where it only waits, its result may be ignored.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
+    /// With those of any range whose members convert to std::string_view, a vector of strings say.
+    template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
+              class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
+    Match expect(const Range& patterns, Timeout timeout = {}) {
+        const std::vector<std::string_view> all(patterns.begin(), patterns.end());
+        return expect_any(all.data(), all.size(), timeout);
+    }
 
     /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
     /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
@@ -2399,12 +2470,12 @@ class Reader {
     }
 
     /// Reads to the end of the stream.
-    Read read_all(Timeout timeout = {});
+    [[nodiscard]] Read read_all(Timeout timeout = {});
 
     /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
     /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
     /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
-    Lines lines(Timeout timeout = {});
+    [[nodiscard]] Lines lines(Timeout timeout = {});
 
     /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
     /// tell of it any more. What the pipe still has does not count.
@@ -2414,15 +2485,15 @@ class Reader {
     bool is_open() const noexcept;
     /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
     bool held() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 once the stream has ended.
-    int handle() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle once the stream has ended.
+    Handle handle() const noexcept;
     /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
     void close() noexcept;
     /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
     /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
-    /// what the descriptor gives, and can still be taken: available() bytes. -1, and nothing has changed, where there is no
+    /// what the descriptor gives, and can still be taken: available() bytes. no_handle, and nothing has changed, where there is no
     /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
-    [[nodiscard]] int release();
+    [[nodiscard]] Handle release();
 
   private:
     friend class Popen;
@@ -2430,6 +2501,8 @@ class Reader {
 
     /// Until there is enough or the stream has ended; false where the limit came first.
     bool wait(detail::Condition enough, detail::Deadline limit);
+
+    Match expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout);
 
     /// expect_if(), whatever its function is.
     Match expect_by(void* function, std::string_view (*ask)(void*, std::string_view), Timeout timeout);
@@ -2534,16 +2607,16 @@ class Writer {
 
     /// False once it was closed, by either side, or was never piped.
     bool is_open() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; -1 when closed.
-    int handle() const noexcept;
+    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle when closed.
+    Handle handle() const noexcept;
     /// End of file for the child, at once: what is queued is dropped. (Of a tty:
     /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
     /// read, the Ctrl-D is lost. communicate() waits.)
     void close() noexcept;
     /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
-    /// it can raise SIGPIPE. For the Popen it is closed. -1, and nothing has changed, where there is none, where something
+    /// it can raise SIGPIPE. For the Popen it is closed. no_handle, and nothing has changed, where there is none, where something
     /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
-    [[nodiscard]] int release() noexcept;
+    [[nodiscard]] Handle release() noexcept;
 
   private:
     friend class Popen;
@@ -2607,10 +2680,12 @@ struct Streams {
     std::string out;                ///< of the streams that are piped
     std::string err;                ///< likewise
     std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
+    std::string all;                ///< with Options::all: what both said, in the order in which leash read it
     bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
     bool err_truncated = false;     ///< likewise
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
     std::size_t err_dropped = 0;    ///< likewise
+    std::size_t all_dropped = 0;    ///< likewise
     std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
     std::size_t err_seam = 0;       ///< likewise; not told with per_stage
     /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
@@ -2715,7 +2790,7 @@ class [[nodiscard]] Popen {
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
-    std::optional<ExitStatus> poll();
+    [[nodiscard]] std::optional<ExitStatus> poll();
 
     /// Waits until it is over.
     ExitStatus wait();
@@ -2727,11 +2802,11 @@ class [[nodiscard]] Popen {
     }
 
     /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
-    std::optional<ExitStatus> wait_for(Timeout timeout);
+    [[nodiscard]] std::optional<ExitStatus> wait_for(Timeout timeout);
 
     /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
-    std::optional<ExitStatus> wait_until(const Point& point) {
+    [[nodiscard]] std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
@@ -2778,9 +2853,9 @@ class [[nodiscard]] Popen {
     /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
     ExitStatus stop();
 
-    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. ENOTTY where it has
-    /// none, or the terminal has come to its end.
-    Expected<void> resize(unsigned short rows, unsigned short columns) noexcept;
+    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. EINVAL for
+    /// what is not from 0 to 65535; ENOTTY where it has none, or the terminal has come to its end.
+    Expected<void> resize(int rows, int columns) noexcept;
 
     // ---- everything at once
 
@@ -2789,17 +2864,17 @@ class [[nodiscard]] Popen {
     ///
     /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
     /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
-    Captured communicate(std::string input = {}, Timeout timeout = {});
+    [[nodiscard]] Captured communicate(std::string input = {}, Timeout timeout = {});
 
     /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
     /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
     Pid detach() noexcept;
 
     /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. -1 where none can be had: time_left() says when to look. Where poll()
+    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. no_handle where none can be had: time_left() says when to look. Where poll()
     /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
     /// ask again, it is that one's now.
-    int exit_handle() noexcept;
+    Handle exit_handle() noexcept;
 
     /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
     /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.
@@ -2919,6 +2994,15 @@ struct [[nodiscard]] Result : Streams {
     /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
     /// argument and no variable: what is secret is rarely elsewhere.
     std::string describe() const;
+
+    /// describe(), for streams and for {fmt}.
+    /// @{
+    template <class Stream>
+    friend auto operator<<(Stream& stream, const Result& result) -> decltype(stream << std::string()) {
+        return stream << result.describe();
+    }
+    friend std::string format_as(const Result& result) { return result.describe(); }
+    /// @}
 };
 
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
@@ -3127,7 +3211,7 @@ class Supervisor {
     /// socket, the handle() of a Cancel. It stays the caller's, who reads from it before the next event. It is watched through
     /// a copy: say forget(id) before it is closed, and when a token has been fired, which its handle tells for ever. An error
     /// where it cannot be watched (EPERM: a file; EBADF; EMFILE, …).
-    Expected<Id> watch(int fd, Tag tag = {});
+    Expected<Id> watch(Handle fd, Tag tag = {});
 
     /// Takes back an after() that has not been told, or a watch(). False where it is not there any more, or a job.
     bool forget(Id id) noexcept;
@@ -3135,9 +3219,9 @@ class Supervisor {
     // ---- inside of a foreign event loop
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing. It
-    /// is the Supervisor's own. -1 before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
+    /// is the Supervisor's own. no_handle before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
     /// on systems that have neither epoll nor kqueue.
-    int handle() const noexcept;
+    Handle handle() const noexcept;
 
     /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
     /// there is none; zero if events are waiting, and after add(). As a plain number:
@@ -3259,7 +3343,7 @@ inline namespace LEASH_ABI {
 struct Probe {
     /// An open descriptor.
     struct Descriptor {
-        int number;  ///< in the child
+        int number = -1;  ///< in the child
 
         /// A path ("/dev/null"), or what else the kernel calls it ("pipe:[4026]", "anon_inode:[eventpoll]"); a socket by its
         /// addresses: "tcp 127.0.0.1:80, listening", "udp 0.0.0.0:53", "tcp 10.0.0.1:4711 to 10.0.0.2:80",
@@ -3551,7 +3635,7 @@ LEASH_INLINE const char* to_string(Step step) noexcept {
 }
 
 LEASH_INLINE std::string Error::message() const {
-    const bool hints = *hint != '\0';
+    const bool hints = !hint.empty();
     const char* const quote = subject.empty() ? "" : "\"";
     return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
                            stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
@@ -3559,25 +3643,30 @@ LEASH_INLINE std::string Error::message() const {
                            hints ? ")" : ""});
 }
 
-LEASH_INLINE SpawnError::SpawnError(Error error)
+LEASH_INLINE SystemError::SystemError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std::string_view hint) {
     Error error;
-    error.code = std::error_code(code, std::generic_category());
+    error.code = std::error_code(code, std::system_category());
     error.step = step;
     error.subject = subject;
     error.hint = hint;
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
-    return make_error(static_cast<int>(code), step, subject, hint);
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, std::string_view hint) {
+    Error error = make_error(0, step, subject, hint);
+    error.code = std::make_error_code(code);
+    return error;
 }
 
-LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
+LEASH_INLINE void raise_error(const Error& error) {
+    if (error.step == Step::signal || error.step == Step::stream) raise(SystemError(error));
+    raise(SpawnError(error));
+}
 
 }  // namespace detail
 
@@ -3833,17 +3922,14 @@ LEASH_INLINE Pipeline& Pipeline::append(Command last) {
     return *this;
 }
 
-LEASH_INLINE Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline{Pipeline::Empty()};
+LEASH_INLINE Pipeline Pipeline::join(Command first, Command second) {
+    Pipeline pipeline{Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
     return pipeline;
 }
 
-LEASH_INLINE Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-
-LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
-    std::vector<Command> stages = std::move(rest).stages();
-    for (Command& stage : stages) front.append(std::move(stage));
+LEASH_INLINE Pipeline Pipeline::join(Pipeline front, Pipeline rest) {
+    for (Command& stage : rest.stages_) front.append(std::move(stage));
     return front;
 }
 
@@ -5531,7 +5617,7 @@ LEASH_INLINE bool Cancel::fire() const noexcept { return state_->event.raise(); 
 
 LEASH_INLINE bool Cancel::fired() const noexcept { return state_->event.raised(); }
 
-LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle(); }
+LEASH_INLINE Handle Cancel::handle() const noexcept { return state_->event.handle(); }
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -6652,6 +6738,8 @@ inline void make_room(std::string& text, std::size_t more) {
     text.reserve(grown > needed ? grown : needed);
 }
 
+struct Transcript;
+
 /// One stream of output.
 class Incoming {
   public:
@@ -6669,6 +6757,9 @@ class Incoming {
 
     /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
     void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+
+    /// Keeps what is read there too, besides here. Not for sinks.
+    void also_to(Transcript* all) noexcept { all_ = all; }
 
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
@@ -6873,8 +6964,7 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (!unsaved_.empty()) save(unsaved_, {});
-        unsaved_ = {};
+        if (!unsaved_.empty()) store({});
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -6960,9 +7050,7 @@ class Incoming {
         if (sink_) {
             sink_->write(unsaved_, rest_);
         } else {
-            if (reads_aside_) set_aside(unsaved_, keep);
-            else save(unsaved_, keep);
-            unsaved_ = {};
+            store(keep);
         }
         owes_.store(false, std::memory_order_relaxed);
         if (count == size_ && size_ < largest) {
@@ -6972,6 +7060,16 @@ class Incoming {
         }
         return count;
     }
+
+    /// Keeps what nobody has had yet. Should memory run out on the way, once more: then what the transcript has, it has.
+    void store(Limit keep) {
+        if (all_ != nullptr && !is_noted_) note();
+        if (reads_aside_) set_aside(unsaved_, keep);
+        else save(unsaved_, keep);
+        is_noted_ = false;
+        unsaved_ = {};
+    }
+    void note();
 
     /// All or nothing, should memory run out.
     void save(std::string_view chunk, Limit keep) {
@@ -7028,6 +7126,8 @@ class Incoming {
     std::atomic<bool> owes_{false};  // the same for those who only watch
     std::string rest_;               // what the sink waits for the rest of
     std::size_t size_ = smallest;
+    Transcript* all_ = nullptr;
+    bool is_noted_ = false;  // the transcript has what is in unsaved_
 
     std::string buffer_;
     std::size_t taken_ = 0;
@@ -7043,7 +7143,47 @@ class Incoming {
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
     std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
+
+    friend struct Transcript;
 };
+
+/// What several streams said, in the order in which it was read: see Options::all.
+struct Transcript : Counted {
+    explicit Transcript(Limit bound) noexcept : limit(bound) {}
+
+    std::string captured() {
+        const os::Lock lock(mutex);
+        return text.captured(limit);
+    }
+    std::size_t dropped() noexcept {
+        const os::Lock lock(mutex);
+        return text.dropped(limit);
+    }
+    /// As Incoming has them.
+    /// @{
+    void cut() {
+        const os::Lock lock(mutex);
+        text.cut(limit);
+    }
+    std::string take_captured() noexcept {
+        const os::Lock lock(mutex);
+        return text.take_captured();
+    }
+    /// @}
+    void save(std::string_view chunk) {
+        const os::Lock lock(mutex);
+        text.save(chunk, limit);
+    }
+
+    os::Mutex mutex;  // each stream may be another thread's
+    const Limit limit;
+    Incoming text;
+};
+
+[[gnu::cold]] inline void Incoming::note() {
+    all_->save(unsaved_);
+    is_noted_ = true;
+}
 
 }  // namespace detail
 }  // namespace LEASH_ABI
@@ -7087,7 +7227,8 @@ struct PseudoTerminal {
         return last_error(Step::redirect, concat({"tty: ", path}));
     if (!settings.echo) sys::clear_echo(modes);
     if (sys::tcsetattr(made.theirs.get(), &modes) != 0 ||
-        sys::set_window(made.theirs.get(), settings.rows, settings.columns) != 0)
+        sys::set_window(made.theirs.get(), static_cast<unsigned short>(settings.rows),
+                        static_cast<unsigned short>(settings.columns)) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
     return made;
 }
@@ -10091,6 +10232,9 @@ inline bool has_terminal(const Options& options) noexcept {
                           "a terminal that nobody reads: say tty for `out` or `err` too");
     if (!options.group.is_new() || options.group == Group::foreground)
         return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+    const auto fits = [](int size) { return size >= 0 && size <= UINT16_MAX; };
+    if (!fits(options.terminal.rows) || !fits(options.terminal.columns))
+        return make_error(std::errc::invalid_argument, Step::options, "terminal", "a size that is not from 0 to 65535");
     return {};
 }
 
@@ -10159,6 +10303,9 @@ inline bool has_terminal(const Options& options) noexcept {
     if (auto checked = check_times(options); !checked) return checked;
     if (auto checked = check_bounds(options); !checked) return checked;
     if (auto checked = check_streams(options); !checked) return checked;
+    for (PassFd& pass : options.pass_fds) {
+        if (pass.theirs == -1) pass.theirs = pass.ours;
+    }
     if (auto checked = check_passes(options.pass_fds); !checked) return checked;
     if (has_nul(options.cwd))
         return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
@@ -11566,6 +11713,7 @@ class Pump : public Counted {
           cancel_(options.cancel) {
         job.expect(processes);
         if (options.die_with_parent) guardian_.emplace();
+        if (options.all) begin_transcript({options.max_output, options.keep});
     }
     /// To be started with the job; nullptr where it needs none.
     os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
@@ -11590,6 +11738,7 @@ class Pump : public Counted {
     const Limit keep;  // what a communicate() keeps
     Outgoing in;
     Incoming out, err;
+    Shared<Transcript> transcript;  // empty where nobody asked for it
 
     std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
     /// With per_stage, that stage's; otherwise that of all.
@@ -11606,6 +11755,12 @@ class Pump : public Counted {
         out.join_aside(keep);
         err.join_aside(keep);
         for (Incoming& stream : later_errs_) stream.join_aside(keep);
+    }
+    [[gnu::cold]] void begin_transcript(Limit limit) {
+        transcript = Shared<Transcript>::adopt(new Transcript(limit));
+        out.also_to(transcript.get());
+        err.also_to(transcript.get());
+        for (Incoming& stream : later_errs_) stream.also_to(transcript.get());
     }
     void close_streams() noexcept {
         in.close();
@@ -12420,19 +12575,21 @@ LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
 }
 
 LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
+    return expect_any(patterns.begin(), patterns.size(), timeout);
+}
+
+LEASH_INLINE Match Reader::expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout) {
     std::size_t which = 0;
     Match match = expect_if(
         [&](std::string_view waiting) {
-            std::size_t at = std::string_view::npos, index = 0;
+            std::size_t at = std::string_view::npos;
             std::string_view found;
-            for (const std::string_view pattern : patterns) {
-                const std::size_t here = stream_->find(pattern);
-                if (here < at) {
-                    at = here;
-                    found = waiting.substr(here, pattern.size());
-                    which = index;
-                }
-                ++index;
+            for (std::size_t index = 0; index < count; ++index) {
+                const std::size_t here = stream_->find(patterns[index]);
+                if (here >= at) continue;
+                at = here;
+                found = waiting.substr(here, patterns[index].size());
+                which = index;
             }
             return found;
         },
@@ -12441,7 +12598,9 @@ LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patter
     return match;
 }
 
-LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
+LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) {
+    return expect_any(&pattern, 1, timeout);
+}
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
@@ -12461,7 +12620,7 @@ LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream
 
 LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && stream_->held(); }
 
-LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
+LEASH_INLINE Handle Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
 
 LEASH_INLINE void Reader::close() noexcept {
     if (!is_piped()) return;
@@ -12469,7 +12628,7 @@ LEASH_INLINE void Reader::close() noexcept {
     stream_->close();
 }
 
-LEASH_INLINE int Reader::release() {
+LEASH_INLINE Handle Reader::release() {
     if (!is_piped()) return -1;
     const detail::Incoming::Use use(*stream_);
     return stream_->release();
@@ -12537,7 +12696,7 @@ LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out)
         read.timed_out = false;
         error = static_cast<int>(std::errc::resource_deadlock_would_occur);
     }
-    if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
+    if (error != 0 && !complete) read.error = std::error_code(error, std::system_category());
     return read;
 }
 
@@ -12622,7 +12781,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     }
     if (!written.complete) {
         const int broken = pump_ != nullptr ? pump_->in.error() : 0;
-        if (broken != 0) written.error = std::error_code(broken, std::generic_category());
+        if (broken != 0) written.error = std::error_code(broken, std::system_category());
         else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
         else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
         else written.timed_out = true;
@@ -12634,7 +12793,7 @@ LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(dat
 
 LEASH_INLINE bool Writer::is_open() const noexcept { return handle() >= 0; }
 
-LEASH_INLINE int Writer::handle() const noexcept {
+LEASH_INLINE Handle Writer::handle() const noexcept {
     return pump_ != nullptr && !pump_->in.has_source() ? pump_->in.handle() : -1;
 }
 
@@ -12642,7 +12801,7 @@ LEASH_INLINE void Writer::close() noexcept {
     if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
 }
 
-LEASH_INLINE int Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
+LEASH_INLINE Handle Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
     if (!is_open() || !pump_->in.is_unfinished()) return false;
@@ -12831,8 +12990,12 @@ LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
     return wait();
 }
 
-LEASH_INLINE Expected<void> Popen::resize(unsigned short rows, unsigned short columns) noexcept {
-    const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
+LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
+    constexpr const char* of_size = "a size that is not from 0 to 65535";
+    const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
+    if (height != rows || width != columns)
+        return detail::make_error(std::errc::invalid_argument, Step::stream, "tty", of_size);
+    const int error = pump_ ? pump_->resize(height, width) : ENOTTY;
     if (error == 0) return {};
     return detail::make_error(error, Step::stream, "tty",
                               error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
@@ -12863,15 +13026,19 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     result.out_seam = pump.out.seam(pump.keep);
     if (!per_stage_) result.err_seam = pump.err.seam(pump.keep);
     for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(pump.keep);
+    if (pump.transcript) result.all_dropped = pump.transcript->dropped();
     if (ended) {
         result.status = pump.job.ended().status;
         result.held = pump.holders();
         pump.out.cut(pump.keep);  // may run out of memory: nothing has been handed over yet
         for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(pump.keep);
+        if (pump.transcript) pump.transcript->cut();
         result.out = pump.out.take_captured();
+        if (pump.transcript) result.all = pump.transcript->take_captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
     } else {
         result.out = pump.out.captured(pump.keep);
+        if (pump.transcript) result.all = pump.transcript->captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(pump.keep);
     }
     if (per_stage_) result.errs = std::move(errs);
@@ -12889,7 +13056,7 @@ LEASH_INLINE Pid Popen::detach() noexcept {
     return released;
 }
 
-LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
+LEASH_INLINE Handle Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
 LEASH_INLINE Timeout Popen::time_left() const {
     const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::now();
@@ -14146,11 +14313,11 @@ LEASH_INLINE Expected<void> Supervisor::cancel_with(const Cancel& token) { retur
 
 LEASH_INLINE Supervisor::Id Supervisor::after(Timeout delay, Tag tag) { return core_->after(delay, tag.value); }
 
-LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(int fd, Tag tag) { return core_->watch(fd, tag.value); }
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(Handle fd, Tag tag) { return core_->watch(fd, tag.value); }
 
 LEASH_INLINE bool Supervisor::forget(Id id) noexcept { return core_->forget(id); }
 
-LEASH_INLINE int Supervisor::handle() const noexcept { return core_->handle(); }
+LEASH_INLINE Handle Supervisor::handle() const noexcept { return core_->handle(); }
 
 LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); }
 

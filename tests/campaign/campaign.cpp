@@ -217,7 +217,7 @@ std::string killed(long rounds, leash::Reach reach, int jobs) {
         if (reach == leash::Reach::cgroup) {  // the next job clears away after the host
             leash::Options options;
             options.reach = reach;
-            leash::run({"true"}, options);
+            static_cast<void>(leash::run({"true"}, options));
             if (groups_left() != 0) fail("a control group is left");
         }
     }
@@ -293,13 +293,13 @@ std::string strangers(long rounds) {
         const leash::Command command = child({"escape", directory / "pid", "session", "fork", stays ? "stay" : "go"});
         options.die_with_parent = dice.chance(50);
         if (!stays) {
-            leash::run(command, options);
+            static_cast<void>(leash::run(command, options));
         } else if (options.die_with_parent) {
             int ready[2];
             need(::pipe2(ready, O_CLOEXEC) == 0, "no pipe");
             const pid_t host = forked([&]() -> int {
                 leash::Popen job(command, options);
-                job.out().read_until("ready\n", 30s);
+                static_cast<void>(job.out().read_until("ready\n", 30s));
                 static_cast<void>(!::write(ready[1], "x", 1));
                 for (;;) ::pause();
             });

@@ -213,7 +213,7 @@ void errors() {
 
 int main() {
     argv();
-    shell("root");
+    static_cast<void>(shell("root"));
     popen(std::chrono::steady_clock::now(), std::chrono::system_clock::now());
     status(leash::ExitStatus());
     commands();

@@ -22,10 +22,10 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
         use(line);
     }
     p.pid();
-    p.poll();
+    static_cast<void>(p.poll());
     p.wait();
-    p.wait_for(1s);
-    p.wait_until(tp);
+    static_cast<void>(p.wait_for(1s));
+    static_cast<void>(p.wait_until(tp));
     p.send_signal(SIGUSR1);
     p.terminate();
     p.kill();
@@ -35,8 +35,8 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
     p.exit_handle();
 
     leash::check_output({"uname", "-r"});
-    leash::args(std::vector<std::string>{"ls", "-l"});
-    leash::shell_quote("it's");
+    static_cast<void>(leash::args(std::vector<std::string>{"ls", "-l"}));
+    static_cast<void>(leash::shell_quote("it's"));
 
     leash::Expected<leash::Result> e = leash::try_run({"true"});
     leash::Expected<leash::Popen> q = leash::Popen::try_spawn({"true"});
@@ -70,7 +70,8 @@ void vocabulary(const std::string& name, int listen_fd, std::chrono::steady_cloc
                                 .drain = 200ms,
                                 .cancel = stop,
                                 .max_output = 1 << 20,
-                                .keep = leash::Keep::tail};
+                                .keep = leash::Keep::tail,
+                                .all = true};
     leash::run({"true"}, all).check_ok();
 
     const leash::Env narrow =

@@ -155,7 +155,8 @@ void check_plan(const Plan& plan, const std::vector<leash::Command>& commands, c
 }
 
 void check_error(const leash::Error& error) {
-    FUZZ_NEEDS(error.code && error.code.category() == std::generic_category());
+    FUZZ_NEEDS(error.code &&
+               (error.code.category() == std::generic_category() || error.code.category() == std::system_category()));
     bool of_a_plan = false;
     for (const Step step : {Step::command, Step::environment, Step::options, Step::program, Step::cwd, Step::redirect})
         of_a_plan |= error.step == step;

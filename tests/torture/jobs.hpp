@@ -246,7 +246,7 @@ class Job {
         {
             const milliseconds time = dice_.milliseconds(0, 5);
             const support::Stopwatch watch;
-            job->wait_for(time);
+            static_cast<void>(job->wait_for(time));
             check_time(watch, time);
         }
         if (dice_.chance(50)) static_cast<void>(job->terminate().has_value());
@@ -469,7 +469,7 @@ class Job {
         const auto wait = [](void* given) -> void* {
             Waiting& my = *static_cast<Waiting*>(given);
             if (my.way == 0) my.job.wait();
-            else if (my.way == 1) my.job.wait_for(1h);
+            else if (my.way == 1) static_cast<void>(my.job.wait_for(1h));
             else my.job.stop(10ms);
             my.has_returned = true;
             for (;;) ::pause();  // here it may be cancelled, and not in there

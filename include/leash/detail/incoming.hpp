@@ -33,6 +33,8 @@ inline void make_room(std::string& text, std::size_t more) {
     text.reserve(grown > needed ? grown : needed);
 }
 
+struct Transcript;
+
 /// One stream of output.
 class Incoming {
   public:
@@ -50,6 +52,9 @@ class Incoming {
 
     /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
     void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+
+    /// Keeps what is read there too, besides here. Not for sinks.
+    void also_to(Transcript* all) noexcept { all_ = all; }
 
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
@@ -254,8 +259,7 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (!unsaved_.empty()) save(unsaved_, {});
-        unsaved_ = {};
+        if (!unsaved_.empty()) store({});
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -341,9 +345,7 @@ class Incoming {
         if (sink_) {
             sink_->write(unsaved_, rest_);
         } else {
-            if (reads_aside_) set_aside(unsaved_, keep);
-            else save(unsaved_, keep);
-            unsaved_ = {};
+            store(keep);
         }
         owes_.store(false, std::memory_order_relaxed);
         if (count == size_ && size_ < largest) {
@@ -353,6 +355,16 @@ class Incoming {
         }
         return count;
     }
+
+    /// Keeps what nobody has had yet. Should memory run out on the way, once more: then what the transcript has, it has.
+    void store(Limit keep) {
+        if (all_ != nullptr && !is_noted_) note();
+        if (reads_aside_) set_aside(unsaved_, keep);
+        else save(unsaved_, keep);
+        is_noted_ = false;
+        unsaved_ = {};
+    }
+    void note();
 
     /// All or nothing, should memory run out.
     void save(std::string_view chunk, Limit keep) {
@@ -409,6 +421,8 @@ class Incoming {
     std::atomic<bool> owes_{false};  // the same for those who only watch
     std::string rest_;               // what the sink waits for the rest of
     std::size_t size_ = smallest;
+    Transcript* all_ = nullptr;
+    bool is_noted_ = false;  // the transcript has what is in unsaved_
 
     std::string buffer_;
     std::size_t taken_ = 0;
@@ -424,7 +438,47 @@ class Incoming {
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
     std::atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
+
+    friend struct Transcript;
 };
+
+/// What several streams said, in the order in which it was read: see Options::all.
+struct Transcript : Counted {
+    explicit Transcript(Limit bound) noexcept : limit(bound) {}
+
+    std::string captured() {
+        const os::Lock lock(mutex);
+        return text.captured(limit);
+    }
+    std::size_t dropped() noexcept {
+        const os::Lock lock(mutex);
+        return text.dropped(limit);
+    }
+    /// As Incoming has them.
+    /// @{
+    void cut() {
+        const os::Lock lock(mutex);
+        text.cut(limit);
+    }
+    std::string take_captured() noexcept {
+        const os::Lock lock(mutex);
+        return text.take_captured();
+    }
+    /// @}
+    void save(std::string_view chunk) {
+        const os::Lock lock(mutex);
+        text.save(chunk, limit);
+    }
+
+    os::Mutex mutex;  // each stream may be another thread's
+    const Limit limit;
+    Incoming text;
+};
+
+[[gnu::cold]] inline void Incoming::note() {
+    all_->save(unsaved_);
+    is_noted_ = true;
+}
 
 }  // namespace detail
 }  // namespace LEASH_ABI

@@ -69,6 +69,7 @@ class Pump : public Counted {
           cancel_(options.cancel) {
         job.expect(processes);
         if (options.die_with_parent) guardian_.emplace();
+        if (options.all) begin_transcript({options.max_output, options.keep});
     }
     /// To be started with the job; nullptr where it needs none.
     os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
@@ -93,6 +94,7 @@ class Pump : public Counted {
     const Limit keep;  // what a communicate() keeps
     Outgoing in;
     Incoming out, err;
+    Shared<Transcript> transcript;  // empty where nobody asked for it
 
     std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
     /// With per_stage, that stage's; otherwise that of all.
@@ -109,6 +111,12 @@ class Pump : public Counted {
         out.join_aside(keep);
         err.join_aside(keep);
         for (Incoming& stream : later_errs_) stream.join_aside(keep);
+    }
+    [[gnu::cold]] void begin_transcript(Limit limit) {
+        transcript = Shared<Transcript>::adopt(new Transcript(limit));
+        out.also_to(transcript.get());
+        err.also_to(transcript.get());
+        for (Incoming& stream : later_errs_) stream.also_to(transcript.get());
     }
     void close_streams() noexcept {
         in.close();

@@ -22,7 +22,7 @@ LEASH_INLINE bool Cancel::fire() const noexcept { return state_->event.raise(); 
 
 LEASH_INLINE bool Cancel::fired() const noexcept { return state_->event.raised(); }
 
-LEASH_INLINE int Cancel::handle() const noexcept { return state_->event.handle(); }
+LEASH_INLINE Handle Cancel::handle() const noexcept { return state_->event.handle(); }
 
 }  // namespace LEASH_ABI
 }  // namespace leash

@@ -35,7 +35,7 @@ LEASH_INLINE const char* to_string(Step step) noexcept {
 }
 
 LEASH_INLINE std::string Error::message() const {
-    const bool hints = *hint != '\0';
+    const bool hints = !hint.empty();
     const char* const quote = subject.empty() ? "" : "\"";
     return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
                            stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
@@ -43,25 +43,30 @@ LEASH_INLINE std::string Error::message() const {
                            hints ? ")" : ""});
 }
 
-LEASH_INLINE SpawnError::SpawnError(Error error)
+LEASH_INLINE SystemError::SystemError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std::string_view hint) {
     Error error;
-    error.code = std::error_code(code, std::generic_category());
+    error.code = std::error_code(code, std::system_category());
     error.step = step;
     error.subject = subject;
     error.hint = hint;
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
-    return make_error(static_cast<int>(code), step, subject, hint);
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, std::string_view hint) {
+    Error error = make_error(0, step, subject, hint);
+    error.code = std::make_error_code(code);
+    return error;
 }
 
-LEASH_INLINE void raise_error(const Error& error) { raise(SpawnError(error)); }
+LEASH_INLINE void raise_error(const Error& error) {
+    if (error.step == Step::signal || error.step == Step::stream) raise(SystemError(error));
+    raise(SpawnError(error));
+}
 
 }  // namespace detail
 

@@ -29,17 +29,14 @@ LEASH_INLINE Pipeline& Pipeline::append(Command last) {
     return *this;
 }
 
-LEASH_INLINE Pipeline operator|(Command first, Command second) {
-    Pipeline pipeline{Pipeline::Empty()};
+LEASH_INLINE Pipeline Pipeline::join(Command first, Command second) {
+    Pipeline pipeline{Empty()};
     pipeline.append(std::move(first)).append(std::move(second));
     return pipeline;
 }
 
-LEASH_INLINE Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-
-LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
-    std::vector<Command> stages = std::move(rest).stages();
-    for (Command& stage : stages) front.append(std::move(stage));
+LEASH_INLINE Pipeline Pipeline::join(Pipeline front, Pipeline rest) {
+    for (Command& stage : rest.stages_) front.append(std::move(stage));
     return front;
 }
 

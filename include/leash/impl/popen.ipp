@@ -158,8 +158,12 @@ LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
     return wait();
 }
 
-LEASH_INLINE Expected<void> Popen::resize(unsigned short rows, unsigned short columns) noexcept {
-    const int error = pump_ ? pump_->resize(rows, columns) : ENOTTY;
+LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
+    constexpr const char* of_size = "a size that is not from 0 to 65535";
+    const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
+    if (height != rows || width != columns)
+        return detail::make_error(std::errc::invalid_argument, Step::stream, "tty", of_size);
+    const int error = pump_ ? pump_->resize(height, width) : ENOTTY;
     if (error == 0) return {};
     return detail::make_error(error, Step::stream, "tty",
                               error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
@@ -190,15 +194,19 @@ LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     result.out_seam = pump.out.seam(pump.keep);
     if (!per_stage_) result.err_seam = pump.err.seam(pump.keep);
     for (std::size_t i = 0; i < errs.size(); ++i) result.err_dropped += pump.err_of(i).dropped(pump.keep);
+    if (pump.transcript) result.all_dropped = pump.transcript->dropped();
     if (ended) {
         result.status = pump.job.ended().status;
         result.held = pump.holders();
         pump.out.cut(pump.keep);  // may run out of memory: nothing has been handed over yet
         for (std::size_t i = 0; i < errs.size(); ++i) pump.err_of(i).cut(pump.keep);
+        if (pump.transcript) pump.transcript->cut();
         result.out = pump.out.take_captured();
+        if (pump.transcript) result.all = pump.transcript->take_captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).take_captured();
     } else {
         result.out = pump.out.captured(pump.keep);
+        if (pump.transcript) result.all = pump.transcript->captured();
         for (std::size_t i = 0; i < errs.size(); ++i) errs[i] = pump.err_of(i).captured(pump.keep);
     }
     if (per_stage_) result.errs = std::move(errs);
@@ -216,7 +224,7 @@ LEASH_INLINE Pid Popen::detach() noexcept {
     return released;
 }
 
-LEASH_INLINE int Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
+LEASH_INLINE Handle Popen::exit_handle() noexcept { return pump_ ? pump_->exit_handle() : -1; }
 
 LEASH_INLINE Timeout Popen::time_left() const {
     const detail::Deadline next = pump_ ? pump_->next_look() : detail::Deadline::now();

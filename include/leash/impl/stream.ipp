@@ -71,19 +71,21 @@ LEASH_INLINE Read Reader::read_exactly(std::size_t count, Timeout timeout) {
 }
 
 LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patterns, Timeout timeout) {
+    return expect_any(patterns.begin(), patterns.size(), timeout);
+}
+
+LEASH_INLINE Match Reader::expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout) {
     std::size_t which = 0;
     Match match = expect_if(
         [&](std::string_view waiting) {
-            std::size_t at = std::string_view::npos, index = 0;
+            std::size_t at = std::string_view::npos;
             std::string_view found;
-            for (const std::string_view pattern : patterns) {
-                const std::size_t here = stream_->find(pattern);
-                if (here < at) {
-                    at = here;
-                    found = waiting.substr(here, pattern.size());
-                    which = index;
-                }
-                ++index;
+            for (std::size_t index = 0; index < count; ++index) {
+                const std::size_t here = stream_->find(patterns[index]);
+                if (here >= at) continue;
+                at = here;
+                found = waiting.substr(here, patterns[index].size());
+                which = index;
             }
             return found;
         },
@@ -92,7 +94,9 @@ LEASH_INLINE Match Reader::expect(std::initializer_list<std::string_view> patter
     return match;
 }
 
-LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) { return expect({pattern}, timeout); }
+LEASH_INLINE Match Reader::expect(std::string_view pattern, Timeout timeout) {
+    return expect_any(&pattern, 1, timeout);
+}
 
 LEASH_INLINE Read Reader::read_all(Timeout timeout) {
     if (stream_ == nullptr) return give_nothing();
@@ -112,7 +116,7 @@ LEASH_INLINE bool Reader::is_open() const noexcept { return is_piped() && stream
 
 LEASH_INLINE bool Reader::held() const noexcept { return stream_ != nullptr && stream_->held(); }
 
-LEASH_INLINE int Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
+LEASH_INLINE Handle Reader::handle() const noexcept { return is_piped() ? stream_->handle() : -1; }
 
 LEASH_INLINE void Reader::close() noexcept {
     if (!is_piped()) return;
@@ -120,7 +124,7 @@ LEASH_INLINE void Reader::close() noexcept {
     stream_->close();
 }
 
-LEASH_INLINE int Reader::release() {
+LEASH_INLINE Handle Reader::release() {
     if (!is_piped()) return -1;
     const detail::Incoming::Use use(*stream_);
     return stream_->release();
@@ -188,7 +192,7 @@ LEASH_INLINE Read Reader::give(std::size_t count, bool complete, bool timed_out)
         read.timed_out = false;
         error = static_cast<int>(std::errc::resource_deadlock_would_occur);
     }
-    if (error != 0 && !complete) read.error = std::error_code(error, std::generic_category());
+    if (error != 0 && !complete) read.error = std::error_code(error, std::system_category());
     return read;
 }
 
@@ -273,7 +277,7 @@ LEASH_INLINE Written Writer::write(std::string_view data, Timeout timeout) {
     }
     if (!written.complete) {
         const int broken = pump_ != nullptr ? pump_->in.error() : 0;
-        if (broken != 0) written.error = std::error_code(broken, std::generic_category());
+        if (broken != 0) written.error = std::error_code(broken, std::system_category());
         else if (!is_open()) written.error = std::make_error_code(std::errc::bad_file_descriptor);
         else if (pump_->is_in_sink()) written.error = std::make_error_code(std::errc::resource_deadlock_would_occur);
         else written.timed_out = true;
@@ -285,7 +289,7 @@ LEASH_INLINE Written Writer::try_write(std::string_view data) { return write(dat
 
 LEASH_INLINE bool Writer::is_open() const noexcept { return handle() >= 0; }
 
-LEASH_INLINE int Writer::handle() const noexcept {
+LEASH_INLINE Handle Writer::handle() const noexcept {
     return pump_ != nullptr && !pump_->in.has_source() ? pump_->in.handle() : -1;
 }
 
@@ -293,7 +297,7 @@ LEASH_INLINE void Writer::close() noexcept {
     if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
 }
 
-LEASH_INLINE int Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
+LEASH_INLINE Handle Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
     if (!is_open() || !pump_->in.is_unfinished()) return false;

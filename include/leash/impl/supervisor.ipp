@@ -617,11 +617,11 @@ LEASH_INLINE Expected<void> Supervisor::cancel_with(const Cancel& token) { retur
 
 LEASH_INLINE Supervisor::Id Supervisor::after(Timeout delay, Tag tag) { return core_->after(delay, tag.value); }
 
-LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(int fd, Tag tag) { return core_->watch(fd, tag.value); }
+LEASH_INLINE Expected<Supervisor::Id> Supervisor::watch(Handle fd, Tag tag) { return core_->watch(fd, tag.value); }
 
 LEASH_INLINE bool Supervisor::forget(Id id) noexcept { return core_->forget(id); }
 
-LEASH_INLINE int Supervisor::handle() const noexcept { return core_->handle(); }
+LEASH_INLINE Handle Supervisor::handle() const noexcept { return core_->handle(); }
 
 LEASH_INLINE Timeout Supervisor::time_left() const { return core_->time_left(); }
 
