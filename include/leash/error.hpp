@@ -278,20 +278,6 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// Is it a value, and equal to this one?
-    /// @{
-    template <class U, class = std::enable_if_t<!detail::is_expected<U>>,
-              class = decltype(std::declval<const T&>() == std::declval<const U&>())>
-    friend bool operator==(const Expected& one, const U& value) {
-        return one.has_value() && *one == value;
-    }
-    template <class U, class = std::enable_if_t<!detail::is_expected<U>>,
-              class = decltype(std::declval<const T&>() == std::declval<const U&>())>
-    friend bool operator!=(const Expected& one, const U& value) {
-        return !(one.has_value() && *one == value);
-    }
-    /// @}
-
   private:
     template <class>
     friend class Expected;
@@ -307,6 +293,20 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
 
     detail::Outcome<T> is_;
 };
+
+/// Is it a value, and equal to this one? (No friends of the class, whose argument could be made of a T on the way.)
+/// @{
+template <class T, class U, class = std::enable_if_t<!detail::is_expected<U>>,
+          class = decltype(std::declval<const T&>() == std::declval<const U&>())>
+bool operator==(const Expected<T>& one, const U& value) {
+    return one.has_value() && *one == value;
+}
+template <class T, class U, class = std::enable_if_t<!detail::is_expected<U>>,
+          class = decltype(std::declval<const T&>() == std::declval<const U&>())>
+bool operator!=(const Expected<T>& one, const U& value) {
+    return !(one == value);
+}
+/// @}
 
 /// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.
 template <>
