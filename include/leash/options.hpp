@@ -366,7 +366,7 @@ struct Options {
     /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
     /// whole group gets SIGKILL then, whatever `stop_sequence` says, and with Reach::tree all who bear its cookie, from a process that is there for as long as
     /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
-    /// more start, a pipe, and half a megabyte meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
+    /// more start, two descriptors, and 0.13 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
     /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
     /// forked copy of the host that lives on counts as the host.
     bool die_with_parent = false;
