@@ -6828,7 +6828,7 @@ class Incoming {
     void take_shown() { take(std::exchange(shown_, 0)); }
 
     /// What was read aside joins the rest. All or nothing, should memory run out.
-    void join_aside(Limit keep) {
+    [[gnu::cold]] void join_aside(Limit keep) {
         if (aside_.empty()) return;
         save(aside_, keep);
         aside_ = {};
@@ -6887,7 +6887,7 @@ class Incoming {
 
     /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
     /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
-    Pulled pull_aside(Limit keep) {
+    [[gnu::cold]] Pulled pull_aside(Limit keep) {
         const Turn user(&users_);
         if (!user) return Pulled::busy;
         reads_aside_ = true;
@@ -6910,7 +6910,7 @@ class Incoming {
         }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
-        if (!reads_aside_) join_aside(keep);
+        if (!aside_.empty() && !reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && is_open(); ++round) {
@@ -7308,7 +7308,7 @@ class Outgoing {
     }
 
     /// Adds to what is to be written, and owns it. All or nothing, should memory run out.
-    void add(std::string data) {
+    [[gnu::cold]] void add(std::string data) {
         const os::Lock lock(mutex_);
         if (written_ >= queue_.size()) {
             queue_ = std::move(data);
@@ -7329,7 +7329,7 @@ class Outgoing {
     void withdraw() noexcept { lend({}); }
 
     /// No more to come: the pipe is closed as soon as all is written. A source knows its end itself.
-    void finish() noexcept {
+    [[gnu::cold]] void finish() noexcept {
         if (source_) return;
         const os::Lock lock(mutex_);
         finishing_ = true;
@@ -7447,7 +7447,7 @@ class Outgoing {
 
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
-    void end() noexcept {
+    [[gnu::cold]] void end() noexcept {
         if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
         ending_ = true;
         drop();
@@ -11751,7 +11751,7 @@ class Pump : public Counted {
         for (Incoming& stream : later_errs_) stream.tell_end(flag);
     }
     /// What was read aside joins what a communicate() has.
-    void join_aside() {
+    [[gnu::cold]] void join_aside() {
         out.join_aside(keep);
         err.join_aside(keep);
         for (Incoming& stream : later_errs_) stream.join_aside(keep);

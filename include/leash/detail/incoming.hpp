@@ -123,7 +123,7 @@ class Incoming {
     void take_shown() { take(std::exchange(shown_, 0)); }
 
     /// What was read aside joins the rest. All or nothing, should memory run out.
-    void join_aside(Limit keep) {
+    [[gnu::cold]] void join_aside(Limit keep) {
         if (aside_.empty()) return;
         save(aside_, keep);
         aside_ = {};
@@ -182,7 +182,7 @@ class Incoming {
 
     /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
     /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
-    Pulled pull_aside(Limit keep) {
+    [[gnu::cold]] Pulled pull_aside(Limit keep) {
         const Turn user(&users_);
         if (!user) return Pulled::busy;
         reads_aside_ = true;
@@ -205,7 +205,7 @@ class Incoming {
         }
         if (!stream || !function) return Pulled::busy;
         if (!is_open()) return Pulled::nothing;
-        if (!reads_aside_) join_aside(keep);
+        if (!aside_.empty() && !reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
         for (int round = 0; round < 4 && is_open(); ++round) {

@@ -64,7 +64,7 @@ class Outgoing {
     }
 
     /// Adds to what is to be written, and owns it. All or nothing, should memory run out.
-    void add(std::string data) {
+    [[gnu::cold]] void add(std::string data) {
         const os::Lock lock(mutex_);
         if (written_ >= queue_.size()) {
             queue_ = std::move(data);
@@ -85,7 +85,7 @@ class Outgoing {
     void withdraw() noexcept { lend({}); }
 
     /// No more to come: the pipe is closed as soon as all is written. A source knows its end itself.
-    void finish() noexcept {
+    [[gnu::cold]] void finish() noexcept {
         if (source_) return;
         const os::Lock lock(mutex_);
         finishing_ = true;
@@ -203,7 +203,7 @@ class Outgoing {
 
     /// To close a terminal would hang it up. Its end of file is a character, and in the middle of a line it takes two:
     /// the first one ends the line.
-    void end() noexcept {
+    [[gnu::cold]] void end() noexcept {
         if (!is_terminal_ || ending_ || !fd_.is_open()) return fd_.close();
         ending_ = true;
         drop();

@@ -107,7 +107,7 @@ class Pump : public Counted {
         for (Incoming& stream : later_errs_) stream.tell_end(flag);
     }
     /// What was read aside joins what a communicate() has.
-    void join_aside() {
+    [[gnu::cold]] void join_aside() {
         out.join_aside(keep);
         err.join_aside(keep);
         for (Incoming& stream : later_errs_) stream.join_aside(keep);
