@@ -11030,8 +11030,13 @@ exec "$@"
     [[gnu::cold]] static bool is_no_program(const std::string& path) {
         const Fd file = Fd::open(path.c_str(), O_RDONLY | O_NONBLOCK);
         char start[256];
-        const ssize_t size = file.is_open() ? read_some(file, start, sizeof start) : -1;
-        return size >= 0 && (size < 28 || std::memchr(start, '\0', static_cast<std::size_t>(size)) == nullptr);
+        std::size_t size = 0;
+        ssize_t got = file.is_open() ? 1 : -1;
+        while (got > 0 && size < sizeof start) {
+            got = read_some(file, start + size, sizeof start - size);
+            if (got > 0) size += static_cast<std::size_t>(got);
+        }
+        return got >= 0 && (size < 28 || std::memchr(start, '\0', size) == nullptr);
     }
 
     /// The number of the action that failed; -1 where none did, or the deadline has come, at which the job is ended.
