@@ -1472,10 +1472,10 @@ TEST_CASE("only a terminal's stop, of a job in a group of its own, is an end") {
         return leash::run(leash::args({own_program(), "end-host", way, script}), at_terminal(census)).out;
     };
     // in a session of its own there is no terminal to be stopped by
-    CHECK(told("session", "read -r x < /dev/tty").find("host: exited") != std::string::npos);
-    CHECK(told("timed", "(sleep 0.3; kill -CONT $$) & kill -STOP $$; exit 7").find("host: exited 7") !=
+    CHECK(told("session", "read -r x < /dev/tty").find(": exited ") != std::string::npos);
+    CHECK(told("timed", "(sleep 0.3; kill -CONT $$) & kill -STOP $$; exit 7").find(": exited 7 in ") !=
           std::string::npos);
-    CHECK(told("waits", "sleep 0.3; exit 7").find("host: exited 7") != std::string::npos);
+    CHECK(told("waits", "sleep 0.3; exit 7").find(": exited 7 in ") != std::string::npos);
     CHECK(census.is_empty());
 }
 
