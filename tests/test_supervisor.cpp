@@ -1785,3 +1785,31 @@ TEST_CASE("a copy of the host has neither the timers nor the watches, and the or
     CHECK(jobs.forget(timer));
     CHECK(jobs.forget(watched));
 }
+
+TEST_CASE("a job that has said much and was read holds no memory, be there ever so many") {
+    const Census census;
+    const NothingLeft before;
+    {
+        Supervisor jobs;
+        std::vector<Id> ids;
+        for (int i = 0; i < 100; ++i) {
+            leash::Options options = support::capture(census);
+            options.in = leash::piped;
+            const auto script = leash::shell("read begin; head -c 60000 /dev/zero; read end");
+            ids.push_back(jobs.add(leash::Popen(script, options)).value());
+        }
+        const long pages = resident_pages();
+        for (const Id id : ids) {  // one after the other: what waits to be taken is held
+            CHECK(jobs.job(id).in().write("\n", long_enough));
+            for (std::size_t read = 0; read < 60'000;) {
+                const auto event = jobs.next(long_enough);
+                REQUIRE(event);
+                REQUIRE(event->id == id);
+                read += jobs.job(id).out().try_read().data.size();
+            }
+        }
+        if (!keeps_the_freed) CHECK((resident_pages() - pages) * ::sysconf(_SC_PAGESIZE) < 4'000'000);
+    }
+    CHECK(census.reaches(0));
+    CHECK(before.holds());
+}

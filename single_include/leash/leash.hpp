@@ -6740,6 +6740,17 @@ inline void make_room(std::string& text, std::size_t more) {
 
 struct Transcript;
 
+/// What the streams share that a Supervisor waits for: only one is read at a time, but that another thread may be at a sink.
+struct Common {
+    Common() = default;
+    Common(const Common&) = delete;
+    Common& operator=(const Common&) = delete;
+    ~Common() { delete[] scratch.load(); }
+
+    std::atomic<bool> stream_ended{false};  // of any
+    std::atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
+};
+
 /// One stream of output.
 class Incoming {
   public:
@@ -6755,8 +6766,12 @@ class Incoming {
         piped_ = fd_.is_open() && !sink_;
     }
 
-    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
-    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+    /// For a Supervisor, whose thread the stream's is then: it is told of the stream's end, however that comes about, and
+    /// lends the memory to read into, so that a job which is silent holds none. nullptr ends that.
+    void join(Common* common) noexcept {
+        common_ = common;
+        if (common != nullptr && unsaved_.empty()) drop_scratch();
+    }
 
     /// Keeps what is read there too, besides here. Not for sinks.
     void also_to(Transcript* all) noexcept { all_ = all; }
@@ -6816,6 +6831,7 @@ class Incoming {
         if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
+            if (common_ != nullptr && buffer_.capacity() > kept_by_the_silent) std::string().swap(buffer_);
         } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
             buffer_.erase(0, taken_);
             taken_ = 0;
@@ -6980,7 +6996,7 @@ class Incoming {
     }
 
   private:
-    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024, kept_by_the_silent = 1024;
 
     /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
     struct Kept {
@@ -7032,10 +7048,13 @@ class Incoming {
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
-            if (scratch_ == nullptr) scratch_ = new char[size_];
+            take_scratch();
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
-                if (n < 0 && errno == EAGAIN) return 0;
+                if (n < 0 && errno == EAGAIN) {
+                    if (common_ != nullptr) drop_scratch();
+                    return 0;
+                }
                 // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
                 const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
                 if (!is_end) error_ = errno;
@@ -7053,9 +7072,10 @@ class Incoming {
             store(keep);
         }
         owes_.store(false, std::memory_order_relaxed);
-        if (count == size_ && size_ < largest) {
+        const bool grows = count == size_ && size_ < largest;
+        if (grows || common_ != nullptr) drop_scratch();
+        if (grows) {
             os::grow_pipe(fd_);
-            delete[] std::exchange(scratch_, nullptr);
             size_ = largest;
         }
         return count;
@@ -7070,6 +7090,19 @@ class Incoming {
         unsaved_ = {};
     }
     void note();
+
+    void take_scratch() {
+        if (scratch_ != nullptr) return;
+        if (common_ != nullptr) scratch_ = common_->scratch.exchange(nullptr);
+        scratch_size_ = common_ != nullptr ? largest : size_;
+        if (scratch_ == nullptr) scratch_ = new char[scratch_size_];
+    }
+    /// Nobody needs what is in it.
+    void drop_scratch() noexcept {
+        char* mine = std::exchange(scratch_, nullptr);
+        if (mine != nullptr && common_ != nullptr && scratch_size_ == largest) mine = common_->scratch.exchange(mine);
+        delete[] mine;
+    }
 
     /// All or nothing, should memory run out.
     void save(std::string_view chunk, Limit keep) {
@@ -7104,9 +7137,9 @@ class Incoming {
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
-        if (told_ != nullptr) *told_ = true;
+        if (common_ != nullptr) common_->stream_ended = true;
         if (!is_terminal_) fd_.close();
-        delete[] std::exchange(scratch_, nullptr);
+        drop_scratch();
         unsaved_ = {};
         owes_.store(false, std::memory_order_relaxed);
     }
@@ -7117,11 +7150,12 @@ class Incoming {
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;          // one thread at a time
-    std::atomic<bool>* told_ = nullptr;
+    Common* common_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
+    std::size_t scratch_size_ = 0;
     std::string_view unsaved_;       // what of it nobody has had yet
     std::atomic<bool> owes_{false};  // the same for those who only watch
     std::string rest_;               // what the sink waits for the rest of
@@ -11676,7 +11710,6 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
 #ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
 #define LEASH_0_1_0_DETAIL_PUMP_HPP
 
-#include <atomic>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11750,10 +11783,10 @@ class Pump : public Counted {
     Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
     }
-    void tell_stream_ends(std::atomic<bool>* flag) noexcept {
-        out.tell_end(flag);
-        err.tell_end(flag);
-        for (Incoming& stream : later_errs_) stream.tell_end(flag);
+    void join(Common* common) noexcept {
+        out.join(common);
+        err.join(common);
+        for (Incoming& stream : later_errs_) stream.join(common);
     }
     /// What was read aside joins what a communicate() has.
     [[gnu::cold]] void join_aside() {
@@ -13720,7 +13753,6 @@ class Timers {
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <atomic>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -13761,7 +13793,7 @@ class SupervisorCore : public Counted {
         const Id id = member.id;
         ++size_;
         ++unended_;
-        member.pump->tell_stream_ends(&stream_ended_);
+        member.pump->join(&common_);
         member.pump->in.tell_queue(&watch_queue, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
@@ -13877,7 +13909,7 @@ class SupervisorCore : public Counted {
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     Timeout time_left() const {
-        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended ||
             (unended_ > 0 && is_copy()))
             return Duration();
         const Timed* const first = timers_.first();
@@ -13902,7 +13934,7 @@ class SupervisorCore : public Counted {
             : core(its), job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         ~Member() override {
             if (!is_job()) return;
-            pump->tell_stream_ends(nullptr);
+            pump->join(nullptr);
             pump->in.tell_queue(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
@@ -14126,7 +14158,7 @@ class SupervisorCore : public Counted {
             for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = stream_ended_.exchange(false);
+        const bool any_drained = common_.stream_ended.exchange(false);
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
@@ -14220,9 +14252,9 @@ class SupervisorCore : public Counted {
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.pump->keep;
-        const bool stream_ended = stream_ended_;
+        const bool stream_ended = common_.stream_ended;
         member.pump->step(want, member.start, ready, table_, found.step);
-        stream_ended_ = stream_ended;  // what ended in this step is seen here
+        common_.stream_ended = stream_ended;  // what ended in this step is seen here
         found.is_whole = true;
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
@@ -14273,6 +14305,7 @@ class SupervisorCore : public Counted {
     os::Pid owner_ = -1;  // the process that has added the jobs
     os::Poller poller_;
     os::ProcessTable table_;               // for all jobs
+    Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
     std::vector<unsigned> cancels_;        // by descriptor: how many watch it
@@ -14280,7 +14313,6 @@ class SupervisorCore : public Counted {
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
     List<&Member::draining> draining_;        // that have ended, but something holds a stream
-    std::atomic<bool> stream_ended_{false};   // of any job, and no step has seen it
     std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;

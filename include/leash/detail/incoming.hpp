@@ -35,6 +35,17 @@ inline void make_room(std::string& text, std::size_t more) {
 
 struct Transcript;
 
+/// What the streams share that a Supervisor waits for: only one is read at a time, but that another thread may be at a sink.
+struct Common {
+    Common() = default;
+    Common(const Common&) = delete;
+    Common& operator=(const Common&) = delete;
+    ~Common() { delete[] scratch.load(); }
+
+    std::atomic<bool> stream_ended{false};  // of any
+    std::atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
+};
+
 /// One stream of output.
 class Incoming {
   public:
@@ -50,8 +61,12 @@ class Incoming {
         piped_ = fd_.is_open() && !sink_;
     }
 
-    /// Raised at the stream's end, however it comes about: for a Supervisor, whose thread the stream's is then.
-    void tell_end(std::atomic<bool>* flag) noexcept { told_ = flag; }
+    /// For a Supervisor, whose thread the stream's is then: it is told of the stream's end, however that comes about, and
+    /// lends the memory to read into, so that a job which is silent holds none. nullptr ends that.
+    void join(Common* common) noexcept {
+        common_ = common;
+        if (common != nullptr && unsaved_.empty()) drop_scratch();
+    }
 
     /// Keeps what is read there too, besides here. Not for sinks.
     void also_to(Transcript* all) noexcept { all_ = all; }
@@ -111,6 +126,7 @@ class Incoming {
         if (taken_ >= buffer_.size()) {
             buffer_.clear();
             taken_ = 0;
+            if (common_ != nullptr && buffer_.capacity() > kept_by_the_silent) std::string().swap(buffer_);
         } else if (taken_ > buffer_.size() / 2 && taken_ > smallest) {
             buffer_.erase(0, taken_);
             taken_ = 0;
@@ -275,7 +291,7 @@ class Incoming {
     }
 
   private:
-    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024;
+    static constexpr std::size_t smallest = 64 * 1024, largest = 256 * 1024, kept_by_the_silent = 1024;
 
     /// What a limit keeps: a part before the gap, and one behind it, of which the end may be in tail_.
     struct Kept {
@@ -327,10 +343,13 @@ class Incoming {
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
-            if (scratch_ == nullptr) scratch_ = new char[size_];
+            take_scratch();
             const ssize_t n = os::read_some(fd_, scratch_, size_);
             if (n <= 0) {
-                if (n < 0 && errno == EAGAIN) return 0;
+                if (n < 0 && errno == EAGAIN) {
+                    if (common_ != nullptr) drop_scratch();
+                    return 0;
+                }
                 // Linux's way to say that nobody has the terminal open any more; elsewhere it is 0 as of a pipe.
                 const bool is_end = n == 0 || (is_terminal_ && errno == EIO);
                 if (!is_end) error_ = errno;
@@ -348,9 +367,10 @@ class Incoming {
             store(keep);
         }
         owes_.store(false, std::memory_order_relaxed);
-        if (count == size_ && size_ < largest) {
+        const bool grows = count == size_ && size_ < largest;
+        if (grows || common_ != nullptr) drop_scratch();
+        if (grows) {
             os::grow_pipe(fd_);
-            delete[] std::exchange(scratch_, nullptr);
             size_ = largest;
         }
         return count;
@@ -365,6 +385,19 @@ class Incoming {
         unsaved_ = {};
     }
     void note();
+
+    void take_scratch() {
+        if (scratch_ != nullptr) return;
+        if (common_ != nullptr) scratch_ = common_->scratch.exchange(nullptr);
+        scratch_size_ = common_ != nullptr ? largest : size_;
+        if (scratch_ == nullptr) scratch_ = new char[scratch_size_];
+    }
+    /// Nobody needs what is in it.
+    void drop_scratch() noexcept {
+        char* mine = std::exchange(scratch_, nullptr);
+        if (mine != nullptr && common_ != nullptr && scratch_size_ == largest) mine = common_->scratch.exchange(mine);
+        delete[] mine;
+    }
 
     /// All or nothing, should memory run out.
     void save(std::string_view chunk, Limit keep) {
@@ -399,9 +432,9 @@ class Incoming {
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
         handle_.store(-1, std::memory_order_release);
-        if (told_ != nullptr) *told_ = true;
+        if (common_ != nullptr) common_->stream_ended = true;
         if (!is_terminal_) fd_.close();
-        delete[] std::exchange(scratch_, nullptr);
+        drop_scratch();
         unsaved_ = {};
         owes_.store(false, std::memory_order_relaxed);
     }
@@ -412,11 +445,12 @@ class Incoming {
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
     Turnstile turnstile_;          // one thread at a time
-    std::atomic<bool>* told_ = nullptr;
+    Common* common_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
+    std::size_t scratch_size_ = 0;
     std::string_view unsaved_;       // what of it nobody has had yet
     std::atomic<bool> owes_{false};  // the same for those who only watch
     std::string rest_;               // what the sink waits for the rest of

@@ -5,7 +5,6 @@
 #ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
 #define LEASH_0_1_0_DETAIL_PUMP_HPP
 
-#include <atomic>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -101,10 +100,10 @@ class Pump : public Counted {
     Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
     }
-    void tell_stream_ends(std::atomic<bool>* flag) noexcept {
-        out.tell_end(flag);
-        err.tell_end(flag);
-        for (Incoming& stream : later_errs_) stream.tell_end(flag);
+    void join(Common* common) noexcept {
+        out.join(common);
+        err.join(common);
+        for (Incoming& stream : later_errs_) stream.join(common);
     }
     /// What was read aside joins what a communicate() has.
     [[gnu::cold]] void join_aside() {

@@ -6,7 +6,6 @@
 
 #if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
 
-#include <atomic>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -19,6 +18,7 @@
 
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/incoming.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/poller.hpp>
 #include <leash/detail/posix/sys/guards.hpp>
@@ -60,7 +60,7 @@ class SupervisorCore : public Counted {
         const Id id = member.id;
         ++size_;
         ++unended_;
-        member.pump->tell_stream_ends(&stream_ended_);
+        member.pump->join(&common_);
         member.pump->in.tell_queue(&watch_queue, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
@@ -176,7 +176,7 @@ class SupervisorCore : public Counted {
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     Timeout time_left() const {
-        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || stream_ended_ ||
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended ||
             (unended_ > 0 && is_copy()))
             return Duration();
         const Timed* const first = timers_.first();
@@ -201,7 +201,7 @@ class SupervisorCore : public Counted {
             : core(its), job(std::move(popen)), pump(job.pump_), id(number), tag(its_tag) {}
         ~Member() override {
             if (!is_job()) return;
-            pump->tell_stream_ends(nullptr);
+            pump->join(nullptr);
             pump->in.tell_queue(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
@@ -425,7 +425,7 @@ class SupervisorCore : public Counted {
             for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = stream_ended_.exchange(false);
+        const bool any_drained = common_.stream_ended.exchange(false);
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
@@ -519,9 +519,9 @@ class SupervisorCore : public Counted {
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.pump->keep;
-        const bool stream_ended = stream_ended_;
+        const bool stream_ended = common_.stream_ended;
         member.pump->step(want, member.start, ready, table_, found.step);
-        stream_ended_ = stream_ended;  // what ended in this step is seen here
+        common_.stream_ended = stream_ended;  // what ended in this step is seen here
         found.is_whole = true;
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
@@ -572,6 +572,7 @@ class SupervisorCore : public Counted {
     os::Pid owner_ = -1;  // the process that has added the jobs
     os::Poller poller_;
     os::ProcessTable table_;               // for all jobs
+    Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
     std::vector<unsigned> cancels_;        // by descriptor: how many watch it
@@ -579,7 +580,6 @@ class SupervisorCore : public Counted {
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
     List<&Member::draining> draining_;        // that have ended, but something holds a stream
-    std::atomic<bool> stream_ended_{false};   // of any job, and no step has seen it
     std::optional<Cancel> token_;             // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
