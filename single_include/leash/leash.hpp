@@ -5929,20 +5929,17 @@ inline char** environment() noexcept {
 #endif  // LEASH_0_1_0_DETAIL_POSIX_SYS_SPAWN_HPP
 
 // =====================================================================================================================
-// leash/impl/jobserver.ipp - the bodies of <leash/jobserver.hpp>.
-#ifndef LEASH_0_1_0_IMPL_JOBSERVER_IPP
-#define LEASH_0_1_0_IMPL_JOBSERVER_IPP
-
-#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+// leash/detail/posix/tokens.hpp - what a Jobserver holds: a pipe or a FIFO with a token for each job that may run.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_TOKENS_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_TOKENS_HPP
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
+
+#if LEASH_POSIX
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -5987,6 +5984,34 @@ struct Tokens : Counted {
         static_cast<void>(os::write_some(path.empty() ? write : own, std::string_view(&byte, 1)));
     }
 };
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_TOKENS_HPP
+
+// =====================================================================================================================
+// leash/impl/jobserver.ipp - the bodies of <leash/jobserver.hpp>.
+#ifndef LEASH_0_1_0_IMPL_JOBSERVER_IPP
+#define LEASH_0_1_0_IMPL_JOBSERVER_IPP
+
+#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace leash {
+inline namespace LEASH_ABI {
+
+namespace detail {
 
 /// The next word of MAKEFLAGS, which is taken off; empty at its end, and where what follows is variables.
 inline std::string_view take_word(std::string_view& flags) noexcept {

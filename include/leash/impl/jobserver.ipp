@@ -12,13 +12,13 @@
 #include <vector>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/sys/descriptors.hpp>
 #include <leash/detail/posix/sys/files.hpp>
 #include <leash/detail/posix/sys/spawn.hpp>
+#include <leash/detail/posix/tokens.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/jobserver.hpp>
@@ -27,45 +27,6 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 namespace detail {
-
-/// What a Jobserver is.
-struct Tokens : Counted {
-    os::Fd read, write;  // a pipe's ends, which block, as make wants them; neither of a FIFO
-    std::string path;    // of a FIFO
-    os::Fd own;          // for ourselves, and non-blocking: a description of our own of the same
-    int read_there = 3;  // the numbers that a child may know it by already
-    int write_there = 4;
-    int jobs = 0;   // where that is known
-    int error = 0;  // with which it could not be made
-    const char* why = "";
-
-    /// What a job is given of it.
-    struct Given {
-        std::string flags;          // its MAKEFLAGS, before and after
-        std::vector<int> taken;     // numbers that it has for others
-        int read = -1, write = -1;  // those of the pipe there
-    };
-    /// By a pointer, so that only who makes a jobserver has the code for it.
-    void (*hand_down)(const Tokens& tokens, Given& given) = nullptr;
-
-    /// The pipe's reading end once more: to make that non-blocking would make it so for all who have it. Stays closed where
-    /// that cannot be had: without /proc.
-    void open_own() noexcept {
-        char name[32];
-        std::snprintf(name, sizeof name, "/proc/self/fd/%d", read.get());
-        own = os::Fd::open(name, O_RDONLY | O_NONBLOCK);
-    }
-    /// -1 where there is none at the moment.
-    int take() noexcept {
-        char token;
-        return os::read_some(own, &token, 1) == 1 ? static_cast<unsigned char>(token) : -1;
-    }
-    /// The very one.
-    void give_back(int token) noexcept {
-        const char byte = static_cast<char>(token);
-        static_cast<void>(os::write_some(path.empty() ? write : own, std::string_view(&byte, 1)));
-    }
-};
 
 /// The next word of MAKEFLAGS, which is taken off; empty at its end, and where what follows is variables.
 inline std::string_view take_word(std::string_view& flags) noexcept {

@@ -21,6 +21,7 @@
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/posix/tokens.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/error.hpp>
 #include <leash/jobserver.hpp>
