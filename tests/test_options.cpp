@@ -489,11 +489,12 @@ TEST_CASE("an environment of many variables takes as long as it is large, and th
 
 TEST_CASE("a descriptor to hand down keeps its number unless another one is said") {
     const Census census;
-    const support::TemporaryDirectory directory;
     const int ours = ::fcntl(2, F_DUPFD_CLOEXEC, 30);
     leash::Options options = support::capture(census);
     options.pass_fds = {{ours}, {ours, 9}};
-    CHECK(leash::run(leash::shell("printf a >&9; eval \"printf b >&$1\"", {std::to_string(ours)}), options).err == "");
+    CHECK(leash::run(leash::shell("[ -e /dev/fd/9 ] && [ -e /dev/fd/$1 ]", {std::to_string(ours)}), options).ok());
+    options.pass_fds.pop_back();
+    CHECK_FALSE(leash::run(leash::shell("[ -e /dev/fd/9 ]"), options).ok());
     options.pass_fds = {{2}};
     CHECK(leash::try_run({"true"}, options).error().subject == "pass_fds: {2, 2}");
     options.pass_fds = {{ours, -2}};
