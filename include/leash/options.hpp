@@ -267,7 +267,7 @@ struct PassFd {
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
 /// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. Where posix_spawn starts the job (see *Platforms*), a /bin/sh sets them and then
+/// otherwise the job does not start, with EPERM. On a system without the direct start (see *Platforms*), a /bin/sh sets them and then
 /// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
 /// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
 struct Limits {

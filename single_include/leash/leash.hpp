@@ -2167,7 +2167,7 @@ struct PassFd {
 
 /// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
 /// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. Where posix_spawn starts the job (see *Platforms*), a /bin/sh sets them and then
+/// otherwise the job does not start, with EPERM. On a system without the direct start (see *Platforms*), a /bin/sh sets them and then
 /// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
 /// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
 struct Limits {
@@ -10508,7 +10508,7 @@ struct Resource {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "the shell that starts the job here cannot set it"
+                          error == ENOSYS ? "what starts the job here cannot set it"
                           : is_refused    ? refused
                                           : "");
     };
@@ -10804,10 +10804,10 @@ class Launcher {
     /// What is in the way of such a start, besides the actions themselves.
     enum Hindrance : std::size_t { argv0, environment, descriptors, shell, env, nice, none };
 
-    [[gnu::cold]] static bool is_for(const Actions& actions) noexcept {
-        bool any = false;
-        for (const Action& action : actions.list) any |= is_ours(action);
-        return any;
+    /// Is that beyond posix_spawn?
+    static bool is_for(const Action& action) noexcept {
+        return action.kind == Action::Kind::enter || action.kind == Action::Kind::mask ||
+               action.kind == Action::Kind::be_nice || action.kind == Action::Kind::limit;
     }
 
     [[gnu::cold]] static Birth start(const Image& image, const Actions& actions, Deadline deadline) {
@@ -10923,11 +10923,6 @@ exec "$@"
 )sh";
         for (char& c : text) c = c == '#' ? static_cast<char>('0' + digit) : c;
         return text;
-    }
-
-    static bool is_ours(const Action& action) noexcept {
-        return action.kind == Action::Kind::enter || action.kind == Action::Kind::mask ||
-               action.kind == Action::Kind::be_nice || action.kind == Action::Kind::limit;
     }
 
     [[gnu::cold]] static Birth hindered(Hindrance by, int error = ENOSYS) {
@@ -11145,15 +11140,25 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
+/// By posix_spawn; what that cannot do, a shell does. Where the direct start is built in, only a sandbox or an emulator leads
+/// here, and no program has the code for the shell: such an action is refused then.
+[[gnu::cold]] inline Birth start_otherwise(const Image& image, const Actions& actions,
+                                           [[maybe_unused]] Deadline deadline) {
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        if (!Launcher::is_for(actions.list[i])) continue;
+        if constexpr (has_direct_start) return Birth::failure(ENOSYS, Birth::Step::action, i);
+        else return Launcher::start(image, actions, deadline);
+    }
+    return start_by_posix_spawn(image, actions);
+}
+
 /// Starts one program.
 inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
     for (int pause = 1;; pause *= 2) {
         Birth birth;
-        if (!start_directly(image, actions, birth))
-            birth = Launcher::is_for(actions) ? Launcher::start(image, actions, deadline)
-                                              : start_by_posix_spawn(image, actions);
+        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
         sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
     }
@@ -11603,7 +11608,9 @@ class Wiring {
         }
         return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
     }
-    if (birth.step == Birth::Step::launch) return Launcher::explain(birth, image);
+    if constexpr (!has_direct_start) {
+        if (birth.step == Birth::Step::launch) return Launcher::explain(birth, image);
+    }
     if (birth.step == Birth::Step::group && birth.error == ENOSYS)
         return fail(Step::options, "group", "this system's posix_spawn cannot make a session");
     if (birth.step == Birth::Step::copy)

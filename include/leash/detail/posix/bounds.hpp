@@ -96,7 +96,7 @@ struct Resource {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "the shell that starts the job here cannot set it"
+                          error == ENOSYS ? "what starts the job here cannot set it"
                           : is_refused    ? refused
                                           : "");
     };

@@ -48,10 +48,10 @@ class Launcher {
     /// What is in the way of such a start, besides the actions themselves.
     enum Hindrance : std::size_t { argv0, environment, descriptors, shell, env, nice, none };
 
-    [[gnu::cold]] static bool is_for(const Actions& actions) noexcept {
-        bool any = false;
-        for (const Action& action : actions.list) any |= is_ours(action);
-        return any;
+    /// Is that beyond posix_spawn?
+    static bool is_for(const Action& action) noexcept {
+        return action.kind == Action::Kind::enter || action.kind == Action::Kind::mask ||
+               action.kind == Action::Kind::be_nice || action.kind == Action::Kind::limit;
     }
 
     [[gnu::cold]] static Birth start(const Image& image, const Actions& actions, Deadline deadline) {
@@ -167,11 +167,6 @@ exec "$@"
 )sh";
         for (char& c : text) c = c == '#' ? static_cast<char>('0' + digit) : c;
         return text;
-    }
-
-    static bool is_ours(const Action& action) noexcept {
-        return action.kind == Action::Kind::enter || action.kind == Action::Kind::mask ||
-               action.kind == Action::Kind::be_nice || action.kind == Action::Kind::limit;
     }
 
     [[gnu::cold]] static Birth hindered(Hindrance by, int error = ENOSYS) {

@@ -19,15 +19,25 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail::os {
 
+/// By posix_spawn; what that cannot do, a shell does. Where the direct start is built in, only a sandbox or an emulator leads
+/// here, and no program has the code for the shell: such an action is refused then.
+[[gnu::cold]] inline Birth start_otherwise(const Image& image, const Actions& actions,
+                                           [[maybe_unused]] Deadline deadline) {
+    for (std::size_t i = 0; i < actions.list.size(); ++i) {
+        if (!Launcher::is_for(actions.list[i])) continue;
+        if constexpr (has_direct_start) return Birth::failure(ENOSYS, Birth::Step::action, i);
+        else return Launcher::start(image, actions, deadline);
+    }
+    return start_by_posix_spawn(image, actions);
+}
+
 /// Starts one program.
 inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
     // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
     // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
     for (int pause = 1;; pause *= 2) {
         Birth birth;
-        if (!start_directly(image, actions, birth))
-            birth = Launcher::is_for(actions) ? Launcher::start(image, actions, deadline)
-                                              : start_by_posix_spawn(image, actions);
+        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
         sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
     }
