@@ -25,6 +25,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
 extern char** environ;
 
 namespace {
@@ -108,6 +112,14 @@ int mask(const Arguments&) {  // the umask, octal
     char text[16];
     std::snprintf(text, sizeof text, "%03o\n", static_cast<unsigned>(::umask(0)));
     say(text);
+    return 0;
+}
+int death_signal(const Arguments&) {  // what it gets at the end of its parent; 0: nothing
+    int number = 0;
+#if defined(__linux__)
+    ::prctl(PR_GET_PDEATHSIG, &number);
+#endif
+    say(std::to_string(number) + "\n");
     return 0;
 }
 int bounds(const Arguments&) {  // umask, nice value, and of each limit the soft and the hard one; -1: none
@@ -669,6 +681,7 @@ const Verb verbs[] = {
     {"umask", mask},
     {"limit", limit},
     {"bounds", bounds},
+    {"death-signal", death_signal},
     {"allocate", allocate},
     {"signals", signals},
     {"fds", fds},

@@ -1170,6 +1170,17 @@ TEST_CASE("suspend() stops the whole job and its clocks, resume() lets both go o
             CHECK(watch.elapsed() >= 99ms);
         }
     }
+    SUBCASE("the timeout, where somebody else lets it go on") {
+        CHECK(support::in_time(40ms, [&](std::chrono::milliseconds timeout) {
+            options.timeout = timeout;
+            leash::Popen p(child({"sleep"}), options);
+            if (!p.suspend()) return false;
+            CHECK(is_stopped(p.pid()));
+            CHECK(::kill(p.pid(), SIGCONT) == 0);
+            CHECK(p.wait_for(soon));
+            return p.timed_out();
+        }));
+    }
     SUBCASE("silence, and a Supervisor") {
         CHECK(support::in_time(50ms, [&](std::chrono::milliseconds idle) {
             options.idle_timeout = idle;

@@ -379,6 +379,25 @@ TEST_CASE("exec() is the program in this very process, which finds what a job's 
         const auto ids = support::words(becomes(child({"ids"})));
         CHECK((ids.size() == 4 && ids[0] == ids[1] && ids[0] == ids[2]));
     }
+    SUBCASE("a session, where the program is still being written") {
+        options.group = leash::Group::session;
+        leash::run({"cp", support::helper(), directory / "busy"}).check_ok();
+        const std::string wrong = support::in_host([&]() -> std::string {
+            const int writing = ::open((directory / "busy").c_str(), O_WRONLY | O_CLOEXEC);
+            std::thread([&] { ::usleep(20'000), ::close(writing); }).detach();
+            return leash::exec({directory / "busy", "ids"}, options).message();
+        });
+        CHECK(wrong == "");
+        CHECK(support::words(support::read_file(directory / "out")).size() == 4);
+    }
+    SUBCASE("what comes at the end of its parent") {
+        const std::string wrong = support::in_host([&]() -> std::string {
+            ::prctl(PR_SET_PDEATHSIG, SIGUSR1);
+            return leash::exec(child({"death-signal"}), options).message();
+        });
+        CHECK(wrong == "");
+        CHECK(support::read_file(directory / "out") == std::to_string(SIGUSR1) + "\n");
+    }
 }
 
 TEST_CASE("an exec() that fails leaves the host as it was") {

@@ -24,7 +24,8 @@ inline namespace LEASH_ABI {
 /// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
 /// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
 /// session is for good; and without privileges so is a hard limit that was lowered. (A signal that comes between the last step
-/// and the exec that fails finds no handler.) What the host has buffered itself, in `stdout` say, it has to flush before.
+/// and the exec that fails finds no handler; a SIGCHLD that was pending is gone.) What the host has buffered itself, in `stdout`
+/// say, it has to flush before. As a thread of its own does the exec, the host's fcntl() locks and SEM_UNDO end with it; flock() stays.
 ///
 /// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());

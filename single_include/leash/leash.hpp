@@ -3404,7 +3404,8 @@ inline namespace LEASH_ABI {
 /// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
 /// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
 /// session is for good; and without privileges so is a hard limit that was lowered. (A signal that comes between the last step
-/// and the exec that fails finds no handler.) What the host has buffered itself, in `stdout` say, it has to flush before.
+/// and the exec that fails finds no handler; a SIGCHLD that was pending is gone.) What the host has buffered itself, in `stdout`
+/// say, it has to flush before. As a thread of its own does the exec, the host's fcntl() locks and SEM_UNDO end with it; flock() stays.
 ///
 /// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());
@@ -9186,6 +9187,19 @@ class Job {
         return signal;
     }
 
+    /// Has one of it been continued, by whoever, since that was asked last?
+    [[gnu::cold]] bool take_continue() noexcept {
+        Lock lock(mutex_);
+        bool any = false;
+        for (const Process& process : processes_) {
+            siginfo_t info{};
+            any |= !process.seen &&
+                   sys::waitid(process.pid, process.watch.handle(), &info, WCONTINUED | WNOHANG) == 0 &&
+                   info.si_pid != 0;
+        }
+        return any;
+    }
+
     /// Does it stop those who use a terminal from the background?
     static constexpr bool is_for_terminal(int signal) noexcept { return signal == SIGTTIN || signal == SIGTTOU; }
 
@@ -9797,6 +9811,7 @@ struct Order {
     Pid leader;
     bool makes_session, sets_group, keeps_keys;
     bool is_host;      // it is a thread of the host, which becomes the program
+    int death_signal;  // of the host's other threads, at the end of its parent: a new one has none
     void* next_stack;  // of hand_over(): the child's
     int refusals[4];   // a test's: what the steps are to fail with
     bool copies_all;   // likewise: as on an older kernel
@@ -9922,6 +9937,7 @@ inline int begin(void* argument) noexcept {
     close_rest(order, !in_part);
 
     if (order.is_host) clear_signals(order.keeps_keys);  // of all its threads, so that it comes last
+    if (order.death_signal != 0) sys::system_call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, order.death_signal);
     const sys::Signals none = 0;
     sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
     go_on(order, 0, Birth::Step::exec);
@@ -10097,6 +10113,7 @@ inline Birth become(const Image& image, const Actions& actions) {
     if (sys::is_in_valgrind() || !sys::has_close_range()) return Birth::failure(ENOSYS);
     child::Order order = make_order(image, actions);
     order.is_host = true;
+    sys::system_call(SYS_prctl, 2 /* PR_GET_PDEATHSIG */, &order.death_signal);
     HostBefore before(actions);
     const child::Stack stack;
     int none = -1;
@@ -10162,6 +10179,7 @@ struct Plan {
     std::optional<os::Traces> traces;  // with Reach::tree
     Stdio in{null}, out{inherit}, err{inherit};
     std::vector<PassFd> pass_fds;
+    Jobserver jobserver;  // some of them are its own: nobody else may have it any more
     Terminal terminal;
     Bounds bounds;
     Deadline deadline;       // for the start itself
@@ -10327,7 +10345,7 @@ inline bool has_terminal(const Options& options) noexcept {
 [[gnu::cold]] inline Expected<void> hand_down(const Tokens& tokens, Options& options) {
     if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
     Tokens::Given given;
-    for (const PassFd& other : options.pass_fds) given.taken.push_back(other.theirs);
+    for (const PassFd& other : options.pass_fds) given.taken.push_back(other.theirs == -1 ? other.ours : other.theirs);
     given.flags = options.env.get("MAKEFLAGS").value_or("");
     tokens.hand_down(tokens, given);
     options.env.set("MAKEFLAGS", std::move(given.flags));
@@ -10408,6 +10426,7 @@ inline bool has_terminal(const Options& options) noexcept {
     plan.out = std::move(stdio_of(options.out));
     plan.err = std::move(stdio_of(options.err));
     plan.pass_fds = std::move(options.pass_fds);
+    plan.jobserver = std::move(options.jobserver);
     return {};
 }
 
@@ -10916,6 +10935,7 @@ class Launcher {
     esac 2>&- || { echo "$2" >&#; exit; }
     shift 5
 done
+echo >&#
 exec #>&-
 [ ! "$2" ] || ulimit -n "$2"
 shift 2
@@ -11105,8 +11125,10 @@ exec "$@"
             const ssize_t size = set.any_ready() ? read_some(report, part, sizeof part) : -1;
             if (size == 0) break;
             if (size > 0) text.append(part, static_cast<std::size_t>(size));
+            // Its end may be long in coming: a copy of the host that somebody has forked meanwhile has the pipe open too.
+            if (text.find('\n') != std::string::npos) break;
         }
-        return text.empty() ? -1 : std::atoi(text.c_str());
+        return text.empty() || text.front() == '\n' ? -1 : std::atoi(text.c_str());
     }
 
     /// A shell says only that it could not.
@@ -12086,6 +12108,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         see(table);
         if (phase_ > Phase::terminating) return ESRCH;
+        if (!is_suspended()) job.take_continue();  // of an earlier time
         const int error = job.send(SIGSTOP);
         if (error != 0 || is_suspended()) return error;
         foreground_.take_back(true);
@@ -12376,6 +12399,7 @@ class Pump : public Counted {
     /// Looks whether it has ended, and who is left.
     void see(os::ProcessTable& table) {
         if (phase_ == Phase::over) return;
+        if (is_suspended() && job.take_continue()) let_clocks_go();  // by somebody else
         if (!has_ended_) {
             has_ended_ = job.has_ended();
             if (!has_ended_ && phase_ == Phase::killing && rest_look_.passed()) {
@@ -14828,6 +14852,8 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
                                   "only where Linux's direct start is, on x86-64 and arm64");
             return explain_birth(birth, actions, image, plan);
         }
+        // The host leads its session by now, and would be refused another one.
+        if (start == become && actions.group == Group::session) actions.group = Group::inherited;
         sleep_until(Deadline::after(Duration::milliseconds(pause)));
     }
 }
@@ -14927,7 +14953,7 @@ namespace detail {
 struct OrphanReaper {
     struct Ended {
         os::Pid pid;
-        os::Fd handle;  // ours: its number may become another child's
+        std::uint64_t start;  // its number may become another child's
         bool is_claimed;
     };
     std::vector<Ended> ended;
@@ -14941,11 +14967,7 @@ struct OrphanReaper {
                               "only Linux tells whose a child is, in the /proc of the host's own namespace");
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
-            os::Fd handle(sys::open_exit(one.pid));
-            if (!handle.is_open() && errno != ESRCH) return refused();
-            os::Seen now{};
-            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
-            ended.push_back({one.pid, std::move(handle), false});
+            ended.push_back({one.pid, one.start, false});
         }
         return {};
     }
@@ -14955,8 +14977,7 @@ struct OrphanReaper {
         os::Directory directory("/proc/thread-self/fd");  // the list of the process is its first thread's
         if (!directory.is_open()) return refused();
         while (const char* const name = directory.next()) {
-            const int number = std::atoi(name);
-            if (*name == '.' || is_ours(number)) continue;
+            if (*name == '.') continue;
             const std::string link = os::read_link(concat({"/proc/thread-self/fd/", name}));
             std::string info;
             if (link.find("pidfd") == std::string::npos) continue;
@@ -14969,12 +14990,6 @@ struct OrphanReaper {
         }
         return {};
     }
-    bool is_ours(int number) const noexcept {
-        for (const Ended& one : ended) {
-            if (one.handle.get() == number) return true;
-        }
-        return false;
-    }
 
     Expected<std::size_t> run() {
         if (auto found = find_ended(); !found) return found.error();
@@ -14982,9 +14997,15 @@ struct OrphanReaper {
         if (auto found = find_claims(); !found) return found.error();
         std::size_t count = 0;
         for (const Ended& one : ended) {
+            if (one.is_claimed) continue;
+            // Not before: a call in another thread takes it for a claim.
+            const os::Fd handle(sys::open_exit(one.pid));
+            if (!handle.is_open() && errno != ESRCH) return refused();
+            os::Seen now{};
+            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
             siginfo_t info{};
             rusage used{};
-            if (!one.is_claimed && sys::reap(one.pid, one.handle.get(), &info, &used) > 0) ++count;
+            if (sys::reap(one.pid, handle.get(), &info, &used) > 0) ++count;
         }
         return count;
     }

@@ -371,6 +371,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         see(table);
         if (phase_ > Phase::terminating) return ESRCH;
+        if (!is_suspended()) job.take_continue();  // of an earlier time
         const int error = job.send(SIGSTOP);
         if (error != 0 || is_suspended()) return error;
         foreground_.take_back(true);
@@ -661,6 +662,7 @@ class Pump : public Counted {
     /// Looks whether it has ended, and who is left.
     void see(os::ProcessTable& table) {
         if (phase_ == Phase::over) return;
+        if (is_suspended() && job.take_continue()) let_clocks_go();  // by somebody else
         if (!has_ended_) {
             has_ended_ = job.has_ended();
             if (!has_ended_ && phase_ == Phase::killing && rest_look_.passed()) {

@@ -30,7 +30,7 @@ namespace detail {
 struct OrphanReaper {
     struct Ended {
         os::Pid pid;
-        os::Fd handle;  // ours: its number may become another child's
+        std::uint64_t start;  // its number may become another child's
         bool is_claimed;
     };
     std::vector<Ended> ended;
@@ -44,11 +44,7 @@ struct OrphanReaper {
                               "only Linux tells whose a child is, in the /proc of the host's own namespace");
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
-            os::Fd handle(sys::open_exit(one.pid));
-            if (!handle.is_open() && errno != ESRCH) return refused();
-            os::Seen now{};
-            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
-            ended.push_back({one.pid, std::move(handle), false});
+            ended.push_back({one.pid, one.start, false});
         }
         return {};
     }
@@ -58,8 +54,7 @@ struct OrphanReaper {
         os::Directory directory("/proc/thread-self/fd");  // the list of the process is its first thread's
         if (!directory.is_open()) return refused();
         while (const char* const name = directory.next()) {
-            const int number = std::atoi(name);
-            if (*name == '.' || is_ours(number)) continue;
+            if (*name == '.') continue;
             const std::string link = os::read_link(concat({"/proc/thread-self/fd/", name}));
             std::string info;
             if (link.find("pidfd") == std::string::npos) continue;
@@ -72,12 +67,6 @@ struct OrphanReaper {
         }
         return {};
     }
-    bool is_ours(int number) const noexcept {
-        for (const Ended& one : ended) {
-            if (one.handle.get() == number) return true;
-        }
-        return false;
-    }
 
     Expected<std::size_t> run() {
         if (auto found = find_ended(); !found) return found.error();
@@ -85,9 +74,15 @@ struct OrphanReaper {
         if (auto found = find_claims(); !found) return found.error();
         std::size_t count = 0;
         for (const Ended& one : ended) {
+            if (one.is_claimed) continue;
+            // Not before: a call in another thread takes it for a claim.
+            const os::Fd handle(sys::open_exit(one.pid));
+            if (!handle.is_open() && errno != ESRCH) return refused();
+            os::Seen now{};
+            if (!handle.is_open() || !os::look_at_process(one.pid, now) || now.start != one.start) continue;
             siginfo_t info{};
             rusage used{};
-            if (!one.is_claimed && sys::reap(one.pid, one.handle.get(), &info, &used) > 0) ++count;
+            if (sys::reap(one.pid, handle.get(), &info, &used) > 0) ++count;
         }
         return count;
     }

@@ -95,6 +95,8 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
                                   "only where Linux's direct start is, on x86-64 and arm64");
             return explain_birth(birth, actions, image, plan);
         }
+        // The host leads its session by now, and would be refused another one.
+        if (start == become && actions.group == Group::session) actions.group = Group::inherited;
         sleep_until(Deadline::after(Duration::milliseconds(pause)));
     }
 }

@@ -41,6 +41,7 @@ struct Order {
     Pid leader;
     bool makes_session, sets_group, keeps_keys;
     bool is_host;      // it is a thread of the host, which becomes the program
+    int death_signal;  // of the host's other threads, at the end of its parent: a new one has none
     void* next_stack;  // of hand_over(): the child's
     int refusals[4];   // a test's: what the steps are to fail with
     bool copies_all;   // likewise: as on an older kernel
@@ -166,6 +167,7 @@ inline int begin(void* argument) noexcept {
     close_rest(order, !in_part);
 
     if (order.is_host) clear_signals(order.keeps_keys);  // of all its threads, so that it comes last
+    if (order.death_signal != 0) sys::system_call(SYS_prctl, 1 /* PR_SET_PDEATHSIG */, order.death_signal);
     const sys::Signals none = 0;
     sys::system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
     go_on(order, 0, Birth::Step::exec);

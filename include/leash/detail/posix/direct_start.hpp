@@ -126,6 +126,7 @@ inline Birth become(const Image& image, const Actions& actions) {
     if (sys::is_in_valgrind() || !sys::has_close_range()) return Birth::failure(ENOSYS);
     child::Order order = make_order(image, actions);
     order.is_host = true;
+    sys::system_call(SYS_prctl, 2 /* PR_GET_PDEATHSIG */, &order.death_signal);
     HostBefore before(actions);
     const child::Stack stack;
     int none = -1;

@@ -160,6 +160,7 @@ class Launcher {
     esac 2>&- || { echo "$2" >&#; exit; }
     shift 5
 done
+echo >&#
 exec #>&-
 [ ! "$2" ] || ulimit -n "$2"
 shift 2
@@ -349,8 +350,10 @@ exec "$@"
             const ssize_t size = set.any_ready() ? read_some(report, part, sizeof part) : -1;
             if (size == 0) break;
             if (size > 0) text.append(part, static_cast<std::size_t>(size));
+            // Its end may be long in coming: a copy of the host that somebody has forked meanwhile has the pipe open too.
+            if (text.find('\n') != std::string::npos) break;
         }
-        return text.empty() ? -1 : std::atoi(text.c_str());
+        return text.empty() || text.front() == '\n' ? -1 : std::atoi(text.c_str());
     }
 
     /// A shell says only that it could not.
