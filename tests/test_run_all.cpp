@@ -712,6 +712,24 @@ TEST_CASE("with a jobserver so many run as it has tokens for, and all of them ar
     CHECK(wrong == "");
 }
 
+TEST_CASE("what a task was to read goes to no other one, where it was cancelled while it waited for its turn") {
+    leash::RunAllOptions how;
+    how.max_running = 3;
+    how.jobserver = leash::Jobserver::serve(1);
+    std::vector<leash::Task> tasks(3, leash::Task{child({"print", "x"})});
+    const leash::Cancel cancel;
+    tasks[0].options.out = leash::sink([=](std::string_view) { cancel.fire(); });
+    tasks[1].options.in = leash::bytes("secret");
+    tasks[1].options.cancel = cancel;
+    tasks[2].command = child({"cat"});
+    tasks[2].options.in = leash::bytes("mine");
+    tasks[2].options.out = leash::piped;
+    const auto results = leash::run_all(std::move(tasks), how);
+    CHECK(results[1]->cancelled);
+    CHECK(results[1]->unwritten == 6);
+    CHECK(results[2]->out == "mine");
+}
+
 TEST_CASE("a token that comes lets the next task start, and none lets one run at a time") {
     const support::TemporaryDirectory place;
     leash::RunAllOptions how;

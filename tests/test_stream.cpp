@@ -784,6 +784,19 @@ TEST_CASE("a write that the child does not take reads what the child says meanwh
     CHECK(p.wait().success());
 }
 
+TEST_CASE("a write whose pipe a sink closes meanwhile has not written all") {
+    const Census census;
+    leash::Options options = piped(census);
+    leash::Popen* job = nullptr;
+    options.out = leash::sink([&](std::string_view) { job->in().close(); });
+    leash::Popen p(leash::shell("read x; echo $x; exec \"$1\" sleep", {support::helper()}), options);
+    job = &p;
+    const leash::Written written = p.in().write("a\n" + std::string(1'000'000, 'x'), 60s);
+    CHECK_FALSE(written.complete);
+    CHECK(written.count < 1'000'000);
+    CHECK(written.error == std::errc::bad_file_descriptor);
+}
+
 TEST_CASE("what a write has read joins what was there, whoever reads next") {
     const Census census;
     const std::string data = pattern(1'000'000);

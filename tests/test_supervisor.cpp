@@ -863,6 +863,25 @@ TEST_CASE("what a sink throws leaves through next(), and no job and no event is 
     CHECK(before.holds());
 }
 
+TEST_CASE("a source that always throws keeps nobody from the end of its time") {
+    const Census census;
+    Supervisor jobs;
+    leash::Options options = support::silent(census);
+    options.grace = 0s;
+    options.timeout = 50ms;
+    CHECK(jobs.add(leash::Popen(child({"sleep"}), options)));
+    options.in = leash::source([]() -> std::string { throw Thrown(); });
+    CHECK(jobs.add(leash::Popen(child({"sleep"}), options)));
+    const support::Stopwatch watch;
+    int ended = 0;
+    while (ended < 2 && watch.elapsed() < long_enough) {
+        try {
+            if (const auto event = jobs.next(long_enough)) ended += event->kind == Event::ended;
+        } catch (const Thrown&) {}
+    }
+    CHECK(ended == 2);
+}
+
 TEST_CASE("an output that is found together with a sink's exception is told") {
     const Census census;
     const support::TemporaryDirectory directory;

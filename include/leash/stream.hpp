@@ -101,7 +101,9 @@ class Reader {
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
     Match expect(const Range& patterns, Timeout timeout = {}) {
-        const std::vector<std::string_view> all(patterns.begin(), patterns.end());
+        // Copies: it may make its members as they are asked for.
+        const std::vector<std::decay_t<decltype(*patterns.begin())>> kept(patterns.begin(), patterns.end());
+        const std::vector<std::string_view> all(kept.begin(), kept.end());
         return expect_any(all.data(), all.size(), timeout);
     }
 
@@ -245,9 +247,10 @@ class Writer {
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data);
 
-    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call waits for,
-    /// polls or reads from the job from then on, and by Supervisor::next(); write() waits for it first. False where `in` is
-    /// not open, was finished, or the child reads no more: then what is left in the queue stays there.
+    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call that begins
+    /// from then on waits for, polls or reads from the job, and by Supervisor::next(); write() waits for it first. (A call in
+    /// which another thread is already does not hear of it: beside a thread that reads, use write().) False where `in` is not
+    /// open, was finished, or the child reads no more: then what is left in the queue stays there.
     bool enqueue(std::string data);
     /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
     std::size_t queued() const noexcept;

@@ -2452,7 +2452,9 @@ class Reader {
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
     Match expect(const Range& patterns, Timeout timeout = {}) {
-        const std::vector<std::string_view> all(patterns.begin(), patterns.end());
+        // Copies: it may make its members as they are asked for.
+        const std::vector<std::decay_t<decltype(*patterns.begin())>> kept(patterns.begin(), patterns.end());
+        const std::vector<std::string_view> all(kept.begin(), kept.end());
         return expect_any(all.data(), all.size(), timeout);
     }
 
@@ -2596,9 +2598,10 @@ class Writer {
     /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
     Written try_write(std::string_view data);
 
-    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call waits for,
-    /// polls or reads from the job from then on, and by Supervisor::next(); write() waits for it first. False where `in` is
-    /// not open, was finished, or the child reads no more: then what is left in the queue stays there.
+    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call that begins
+    /// from then on waits for, polls or reads from the job, and by Supervisor::next(); write() waits for it first. (A call in
+    /// which another thread is already does not hear of it: beside a thread that reads, use write().) False where `in` is not
+    /// open, was finished, or the child reads no more: then what is left in the queue stays there.
     bool enqueue(std::string data);
     /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
     std::size_t queued() const noexcept;
@@ -7071,6 +7074,12 @@ class Incoming {
         return *useless;
     }
 
+    /// Whether something is left, be it by an exception.
+    struct Owing {
+        Incoming& stream;
+        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), std::memory_order_relaxed); }
+    };
+
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
@@ -7092,12 +7101,11 @@ class Incoming {
         }
         const std::size_t count = unsaved_.size();
         owes_.store(true, std::memory_order_relaxed);
-        if (sink_) {
-            sink_->write(unsaved_, rest_);
-        } else {
-            store(keep);
+        {
+            const Owing owing{*this};
+            if (sink_) sink_->write(unsaved_, rest_);
+            else store(keep);
         }
-        owes_.store(false, std::memory_order_relaxed);
         const bool grows = count == size_ && size_ < largest;
         if (grows || common_ != nullptr) drop_scratch();
         if (grows) {
@@ -7359,7 +7367,7 @@ class Outgoing {
     /// The same of what was lent.
     std::size_t lent() const noexcept {
         const os::Lock lock(mutex_);
-        return lent_.size();
+        return lent_.size() + lost_;
     }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept {
@@ -7385,6 +7393,7 @@ class Outgoing {
     void lend(std::string_view data) noexcept {
         const os::Lock lock(mutex_);
         lent_ = data;
+        lost_ = 0;
     }
     void withdraw() noexcept { lend({}); }
 
@@ -7477,6 +7486,7 @@ class Outgoing {
         written_ = 0;
     }
     void drop() noexcept {
+        lost_ += lent_.size();
         lent_ = {};
         queue_.clear();
         written_ = 0;
@@ -7522,6 +7532,7 @@ class Outgoing {
     std::string queue_;
     std::size_t written_ = 0;  // of it
     std::string_view lent_;    // before it
+    std::size_t lost_ = 0;     // of what was lent: dropped, since a sink has closed this meanwhile
     void (*tell_)(void*) = nullptr;
     void* whom_ = nullptr;
     const bool is_terminal_;
@@ -11993,9 +12004,10 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
+            const bool asked = !crowded;
             crowded = sourced = false;
             if (moved) sourced = !in.push();
-            else if (want.aside) moved = read_aside(set, crowded);
+            else if (want.aside && asked) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -12017,6 +12029,7 @@ class Pump : public Counted {
         bool by_exit = false;   // its exit handle tells when to look
         bool by_rest = false;   // that is another one now, of somebody who was left behind
         bool blind = false;     // something may happen that no handle tells: look again soon
+        bool busy = false;      // likewise, since another thread is at it, and its handle tells all the time
         Deadline next;          // when to look again in any case
     };
 
@@ -12024,12 +12037,12 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if ((ready & in_ready) != 0) found.blind |= !in.push();
+        if ((ready & in_ready) != 0) found.busy |= !in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
             const Incoming::Pulled pulled = stream.pull(want.keep);
-            found.blind |= pulled == Incoming::Pulled::busy;
+            found.busy |= pulled == Incoming::Pulled::busy;
             if (pulled != Incoming::Pulled::something) return;
             note_output();
             found.output |= stream.is_piped();
@@ -12043,7 +12056,7 @@ class Pump : public Counted {
         found.draining = over && moving;
         found.by_exit = next.by_exit && (!next.has_ended || next.by_rest);
         found.by_rest = next.by_rest;
-        found.blind |= foreground_.is_open() || next.is_late;
+        found.blind |= found.busy || foreground_.is_open() || next.is_late;
     }
     static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
 
@@ -12766,7 +12779,7 @@ LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(voi
     Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
     match.before = std::move(read.data);
     if (match.complete) match.before.resize(before);
-    match.eof = !match.complete && !read.timed_out;
+    match.eof = !match.complete && read.eof;
     match.timed_out = read.timed_out;
     match.error = read.error;
     return match;
@@ -14006,6 +14019,7 @@ class SupervisorCore : public Counted {
         bool blind = false;          // one that should be is not
         bool exit_tells = true;      // the first of them is of use
         bool writes = false;         // `in` is watched
+        bool waits = false;          // for another thread: its handles are armed again at its next look
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
         bool told_end = false;
@@ -14110,7 +14124,10 @@ class SupervisorCore : public Counted {
         cancels_.assign(cancels_.size(), 0);
         token_handle_ = -1;
         for (const auto& member : members_) {
-            if (!member || member->has_ended) continue;
+            if (!member) continue;
+            member->exit = member->cancel = -1;
+            member->writes = false;
+            if (member->has_ended) continue;
             if (!member->is_job()) {
                 member->watched.is_open() ? --watches_ : --alarms_;
                 timers_.remove(*member);
@@ -14118,8 +14135,6 @@ class SupervisorCore : public Counted {
                 leave(*member);
                 continue;
             }
-            member->exit = member->cancel = -1;
-            member->writes = false;
             member->pump->close_streams();
             wake(*member, Deadline::now());
         }
@@ -14196,10 +14211,14 @@ class SupervisorCore : public Counted {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
         if (which == exit_token && member.exit_tells) watch_exit(member);
-        if (which == in_token && member.writes && pump.in.is_writing())
+        if (which == in_token && member.writes && !member.has_ended && pump.in.is_writing())
             poller_.rearm(pump.in.handle(), member.id << token_bits | which, true);
         if (which == out_token) again(pump.out);
         for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
+    }
+
+    void rearm_all(Member& member) {
+        for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(member, which);
     }
 
     // ---- what happens
@@ -14210,17 +14229,20 @@ class SupervisorCore : public Counted {
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = Deadline::now();
-            step(*member, all_ready);
-            for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
+            step(*member,
+                 0);  // what throws again does so when its handle tells: others have their turn, and its clocks
+            member->waits = false;
+            rearm_all(*member);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = common_.stream_ended.exchange(false);
+        const bool any_drained = common_.stream_ended;
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = Deadline::now();
             step(*member, 0);
         }
+        if (any_drained) common_.stream_ended = false;  // not where a sink has thrown on the way
         const Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         table_.begin_look();
@@ -14237,7 +14259,7 @@ class SupervisorCore : public Counted {
                               : which == in_token  ? Pump::in_ready
                               : which == out_token ? Pump::out_ready
                                                    : Pump::err_ready);
-                rearm(*member, which);
+                if (!member->waits) rearm(*member, which);
             }
         }
         // Those that are due now, and not also those that become due on the way: there may always be one more.
@@ -14245,8 +14267,13 @@ class SupervisorCore : public Counted {
         while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
             Member& member = static_cast<Member&>(*timers_.first());
             timers_.remove(member);
-            if (member.is_job()) step(member, all_ready);
-            else queue(member);
+            if (!member.is_job()) {
+                queue(member);
+                continue;
+            }
+            const bool waited = std::exchange(member.waits, false);
+            step(member, all_ready);
+            if (waited && !member.waits) rearm_all(member);
         }
     }
 
@@ -14315,6 +14342,7 @@ class SupervisorCore : public Counted {
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
         member.exit_tells = found.step.by_exit;
+        member.waits |= found.step.busy;
         if (found.step.by_rest) watch_exit(member);
         if (found.step.ended) timers_.remove(member);
         else wake(member, when_again(member, found.step));
@@ -14562,6 +14590,7 @@ struct AllRunner {
         const std::size_t index = next;
         Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
+            input = {};  // it may have been tried before
             ++next;
             tell_end(index);
             return true;

@@ -130,7 +130,7 @@ inline Child any_child(Dice& dice) {
                                support::pattern(static_cast<std::size_t>(size))));
         }
         case 30: {
-            Child writer = late(script("background-writer", "(sleep 0.01; echo late) & echo early"));
+            Child writer = late(script("background-writer", "echo early; (sleep 0.01; echo late) &"));
             writer.out = "early\nlate\n";
             return writer;
         }

@@ -340,6 +340,12 @@ class Incoming {
         return *useless;
     }
 
+    /// Whether something is left, be it by an exception.
+    struct Owing {
+        Incoming& stream;
+        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), std::memory_order_relaxed); }
+    };
+
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
@@ -361,12 +367,11 @@ class Incoming {
         }
         const std::size_t count = unsaved_.size();
         owes_.store(true, std::memory_order_relaxed);
-        if (sink_) {
-            sink_->write(unsaved_, rest_);
-        } else {
-            store(keep);
+        {
+            const Owing owing{*this};
+            if (sink_) sink_->write(unsaved_, rest_);
+            else store(keep);
         }
-        owes_.store(false, std::memory_order_relaxed);
         const bool grows = count == size_ && size_ < largest;
         if (grows || common_ != nullptr) drop_scratch();
         if (grows) {

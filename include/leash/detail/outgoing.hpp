@@ -55,7 +55,7 @@ class Outgoing {
     /// The same of what was lent.
     std::size_t lent() const noexcept {
         const os::Lock lock(mutex_);
-        return lent_.size();
+        return lent_.size() + lost_;
     }
     /// EPIPE where the child has closed its end; 0 while nothing went wrong.
     int error() const noexcept {
@@ -81,6 +81,7 @@ class Outgoing {
     void lend(std::string_view data) noexcept {
         const os::Lock lock(mutex_);
         lent_ = data;
+        lost_ = 0;
     }
     void withdraw() noexcept { lend({}); }
 
@@ -173,6 +174,7 @@ class Outgoing {
         written_ = 0;
     }
     void drop() noexcept {
+        lost_ += lent_.size();
         lent_ = {};
         queue_.clear();
         written_ = 0;
@@ -218,6 +220,7 @@ class Outgoing {
     std::string queue_;
     std::size_t written_ = 0;  // of it
     std::string_view lent_;    // before it
+    std::size_t lost_ = 0;     // of what was lent: dropped, since a sink has closed this meanwhile
     void (*tell_)(void*) = nullptr;
     void* whom_ = nullptr;
     const bool is_terminal_;

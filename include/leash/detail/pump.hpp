@@ -256,9 +256,10 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
+            const bool asked = !crowded;
             crowded = sourced = false;
             if (moved) sourced = !in.push();
-            else if (want.aside) moved = read_aside(set, crowded);
+            else if (want.aside && asked) moved = read_aside(set, crowded);
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -280,6 +281,7 @@ class Pump : public Counted {
         bool by_exit = false;   // its exit handle tells when to look
         bool by_rest = false;   // that is another one now, of somebody who was left behind
         bool blind = false;     // something may happen that no handle tells: look again soon
+        bool busy = false;      // likewise, since another thread is at it, and its handle tells all the time
         Deadline next;          // when to look again in any case
     };
 
@@ -287,12 +289,12 @@ class Pump : public Counted {
     /// keeps the deadlines. `start` is when the job came to be watched; `table` serves all jobs of one look. What was
     /// found before a sink threw is in `found`.
     void step(const Want& want, Deadline start, unsigned ready, os::ProcessTable& table, Step& found) {
-        if ((ready & in_ready) != 0) found.blind |= !in.push();
+        if ((ready & in_ready) != 0) found.busy |= !in.push();
         each_moving(want, [&](Incoming& stream) {
             const unsigned which = &stream == &out ? out_ready : err_ready;
             if ((ready & which) == 0 && !stream.has_unsaved()) return;
             const Incoming::Pulled pulled = stream.pull(want.keep);
-            found.blind |= pulled == Incoming::Pulled::busy;
+            found.busy |= pulled == Incoming::Pulled::busy;
             if (pulled != Incoming::Pulled::something) return;
             note_output();
             found.output |= stream.is_piped();
@@ -306,7 +308,7 @@ class Pump : public Counted {
         found.draining = over && moving;
         found.by_exit = next.by_exit && (!next.has_ended || next.by_rest);
         found.by_rest = next.by_rest;
-        found.blind |= foreground_.is_open() || next.is_late;
+        found.blind |= found.busy || foreground_.is_open() || next.is_late;
     }
     static constexpr unsigned out_ready = 1, err_ready = 2, in_ready = 4;
 

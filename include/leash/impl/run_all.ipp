@@ -158,6 +158,7 @@ struct AllRunner {
         const std::size_t index = next;
         Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
+            input = {};  // it may have been tried before
             ++next;
             tell_end(index);
             return true;

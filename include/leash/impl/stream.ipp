@@ -168,7 +168,7 @@ LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(voi
     Read read = give(match.complete ? before + found.size() : rest, match.complete, !match.complete && is_open());
     match.before = std::move(read.data);
     if (match.complete) match.before.resize(before);
-    match.eof = !match.complete && !read.timed_out;
+    match.eof = !match.complete && read.eof;
     match.timed_out = read.timed_out;
     match.error = read.error;
     return match;

@@ -217,6 +217,7 @@ class SupervisorCore : public Counted {
         bool blind = false;          // one that should be is not
         bool exit_tells = true;      // the first of them is of use
         bool writes = false;         // `in` is watched
+        bool waits = false;          // for another thread: its handles are armed again at its next look
         // Events to be told.
         bool has_output = false, is_ending = false, has_ended = false;
         bool told_end = false;
@@ -321,7 +322,10 @@ class SupervisorCore : public Counted {
         cancels_.assign(cancels_.size(), 0);
         token_handle_ = -1;
         for (const auto& member : members_) {
-            if (!member || member->has_ended) continue;
+            if (!member) continue;
+            member->exit = member->cancel = -1;
+            member->writes = false;
+            if (member->has_ended) continue;
             if (!member->is_job()) {
                 member->watched.is_open() ? --watches_ : --alarms_;
                 timers_.remove(*member);
@@ -329,8 +333,6 @@ class SupervisorCore : public Counted {
                 leave(*member);
                 continue;
             }
-            member->exit = member->cancel = -1;
-            member->writes = false;
             member->pump->close_streams();
             wake(*member, Deadline::now());
         }
@@ -407,10 +409,14 @@ class SupervisorCore : public Counted {
             if (stream.is_open()) poller_.rearm(stream.handle(), member.id << token_bits | which);
         };
         if (which == exit_token && member.exit_tells) watch_exit(member);
-        if (which == in_token && member.writes && pump.in.is_writing())
+        if (which == in_token && member.writes && !member.has_ended && pump.in.is_writing())
             poller_.rearm(pump.in.handle(), member.id << token_bits | which, true);
         if (which == out_token) again(pump.out);
         for (std::size_t i = 0; which == err_token && i < pump.count_errs(); ++i) again(pump.err_of(i));
+    }
+
+    void rearm_all(Member& member) {
+        for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(member, which);
     }
 
     // ---- what happens
@@ -421,17 +427,20 @@ class SupervisorCore : public Counted {
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = Deadline::now();
-            step(*member, all_ready);
-            for (const std::uint64_t which : {exit_token, in_token, out_token, err_token}) rearm(*member, which);
+            step(*member,
+                 0);  // what throws again does so when its handle tells: others have their turn, and its clocks
+            member->waits = false;
+            rearm_all(*member);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = common_.stream_ended.exchange(false);
+        const bool any_drained = common_.stream_ended;
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = Deadline::now();
             step(*member, 0);
         }
+        if (any_drained) common_.stream_ended = false;  // not where a sink has thrown on the way
         const Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         table_.begin_look();
@@ -448,7 +457,7 @@ class SupervisorCore : public Counted {
                               : which == in_token  ? Pump::in_ready
                               : which == out_token ? Pump::out_ready
                                                    : Pump::err_ready);
-                rearm(*member, which);
+                if (!member->waits) rearm(*member, which);
             }
         }
         // Those that are due now, and not also those that become due on the way: there may always be one more.
@@ -456,8 +465,13 @@ class SupervisorCore : public Counted {
         while (timers_.first() != nullptr && !earlier(now, timers_.first()->due())) {
             Member& member = static_cast<Member&>(*timers_.first());
             timers_.remove(member);
-            if (member.is_job()) step(member, all_ready);
-            else queue(member);
+            if (!member.is_job()) {
+                queue(member);
+                continue;
+            }
+            const bool waited = std::exchange(member.waits, false);
+            step(member, all_ready);
+            if (waited && !member.waits) rearm_all(member);
         }
     }
 
@@ -526,6 +540,7 @@ class SupervisorCore : public Counted {
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
         member.exit_tells = found.step.by_exit;
+        member.waits |= found.step.busy;
         if (found.step.by_rest) watch_exit(member);
         if (found.step.ended) timers_.remove(member);
         else wake(member, when_again(member, found.step));
