@@ -226,7 +226,7 @@ TEST_CASE("an empty list and an empty program are refused by name") {
     CHECK(empty.message() == "leash: command: Invalid argument (the argument list is empty)");
 
     CHECK(leash::try_run({}).error().step == Step::command);
-    CHECK_THROWS_AS(leash::run({}), leash::SpawnError);
+    CHECK_THROWS_AS(static_cast<void>(leash::run({})), leash::SpawnError);
 
     const leash::Error nameless = refusal({"", "x"});
     CHECK(nameless.step == Step::command);

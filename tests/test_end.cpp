@@ -1224,7 +1224,7 @@ TEST_CASE("suspend() stops the whole job and its clocks, resume() lets both go o
         CHECK(p.out().read_until("10\n", soon));
     }
     SUBCASE("whatever ends it lets it go on, or kills it") {
-        const std::function<void(leash::Popen&)> ways[] = {
+        const std::function<void(leash::Popen&)> ends[] = {
             [](leash::Popen& p) { CHECK(p.stop(for_long).code() == 4); },
             [](leash::Popen& p) {
                 CHECK(p.terminate());
@@ -1252,7 +1252,7 @@ TEST_CASE("suspend() stops the whole job and its clocks, resume() lets both go o
             },
         };
         int number = 0;
-        for (const auto& way : ways) {
+        for (const auto& way : ends) {
             CAPTURE(number);
             options.cancel = leash::Cancel();
             options.timeout = number++ == 2 ? 60ms : leash::Timeout();

@@ -94,7 +94,8 @@ class Load {
         ::sched_getaffinity(0, sizeof processors, &processors);
         for (int i = 0; i < 2 * CPU_COUNT(&processors); ++i) {
             loops_.push_back(forked([]() -> int {
-                for (volatile unsigned count = 0;; ++count) {}
+                for (const volatile bool goes_on = true; goes_on;) {}
+                return 0;
             }));
         }
     }
