@@ -136,7 +136,10 @@ class Outcome {
     Outcome(Outcome&& other) noexcept : nothing_(), error_(std::move(other.error_)) {
         if (other.has_value_) construct(std::move(other.value_));
     }
-    Outcome& operator=(const Outcome& other) { return *this = Outcome(other); }
+    Outcome& operator=(const Outcome& other) {
+        *this = Outcome(other);
+        return *this;
+    }
     Outcome& operator=(Outcome&& other) noexcept {
         if (this == &other) return *this;
         destroy();

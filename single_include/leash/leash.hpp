@@ -427,7 +427,10 @@ class Outcome {
     Outcome(Outcome&& other) noexcept : nothing_(), error_(std::move(other.error_)) {
         if (other.has_value_) construct(std::move(other.value_));
     }
-    Outcome& operator=(const Outcome& other) { return *this = Outcome(other); }
+    Outcome& operator=(const Outcome& other) {
+        *this = Outcome(other);
+        return *this;
+    }
     Outcome& operator=(Outcome&& other) noexcept {
         if (this == &other) return *this;
         destroy();
@@ -3851,6 +3854,7 @@ LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv
 
 LEASH_INLINE Command args(int count, const char* const* argv) {
     std::vector<std::string> list;
+    list.reserve(count > 0 ? static_cast<std::size_t>(count) : 0);
     for (int i = 0; i < count; ++i) list.push_back(Arg(argv[i]).str());
     return Command(detail::FromVector(), std::move(list));
 }
@@ -13528,6 +13532,7 @@ namespace detail {
         });
     }
     std::vector<std::string> names;
+    names.reserve(stages.size());
     for (const Command& stage : stages) names.push_back(name_of(stage));
     Result result = Runner::run(std::move(stages), std::move(options)).value();
     if (result.ok()) return std::move(result.out);
@@ -14469,7 +14474,7 @@ inline namespace LEASH_ABI {
 
 LEASH_INLINE Task::What::What(std::initializer_list<Arg> argv) : What(Command(argv)) {}
 
-LEASH_INLINE Task::What::What(Command one) { stages_.push_back(std::move(one)); }
+LEASH_INLINE Task::What::What(Command command) { stages_.push_back(std::move(command)); }
 
 LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).stages()) {}
 

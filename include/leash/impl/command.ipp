@@ -54,6 +54,7 @@ LEASH_INLINE Command args(std::initializer_list<Arg> argv) { return Command(argv
 
 LEASH_INLINE Command args(int count, const char* const* argv) {
     std::vector<std::string> list;
+    list.reserve(count > 0 ? static_cast<std::size_t>(count) : 0);
     for (int i = 0; i < count; ++i) list.push_back(Arg(argv[i]).str());
     return Command(detail::FromVector(), std::move(list));
 }

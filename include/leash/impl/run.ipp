@@ -278,6 +278,7 @@ namespace detail {
         });
     }
     std::vector<std::string> names;
+    names.reserve(stages.size());
     for (const Command& stage : stages) names.push_back(name_of(stage));
     Result result = Runner::run(std::move(stages), std::move(options)).value();
     if (result.ok()) return std::move(result.out);
