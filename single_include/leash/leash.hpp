@@ -4155,7 +4155,8 @@ struct LineFunction final : SinkFunction {
     static std::size_t overwrite(std::string_view& piece, std::string& rest) noexcept {
         const std::size_t last = piece.find_last_not_of('\r');
         if (last == std::string_view::npos) return 0;
-        const std::size_t gone = piece.rfind('\r', last) + 1;  // 0 where there is none
+        const std::size_t before = piece.rfind('\r', last);
+        const std::size_t gone = before == std::string_view::npos ? 0 : before + 1;
         if (gone > 0 || (!rest.empty() && rest.back() == '\r')) rest.clear();
         piece.remove_prefix(gone);
         return gone;
