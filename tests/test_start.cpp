@@ -382,13 +382,21 @@ TEST_CASE("exec() is the program in this very process, which finds what a job's 
     SUBCASE("a session, where the program is still being written") {
         options.group = leash::Group::session;
         leash::run({"cp", support::helper(), directory / "busy"}).check_ok();
-        const std::string wrong = support::in_host([&]() -> std::string {
-            const int writing = ::open((directory / "busy").c_str(), O_WRONLY | O_CLOEXEC);
-            std::thread([&] { ::usleep(20'000), ::close(writing); }).detach();
-            return leash::exec({directory / "busy", "ids"}, options).message();
-        });
-        CHECK(wrong == "");
-        CHECK(support::words(support::read_file(directory / "out")).size() == 4);
+        CHECK(support::in_time(std::chrono::milliseconds(1), [&](auto) {
+            const std::string wrong = support::in_host([&]() -> std::string {
+                const int writing = ::open((directory / "busy").c_str(), O_WRONLY | O_CLOEXEC);
+                std::thread([&] {
+                    while (::getsid(0) != ::getpid()) std::this_thread::yield();  // it was tried
+                    ::close(writing);
+                }).detach();
+                return leash::exec({directory / "busy", "ids"}, options).message();
+            });
+            if (wrong.find(std::strerror(ETXTBSY)) != std::string::npos)
+                return false;  // nobody has closed it all the time
+            CHECK(wrong == "");
+            CHECK(support::words(support::read_file(directory / "out")).size() == 4);
+            return true;
+        }));
     }
     SUBCASE("what comes at the end of its parent") {
         const std::string wrong = support::in_host([&]() -> std::string {
@@ -455,6 +463,9 @@ TEST_CASE("an exec() that fails leaves the host as it was") {
         asked = {};
         asked.die_with_parent = true;
         HOST_NEEDS(refused(asked) == "die_with_parent");
+        asked = {};
+        asked.all = true;
+        HOST_NEEDS(refused(asked) == "all");
         asked = {};
         asked.group = leash::Group::session;  // it leads its group
         HOST_NEEDS(leash::exec({"true"}, asked).code == std::errc::operation_not_permitted);

@@ -19,7 +19,7 @@ inline namespace LEASH_ABI {
 ///
 /// An Error where it cannot be started, as for a job, and where an option takes somebody who waits, reads or signals, by its
 /// name: streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
-/// `max_output`, `keep`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
+/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
 /// default, which means that here).
 ///
 /// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS: there, Popen::detach() leaves a zombie

@@ -19,7 +19,7 @@ inline namespace LEASH_ABI {
 /// Group::own, inherited and foreground are all the same here: it stays in the group that it is in. `session` makes one, EPERM
 /// where the host leads its group; `join()` moves it. What takes somebody who waits, reads or signals is an error by its name:
 /// streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `reach`, `stragglers`, `die_with_parent`.
+/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`.
 ///
 /// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
 /// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a

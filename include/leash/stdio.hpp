@@ -103,14 +103,14 @@ Bytes bytes(const Data& data) {
 
 namespace detail {
 
-struct SinkFunction;
-Shared<SinkFunction> make_sink_function(Callback<std::string_view> function);
+struct StreamFunction;
+Shared<StreamFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
 /// A function that is given the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::SinkFunction> function;  ///< what sink() was given
+    detail::Shared<detail::StreamFunction> function;  ///< what sink() was given
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
@@ -140,7 +140,7 @@ struct LineOptions {
 
 namespace detail {
 
-Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
+Shared<StreamFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
 
 }  // namespace detail
 
@@ -160,12 +160,12 @@ Sink line_sink(Function function, LineOptions options = {}) {
 
 /// A function that gives the input piece by piece: see source().
 struct Source {
-    detail::Shared<detail::SinkFunction> function;  ///< what source() was given
+    detail::Shared<detail::StreamFunction> function;  ///< what source() was given
 };
 
 namespace detail {
 
-Shared<SinkFunction> make_source_function(Callback<std::string&> function);
+Shared<StreamFunction> make_source_function(Callback<std::string&> function);
 
 }  // namespace detail
 
@@ -208,7 +208,7 @@ struct Stdio {
     bool append = false;
     int number = -1;
     std::string text;  // the path of a file, or the bytes
-    Shared<SinkFunction> function;
+    Shared<StreamFunction> function;
 };
 
 /// What an Input, Output or ErrorOutput says.

@@ -1588,14 +1588,14 @@ Bytes bytes(const Data& data) {
 
 namespace detail {
 
-struct SinkFunction;
-Shared<SinkFunction> make_sink_function(Callback<std::string_view> function);
+struct StreamFunction;
+Shared<StreamFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
 /// A function that is given the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::SinkFunction> function;  ///< what sink() was given
+    detail::Shared<detail::StreamFunction> function;  ///< what sink() was given
 };
 
 /// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
@@ -1625,7 +1625,7 @@ struct LineOptions {
 
 namespace detail {
 
-Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
+Shared<StreamFunction> make_line_function(Callback<std::string_view> function, LineOptions options);
 
 }  // namespace detail
 
@@ -1645,12 +1645,12 @@ Sink line_sink(Function function, LineOptions options = {}) {
 
 /// A function that gives the input piece by piece: see source().
 struct Source {
-    detail::Shared<detail::SinkFunction> function;  ///< what source() was given
+    detail::Shared<detail::StreamFunction> function;  ///< what source() was given
 };
 
 namespace detail {
 
-Shared<SinkFunction> make_source_function(Callback<std::string&> function);
+Shared<StreamFunction> make_source_function(Callback<std::string&> function);
 
 }  // namespace detail
 
@@ -1693,7 +1693,7 @@ struct Stdio {
     bool append = false;
     int number = -1;
     std::string text;  // the path of a file, or the bytes
-    Shared<SinkFunction> function;
+    Shared<StreamFunction> function;
 };
 
 /// What an Input, Output or ErrorOutput says.
@@ -3405,7 +3405,7 @@ inline namespace LEASH_ABI {
 /// Group::own, inherited and foreground are all the same here: it stays in the group that it is in. `session` makes one, EPERM
 /// where the host leads its group; `join()` moves it. What takes somebody who waits, reads or signals is an error by its name:
 /// streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `reach`, `stragglers`, `die_with_parent`.
+/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`.
 ///
 /// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
 /// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
@@ -3437,7 +3437,7 @@ inline namespace LEASH_ABI {
 ///
 /// An Error where it cannot be started, as for a job, and where an option takes somebody who waits, reads or signals, by its
 /// name: streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
-/// `max_output`, `keep`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
+/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
 /// default, which means that here).
 ///
 /// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS: there, Popen::detach() leaves a zombie
@@ -4035,9 +4035,9 @@ class Turn {
 #endif  // LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 
 // =====================================================================================================================
-// leash/detail/sink_function.hpp - what sink(), line_sink() or source() was given.
-#ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
-#define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+// leash/detail/stream_function.hpp - what sink(), line_sink() or source() was given.
+#ifndef LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
+#define LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
 
 #include <string>
 #include <string_view>
@@ -4048,8 +4048,8 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 /// What sink(), line_sink() or source() was given.
-struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
+struct StreamFunction : Counted {
+    explicit StreamFunction(Callback<std::string_view> its) : function(std::move(its)) {}
 
     /// Gives it what has come. What was given is taken off the chunk first, so that it is given once, whatever the function
     /// throws; `rest` is what this stream has to keep until more comes.
@@ -4070,7 +4070,7 @@ struct SinkFunction : Counted {
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+#endif  // LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
 
 // =====================================================================================================================
 // leash/impl/stdio.ipp - the bodies of <leash/stdio.hpp>.
@@ -4090,14 +4090,14 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 
-LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> function) {
-    return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
+LEASH_INLINE Shared<StreamFunction> make_sink_function(Callback<std::string_view> function) {
+    return Shared<StreamFunction>::adopt(new StreamFunction(std::move(function)));
 }
 
 /// What line_sink() was given. A rest that is "\r" where that splits is no text: a newline that follows belongs to it.
-struct LineFunction final : SinkFunction {
+struct LineFunction final : StreamFunction {
     LineFunction(Callback<std::string_view> its, LineOptions options)
-        : SinkFunction(std::move(its)),
+        : StreamFunction(std::move(its)),
           splits_(options.carriage_return == CarriageReturn::split),
           overwrites_(options.carriage_return == CarriageReturn::overwrite),
           most_(options.most < 4 ? 4 : options.most) {}
@@ -4171,21 +4171,21 @@ struct LineFunction final : SinkFunction {
     const std::size_t most_;
 };
 
-LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
-    return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
+LEASH_INLINE Shared<StreamFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
+    return Shared<StreamFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
 /// What source() was given.
-struct SourceFunction final : SinkFunction {
-    explicit SourceFunction(Callback<std::string&> its) : SinkFunction({}), next_(std::move(its)) {}
+struct SourceFunction final : StreamFunction {
+    explicit SourceFunction(Callback<std::string&> its) : StreamFunction({}), next_(std::move(its)) {}
     void read(std::string& piece) override { next_(piece); }
 
   private:
     const Callback<std::string&> next_;
 };
 
-LEASH_INLINE Shared<SinkFunction> make_source_function(Callback<std::string&> function) {
-    return Shared<SinkFunction>::adopt(new SourceFunction(std::move(function)));
+LEASH_INLINE Shared<StreamFunction> make_source_function(Callback<std::string&> function) {
+    return Shared<StreamFunction>::adopt(new SourceFunction(std::move(function)));
 }
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}
@@ -6015,6 +6015,7 @@ struct Tokens : Counted {
 #include <vector>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 namespace leash {
@@ -7184,7 +7185,7 @@ class Incoming {
     }
 
     os::Fd fd_;
-    Shared<SinkFunction> sink_;
+    Shared<StreamFunction> sink_;
     bool is_terminal_ = false;
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
@@ -7530,7 +7531,7 @@ class Outgoing {
         write();
     }
 
-    const Shared<SinkFunction> source_;
+    const Shared<StreamFunction> source_;
     Turnstile turnstile_;      // one thread at a time is in it
     mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;
@@ -10184,6 +10185,13 @@ struct Bounds {
     Limits limits;
 };
 
+/// A single command is a pipeline too. (A braced list would copy it.)
+inline std::vector<Command> stages_of(Command only) {
+    std::vector<Command> stages;
+    stages.push_back(std::move(only));
+    return stages;
+}
+
 /// What is left to do is mechanical: open, spawn.
 struct Plan {
     /// Each one's output is the next one's input; never empty.
@@ -11190,16 +11198,25 @@ namespace detail::os {
     return start_by_posix_spawn(image, actions);
 }
 
-/// Starts one program.
-inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
-    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
-    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
+/// Starts it anew while somebody has the program open for writing. A fork elsewhere in the host can hold one open that was just
+/// written, for as long as it takes to exec (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself,
+/// and others to look after meanwhile.
+template <class Start>
+Birth while_busy(Deadline deadline, bool is_patient, Start start) {
     for (int pause = 1;; pause *= 2) {
-        Birth birth;
-        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
+        Birth birth = start();
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
         sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
     }
+}
+
+/// Starts one program.
+inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
+    return while_busy(deadline, is_patient, [&] {
+        Birth birth;
+        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
+        return birth;
+    });
 }
 
 }  // namespace detail::os
@@ -11674,6 +11691,26 @@ class Wiring {
     return explain_spawn(birth.error, image.path, plan.cwd, image.argv, image.environment);
 }
 
+/// The ends that one program gets, and which of the stages it is.
+struct Ends {
+    int in, out;
+    std::size_t stage;
+};
+
+/// Adds what happens in any child: its descriptors, its directory, its bounds. The wiring stays until it has started.
+inline Expected<void> describe_child(const Plan& plan, Sources& sources, Ends ends, Wiring& wiring, Actions& actions) {
+    const int err = plan.err.is(Stdio::Kind::to_out) ? ends.out : sources.err(ends.stage);
+    auto wired = wiring.connect(ends.in, ends.out, err, plan.pass_fds);
+    if (!wired) return wired;
+    wiring.describe(actions, sources.terminal_path());
+    if (!plan.cwd.empty()) {
+        actions.list.push_back({Action::Kind::chdir});
+        actions.list.back().path = plan.cwd.c_str();
+    }
+    describe(plan.bounds, actions);
+    return {};
+}
+
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 /// `guardian` is there where the job dies with its host.
 inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
@@ -11732,15 +11769,8 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
             }
             if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
             Wiring wiring;
-            const int err = plan.err.is(Stdio::Kind::to_out) ? out : sources.err(started.pids.size());
-            auto wired = wiring.connect(in, out, err, plan.pass_fds);
-            if (!wired) return wired.error();
-            wiring.describe(actions, sources.terminal_path());
-            if (!plan.cwd.empty()) {
-                actions.list.push_back({Action::Kind::chdir});
-                actions.list.back().path = plan.cwd.c_str();
-            }
-            describe(plan.bounds, actions);
+            auto described = describe_child(plan, sources, {in, out, started.pids.size()}, wiring, actions);
+            if (!described) return described.error();
             const std::vector<char*> argv = pointers(stage.argv);
             const Image image{stage.program.c_str(), argv.data(), environment};
             Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);
@@ -12993,9 +13023,7 @@ LEASH_INLINE Popen::Popen(Pipeline pipeline, Options options)
 #endif  // LEASH_EXCEPTIONS
 
 LEASH_INLINE Expected<Popen> Popen::try_spawn(Command command, Options options) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
-    return start(std::move(one), std::move(options), true);
+    return start(detail::stages_of(std::move(command)), std::move(options), true);
 }
 
 LEASH_INLINE Expected<Popen> Popen::try_spawn(Pipeline pipeline, Options options) {
@@ -13418,11 +13446,6 @@ struct Runner {
         Captured captured = job->communicate(std::move(input));
         return finish(*job, std::move(name), std::move(captured));
     }
-    static Expected<Result> run(Command command, Options options) {
-        std::vector<Command> one;
-        one.push_back(std::move(command));
-        return run(std::move(one), std::move(options));
-    }
 
     /// With what says nothing about `out` and `err` piped.
     static Options capturing(Options options) {
@@ -13435,7 +13458,7 @@ struct Runner {
 }  // namespace detail
 
 LEASH_INLINE Expected<Result> try_run(Command command, Options options) {
-    return detail::Runner::run(std::move(command), std::move(options));
+    return detail::Runner::run(detail::stages_of(std::move(command)), std::move(options));
 }
 
 LEASH_INLINE Expected<Result> try_run(Pipeline pipeline, Options options) {
@@ -13550,9 +13573,7 @@ namespace detail {
 }  // namespace detail
 
 LEASH_INLINE std::string check_output(Command command, Options options) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
-    return detail::check_output_of(std::move(one), std::move(options));
+    return detail::check_output_of(detail::stages_of(std::move(command)), std::move(options));
 }
 
 LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
@@ -13923,15 +13944,14 @@ class SupervisorCore : public Counted {
         make_room(-1);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
         os::Fd copy(os::duplicate_above(fd, 3));
+        if (!copy.is_open()) return os::last_error(Step::stream, std::to_string(fd));
         Member& member = enter(Popen(), tag);
-        if (!copy.is_open() || !poller_.add(copy.get(), member.id << token_bits | watch_token)) {
-            const Error error = os::last_error(Step::stream, std::to_string(fd));
-            leave(member);
-            return error;
-        }
         member.watched = std::move(copy);
         ++watches_;
-        return member.id;
+        if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
+        const Error error = os::last_error(Step::stream, std::to_string(fd));
+        forget(member.id);
+        return error;
     }
 
     bool forget(Id id) noexcept {
@@ -14235,8 +14255,8 @@ class SupervisorCore : public Counted {
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = Deadline::now();
-            step(*member,
-                 0);  // what throws again does so when its handle tells: others have their turn, and its clocks
+            // What throws again does so when its handle tells: others have their turn before, and its clocks.
+            step(*member, 0);
             member->waits = false;
             rearm_all(*member);
         }
@@ -14846,6 +14866,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     refuse(options.cancel.has_value(), "cancel");
     refuse(options.max_output != none.max_output, "max_output");
     refuse(options.keep != none.keep, "keep");
+    refuse(options.all, "all");
     if (name == nullptr) return {};
     return make_error(std::errc::invalid_argument, Step::options, name, what);
 }
@@ -14853,44 +14874,33 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
 /// Starts a program in one of these ways. Its number, where it has another one than the host.
 [[gnu::cold]] inline Expected<Pid> start_alone(Command command, Options options,
                                                Birth (*start)(const Image&, const Actions&)) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
     Plan plan;
-    if (const auto made = make_plan(std::move(one), std::move(options), plan); !made) return made.error();
+    if (const auto made = make_plan(stages_of(std::move(command)), std::move(options), plan); !made)
+        return made.error();
     Started started;
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened.error();
-    Wiring wiring;
-    const int err = plan.err.is(Stdio::Kind::to_out) ? sources.out() : sources.err(0);
-    auto wired = wiring.connect(sources.in(), sources.out(), err, plan.pass_fds);
-    if (!wired) return wired.error();
     Actions actions;
     actions.group = plan.group;
     actions.leader = plan.group.joined();
-    wiring.describe(actions, sources.terminal_path());
-    if (!plan.cwd.empty()) {
-        actions.list.push_back({Action::Kind::chdir});
-        actions.list.back().path = plan.cwd.c_str();
-    }
-    describe(plan.bounds, actions);
+    Wiring wiring;
+    if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
+        return described.error();
     std::vector<char*> own;
     if (plan.environment) own = pointers(*plan.environment);
     const std::vector<char*> argv = pointers(plan.stages.front().argv);
     const Image image{plan.stages.front().program.c_str(), argv.data(),
                       plan.environment ? own.data() : sys::environment()};
-    for (int pause = 1;; pause *= 2) {  // see start_one()
-        const Birth birth = start(image, actions);
-        if (birth.error == 0) return birth.pid;
-        if (birth.error != ETXTBSY || pause == 128) {
-            if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
-                return make_error(ENOSYS, Step::spawn, image.path,
-                                  "only where Linux's direct start is, on x86-64 and arm64");
-            return explain_birth(birth, actions, image, plan);
-        }
+    const Birth birth = while_busy(plan.deadline, true, [&] {
+        Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.
         if (start == become && actions.group == Group::session) actions.group = Group::inherited;
-        sleep_until(Deadline::after(Duration::milliseconds(pause)));
-    }
+        return born;
+    });
+    if (birth.error == 0) return birth.pid;
+    if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+        return make_error(ENOSYS, Step::spawn, image.path, "only where Linux's direct start is, on x86-64 and arm64");
+    return explain_birth(birth, actions, image, plan);
 }
 
 }  // namespace detail::os
@@ -14997,9 +15007,10 @@ struct OrphanReaper {
 
     Expected<void> find_ended() {
         os::ProcessTable table;
-        if (!sys::has_pidfd || !os::shows_processes() || !table.read(Deadline::now()))
+        if (!sys::has_pidfd || !os::shows_processes())
             return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
                               "only Linux tells whose a child is, in the /proc of the host's own namespace");
+        if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
             ended.push_back({one.pid, one.start, false});

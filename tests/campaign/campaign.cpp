@@ -360,17 +360,22 @@ std::string storm(long rounds, const std::vector<int>& signals, bool are_handled
     while (begun < hosts_in_all || !hosts.empty()) {
         while (begun < hosts_in_all && hosts.size() < at_once) {
             const int kind = static_cast<int>(begun++ % 4);
+            sigset_t blocked, before;  // until it has its handlers
+            ::sigemptyset(&blocked);
+            for (const int signal : signals) ::sigaddset(&blocked, signal);
+            ::sigprocmask(SIG_BLOCK, &blocked, &before);
             const pid_t host = forked([&]() -> int {
                 ::setpgid(0, 0);
                 struct sigaction action {};
                 action.sa_handler = are_handled ? note : SIG_DFL;
                 action.sa_flags = SA_RESTART;
                 for (const int signal : signals) ::sigaction(signal, &action, nullptr);
+                ::sigprocmask(SIG_SETMASK, &before, nullptr);
                 return start_jobs(kind);
             });
+            ::sigprocmask(SIG_SETMASK, &before, nullptr);
             ::setpgid(host, host);
             hosts[host] = Clock::now();
-            if (are_handled) ::usleep(2000);  // it has its handlers
         }
         for (auto one = hosts.begin(); one != hosts.end();) {
             int status = 0;

@@ -13,7 +13,7 @@
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/sys/ioctl.hpp>
 #include <leash/detail/shared.hpp>
-#include <leash/detail/sink_function.hpp>
+#include <leash/detail/stream_function.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/detail/turnstile.hpp>
 #include <leash/options.hpp>
@@ -445,7 +445,7 @@ class Incoming {
     }
 
     os::Fd fd_;
-    Shared<SinkFunction> sink_;
+    Shared<StreamFunction> sink_;
     bool is_terminal_ = false;
     bool piped_ = false;
     std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended

@@ -9,7 +9,7 @@
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/terminal.hpp>
 #include <leash/detail/shared.hpp>
-#include <leash/detail/sink_function.hpp>
+#include <leash/detail/stream_function.hpp>
 #include <leash/detail/turnstile.hpp>
 #include <leash/options.hpp>
 
@@ -213,7 +213,7 @@ class Outgoing {
         write();
     }
 
-    const Shared<SinkFunction> source_;
+    const Shared<StreamFunction> source_;
     Turnstile turnstile_;      // one thread at a time is in it
     mutable os::Mutex mutex_;  // whoever waits for the job writes what was added
     os::Fd fd_;

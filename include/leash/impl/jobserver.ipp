@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
 #include <leash/detail/posix/fd.hpp>

@@ -49,9 +49,7 @@ LEASH_INLINE Popen::Popen(Pipeline pipeline, Options options)
 #endif  // LEASH_EXCEPTIONS
 
 LEASH_INLINE Expected<Popen> Popen::try_spawn(Command command, Options options) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
-    return start(std::move(one), std::move(options), true);
+    return start(detail::stages_of(std::move(command)), std::move(options), true);
 }
 
 LEASH_INLINE Expected<Popen> Popen::try_spawn(Pipeline pipeline, Options options) {

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstddef>
 
+#include <leash/detail/plan.hpp>
 #include <leash/detail/pump.hpp>
 #include <leash/detail/raise.hpp>
 #include <leash/detail/text.hpp>
@@ -163,11 +164,6 @@ struct Runner {
         Captured captured = job->communicate(std::move(input));
         return finish(*job, std::move(name), std::move(captured));
     }
-    static Expected<Result> run(Command command, Options options) {
-        std::vector<Command> one;
-        one.push_back(std::move(command));
-        return run(std::move(one), std::move(options));
-    }
 
     /// With what says nothing about `out` and `err` piped.
     static Options capturing(Options options) {
@@ -180,7 +176,7 @@ struct Runner {
 }  // namespace detail
 
 LEASH_INLINE Expected<Result> try_run(Command command, Options options) {
-    return detail::Runner::run(std::move(command), std::move(options));
+    return detail::Runner::run(detail::stages_of(std::move(command)), std::move(options));
 }
 
 LEASH_INLINE Expected<Result> try_run(Pipeline pipeline, Options options) {
@@ -295,9 +291,7 @@ namespace detail {
 }  // namespace detail
 
 LEASH_INLINE std::string check_output(Command command, Options options) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
-    return detail::check_output_of(std::move(one), std::move(options));
+    return detail::check_output_of(detail::stages_of(std::move(command)), std::move(options));
 }
 
 LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {

@@ -12,7 +12,7 @@
 
 #include <cstddef>
 
-#include <leash/detail/sink_function.hpp>
+#include <leash/detail/stream_function.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/stdio.hpp>
 
@@ -21,14 +21,14 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 
-LEASH_INLINE Shared<SinkFunction> make_sink_function(Callback<std::string_view> function) {
-    return Shared<SinkFunction>::adopt(new SinkFunction(std::move(function)));
+LEASH_INLINE Shared<StreamFunction> make_sink_function(Callback<std::string_view> function) {
+    return Shared<StreamFunction>::adopt(new StreamFunction(std::move(function)));
 }
 
 /// What line_sink() was given. A rest that is "\r" where that splits is no text: a newline that follows belongs to it.
-struct LineFunction final : SinkFunction {
+struct LineFunction final : StreamFunction {
     LineFunction(Callback<std::string_view> its, LineOptions options)
-        : SinkFunction(std::move(its)),
+        : StreamFunction(std::move(its)),
           splits_(options.carriage_return == CarriageReturn::split),
           overwrites_(options.carriage_return == CarriageReturn::overwrite),
           most_(options.most < 4 ? 4 : options.most) {}
@@ -102,21 +102,21 @@ struct LineFunction final : SinkFunction {
     const std::size_t most_;
 };
 
-LEASH_INLINE Shared<SinkFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
-    return Shared<SinkFunction>::adopt(new LineFunction(std::move(function), options));
+LEASH_INLINE Shared<StreamFunction> make_line_function(Callback<std::string_view> function, LineOptions options) {
+    return Shared<StreamFunction>::adopt(new LineFunction(std::move(function), options));
 }
 
 /// What source() was given.
-struct SourceFunction final : SinkFunction {
-    explicit SourceFunction(Callback<std::string&> its) : SinkFunction({}), next_(std::move(its)) {}
+struct SourceFunction final : StreamFunction {
+    explicit SourceFunction(Callback<std::string&> its) : StreamFunction({}), next_(std::move(its)) {}
     void read(std::string& piece) override { next_(piece); }
 
   private:
     const Callback<std::string&> next_;
 };
 
-LEASH_INLINE Shared<SinkFunction> make_source_function(Callback<std::string&> function) {
-    return Shared<SinkFunction>::adopt(new SourceFunction(std::move(function)));
+LEASH_INLINE Shared<StreamFunction> make_source_function(Callback<std::string&> function) {
+    return Shared<StreamFunction>::adopt(new SourceFunction(std::move(function)));
 }
 
 LEASH_INLINE Stdio::Stdio(Kind k) : kind(k) {}

@@ -115,15 +115,14 @@ class SupervisorCore : public Counted {
         make_room(-1);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
         os::Fd copy(os::duplicate_above(fd, 3));
+        if (!copy.is_open()) return os::last_error(Step::stream, std::to_string(fd));
         Member& member = enter(Popen(), tag);
-        if (!copy.is_open() || !poller_.add(copy.get(), member.id << token_bits | watch_token)) {
-            const Error error = os::last_error(Step::stream, std::to_string(fd));
-            leave(member);
-            return error;
-        }
         member.watched = std::move(copy);
         ++watches_;
-        return member.id;
+        if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
+        const Error error = os::last_error(Step::stream, std::to_string(fd));
+        forget(member.id);
+        return error;
     }
 
     bool forget(Id id) noexcept {
@@ -427,8 +426,8 @@ class SupervisorCore : public Counted {
         while (Member* const member = interrupted_.first()) {
             interrupted_.remove(*member);
             limit = Deadline::now();
-            step(*member,
-                 0);  // what throws again does so when its handle tells: others have their turn, and its clocks
+            // What throws again does so when its handle tells: others have their turn before, and its clocks.
+            step(*member, 0);
             member->waits = false;
             rearm_all(*member);
         }

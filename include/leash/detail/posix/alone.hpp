@@ -54,6 +54,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     refuse(options.cancel.has_value(), "cancel");
     refuse(options.max_output != none.max_output, "max_output");
     refuse(options.keep != none.keep, "keep");
+    refuse(options.all, "all");
     if (name == nullptr) return {};
     return make_error(std::errc::invalid_argument, Step::options, name, what);
 }
@@ -61,44 +62,33 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
 /// Starts a program in one of these ways. Its number, where it has another one than the host.
 [[gnu::cold]] inline Expected<Pid> start_alone(Command command, Options options,
                                                Birth (*start)(const Image&, const Actions&)) {
-    std::vector<Command> one;
-    one.push_back(std::move(command));
     Plan plan;
-    if (const auto made = make_plan(std::move(one), std::move(options), plan); !made) return made.error();
+    if (const auto made = make_plan(stages_of(std::move(command)), std::move(options), plan); !made)
+        return made.error();
     Started started;
     Sources sources;
     if (auto opened = sources.open(plan, started); !opened) return opened.error();
-    Wiring wiring;
-    const int err = plan.err.is(Stdio::Kind::to_out) ? sources.out() : sources.err(0);
-    auto wired = wiring.connect(sources.in(), sources.out(), err, plan.pass_fds);
-    if (!wired) return wired.error();
     Actions actions;
     actions.group = plan.group;
     actions.leader = plan.group.joined();
-    wiring.describe(actions, sources.terminal_path());
-    if (!plan.cwd.empty()) {
-        actions.list.push_back({Action::Kind::chdir});
-        actions.list.back().path = plan.cwd.c_str();
-    }
-    describe(plan.bounds, actions);
+    Wiring wiring;
+    if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
+        return described.error();
     std::vector<char*> own;
     if (plan.environment) own = pointers(*plan.environment);
     const std::vector<char*> argv = pointers(plan.stages.front().argv);
     const Image image{plan.stages.front().program.c_str(), argv.data(),
                       plan.environment ? own.data() : sys::environment()};
-    for (int pause = 1;; pause *= 2) {  // see start_one()
-        const Birth birth = start(image, actions);
-        if (birth.error == 0) return birth.pid;
-        if (birth.error != ETXTBSY || pause == 128) {
-            if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
-                return make_error(ENOSYS, Step::spawn, image.path,
-                                  "only where Linux's direct start is, on x86-64 and arm64");
-            return explain_birth(birth, actions, image, plan);
-        }
+    const Birth birth = while_busy(plan.deadline, true, [&] {
+        Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.
         if (start == become && actions.group == Group::session) actions.group = Group::inherited;
-        sleep_until(Deadline::after(Duration::milliseconds(pause)));
-    }
+        return born;
+    });
+    if (birth.error == 0) return birth.pid;
+    if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+        return make_error(ENOSYS, Step::spawn, image.path, "only where Linux's direct start is, on x86-64 and arm64");
+    return explain_birth(birth, actions, image, plan);
 }
 
 }  // namespace detail::os

@@ -31,16 +31,25 @@ namespace detail::os {
     return start_by_posix_spawn(image, actions);
 }
 
-/// Starts one program.
-inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
-    // A fork elsewhere in the host can hold a program open that was just written, for as long as it takes to exec
-    // (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself, and others to look after meanwhile.
+/// Starts it anew while somebody has the program open for writing. A fork elsewhere in the host can hold one open that was just
+/// written, for as long as it takes to exec (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself,
+/// and others to look after meanwhile.
+template <class Start>
+Birth while_busy(Deadline deadline, bool is_patient, Start start) {
     for (int pause = 1;; pause *= 2) {
-        Birth birth;
-        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
+        Birth birth = start();
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
         sleep_until(sooner(deadline, Deadline::after(Duration::milliseconds(pause))));
     }
+}
+
+/// Starts one program.
+inline Birth start_one(const Image& image, const Actions& actions, Deadline deadline, bool is_patient = true) {
+    return while_busy(deadline, is_patient, [&] {
+        Birth birth;
+        if (!start_directly(image, actions, birth)) birth = start_otherwise(image, actions, deadline);
+        return birth;
+    });
 }
 
 }  // namespace detail::os

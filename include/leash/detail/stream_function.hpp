@@ -1,6 +1,6 @@
-// leash/detail/sink_function.hpp - what sink(), line_sink() or source() was given.
-#ifndef LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
-#define LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+// leash/detail/stream_function.hpp - what sink(), line_sink() or source() was given.
+#ifndef LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
+#define LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
 
 #include <string>
 #include <string_view>
@@ -16,8 +16,8 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 /// What sink(), line_sink() or source() was given.
-struct SinkFunction : Counted {
-    explicit SinkFunction(Callback<std::string_view> its) : function(std::move(its)) {}
+struct StreamFunction : Counted {
+    explicit StreamFunction(Callback<std::string_view> its) : function(std::move(its)) {}
 
     /// Gives it what has come. What was given is taken off the chunk first, so that it is given once, whatever the function
     /// throws; `rest` is what this stream has to keep until more comes.
@@ -38,4 +38,4 @@ struct SinkFunction : Counted {
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-#endif  // LEASH_0_1_0_DETAIL_SINK_FUNCTION_HPP
+#endif  // LEASH_0_1_0_DETAIL_STREAM_FUNCTION_HPP
