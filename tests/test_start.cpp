@@ -445,7 +445,7 @@ TEST_CASE("an exec() that fails leaves the host as it was") {
         ::raise(SIGUSR1);
         HOST_NEEDS(handled == 1);
         const auto refused = [&](leash::Options asked) {
-            const leash::Error why = leash::exec({"true"}, std::move(asked));
+            const leash::Error why = leash::exec({"false"}, std::move(asked));
             return why.step == leash::Step::options ? why.subject : why.message();
         };
         leash::Options asked;
@@ -468,7 +468,7 @@ TEST_CASE("an exec() that fails leaves the host as it was") {
         HOST_NEEDS(refused(asked) == "all");
         asked = {};
         asked.group = leash::Group::session;  // it leads its group
-        HOST_NEEDS(leash::exec({"true"}, asked).code == std::errc::operation_not_permitted);
+        HOST_NEEDS(leash::exec({"false"}, asked).code == std::errc::operation_not_permitted);
         HOST_NEEDS(leash::exec({"nonexistent-program"}).step == leash::Step::program);
         return leash::run(child({"exit", "0"})).ok() ? "" : "nothing starts any more";
     });

@@ -34,7 +34,7 @@ struct Task {
         /// From a list, args(), shell() or a pipeline.
         /// @{
         What(std::initializer_list<Arg> argv);
-        What(Command command);
+        What(Command one);
         What(Pipeline pipeline);
         /// @}
         /// A bare string says here too that it is no command.

@@ -3267,7 +3267,7 @@ struct Task {
         /// From a list, args(), shell() or a pipeline.
         /// @{
         What(std::initializer_list<Arg> argv);
-        What(Command command);
+        What(Command one);
         What(Pipeline pipeline);
         /// @}
         /// A bare string says here too that it is no command.
@@ -14495,7 +14495,7 @@ inline namespace LEASH_ABI {
 
 LEASH_INLINE Task::What::What(std::initializer_list<Arg> argv) : What(Command(argv)) {}
 
-LEASH_INLINE Task::What::What(Command command) { stages_.push_back(std::move(command)); }
+LEASH_INLINE Task::What::What(Command one) : stages_(detail::stages_of(std::move(one))) {}
 
 LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).stages()) {}
 

@@ -37,7 +37,7 @@ inline namespace LEASH_ABI {
 
 LEASH_INLINE Task::What::What(std::initializer_list<Arg> argv) : What(Command(argv)) {}
 
-LEASH_INLINE Task::What::What(Command command) { stages_.push_back(std::move(command)); }
+LEASH_INLINE Task::What::What(Command one) : stages_(detail::stages_of(std::move(one))) {}
 
 LEASH_INLINE Task::What::What(Pipeline pipeline) : stages_(std::move(pipeline).stages()) {}
 
