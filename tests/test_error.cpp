@@ -3,6 +3,8 @@
 
 #include "support.hpp"
 
+#include <leash/format.hpp>
+
 #include <sstream>
 
 using leash::Error;
@@ -93,6 +95,14 @@ TEST_CASE("errors, statuses and results go into a stream, and to {fmt}, as they 
     CHECK(format_as(leash::ExitStatus::from_code(3)) == "exited 3");
     CHECK(format_as(leash::Result()) == leash::Result().describe());
 }
+
+#if defined(__cpp_lib_format)
+TEST_CASE("std::format takes them as strings") {
+    CHECK(std::format("{} [{:>10}]", missing(), leash::ExitStatus::from_code(3)) ==
+          missing().message() + " [  exited 3]");
+    CHECK(std::format("{}", leash::Result()) == leash::Result().describe());
+}
+#endif
 
 TEST_CASE("an Expected holds a value or an error, and says which") {
     Expected<std::string> good(std::string("text"));
