@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 UMBRELLA = "leash/leash.hpp"
 CONFIG = "leash/config.hpp"
 NAMES = "leash/fwd.hpp"
-# For whoever has what they are about (std::format): they include the umbrella, and nobody includes them.
-BESIDE = ["leash/format.hpp"]
+# For whoever has what they are about (Asio, std::format): they include the umbrella, and nobody includes them.
+BESIDE = ["leash/asio.hpp", "leash/format.hpp"]
 GUARD = r"LEASH_\d+_\d+_\d+_\w+_[HI]PP"
 BODIES = "#if !defined(LEASH_COMPILED) || defined(LEASH_IMPLEMENTATION)"
 

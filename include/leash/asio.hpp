@@ -1,0 +1,658 @@
+// leash/asio.hpp - jobs in a loop of Asio's: callbacks, futures and coroutines. Optional: no other header includes it.
+//
+//     leash::Result r = co_await leash::async_run(loop, {"git", "log"}, {.out = leash::piped, .timeout = 5s}, asio::use_awaitable);
+//     std::future<leash::Result> f = leash::async_run(loop, {"make"}, {}, asio::use_future);
+//     leash::async_try_run(loop, {"ls"}, {}, [](leash::Expected<leash::Result> r) { … });
+//
+//     leash::AsyncPopen job(loop, leash::Popen({"sort"}, {.in = leash::piped, .out = leash::piped}));
+//     co_await asio::async_write(job.in(), asio::buffer(text), asio::use_awaitable);
+//     job.in().close();
+//     co_await asio::async_read(job.out(), asio::dynamic_buffer(sorted), redirect_error(asio::use_awaitable, ec));  // eof
+//     leash::ExitStatus status = co_await job.async_wait(asio::use_awaitable);
+//
+// Stand-alone Asio, <asio.hpp>, where it is there, otherwise Boost.Asio; with LEASH_BOOST_ASIO defined, Boost.Asio in any case.
+// Asio 1.18 or later (Boost 1.74); cancellation of single operations since 1.19 (Boost 1.77). The names are in leash itself:
+// a namespace leash::asio would hide ::asio from whoever says `using namespace leash`.
+//
+// All that Options says of a job holds: its deadlines, grace and drain are kept by a Supervisor that each job has, and a clock of
+// the loop's. Nothing blocks but the start, some ms at most, and the end of a job that is dropped before it is over: a handle
+// that is destroyed, or a loop that is destroyed with an operation pending, kills the job as ~Popen() does. A loop that is
+// only stopped keeps no deadline. As long as a job runs, it is work that keeps run() from returning.
+//
+// `where` stands for a loop (an io_context, a thread_pool) or an executor of one. An exception out of a sink leaves through
+// the loop's run(); the job goes on when that is called again.
+#ifndef LEASH_0_1_0_ASIO_HPP
+#define LEASH_0_1_0_ASIO_HPP
+
+#include <leash/leash.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <cstddef>
+#include <cstring>
+
+#if !defined(LEASH_BOOST_ASIO) && __has_include(<asio.hpp>)
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/strand.hpp>
+#include <asio/version.hpp>
+#define LEASH_ASIO_NAMESPACE ::asio
+#define LEASH_ASIO_SYSTEM ::asio
+#define LEASH_ASIO_ABI with_asio
+#define LEASH_ASIO_VERSION ASIO_VERSION
+#else
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/version.hpp>
+#include <boost/system/system_error.hpp>
+#define LEASH_ASIO_NAMESPACE ::boost::asio
+#define LEASH_ASIO_SYSTEM ::boost::system
+#define LEASH_ASIO_ABI with_boost_asio
+#define LEASH_ASIO_VERSION BOOST_ASIO_VERSION
+#endif
+
+#if LEASH_ASIO_VERSION >= 101900
+#define LEASH_ASIO_SLOTS 1
+#else
+#define LEASH_ASIO_SLOTS 0
+#endif
+
+namespace leash {
+inline namespace LEASH_ABI {
+// Parts of one program may be made with either Asio.
+inline namespace LEASH_ASIO_ABI {
+
+namespace asio_detail {
+
+namespace net = LEASH_ASIO_NAMESPACE;
+using Executor = net::any_io_executor;
+using ErrorCode = LEASH_ASIO_SYSTEM::error_code;
+
+template <class Where, class = void>
+constexpr bool has_executor = false;
+template <class Where>
+constexpr bool has_executor<Where, std::void_t<decltype(std::declval<Where&>().get_executor())>> = true;
+
+/// Of a loop, or the executor itself.
+template <class Where>
+Executor executor_of(Where& where) {
+    if constexpr (has_executor<Where>) return where.get_executor();
+    else return where;
+}
+
+/// A job in a loop: the handle and the clock of its Supervisor are watched there. All of it belongs to its executor. Who waits
+/// for something looks for it at each piece of news. Whatever waits is the loop's: nothing here holds what the user gave, so
+/// that a coroutine that waits may own its job.
+class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
+  public:
+    using Clock = net::steady_timer::clock_type;
+
+    explicit AsyncJob(const Executor& executor)
+        : executor_(executor), handle_(executor), clock_(executor), news_(executor, (Clock::time_point::max)()) {}
+    AsyncJob(const AsyncJob&) = delete;
+    AsyncJob& operator=(const AsyncJob&) = delete;
+    ~AsyncJob() { unwatch(); }
+
+    /// Once, before all else.
+    Expected<void> begin(Popen&& popen) {
+        const Expected<Supervisor::Id> id = jobs_.add(std::move(popen));
+        if (!id) return id.error();
+        id_ = *id;
+        popen_ = jobs_.find(id_);
+        ErrorCode refused;  // then the clock tells when to look
+        if (jobs_.handle() != no_handle) handle_.assign(jobs_.handle(), refused);
+        net::post(executor_, [job = shared_from_this()] { job->serve(); });
+        return {};
+    }
+
+    const Executor& executor() const noexcept { return executor_; }
+    Popen& job() noexcept { return *popen_; }
+    bool is_over() const noexcept { return over_; }
+    bool is_closed() const noexcept { return closed_; }
+    bool was_asked_to_end() const noexcept { return asked_; }
+
+    /// In order, as after its timeout.
+    void end() {
+        if (over_ || closed_) return;
+        asked_ = true;
+        jobs_.cancel();
+        serve();
+    }
+
+    /// Takes it out of the loop.
+    Popen close() {
+        closed_ = true;
+        unwatch();
+        tell();
+        return jobs_.remove(id_);
+    }
+
+    /// All who wait look again.
+    void tell() { news_.cancel(); }
+
+    template <class Operation>
+    void wait(Operation&& operation) {
+        news_.async_wait(std::forward<Operation>(operation));
+    }
+
+  private:
+    void serve() {
+        if (over_ || closed_) return;
+        const Watching watching(*this);  // also where a sink throws
+        while (const auto event = jobs_.next(Duration())) over_ |= event->kind == Supervisor::Event::ended;
+    }
+
+    struct Watching {
+        explicit Watching(AsyncJob& its) noexcept : job(its) {}
+        Watching(const Watching&) = delete;
+        Watching& operator=(const Watching&) = delete;
+        ~Watching() { job.watch(); }
+        AsyncJob& job;
+    };
+
+    void watch() {
+        tell();
+        if (over_) return unwatch();
+        if (handle_.is_open() && !std::exchange(handle_waits_, true)) {
+            handle_.async_wait(net::posix::stream_descriptor::wait_read, [job = shared_from_this()](ErrorCode error) {
+                job->handle_waits_ = false;
+                if (!error) job->serve();
+            });
+        }
+        const Duration longest = handle_.is_open() ? Duration::seconds(3600) : Duration::milliseconds(10);
+        clock_.expires_after(std::min<std::chrono::nanoseconds>(jobs_.time_left().length(), longest));
+        clock_.async_wait([job = shared_from_this()](ErrorCode error) {
+            if (!error) job->serve();
+        });
+    }
+
+    void unwatch() {
+        if (handle_.is_open()) handle_.release();  // it is the Supervisor's
+        clock_.cancel();
+    }
+
+    Executor executor_;
+    Supervisor jobs_;  // of one job
+    Supervisor::Id id_ = 0;
+    Popen* popen_ = nullptr;
+    net::posix::stream_descriptor handle_;
+    net::steady_timer clock_;
+    net::steady_timer news_;  // never expires
+    bool handle_waits_ = false;
+    bool over_ = false;
+    bool closed_ = false;
+    bool asked_ = false;
+};
+
+template <class Handler>
+using ExecutorOf = net::associated_executor_t<Handler, Executor>;
+
+/// Calls it with the results, through the executor that goes with it, and never before its operation has returned.
+template <class Handler, class Results>
+void complete(const ExecutorOf<Handler>& executor, Handler&& handler, Results results) {
+    net::post(executor, [handler = std::move(handler), results = std::move(results)]() mutable {
+        std::apply(std::move(handler), std::move(results));
+    });
+}
+
+/// Waits for a job until `look(job, is_aborted)` has results, and gives them to the handler.
+template <class Look, class Handler>
+class Operation {
+  public:
+    Operation(std::shared_ptr<AsyncJob> job, Look look, Handler handler)
+        : job_(std::move(job)),
+          look_(std::move(look)),
+          handler_(std::move(handler)),
+          work_(net::get_associated_executor(handler_, job_->executor())) {}
+
+    /// From any thread.
+    void begin() {
+        const auto& executor = job_->executor();
+        net::post(executor, std::move(*this));
+    }
+
+    /// So that it can be given up by itself.
+    void follow_slot() {
+#if LEASH_ASIO_SLOTS
+        auto slot = net::get_associated_cancellation_slot(handler_);
+        if (!slot.is_connected()) return;
+        aborted_ = std::make_shared<bool>(false);
+        auto follow = [job = std::weak_ptr<AsyncJob>(job_), aborted = aborted_](net::cancellation_type) {
+            const auto that = job.lock();
+            if (!that) return;
+            net::post(that->executor(), [that, aborted] {
+                *aborted = true;
+                that->tell();
+            });
+        };
+        slot.assign(std::move(follow));
+#endif
+    }
+
+    void operator()(ErrorCode = {}) {
+        auto results = look_(*job_, aborted_ && *aborted_);
+        if (!results) {
+            AsyncJob& job = *job_;
+            return job.wait(std::move(*this));
+        }
+        job_.reset();
+        complete(work_.get_executor(), std::move(handler_), *std::move(results));
+    }
+
+  private:
+    std::shared_ptr<AsyncJob> job_;
+    Look look_;
+    Handler handler_;
+    net::executor_work_guard<ExecutorOf<Handler>> work_;
+    std::shared_ptr<bool> aborted_;
+};
+
+/// What is to be read, or written: the first buffer that is not empty.
+template <class Buffer, class Buffers>
+Buffer first_of(const Buffers& buffers) {
+    const auto end = net::buffer_sequence_end(buffers);
+    for (auto one = net::buffer_sequence_begin(buffers); one != end; ++one) {
+        const Buffer buffer(*one);
+        if (buffer.size() > 0) return buffer;
+    }
+    return Buffer();
+}
+
+/// What a read or a write gives.
+using Transfer = std::optional<std::tuple<ErrorCode, std::size_t>>;
+
+inline Transfer transferred(std::size_t count) { return std::make_tuple(ErrorCode(), count); }
+
+template <class Error>
+Transfer not_transferred(Error error) {
+    return std::make_tuple(ErrorCode(error), std::size_t{0});
+}
+
+struct LookToRead {
+    net::mutable_buffer buffer;
+    bool is_err;
+
+    Transfer operator()(AsyncJob& job, bool is_aborted) const {
+        if (job.is_closed() || is_aborted) return not_transferred(net::error::operation_aborted);
+        Reader stream = is_err ? job.job().err() : job.job().out();
+        if (buffer.size() == 0) return transferred(0);
+        // Only what the Supervisor has read: a read of the pipe would keep the deadline itself, and wait for the end.
+        if (stream.available() == 0 && stream.is_open()) return std::nullopt;
+        const Read got = stream.try_read(buffer.size());
+        if (got.data.empty() && !got.error) return not_transferred(net::error::eof);
+        if (got.data.empty()) return not_transferred(code_of(got.error));
+        std::memcpy(buffer.data(), got.data.data(), got.data.size());
+        return transferred(got.data.size());
+    }
+
+    static ErrorCode code_of(const std::error_code& error) {
+        return ErrorCode(error.value(), LEASH_ASIO_SYSTEM::system_category());
+    }
+};
+
+struct LookToWrite {
+    net::const_buffer buffer;
+    std::size_t sent = 0;
+
+    Transfer operator()(AsyncJob& job, bool is_aborted) {
+        constexpr std::size_t most = 64 * 1024;
+        if (job.is_closed() || is_aborted) return not_transferred(net::error::operation_aborted);
+        if (buffer.size() == 0) return transferred(0);
+        Writer stream = job.job().in();
+        if (sent == 0) {
+            if (!stream.is_open()) return not_transferred(net::error::broken_pipe);
+            sent = std::min(buffer.size(), most);
+            if (!stream.enqueue(std::string(static_cast<const char*>(buffer.data()), sent)))
+                return not_transferred(net::error::broken_pipe);
+        }
+        if (stream.queued() == 0) return transferred(sent);
+        if (!stream.is_open() || job.is_over()) return not_transferred(net::error::broken_pipe);
+        return std::nullopt;
+    }
+};
+
+struct LookForEnd {
+    std::optional<std::tuple<ErrorCode, ExitStatus>> operator()(AsyncJob& job, bool is_aborted) const {
+        if (job.is_over() && !job.is_closed())
+            return std::make_tuple(ErrorCode(), job.job().status().value_or(ExitStatus()));
+        if (job.is_closed() || is_aborted)
+            return std::make_tuple(ErrorCode(net::error::operation_aborted), ExitStatus());
+        return std::nullopt;
+    }
+};
+
+/// Begins to wait for a job.
+struct Begin {
+    template <class Handler, class Look>
+    void operator()(Handler&& handler, std::shared_ptr<AsyncJob> job, Look look) const {
+        Operation<Look, std::decay_t<Handler>> operation(std::move(job), std::move(look),
+                                                         std::forward<Handler>(handler));
+        operation.follow_slot();
+        operation.begin();
+    }
+};
+
+/// `what` by its name, from the start to the result.
+template <class Form>
+struct LookForResult {
+    std::string command;
+    AsyncJob::Clock::time_point start;
+
+    std::optional<typename Form::Results> operator()(AsyncJob& job, bool) {
+        if (!job.is_over()) return std::nullopt;
+        Popen popen = job.close();
+        Captured captured = popen.communicate();
+        Result result;
+        result.command = std::move(command);
+        result.status = captured.status.value_or(ExitStatus());
+        result.statuses = popen.statuses();
+        if (result.statuses.size() < 2) result.statuses.clear();
+        result.ended_by = popen.ended_by();
+        result.reach = popen.reach();
+        result.timed_out = popen.timed_out();
+        result.cancelled = popen.cancelled();
+        result.stragglers = popen.stragglers();
+        result.survivors = popen.survivors();
+        result.usage = popen.usage();
+        result.duration = AsyncJob::Clock::now() - start;
+        static_cast<Streams&>(result) = std::move(captured);
+        const bool is_aborted = result.cancelled && job.was_asked_to_end();
+        return Form::results(std::move(result), is_aborted);
+    }
+};
+
+#if LEASH_EXCEPTIONS
+/// A result, and beside it what is thrown.
+struct Throwing {
+    using Signature = void(std::exception_ptr, Result);
+    using Results = std::tuple<std::exception_ptr, Result>;
+    static Results results(Expected<Result> result, bool is_aborted) {
+        if (!result) return Results(std::make_exception_ptr(SpawnError(std::move(result).error())), Result());
+        const std::exception_ptr aborted = std::make_exception_ptr(
+            LEASH_ASIO_SYSTEM::system_error(ErrorCode(net::error::operation_aborted), "leash: the job was ended"));
+        return Results(is_aborted ? aborted : nullptr, *std::move(result));
+    }
+};
+#endif
+
+/// A result, or an Error.
+struct Typed {
+    using Signature = void(Expected<Result>);
+    using Results = std::tuple<Expected<Result>>;
+    static Results results(Expected<Result> result, bool) { return Results(std::move(result)); }
+};
+
+inline const Command* begin_of(const Command& command) { return &command; }
+inline const Command* end_of(const Command& command) { return &command + 1; }
+inline const Command* begin_of(const Pipeline& pipeline) { return pipeline.stages().data(); }
+inline const Command* end_of(const Pipeline& pipeline) { return begin_of(pipeline) + pipeline.stages().size(); }
+
+/// Of each command the first word: see Result::command.
+template <class What>
+std::string name_of(const What& what) {
+    std::string name;
+    for (const Command* one = begin_of(what); one != end_of(what); ++one) {
+        if (one != begin_of(what)) name += " | ";
+        if (!one->argv().empty()) name += one->argv().front();
+    }
+    return name;
+}
+
+/// Sees a job through to its result.
+template <class Form>
+struct SeeThrough {
+    template <class Handler>
+    static void refuse(Handler&& handler, const Executor& executor, Expected<Result> result) {
+        const auto its = net::get_associated_executor(handler, executor);
+        complete(its, std::decay_t<Handler>(std::forward<Handler>(handler)), Form::results(std::move(result), false));
+    }
+
+    template <class Handler>
+    void operator()(Handler&& handler, Executor executor, Popen popen, std::string name = {},
+                    AsyncJob::Clock::time_point start = AsyncJob::Clock::now()) const {
+        const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
+        popen.in().finish();
+        if (auto begun = job->begin(std::move(popen)); !begun)
+            return refuse(std::forward<Handler>(handler), executor, std::move(begun).error());
+#if LEASH_ASIO_SLOTS
+        if (auto slot = net::get_associated_cancellation_slot(handler); slot.is_connected()) {
+            slot.assign([weak = std::weak_ptr<AsyncJob>(job)](net::cancellation_type type) {
+                constexpr auto ending = net::cancellation_type::terminal | net::cancellation_type::partial;
+                const auto that = weak.lock();
+                if (that && (type & ending) != net::cancellation_type::none)
+                    net::post(that->executor(), [that] { that->end(); });
+            });
+        }
+#endif
+        using Look = LookForResult<Form>;
+        Operation<Look, std::decay_t<Handler>>(job, Look{std::move(name), start}, std::forward<Handler>(handler))
+            .begin();
+    }
+
+    template <class Handler, class What>
+    void operator()(Handler&& handler, Executor executor, What what, Options options) const {
+        const auto start = AsyncJob::Clock::now();
+        std::string name = name_of(what);
+        if (options.cancel && options.cancel->fired()) {
+            Result result;
+            result.command = std::move(name);
+            result.ended_by = EndedBy::cancel;
+            result.cancelled = true;
+            return refuse(std::forward<Handler>(handler), executor, std::move(result));
+        }
+        auto popen = Popen::try_spawn(std::move(what), std::move(options));
+        if (!popen) return refuse(std::forward<Handler>(handler), executor, std::move(popen).error());
+        (*this)(std::forward<Handler>(handler), std::move(executor), *std::move(popen), std::move(name), start);
+    }
+};
+
+template <class Form, class Token, class Where, class... Args>
+auto see_through(Where& where, Token&& token, Args... args) {
+    return net::async_initiate<Token, typename Form::Signature>(SeeThrough<Form>(), token, executor_of(where),
+                                                                std::move(args)...);
+}
+
+}  // namespace asio_detail
+
+/// What a job in a loop says: an AsyncReadStream of Asio's, for async_read(), async_read_until() and the like. One read at a
+/// time. It ends (asio::error::eof) with the stream, which ends with the job, as that of a Reader. A read that is cancelled has
+/// taken nothing.
+///
+/// What the job says is read as it comes, also where nobody reads here: Options::max_output bounds what waits, by dropping. One who
+/// would rather have the job wait takes the descriptor before: `asio::posix::stream_descriptor out(loop, popen.out().release());`
+/// That ends with the pipe, whoever holds it, and not with the job.
+class AsyncReader {
+  public:
+    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+
+    /// That of the job.
+    executor_type get_executor() const noexcept { return job_->executor(); }
+
+    /// Waits for the first byte, then gives what there is; completes with void(error_code, std::size_t).
+    template <class Buffers, class Token>
+    auto async_read_some(const Buffers& buffers, Token&& token) {
+        using Look = asio_detail::LookToRead;
+        return asio_detail::net::async_initiate<Token, void(asio_detail::ErrorCode, std::size_t)>(
+            asio_detail::Begin(), token, job_->shared_from_this(),
+            Look{asio_detail::first_of<asio_detail::net::mutable_buffer>(buffers), is_err_});
+    }
+
+  private:
+    friend class AsyncPopen;
+    AsyncReader(asio_detail::AsyncJob& job, bool is_err) : job_(&job), is_err_(is_err) {}
+    asio_detail::AsyncJob* job_;
+    bool is_err_;
+};
+
+/// What a job in a loop reads: an AsyncWriteStream of Asio's. One write at a time. A write is complete when the pipe has taken
+/// it; asio::error::broken_pipe where the child reads no more. What a cancelled one had begun to write may be written still.
+class AsyncWriter {
+  public:
+    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+
+    /// That of the job.
+    executor_type get_executor() const noexcept { return job_->executor(); }
+
+    /// Writes some of it, at most 64 KiB; completes with void(error_code, std::size_t).
+    template <class Buffers, class Token>
+    auto async_write_some(const Buffers& buffers, Token&& token) {
+        using Look = asio_detail::LookToWrite;
+        return asio_detail::net::async_initiate<Token, void(asio_detail::ErrorCode, std::size_t)>(
+            asio_detail::Begin(), token, job_->shared_from_this(),
+            Look{asio_detail::first_of<asio_detail::net::const_buffer>(buffers)});
+    }
+
+    /// End of file for the child.
+    void close() { job_->job().in().finish(); }
+
+  private:
+    friend class AsyncPopen;
+    explicit AsyncWriter(asio_detail::AsyncJob& job) : job_(&job) {}
+    asio_detail::AsyncJob* job_;
+};
+
+/// A running job in a loop, to talk to, to wait for and to end. As with every object of Asio's: one thread at a time, also where
+/// more than one runs the loop; then give it a strand. What it waits for itself runs on its executor. The loop outlives it.
+class AsyncPopen {
+  public:
+    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+
+    /// Takes a job into the loop; throws SystemError where it cannot be watched (EMFILE, …; EINVAL: an empty handle).
+    template <class Where>
+    AsyncPopen(Where&& where, Popen popen)
+        : job_(std::make_shared<asio_detail::AsyncJob>(asio_detail::executor_of(where))),
+          in_(*job_),
+          out_(*job_, false),
+          err_(*job_, true) {
+        job_->begin(std::move(popen)).value();
+    }
+    /// What is moved from has no job, and may be destroyed or assigned to.
+    /// @{
+    AsyncPopen(AsyncPopen&& other) noexcept = default;
+    AsyncPopen& operator=(AsyncPopen&& other) noexcept {
+        std::swap(job_, other.job_);
+        std::swap(in_, other.in_);
+        std::swap(out_, other.out_);
+        std::swap(err_, other.err_);
+        return *this;
+    }
+    /// @}
+    /// Ends the job as ~Popen() does; what waits for it completes with asio::error::operation_aborted.
+    ~AsyncPopen() {
+        if (job_) static_cast<void>(job_->close());
+    }
+
+    /// That which it was given.
+    executor_type get_executor() const noexcept { return job_->executor(); }
+
+    /// The streams, where they are piped.
+    /// @{
+    AsyncWriter& in() noexcept { return in_; }
+    AsyncReader& out() noexcept { return out_; }
+    AsyncReader& err() noexcept { return err_; }
+    /// @}
+
+    /// The job, to signal and to ask: `job->terminate()`, `job->status()`; when it is over, `job->communicate()` has what nobody has
+    /// read. What waits there, also for a deadline, blocks the loop.
+    /// @{
+    Popen& operator*() noexcept { return job_->job(); }
+    Popen* operator->() noexcept { return &job_->job(); }
+    /// @}
+
+    /// Asks it to end as after its timeout: SIGTERM, its grace, SIGKILL, or its stop_sequence. Does not wait: async_wait() tells.
+    /// Popen::ended_by() is EndedBy::cancel then.
+    void stop() { job_->end(); }
+
+    /// Waits until it is over; completes with void(error_code, ExitStatus). As often as wanted. Who cancels it gives up waiting;
+    /// the job goes on.
+    template <class Token>
+    auto async_wait(Token&& token) {
+        return asio_detail::net::async_initiate<Token, void(asio_detail::ErrorCode, ExitStatus)>(
+            asio_detail::Begin(), token, job_, asio_detail::LookForEnd());
+    }
+
+  private:
+    std::shared_ptr<asio_detail::AsyncJob> job_;
+    AsyncWriter in_;
+    AsyncReader out_, err_;
+};
+
+#if LEASH_EXCEPTIONS
+
+/// run() in a loop: starts a command at once (with use_awaitable: when it is awaited), and completes when it is over, with
+/// void(std::exception_ptr, Result). A future and co_await have the Result, and throw SpawnError, with its step and its subject,
+/// where the command cannot be started. How it ended is in the result: no status and no timeout is an exception.
+///
+/// Cancellation (terminal or partial, through the token's slot) ends the job, all of it, as Options::cancel does: in order, so that
+/// it takes up to its grace. Then it throws asio::system_error of operation_aborted; a callback has the Result too.
+/// @{
+template <class Where, class Token>
+auto async_run(Where&& where, Command command, Options options, Token&& token) {
+    return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token), std::move(command),
+                                                                  std::move(options));
+}
+template <class Where, class Token>
+auto async_run(Where&& where, Pipeline pipeline, Options options, Token&& token) {
+    return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token),
+                                                                  std::move(pipeline), std::move(options));
+}
+/// @}
+
+/// The same with a job that runs already, which is its own from then on: what communicate() and the rest would tell.
+/// Result::command is empty, and `duration` counts from here.
+template <class Where, class Token>
+auto async_wait(Where&& where, Popen popen, Token&& token) {
+    return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token), std::move(popen));
+}
+
+#endif  // LEASH_EXCEPTIONS
+
+/// try_run() in a loop: the same as async_run(), but completes with void(leash::Expected<leash::Result>), for callbacks. Of a
+/// job that was cancelled that is its Result, `cancelled`.
+/// @{
+template <class Where, class Token>
+auto async_try_run(Where&& where, Command command, Options options, Token&& token) {
+    return asio_detail::see_through<asio_detail::Typed, Token>(where, std::forward<Token>(token), std::move(command),
+                                                               std::move(options));
+}
+template <class Where, class Token>
+auto async_try_run(Where&& where, Pipeline pipeline, Options options, Token&& token) {
+    return asio_detail::see_through<asio_detail::Typed, Token>(where, std::forward<Token>(token), std::move(pipeline),
+                                                               std::move(options));
+}
+/// @}
+
+}  // namespace LEASH_ASIO_ABI
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#undef LEASH_ASIO_NAMESPACE
+#undef LEASH_ASIO_SYSTEM
+#undef LEASH_ASIO_ABI
+#undef LEASH_ASIO_VERSION
+#undef LEASH_ASIO_SLOTS
+
+#endif  // LEASH_0_1_0_ASIO_HPP

@@ -1,0 +1,457 @@
+// tests/asio/test_asio.cpp - <leash/asio.hpp>, with either Asio. C++20, for the coroutines.
+
+#include <leash/asio.hpp>
+
+#include <doctest/doctest.h>
+
+#include "support.hpp"
+
+#include <chrono>
+#include <exception>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#if defined(LEASH_BOOST_ASIO)
+#include <boost/asio.hpp>
+#define SLOTS (BOOST_ASIO_VERSION >= 101900)
+#else
+#include <asio.hpp>
+#define SLOTS (ASIO_VERSION >= 101900)
+#endif
+
+using namespace support;
+
+namespace {
+
+#if defined(LEASH_BOOST_ASIO)
+namespace asio = boost::asio;
+using ErrorCode = boost::system::error_code;
+using AsioError = boost::system::system_error;
+#else
+using ErrorCode = std::error_code;
+using AsioError = std::system_error;
+#endif
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string what_of(const std::exception_ptr& thrown) {
+    try {
+        if (thrown) std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+        return e.what();
+    }
+    return "";
+}
+
+/// What async_run() gave.
+struct Got {
+    std::optional<leash::Result> result;
+    std::exception_ptr thrown;
+    auto handler() {
+        return [this](std::exception_ptr error, leash::Result given) {
+            thrown = error;
+            result = std::move(given);
+        };
+    }
+};
+
+}  // namespace
+
+TEST_CASE("asio: a command's result is that of run()") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::bytes("said\n");
+    asio::io_context loop;
+    Got got;
+    leash::async_run(loop, leash::shell("cat; echo no >&2; exit 3"), options, got.handler());
+    CHECK_FALSE(got.result);  // never before it has returned
+    loop.run();
+    REQUIRE(got.result);
+    CHECK_FALSE(got.thrown);
+    CHECK(got.result->out == "said\n");
+    CHECK(got.result->err == "no\n");
+    CHECK(got.result->status.code() == 3);
+    CHECK(got.result->command == "/bin/sh");
+    CHECK(got.result->statuses.empty());
+    CHECK(got.result->ended_by == leash::EndedBy::itself);
+    CHECK(got.result->duration > 0s);
+
+    loop.restart();
+    options.in = leash::piped;  // nobody writes
+    leash::async_run(loop.get_executor(), leash::args({"cat"}) | leash::args({"wc", "-c"}), options, got.handler());
+    loop.run();
+    CHECK(leash::chomp(got.result->out) == "0");
+    CHECK(got.result->command == "cat | wc");
+    CHECK(got.result->statuses.size() == 2);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: what cannot be started is told with its step and its subject") {
+    asio::io_context loop;
+    leash::Options refused;
+    refused.timeout = 0s;
+    std::optional<leash::Expected<leash::Result>> program, option;
+    leash::async_try_run(loop, {"no-such-program"}, {},
+                         [&](leash::Expected<leash::Result> r) { program = std::move(r); });
+    leash::async_try_run(loop, {"true"}, refused, [&](leash::Expected<leash::Result> r) { option = std::move(r); });
+    auto future = leash::async_run(loop, {"no-such-program"}, {}, asio::use_future);
+    Got got;
+    leash::async_wait(loop, leash::Popen(), got.handler());
+    CHECK_FALSE(program);
+    loop.run();
+    REQUIRE(program);
+    CHECK(program->error().step == leash::Step::program);
+    CHECK(program->error().subject == "no-such-program");
+    REQUIRE(option);
+    CHECK(option->error().step == leash::Step::options);
+    CHECK(option->error().subject == "timeout");
+    CHECK_THROWS_WITH_AS(future.get(), program->error().message().c_str(), leash::SpawnError);
+    CHECK(contains(what_of(got.thrown), "an empty handle"));
+    CHECK_THROWS_AS(leash::AsyncPopen(loop, leash::Popen()), leash::SystemError);
+}
+
+TEST_CASE("asio: a timeout ends the whole job, and the loop goes on meanwhile") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.timeout = 100ms;
+    options.grace = 400ms;
+    asio::io_context loop;
+    Got got;
+    leash::async_run(loop, leash::shell("trap '' TERM; sleep 60 & sleep 60; sleep 60"), options, got.handler());
+    int ticks = 0;
+    asio::steady_timer timer(loop);
+    const auto tick = [&](auto&& self) -> void {
+        timer.expires_after(10ms);
+        timer.async_wait([&, self](ErrorCode) {
+            ++ticks;
+            if (!got.result) self(self);
+        });
+    };
+    tick(tick);
+    loop.run();
+    REQUIRE(got.result);
+    CHECK_FALSE(got.thrown);
+    CHECK(got.result->timed_out);
+    CHECK(got.result->status.signal() == SIGKILL);
+    CHECK(ticks > 12);  // so many and more, had the grace not blocked it
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: what a leader leaves behind has its drain, and nothing else to wake the loop") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.drain = 50ms;
+    asio::io_context loop;
+    Got got;
+    leash::async_run(loop, leash::shell("exec >&- 2>&-; sleep 60 &"), options, got.handler());
+    const Stopwatch watch;
+    loop.run();
+    REQUIRE(got.result);
+    CHECK(got.result->stragglers.size() == 1);
+    CHECK(watch.elapsed() < 40s);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: a token of leash's, before and after the start") {
+    const Census census;
+    leash::Options options = capture(census);
+    const leash::Cancel token;
+    options.cancel = token;
+    options.out = leash::sink([&](std::string_view) { token.fire(); });
+    asio::io_context loop;
+    Got got;
+    leash::async_run(loop, leash::shell("echo here; sleep 60 & sleep 60"), options, got.handler());
+    loop.run();
+    REQUIRE(got.result);
+    CHECK_FALSE(got.thrown);  // it was not the operation that was cancelled
+    CHECK(got.result->cancelled);
+    CHECK(census.is_empty());
+
+    loop.restart();
+    leash::async_run(loop, {"true"}, options, got.handler());
+    loop.run();
+    CHECK(got.result->cancelled);
+    CHECK(got.result->command == "true");
+    CHECK(got.result->status == leash::ExitStatus());
+}
+
+#if SLOTS
+TEST_CASE("asio: cancelling the operation ends the whole job, in order") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.err = leash::sink([](std::string_view) {});
+    asio::io_context loop;
+    asio::cancellation_signal signal;
+    Got got;
+    for (const auto type : {asio::cancellation_type::terminal, asio::cancellation_type::partial}) {
+        options.err = leash::sink([&](std::string_view) {
+            signal.emit(asio::cancellation_type::total);  // which cannot be had: there are effects by then
+            signal.emit(type);
+        });
+        got = {};
+        leash::async_run(loop, leash::shell("trap 'echo bye; exit 7' TERM; sleep 60 & echo here; echo >&2; wait"),
+                         options, asio::bind_cancellation_slot(signal.slot(), got.handler()));
+        loop.restart();
+        loop.run();
+        REQUIRE(got.result);
+        CHECK_THROWS_AS(std::rethrow_exception(got.thrown), AsioError);
+        CHECK(contains(what_of(got.thrown), ErrorCode(asio::error::operation_aborted).message()));
+        CHECK(got.result->ended_by == leash::EndedBy::cancel);
+        CHECK(got.result->out == "here\nbye\n");
+        CHECK(got.result->status.code() == 7);
+        CHECK(census.is_empty());
+        signal.emit(type);  // nothing there any more
+    }
+    std::optional<leash::Expected<leash::Result>> typed;
+    leash::async_try_run(
+        loop, leash::shell("echo >&2; sleep 60"), options,
+        asio::bind_cancellation_slot(signal.slot(), [&](leash::Expected<leash::Result> r) { typed = std::move(r); }));
+    loop.restart();
+    loop.run();
+    CHECK(typed.value().value().cancelled);
+}
+
+TEST_CASE("asio: cancelling a wait, a read or a write of a handle leaves the job alone") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen({"sleep", "60"}, options));
+    asio::cancellation_signal signals[3];
+    int aborted = 0;
+    const auto note = [&](ErrorCode error, auto) { aborted += error == asio::error::operation_aborted; };
+    char buffer[10];
+    const std::string much(1'000'000, 'x');
+    job.async_wait(asio::bind_cancellation_slot(signals[0].slot(), note));
+    job.out().async_read_some(asio::buffer(buffer), asio::bind_cancellation_slot(signals[1].slot(), note));
+    asio::async_write(job.in(), asio::buffer(much), asio::bind_cancellation_slot(signals[2].slot(), note));
+    loop.poll();
+    for (auto& signal : signals) signal.emit(asio::cancellation_type::terminal);
+    while (aborted < 3) loop.run_one();
+    CHECK(census.alive().size() == 1);
+    leash::ExitStatus status;
+    job.async_wait([&](ErrorCode, leash::ExitStatus its) { status = its; });
+    job.stop();
+    loop.run();
+    CHECK(status.signal() == SIGTERM);
+    CHECK(job->ended_by() == leash::EndedBy::cancel);
+    CHECK(census.is_empty());
+}
+#endif
+
+TEST_CASE("asio: a future, of a command and of a job that runs") {
+    const Census census;
+    asio::io_context loop;
+    auto first = leash::async_run(loop, {"echo", "one"}, capture(census), asio::use_future);
+    auto second = leash::async_wait(loop, leash::Popen({"echo", "two"}, capture(census)), asio::use_future);
+    loop.run();
+    CHECK(first.get().out == "one\n");
+    CHECK(second.get().out == "two\n");
+}
+
+TEST_CASE("asio: threads") {
+    const Census census;
+    std::vector<std::future<leash::Result>> results;
+    asio::thread_pool pool(4);
+    for (int i = 0; i < 20; ++i)
+        results.push_back(leash::async_run(pool, {"echo", std::to_string(i)}, capture(census), asio::use_future));
+    for (int i = 0; i < 20; ++i) CHECK(results[static_cast<std::size_t>(i)].get().out == std::to_string(i) + "\n");
+    pool.join();
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: many at a time, on one thread") {
+    const Census census;
+    int gate[2];  // its end is that of all
+    REQUIRE(::pipe2(gate, O_CLOEXEC) == 0);
+    leash::Options options = capture(census);
+    options.in = leash::fd(gate[0]);
+    asio::io_context loop;
+    int good = 0;
+    for (int i = 0; i < 50; ++i) {
+        leash::async_try_run(loop, leash::shell("echo $1; exec cat", {std::to_string(i)}), options,
+                             [&good, i](const leash::Expected<leash::Result>& r) {
+                                 good += r && r->ok() && r->out == std::to_string(i) + "\n";
+                             });
+    }
+    loop.poll();
+    CHECK(good == 0);
+    CHECK(census.alive().size() == 50);
+    ::close(gate[1]);
+    loop.run();
+    ::close(gate[0]);
+    CHECK(good == 50);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: a megabyte both ways, and the stream's end") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen({"cat"}, options));
+    std::string given, taken;
+    for (int i = 0; given.size() < 1'000'000; ++i) given += std::to_string(i) + "\n";
+    std::size_t written = 0;
+    ErrorCode end;
+    asio::async_write(job.in(), asio::buffer(given), [&](ErrorCode, std::size_t count) {
+        written = count;
+        job.in().close();
+    });
+    asio::async_read(job.out(), asio::dynamic_buffer(taken), [&](ErrorCode error, std::size_t) { end = error; });
+    loop.run();
+    CHECK(written == given.size());
+    CHECK(taken == given);
+    CHECK(end == asio::error::eof);
+    CHECK(job->status()->success());
+}
+
+TEST_CASE("asio: a stream ends with its job, whoever holds it, and a child that reads no more breaks the pipe") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    options.drain = 50ms;
+    asio::io_context loop;
+    leash::AsyncPopen job(
+        loop, leash::Popen(leash::shell("echo said; exec <&- 2>&-; " + helper() + " setsid-holder 0 1"), options));
+    std::string taken;
+    ErrorCode end, broken, closed;
+    const std::string much(1'000'000, 'x');
+    asio::async_write(job.in(), asio::buffer(much), [&](ErrorCode error, std::size_t) { broken = error; });
+    asio::async_read(job.out(), asio::dynamic_buffer(taken), [&](ErrorCode error, std::size_t) { end = error; });
+    loop.run();
+    CHECK(contains(taken, "said\n"));
+    CHECK(end == asio::error::eof);
+    CHECK(broken == asio::error::broken_pipe);
+    job.err().async_read_some(asio::buffer(taken), [&](ErrorCode error, std::size_t) { closed = error; });
+    loop.restart();
+    loop.run();
+    CHECK(closed == asio::error::eof);
+}
+
+TEST_CASE("asio: a handle that is destroyed ends its job, and tells who waits") {
+    const Census census;
+    asio::io_context loop;
+    ErrorCode told;
+    {
+        leash::AsyncPopen first(loop, leash::Popen(leash::shell("sleep 60 & sleep 60"), silent(census)));
+        leash::AsyncPopen job(std::move(first));
+        job.async_wait([&](ErrorCode error, leash::ExitStatus) { told = error; });
+        loop.poll();
+        CHECK(census.reaches(3));
+    }
+    CHECK(census.is_empty());
+    loop.run();
+    CHECK(told == asio::error::operation_aborted);
+}
+
+TEST_CASE("asio: nothing is left of a loop that is destroyed with operations pending") {
+    const Census census;
+    const auto held = std::make_shared<int>();
+    {
+        asio::io_context loop;
+        leash::async_run(loop, leash::shell("sleep 60 & sleep 60"), capture(census),
+                         [held](std::exception_ptr, leash::Result) {});
+        const auto owner = std::make_shared<leash::AsyncPopen>(loop, leash::Popen({"sleep", "60"}, capture(census)));
+        owner->async_wait([held, owner](ErrorCode, leash::ExitStatus) {});
+        char byte;
+        owner->out().async_read_some(asio::buffer(&byte, 1), [held](ErrorCode, std::size_t) {});
+        loop.poll();
+        CHECK(census.reaches(4));
+        CHECK(held.use_count() == 4);
+    }
+    CHECK(held.use_count() == 1);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: an exception out of a sink leaves through the loop, and the job goes on") {
+    const Census census;
+    leash::Options options = capture(census);
+    bool thrown = false;
+    std::string said;
+    options.out = leash::sink([&](std::string_view chunk) {
+        if (!std::exchange(thrown, true)) throw std::runtime_error("full");
+        said += chunk;
+    });
+    asio::io_context loop;
+    Got got;
+    leash::async_run(loop, leash::shell("echo one; echo two"), options, got.handler());
+    CHECK_THROWS_WITH(loop.run(), "full");
+    loop.run();
+    REQUIRE(got.result);
+    CHECK(got.result->ok());
+    CHECK(contains(said, "two\n"));
+}
+
+#if defined(__cpp_impl_coroutine)
+TEST_CASE("asio: coroutines") {
+    const Census census;
+    asio::io_context loop;
+    std::string said, error;
+    leash::ExitStatus status;
+    // Commands and options have names here: g++ before 13 goes wrong about braces in an expression with co_await.
+    const leash::Command echo{"echo", "one"}, missing{"no-such-program"};
+    leash::Options options = capture(census);
+    const auto all = [&]() -> asio::awaitable<void> {
+        said = (co_await leash::async_run(loop, echo, options, asio::use_awaitable)).out;
+        try {
+            static_cast<void>(co_await leash::async_run(loop, missing, options, asio::use_awaitable));
+        } catch (const leash::SpawnError& e) {
+            error = e.subject();
+        }
+        options.in = leash::piped;
+        const auto executor = co_await asio::this_coro::executor;
+        leash::AsyncPopen job(executor, leash::Popen({"cat"}, options));
+        co_await asio::async_write(job.in(), asio::buffer(said), asio::use_awaitable);
+        std::string line;
+        co_await asio::async_read_until(job.out(), asio::dynamic_buffer(line), '\n', asio::use_awaitable);
+        said += line;
+        job.in().close();
+        status = co_await job.async_wait(asio::use_awaitable);
+    };
+    auto done = asio::co_spawn(loop, all, asio::use_future);
+    loop.run();
+    done.get();
+    CHECK(said == "one\none\n");
+    CHECK(error == "no-such-program");
+    CHECK(status.success());
+}
+
+TEST_CASE("asio: a coroutine that is destroyed with its loop, or cancelled, leaves nothing") {
+    const Census census;
+    const leash::Command sleeper = leash::shell("sleep 60 & sleep 60");
+    const leash::Options options = silent(census);
+    {
+        asio::io_context loop;
+        const auto owns = [&]() -> asio::awaitable<void> {
+            leash::AsyncPopen job(loop, leash::Popen(sleeper, options));
+            co_await job.async_wait(asio::use_awaitable);
+        };
+        asio::co_spawn(loop, owns, asio::detached);
+        loop.poll();
+        CHECK(census.reaches(3));
+    }
+    CHECK(census.is_empty());
+#if SLOTS
+    asio::io_context loop;
+    asio::cancellation_signal signal;
+    std::exception_ptr thrown;
+    const auto runs = [&]() -> asio::awaitable<void> {
+        static_cast<void>(co_await leash::async_run(loop, sleeper, options, asio::use_awaitable));
+    };
+    asio::co_spawn(loop, runs,
+                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr error) { thrown = error; }));
+    loop.poll();
+    CHECK(census.reaches(3));
+    signal.emit(asio::cancellation_type::terminal);
+    loop.run();
+    CHECK_THROWS_AS(std::rethrow_exception(thrown), AsioError);
+    CHECK(census.is_empty());
+#endif
+}
+#endif
