@@ -152,7 +152,10 @@ struct Trial {
     void check_end(leash::ExitStatus status, bool ready) const {
         CAPTURE(status.describe());
         // A deadline can come before the script is ready; then only this much is sure.
-        if (ready) CHECK(status == shape.end.status);
+        // So it is of a leader that needs the short grace for its answer, where the machine is busy.
+        const bool answers_in_time = !shape.end.needs_kill || shape.by_itself || shape.end.status.signaled();
+        if (ready && answers_in_time) CHECK(status == shape.end.status);
+        else if (ready) CHECK((status == shape.end.status || status == resists.status));
         else CHECK((status.signaled() || status.exited()));
     }
     /// Right at the return of the call that ended it, without any further wait.
