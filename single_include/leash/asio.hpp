@@ -39,9 +39,12 @@
 // a namespace leash::asio would hide ::asio from whoever says `using namespace leash`.
 //
 // All that Options says of a job holds: its deadlines, grace and drain are kept by a Supervisor that each job has, and a clock of
-// the loop's. Nothing blocks but the start, some ms at most, and the end of a job that is dropped before it is over: a handle
-// that is destroyed, or a loop that is destroyed with an operation pending, kills the job as ~Popen() does. A loop that is
-// only stopped keeps no deadline. As long as a job runs, it is work that keeps run() from returning.
+// the loop's. Nothing blocks but the start, and the end of a job that is dropped before it is over: a handle that is destroyed,
+// or a loop that is destroyed with an operation pending, kills the job as ~Popen() does. A loop that is only stopped keeps no
+// deadline. As long as a job runs, it is work that keeps run() from returning.
+//
+// g++ 12 and older make wrong code of braces in an expression with co_await, or give up: there the command and the options
+// have names, and braces of their own.
 //
 // `where` stands for a loop (an io_context, a thread_pool) or an executor of one. An exception out of a sink leaves through
 // the loop's run(); the job goes on when that is called again.
@@ -65,15 +68,20 @@
 
 #if !defined(LEASH_BOOST_ASIO) && __has_include(<asio.hpp>)
 #include <asio/any_io_executor.hpp>
+#if __has_include(<asio/associated_cancellation_slot.hpp>)
+#include <asio/associated_cancellation_slot.hpp>
+#endif
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/buffer.hpp>
+#include <asio/dispatch.hpp>
 #include <asio/error.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/strand.hpp>
+#include <asio/system_error.hpp>
 #include <asio/version.hpp>
 #define LEASH_ASIO_NAMESPACE ::asio
 #define LEASH_ASIO_SYSTEM ::asio
@@ -81,9 +89,13 @@
 #define LEASH_ASIO_VERSION ASIO_VERSION
 #else
 #include <boost/asio/any_io_executor.hpp>
+#if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
+#include <boost/asio/associated_cancellation_slot.hpp>
+#endif
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -234,10 +246,11 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
 template <class Handler>
 using ExecutorOf = net::associated_executor_t<Handler, Executor>;
 
-/// Calls it with the results, through the executor that goes with it, and never before its operation has returned.
+/// Calls it with the results, through the executor that goes with it. From the loop, and not from where its operation began: so
+/// that it need not be posted, for which the executor of a future's would start a thread.
 template <class Handler, class Results>
 void complete(const ExecutorOf<Handler>& executor, Handler&& handler, Results results) {
-    net::post(executor, [handler = std::move(handler), results = std::move(results)]() mutable {
+    net::dispatch(executor, [handler = std::move(handler), results = std::move(results)]() mutable {
         std::apply(std::move(handler), std::move(results));
     });
 }
@@ -448,10 +461,15 @@ std::string name_of(const What& what) {
 /// Sees a job through to its result.
 template <class Form>
 struct SeeThrough {
+    /// At its first turn, since nothing is called before its operation has returned.
     template <class Handler>
     static void refuse(Handler&& handler, const Executor& executor, Expected<Result> result) {
-        const auto its = net::get_associated_executor(handler, executor);
-        complete(its, std::decay_t<Handler>(std::forward<Handler>(handler)), Form::results(std::move(result), false));
+        using Taken = std::decay_t<Handler>;
+        net::executor_work_guard<ExecutorOf<Taken>> work(net::get_associated_executor(handler, executor));
+        net::post(executor, [work = std::move(work), taken = Taken(std::forward<Handler>(handler)),
+                             results = Form::results(std::move(result), false)]() mutable {
+            complete(work.get_executor(), std::move(taken), std::move(results));
+        });
     }
 
     template <class Handler>
@@ -645,8 +663,8 @@ auto async_run(Where&& where, Pipeline pipeline, Options options, Token&& token)
 }
 /// @}
 
-/// The same with a job that runs already, which is its own from then on: what communicate() and the rest would tell.
-/// Result::command is empty, and `duration` counts from here.
+/// The same with a job that runs already, and is the operation's own from then on: closes its `in`, if that is piped, and completes
+/// with all that communicate() and the rest would tell. Result::command is empty, and `duration` counts from here.
 template <class Where, class Token>
 auto async_wait(Where&& where, Popen popen, Token&& token) {
     return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token), std::move(popen));
