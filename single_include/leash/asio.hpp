@@ -197,8 +197,12 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
   private:
     void serve() {
         if (over_ || closed_) return;
-        const Watching watching(*this);  // also where a sink throws
-        while (const auto event = jobs_.next(Duration())) over_ |= event->kind == Supervisor::Event::ended;
+        const Watching watching(*this);          // also where a sink throws
+        for (int most = 16; most > 0; --most) {  // the others have their turn, too, beside one that floods
+            const auto event = jobs_.next(Duration());
+            if (!event) break;
+            over_ |= event->kind == Supervisor::Event::ended;
+        }
     }
 
     struct Watching {

@@ -82,7 +82,7 @@
 //     assert(asks.communicate({}, 5s).out == "hello joe\r\n");
 //
 // MANY. A pipeline is one job. run_all() runs many commands, so many at a time, on this thread; a Supervisor is the
-// same for jobs that come and go, and for event loops.
+// same for jobs that come and go, and for event loops; of Asio's loops, jobs are operations with <leash/asio.hpp>.
 //
 //     assert(leash::check_output(leash::args({"seq", "9"}) | leash::args({"tail", "-1"})) == "9\n");
 //

@@ -363,6 +363,20 @@ TEST_CASE("asio: a stream ends with its job, whoever holds it, and a child that 
     CHECK(closed == asio::error::eof);
 }
 
+TEST_CASE("asio: a job that floods does not keep the loop") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.max_output = 100'000;
+    options.timeout = 60s;
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen({"yes"}, options));
+    asio::steady_timer timer(loop, 20ms);
+    timer.async_wait([&](ErrorCode) { job.stop(); });
+    run(loop);
+    CHECK(job->ended_by() == leash::EndedBy::cancel);
+    CHECK(census.is_empty());
+}
+
 TEST_CASE("asio: a handle that is destroyed ends its job, and tells who waits") {
     const Census census;
     asio::io_context loop;
