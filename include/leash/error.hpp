@@ -83,8 +83,8 @@ class [[gnu::visibility("default")]] SpawnError : public SystemError {
 
 namespace detail {
 
-[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, std::string_view hint = {});
-[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, std::string_view hint = {});
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
 /// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
@@ -184,7 +184,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     /// @{
     template <class U = T, class = detail::IfValue<T, U>>
     Expected(U&& value) : is_(true, std::forward<U>(value)) {}
-    Expected(Error error) : is_(std::move(error)) {}
+    [[gnu::cold]] Expected(Error error) : is_(std::move(error)) {}
     /// @}
 
     /// Is it a T?
@@ -321,7 +321,7 @@ class Expected<void> {
     /// Success.
     Expected() = default;
     /// Failure.
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
     /// Is it a success?
     /// @{

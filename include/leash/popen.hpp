@@ -290,7 +290,7 @@ class [[nodiscard]] Popen {
     friend struct detail::Runner;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
-    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
+    static Expected<Popen> start(std::vector<Command> commands, Options&& options, bool is_patient);
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
 

@@ -50,10 +50,11 @@ struct Common {
 class Incoming {
   public:
     Incoming() = default;
-    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
+    [[gnu::cold]] explicit Incoming(const Stdio& stream)
+        : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
-    ~Incoming() { delete[] scratch_; }
+    [[gnu::cold]] ~Incoming() { delete[] scratch_; }
 
     void begin(os::Fd fd) noexcept {
         fd_ = std::move(fd);
@@ -169,7 +170,7 @@ class Incoming {
         return kept.dropped > 0 ? kept.head.size() : 0;
     }
     /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
-    void cut(Limit limit) {
+    [[gnu::cold]] void cut(Limit limit) {
         const Kept kept = select(limit);
         if (kept.dropped > dropped_) {
             const std::size_t seam = kept.head.size(), missing = kept.dropped;
@@ -184,7 +185,7 @@ class Incoming {
         }
     }
     /// Hands it over.
-    std::string take_captured() noexcept {
+    [[gnu::cold]] std::string take_captured() noexcept {
         searches_.clear();
         gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
@@ -260,7 +261,7 @@ class Incoming {
         return true;
     }
 
-    void close() noexcept {
+    [[gnu::cold]] void close() noexcept {
         for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
             const Turn stream(&turnstile_);
             if (stream) {
@@ -300,7 +301,7 @@ class Incoming {
     };
 
     /// Cut at the edges of characters, which the job's own words may be read by.
-    Kept select(Limit limit) const noexcept {
+    [[gnu::cold]] Kept select(Limit limit) const noexcept {
         const std::string_view first = waiting().substr(shown_);
         const std::size_t total = first.size() + tail_.size();
         if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
@@ -484,6 +485,7 @@ class Incoming {
 /// What several streams said, in the order in which it was read: see Options::all.
 struct Transcript : Counted {
     explicit Transcript(Limit bound) noexcept : limit(bound) {}
+    [[gnu::cold]] ~Transcript() override = default;
 
     std::string captured() {
         const os::Lock lock(mutex);
@@ -495,11 +497,11 @@ struct Transcript : Counted {
     }
     /// As Incoming has them.
     /// @{
-    void cut() {
+    [[gnu::cold]] void cut() {
         const os::Lock lock(mutex);
         text.cut(limit);
     }
-    std::string take_captured() noexcept {
+    [[gnu::cold]] std::string take_captured() noexcept {
         const os::Lock lock(mutex);
         return text.take_captured();
     }

@@ -48,7 +48,7 @@ class Pump : public Counted {
     };
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
-    Pump(std::size_t processes, const Options& options, Deadline deadline)
+    [[gnu::cold]] Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
           keep{options.max_output, options.keep},
           in(stdio_of(options.in)),
@@ -67,13 +67,15 @@ class Pump : public Counted {
           stop_sequence_(options.stop_sequence),
           cancel_(options.cancel) {
         job.expect(processes);
-        if (options.die_with_parent) guardian_.emplace();
+        if (options.die_with_parent) guardian_ = Shared<os::Guardian>::adopt(new os::Guardian);
         if (options.all) begin_transcript({options.max_output, options.keep});
     }
-    /// To be started with the job; nullptr where it needs none.
-    os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
+    [[gnu::cold]] ~Pump() override = default;
 
-    void begin(os::Started started) noexcept {
+    /// To be started with the job; nullptr where it needs none.
+    os::Guardian* guardian() noexcept { return guardian_.get(); }
+
+    [[gnu::cold]] void begin(os::Started started) noexcept {
         job.begin(started.pids, std::move(started.exits), std::move(started.traces), std::move(started.cgroup));
         if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
@@ -95,33 +97,31 @@ class Pump : public Counted {
     Incoming out, err;
     Shared<Transcript> transcript;  // empty where nobody asked for it
 
-    std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
+    /// Not inlined: at each of their many uses that would be a division by the size of an Incoming.
+    /// @{
+    [[gnu::noinline]] std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
     /// With per_stage, that stage's; otherwise that of all.
-    Incoming& err_of(std::size_t stage) noexcept {
+    [[gnu::noinline]] Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
     }
+    /// `out`, and the errs.
+    std::size_t count_outputs() const noexcept { return 1 + count_errs(); }
+    [[gnu::noinline]] Incoming& output(std::size_t number) noexcept { return number == 0 ? out : err_of(number - 1); }
+    /// @}
     void join(Common* common) noexcept {
-        out.join(common);
-        err.join(common);
-        for (Incoming& stream : later_errs_) stream.join(common);
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).join(common);
     }
     /// What was read aside joins what a communicate() has.
     [[gnu::cold]] void join_aside() {
-        out.join_aside(keep);
-        err.join_aside(keep);
-        for (Incoming& stream : later_errs_) stream.join_aside(keep);
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).join_aside(keep);
     }
     [[gnu::cold]] void begin_transcript(Limit limit) {
         transcript = Shared<Transcript>::adopt(new Transcript(limit));
-        out.also_to(transcript.get());
-        err.also_to(transcript.get());
-        for (Incoming& stream : later_errs_) stream.also_to(transcript.get());
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).also_to(transcript.get());
     }
-    void close_streams() noexcept {
+    [[gnu::cold]] void close_streams() noexcept {
         in.close();
-        out.close();
-        err.close();
-        for (Incoming& stream : later_errs_) stream.close();
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).close();
     }
 
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
@@ -346,7 +346,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         return begin_end(why, step, table);
     }
-    bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+    [[gnu::cold]] bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
@@ -402,7 +402,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         return begin_kill(in_any_case, table);
     }
-    int begin_kill(bool in_any_case, os::ProcessTable& table) {
+    [[gnu::cold]] int begin_kill(bool in_any_case, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ == Phase::over) return ESRCH;
@@ -431,10 +431,8 @@ class Pump : public Counted {
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
-        if (moves(out, want.out)) function(out);
-        if (moves(err, want.err)) function(err);
-        for (Incoming& stream : later_errs_) {
-            if (moves(stream, want.err)) function(stream);
+        for (std::size_t i = 0; i < count_outputs(); ++i) {
+            if (moves(output(i), i == 0 ? want.out : want.err)) function(output(i));
         }
     }
     bool any_moving(const Want& want) const noexcept {
@@ -444,13 +442,10 @@ class Pump : public Counted {
     }
 
     template <class Function>
-    void each_piped(Function function) {
-        const auto apply = [&](Incoming& stream) {
-            if (stream.is_piped() && stream.is_open()) function(stream);
-        };
-        apply(out);
-        apply(err);
-        for (Incoming& stream : later_errs_) apply(stream);
+    [[gnu::cold]] void each_piped(Function function) {
+        for (std::size_t i = 0; i < count_outputs(); ++i) {
+            if (output(i).is_piped() && output(i).is_open()) function(output(i));
+        }
     }
 
     /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
@@ -469,16 +464,15 @@ class Pump : public Counted {
     /// Is there anything that the call waits for besides the end?
     bool is_moving(const Want& want) const noexcept { return any_moving(want) || (want.in && in.is_writing()); }
 
-    std::vector<Process> list(const os::Notes<os::Named>& names) {
+    [[gnu::cold]] std::vector<Process> list(const os::Notes<os::Named>& names) {
         os::Lock lock(mutex_);
-        std::vector<Process> all;
-        all.reserve(names.size());
-        for (const os::Named& one : names) all.push_back({one.pid, printable(one.command), one.why});
+        std::vector<Process> all(names.size());
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = {names[i].pid, printable(names[i].command), names[i].why};
         return all;
     }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
+    [[gnu::cold]] bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
         bool begun = false, is_late, is_forced;
         {
             os::Lock lock(mutex_);
@@ -527,7 +521,7 @@ class Pump : public Counted {
         bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
-    Next next_change(const Want& want, Deadline start) {
+    [[gnu::cold]] Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
         const bool moving = is_moving(want);
@@ -559,7 +553,7 @@ class Pump : public Counted {
     /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
     /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
-    void follow_stop() {
+    [[gnu::cold]] void follow_stop() {
         int number;
         bool stops = false;
         {
@@ -613,7 +607,7 @@ class Pump : public Counted {
     }
 
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
-    Deadline idle_end(const Want& want, Deadline start) const {
+    [[gnu::cold]] Deadline idle_end(const Want& want, Deadline start) const {
         if (idle_timeout_.is_none() || !any_moving(want)) return {};
         if (is_suspended()) return Deadline::after(idle_timeout_);
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
@@ -637,7 +631,7 @@ class Pump : public Counted {
     }
 
     /// For good: the terminal that the host and the job share has stopped the job for using it.
-    bool has_stopped() {
+    [[gnu::cold]] bool has_stopped() {
         if (!next_stop_look_.passed()) return false;
         if (stop_pause_ == Duration()) {
             // Without a terminal that controls the host there is none that could stop the job.
@@ -662,7 +656,7 @@ class Pump : public Counted {
     Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
 
     /// Looks whether it has ended, and who is left.
-    void see(os::ProcessTable& table) {
+    [[gnu::cold]] void see(os::ProcessTable& table) {
         if (phase_ == Phase::over) return;
         if (is_suspended() && job.take_continue()) let_clocks_go();  // by somebody else
         if (!has_ended_) {
@@ -702,7 +696,7 @@ class Pump : public Counted {
     }
 
     /// Is nobody left?
-    bool is_alone(os::ProcessTable& table) {
+    [[gnu::cold]] bool is_alone(os::ProcessTable& table) {
         if (!is_rest_watched_ && !rest_look_.passed()) return false;
         const os::Job::Rest rest = job.look_for_rest(++rest_looks_ > looks_from_afar, table, rest_since_);
         // Who was there at that time has to be looked for anew; one who was not cannot have come since.
@@ -717,7 +711,7 @@ class Pump : public Counted {
         return true;
     }
 
-    void finish() {
+    [[gnu::cold]] void finish() {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         let_clocks_go();
@@ -730,7 +724,7 @@ class Pump : public Counted {
     }
 
     /// The phase has lasted as long as it may.
-    void time_is_up(os::ProcessTable& table) {
+    [[gnu::cold]] void time_is_up(os::ProcessTable& table) {
         switch (phase_) {
             case Phase::draining:
                 job.name_rest(table, phase_end_, stragglers_);
@@ -820,7 +814,7 @@ class Pump : public Counted {
         return error;
     }
 
-    std::optional<os::Guardian> guardian_;
+    Shared<os::Guardian> guardian_;
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 

@@ -14,12 +14,12 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 /// Without exceptions only Expected::value() can arrive here: it says why, and aborts.
-template <class Exception>
-[[noreturn]] void raise(Exception&& exception) {
+template <class Exception, class... Args>
+[[noreturn]] void raise(Args&&... args) {
 #if LEASH_EXCEPTIONS
-    throw std::forward<Exception>(exception);
+    throw Exception(std::forward<Args>(args)...);  // made where it is thrown: none is moved
 #else
-    std::fprintf(stderr, "%s\n", exception.what());
+    std::fprintf(stderr, "%s\n", Exception(std::forward<Args>(args)...).what());
     std::abort();
 #endif
 }

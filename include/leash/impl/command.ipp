@@ -43,9 +43,9 @@ LEASH_INLINE Command& Command::operator=(Command&& other) noexcept = default;
 
 LEASH_INLINE Command::~Command() = default;
 
-LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
-    argv_.reserve(argv.size());
-    for (const Arg& arg : argv) argv_.push_back(arg.str());
+LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) : argv_(argv.size()) {
+    std::string* word = argv_.data();
+    for (const Arg& arg : argv) *word++ = arg.str();
 }
 
 LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}

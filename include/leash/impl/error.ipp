@@ -34,21 +34,21 @@ LEASH_INLINE const char* to_string(Step step) noexcept {
     return "?";
 }
 
-LEASH_INLINE std::string Error::message() const {
+[[gnu::cold]] LEASH_INLINE std::string Error::message() const {
     const bool hints = !hint.empty();
     const char* const quote = subject.empty() ? "" : "\"";
-    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
+    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : detail::decimal(stage),
                            stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
                            detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
                            hints ? ")" : ""});
 }
 
-LEASH_INLINE SystemError::SystemError(Error error)
+[[gnu::cold]] LEASH_INLINE SystemError::SystemError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std::string_view hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
     Error error;
     error.code = std::error_code(code, std::system_category());
     error.step = step;
@@ -57,15 +57,26 @@ LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, std::string_view hint) {
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
     Error error = make_error(0, step, subject, hint);
     error.code = std::make_error_code(code);
     return error;
 }
 
+/// The same as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// @{
+[[gnu::cold]] inline Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "") {
+    return make_error(code, step, subject, hint);
+}
+[[gnu::cold]] inline Expected<void> failure(std::errc code, Step step, std::string_view subject = {},
+                                            const char* hint = "") {
+    return make_error(code, step, subject, hint);
+}
+/// @}
+
 LEASH_INLINE void raise_error(const Error& error) {
-    if (error.step == Step::signal || error.step == Step::stream) raise(SystemError(error));
-    raise(SpawnError(error));
+    if (error.step == Step::signal || error.step == Step::stream) raise<SystemError>(error);
+    raise<SpawnError>(error);
 }
 
 }  // namespace detail

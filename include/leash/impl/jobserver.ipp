@@ -56,7 +56,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
 }
 
 [[gnu::cold]] inline void hand_down_tokens(const Tokens& tokens, Tokens::Given& given) {
-    std::string words = tokens.jobs > 0 ? concat({"-j", std::to_string(tokens.jobs)}) : "-j";
+    std::string words = tokens.jobs > 0 ? concat({"-j", decimal(tokens.jobs)}) : "-j";
     if (!tokens.path.empty()) {
         words += concat({" --jobserver-auth=fifo:", tokens.path});
     } else {
@@ -73,7 +73,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
         };
         given.read = find_free(tokens.read_there);
         given.write = find_free(tokens.write_there);
-        const std::string both = concat({std::to_string(given.read), ",", std::to_string(given.write)});
+        const std::string both = concat({decimal(given.read), ",", decimal(given.write)});
         for (const char* const name : {" --jobserver-fds=", " --jobserver-auth="}) words += concat({name, both});
     }
     given.flags = with_jobserver(given.flags, words);
@@ -145,13 +145,13 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
         tokens.why = "not 1 to 4096 jobs";
         return served;
     }
-    auto ends = detail::os::make_pipe("jobserver");
-    if (!ends) {
-        tokens.error = ends.error().code.value();
+    detail::os::PipeEnds ends;
+    if (!detail::os::make_pipe(ends)) {
+        tokens.error = errno;
         return served;
     }
-    tokens.read = std::move(ends->read);
-    tokens.write = std::move(ends->write);
+    tokens.read = std::move(ends.read);
+    tokens.write = std::move(ends.write);
     const std::string all(static_cast<std::size_t>(jobs - 1), '+');
     if (!all.empty() && detail::os::write_some(tokens.write, all) != static_cast<ssize_t>(all.size()))
         tokens.error = EIO;

@@ -43,6 +43,7 @@ struct Env::Table : detail::Counted {
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
+    [[gnu::cold]] ~Table() override = default;
     Table(const Table& other)
         : detail::Counted(), changes(other.changes), filters(other.filters), places(other.places) {}
 
@@ -61,7 +62,7 @@ struct Env::Table : detail::Counted {
         return true;
     }
 
-    void put(Change made) {
+    [[gnu::cold]] void put(Change made) {
         if (const Change* const known = find(made.name)) {
             changes[static_cast<std::size_t>(known - changes.data())] = std::move(made);
             return;
@@ -89,7 +90,7 @@ LEASH_INLINE Env Env::inherited() { return Env(true); }
 
 LEASH_INLINE Env Env::empty() { return Env(false); }
 
-LEASH_INLINE Env& Env::set(std::string name, std::string value) & {
+[[gnu::cold]] LEASH_INLINE Env& Env::set(std::string name, std::string value) & {
     change({std::move(name), std::move(value), false});
     return *this;
 }
@@ -125,7 +126,7 @@ LEASH_INLINE Env Env::from(std::initializer_list<Arg> entries) {
     return made;
 }
 
-LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
+[[gnu::cold]] LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     if (const Change* const last = table_ ? table_->find(name) : nullptr) {
         if (last->removed) return std::nullopt;
         return last->value;
@@ -139,11 +140,11 @@ LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     return std::nullopt;
 }
 
-LEASH_INLINE std::vector<std::string> Env::build() const {
+[[gnu::cold]] LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (!table_ || table_->passes(detail::name_of(*entry))) strings.emplace_back(*entry);
+        if (!table_ || table_->passes(detail::name_of(*entry))) strings.push_back(*entry);
     }
     if (!table_) return strings;
     for (const Change& one : table_->changes) {

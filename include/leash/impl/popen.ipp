@@ -26,17 +26,17 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-LEASH_INLINE Streams::Streams() = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams() = default;
 
-LEASH_INLINE Streams::Streams(const Streams& other) = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams(const Streams& other) = default;
 
-LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
 
-LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
+[[gnu::cold]] LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
 
-LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
 
-LEASH_INLINE Streams::~Streams() = default;
+[[gnu::cold]] LEASH_INLINE Streams::~Streams() = default;
 
 LEASH_INLINE Popen::Popen() noexcept = default;
 
@@ -96,12 +96,12 @@ namespace detail {
 [[gnu::cold]] inline Expected<void> tell_sent(int error, int number, Pid pid, const char* ended) {
     if (error == 0) return {};
     const std::string_view name = signal_name(number);
-    const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-    return make_error(error, Step::signal, concat({name, more, " to pid ", std::to_string(pid)}),
-                      pid < 0          ? "an empty handle: moved from, or detached"
-                      : error == ESRCH ? ended
-                      : error == EPERM ? "it runs as another user"
-                                       : "");
+    const std::string more = name == "signal" ? " " + decimal(number) : "";
+    return failure(error, Step::signal, concat({name, more, " to pid ", decimal(pid)}),
+                   pid < 0          ? "an empty handle: moved from, or detached"
+                   : error == ESRCH ? ended
+                   : error == EPERM ? "it runs as another user"
+                                    : "");
 }
 
 }  // namespace detail
@@ -160,14 +160,14 @@ LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
     constexpr const char* of_size = "a size that is not from 0 to 65535";
     const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
     if (height != rows || width != columns)
-        return detail::make_error(std::errc::invalid_argument, Step::stream, "tty", of_size);
+        return detail::failure(std::errc::invalid_argument, Step::stream, "tty", of_size);
     const int error = pump_ ? pump_->resize(height, width) : ENOTTY;
     if (error == 0) return {};
-    return detail::make_error(error, Step::stream, "tty",
-                              error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+    return detail::failure(error, Step::stream, "tty",
+                           error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
 }
 
-LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
+[[gnu::cold]] LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     Captured result;
     if (!pump_) {
         result.unwritten = input.size();
@@ -248,11 +248,8 @@ LEASH_INLINE std::vector<Process> Popen::survivors() const {
     return pump_ ? pump_->survivors() : std::vector<Process>();
 }
 
-LEASH_INLINE std::vector<ExitStatus> Popen::statuses() const {
-    std::vector<ExitStatus> all;
-    if (!pump_) return all;
-    for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
-    return all;
+[[gnu::cold]] LEASH_INLINE std::vector<ExitStatus> Popen::statuses() const {
+    return pump_ ? pump_->job.statuses() : std::vector<ExitStatus>();
 }
 
 LEASH_INLINE Usage Popen::usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
@@ -266,12 +263,13 @@ static_assert(std::is_same_v<leash::Pid, os::Pid>);
 struct Handover {
     Pump& pump;
     os::Started started;
-    ~Handover() { pump.begin(std::move(started)); }
+    [[gnu::cold]] ~Handover() { pump.begin(std::move(started)); }
 };
 
 }  // namespace detail
 
-LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options options, bool is_patient) {
+[[gnu::cold]] LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options&& options,
+                                                        bool is_patient) {
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
     popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
@@ -295,7 +293,7 @@ LEASH_INLINE std::optional<ExitStatus> Popen::wait_until_deadline(detail::Deadli
     return pump->job.ended().status;
 }
 
-LEASH_INLINE void Popen::end() noexcept {
+[[gnu::cold]] LEASH_INLINE void Popen::end() noexcept {
     if (!pump_) return;
     detail::Pump& pump = *pump_;
     // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.

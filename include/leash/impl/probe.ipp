@@ -44,7 +44,7 @@ struct Prober {
                 child.take_stop();
                 break;
             }
-            if (limit.passed()) return make_error(std::errc::timed_out, Step::spawn, "/bin/sh");
+            if (limit.passed()) return failure(std::errc::timed_out, Step::spawn, "/bin/sh");
             os::sleep_until(pause.next());
         }
         return {};

@@ -24,17 +24,17 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-LEASH_INLINE Result::Result() = default;
+[[gnu::cold]] LEASH_INLINE Result::Result() = default;
 
-LEASH_INLINE Result::Result(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result::Result(const Result& other) = default;
 
-LEASH_INLINE Result::Result(Result&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Result::Result(Result&& other) noexcept = default;
 
-LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) = default;
 
-LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
-LEASH_INLINE Result::~Result() = default;
+[[gnu::cold]] LEASH_INLINE Result::~Result() = default;
 
 LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {
@@ -52,10 +52,9 @@ namespace detail {
     std::string text;
     for (const Process& one : processes) {
         const std::string_view line = one.command;
-        text +=
-            concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? std::to_string(one.pid) : "",
-                    line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
-                    one.why, one.why.empty() ? "" : ")"});
+        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? decimal(one.pid) : "",
+                        line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
+                        one.why, one.why.empty() ? "" : ")"});
     }
     return text;
 }
@@ -95,17 +94,17 @@ inline ExitStatus telling_status(const Result& result) noexcept {
 [[gnu::cold]] inline std::string name_of(const Result& result) {
     const std::size_t failed = result.failed_stage();
     const bool tells = failed < result.statuses.size();
-    return concat({printable(result.command), tells ? ": stage " : "", tells ? std::to_string(failed) : ""});
+    return concat({printable(result.command), tells ? ": stage " : "", tells ? decimal(failed) : ""});
 }
 
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    const auto milliseconds = std::to_string(duration.count() / 1'000'000 % 1000);
+    const auto milliseconds = detail::decimal(duration.count() / 1'000'000 % 1000);
     const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
     return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
                            detail::telling_status(*this).describe(), " in ",
-                           std::to_string(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
+                           detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
                            detail::describe_end(*this)});
 }
 
@@ -114,7 +113,7 @@ namespace detail {
 /// Sees commands through to their result.
 struct Runner {
     /// The first word of each.
-    static std::string name_of(const std::vector<Command>& stages) {
+    [[gnu::cold]] static std::string name_of(const std::vector<Command>& stages) {
         std::string name;
         for (const Command& stage : stages) {
             if (!name.empty()) name += " | ";
@@ -134,7 +133,7 @@ struct Runner {
     }
 
     /// The result of a job that has ended, and what its last communicate() gave.
-    static Result finish(const Popen& job, std::string name, Captured captured) {
+    [[gnu::cold]] static Result finish(const Popen& job, std::string name, Captured captured) {
         Result result;
         result.command = std::move(name);
         result.status = captured.status.value_or(ExitStatus());
@@ -152,7 +151,7 @@ struct Runner {
     }
 
     /// From start to end.
-    static Expected<Result> run(std::vector<Command> stages, Options options) {
+    [[gnu::cold]] static Expected<Result> run(std::vector<Command> stages, Options&& options) {
         if (options.cancel && options.cancel->fired()) return not_started(stages, options);
         std::string name = name_of(stages), input;
         if (Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) {
@@ -222,7 +221,7 @@ LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result
 #if LEASH_EXCEPTIONS
 
 LEASH_INLINE const Result& Result::check_ok() const& {
-    if (!ok()) detail::raise(ProcessFailed(detail::name_of(*this), *this));
+    if (!ok()) detail::raise<ProcessFailed>(detail::name_of(*this), *this);
     return *this;
 }
 
@@ -232,11 +231,11 @@ LEASH_INLINE Result&& Result::check_ok() && {
 }
 
 LEASH_INLINE Result run(Command command, Options options) {
-    return try_run(std::move(command), std::move(options)).value();
+    return detail::Runner::run(detail::stages_of(std::move(command)), std::move(options)).value();
 }
 
 LEASH_INLINE Result run(Pipeline pipeline, Options options) {
-    return try_run(std::move(pipeline), std::move(options)).value();
+    return detail::Runner::run(std::move(pipeline).stages(), std::move(options)).value();
 }
 
 LEASH_INLINE Result capture(Command command, Options options) {
@@ -285,7 +284,7 @@ namespace detail {
     if (!tail.empty()) result.err = std::move(tail);
     const std::size_t failed = result.failed_stage();
     const std::string& name = failed < result.statuses.size() ? names[failed] : names.back();
-    raise(ProcessFailed(name, std::move(result)));
+    raise<ProcessFailed>(name, std::move(result));
 }
 
 }  // namespace detail

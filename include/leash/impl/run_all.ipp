@@ -68,10 +68,9 @@ struct Share {
 };
 
 [[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
-    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     if (tokens.own.is_open()) return {};
-    return make_error(std::errc::operation_not_supported, Step::options, "jobserver",
-                      "without /proc it must be a FIFO");
+    return failure(std::errc::operation_not_supported, Step::options, "jobserver", "without /proc it must be a FIFO");
 }
 
 struct AllRunner {
@@ -173,7 +172,8 @@ struct AllRunner {
             return false;
         }
         if (!options.jobserver) options.jobserver = how.jobserver;
-        auto started = Popen::start(tasks[index].command.stages(), options, false);
+        Options given = options;  // they may be needed once more
+        auto started = Popen::start(tasks[index].command.stages(), std::move(given), false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);

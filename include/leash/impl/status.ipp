@@ -52,10 +52,10 @@ LEASH_INLINE const char* signal_name(int number) noexcept {
 }
 
 LEASH_INLINE std::string ExitStatus::describe() const {
-    if (exited()) return detail::concat({"exited ", std::to_string(number_)});
+    if (exited()) return detail::concat({"exited ", detail::decimal(number_)});
     if (!signaled()) return "unknown";
     return detail::concat(
-        {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
+        {"killed by ", signal_name(number_), " (", detail::decimal(number_), ")", core_ ? ", core dumped" : ""});
 }
 
 }  // namespace LEASH_ABI

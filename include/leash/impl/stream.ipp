@@ -222,7 +222,7 @@ LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     timed_out_ = false;
     const bool any = next();
 #if LEASH_EXCEPTIONS
-    if (error_) detail::raise(std::system_error(error_, "leash: the lines of a stream"));
+    if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
 #endif
     return iterator(any ? this : nullptr);
 }

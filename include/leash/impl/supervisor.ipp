@@ -115,12 +115,12 @@ class SupervisorCore : public Counted {
         make_room(-1);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
         os::Fd copy(os::duplicate_above(fd, 3));
-        if (!copy.is_open()) return os::last_error(Step::stream, std::to_string(fd));
+        if (!copy.is_open()) return os::last_error(Step::stream, decimal(fd));
         Member& member = enter(Popen(), tag);
         member.watched = std::move(copy);
         ++watches_;
         if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
-        const Error error = os::last_error(Step::stream, std::to_string(fd));
+        const Error error = os::last_error(Step::stream, decimal(fd));
         forget(member.id);
         return error;
     }

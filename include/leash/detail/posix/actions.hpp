@@ -48,6 +48,11 @@ struct Actions {
     Group group = Group::own;
     Pid leader = 0;                // whose group it joins; 0: it leads one itself
     bool at_own_terminal = false;  // other keys than those of the host's
+
+    Action& add(Action action) {
+        list.push_back(action);
+        return list.back();
+    }
 };
 
 /// Which file is executed, with what.
@@ -58,13 +63,14 @@ struct Image {
 };
 
 /// Pointers to the strings, NULL at the end, as exec wants them.
-inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    for (std::string& text : strings) list.push_back(&text[0]);
-    list.push_back(nullptr);
+[[gnu::cold]] inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list(strings.size() + 1);
+    for (std::size_t i = 0; i < strings.size(); ++i) list[i] = &strings[i][0];
     return list;
 }
+
+/// exec changes none of them, whatever its declaration says.
+inline char* const* for_exec(const char* const* strings) noexcept { return const_cast<char* const*>(strings); }
 
 /// How a start ended.
 struct Birth {

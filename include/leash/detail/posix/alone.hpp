@@ -56,7 +56,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     refuse(options.keep != none.keep, "keep");
     refuse(options.all, "all");
     if (name == nullptr) return {};
-    return make_error(std::errc::invalid_argument, Step::options, name, what);
+    return failure(std::errc::invalid_argument, Step::options, name, what);
 }
 
 /// Starts a program in one of these ways. Its number, where it has another one than the host.

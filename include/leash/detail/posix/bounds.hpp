@@ -52,17 +52,14 @@ struct Resource {
 
 /// The last ones of the list: a limit of descriptors would keep the others from their numbers.
 [[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
-    const auto act = [&](Action::Kind kind, int flags) {
-        actions.list.push_back({kind});
-        actions.list.back().flags = flags;
-    };
+    const auto act = [&](Action::Kind kind, int flags) { actions.add({kind}).flags = flags; };
     if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
     if (bounds.nice != 0) act(Action::Kind::be_nice, sys::nice_of(0) + bounds.nice);
     const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
         if (soft == Limits::inherited) return;
-        actions.list.push_back({Action::Kind::limit, resource});
-        actions.list.back().values[0] = soft;
-        actions.list.back().values[1] = hard;
+        Action& action = actions.add({Action::Kind::limit, resource});
+        action.values[0] = soft;
+        action.values[1] = hard;
     };
     const Limits& limits = bounds.limits;
     if (!limits.cpu_time.is_none()) {

@@ -6,7 +6,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <cerrno>
 #include <cstdint>
@@ -19,6 +18,7 @@
 #include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/sys/files.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/status.hpp>
@@ -34,9 +34,9 @@ namespace detail::os {
 ///
 /// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. Where somebody may stay in it, or the host is
 /// killed, it is left behind; the next job with one removes it, once it is empty.
-class Cgroup {
+class Cgroup : public Counted {
   public:
-    [[gnu::cold]] static Expected<Cgroup> make() {
+    [[gnu::cold]] static Expected<Shared<Cgroup>> make() {
         auto own = find_own();
         if (!own) return own.error();
         Seen host{};
@@ -44,39 +44,32 @@ class Cgroup {
         const std::string names = concat({"leash.", name_space(), "."});
         std::uint64_t number = 0;
         if (sys::random(&number, sizeof number) != 0) return last_error(Step::options, "reach", "cgroup");
-        Cgroup made;
-        made.owner_ = sys::getpid();
-        made.path_ = concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), ".",
-                             std::to_string(number)});
-        if (made.path_.size() > 512) errno = ENAMETOOLONG;
-        if (made.path_.size() > 512 || sys::mkdir(made.path_.c_str(), 0755) != 0) {
-            const Error error = refused(made.path_);
-            made.path_.clear();
+        auto made = Shared<Cgroup>::adopt(new Cgroup);
+        made->owner_ = sys::getpid();
+        made->path_ =
+            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number >> 1)});
+        if (made->path_.size() > 512) errno = ENAMETOOLONG;
+        if (made->path_.size() > 512 || sys::mkdir(made->path_.c_str(), 0755) != 0) {
+            const Error error = refused(made->path_);
+            made->path_.clear();
             return error;
         }
         remove_stale(*own, names);
         for (const auto& [name, flags, fd] :
-             {File{"cgroup.procs", O_WRONLY, &made.entry_}, File{"cgroup.events", O_RDONLY, &made.events_},
-              File{"cgroup.kill", O_WRONLY, &made.kill_}}) {
-            const std::string file = concat({made.path_, "/", name});
+             {File{"cgroup.procs", O_WRONLY, &made->entry_}, File{"cgroup.events", O_RDONLY, &made->events_},
+              File{"cgroup.kill", O_WRONLY, &made->kill_}}) {
+            const std::string file = concat({made->path_, "/", name});
             *fd = Fd::open(file.c_str(), flags);
-            const bool is_before_5_14 = fd == &made.kill_ && errno == ENOENT;
+            const bool is_before_5_14 = fd == &made->kill_ && errno == ENOENT;
             if (!fd->is_open() && !is_before_5_14) return refused(file);
         }
-        made.write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
+        made->write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
         // Who is in a control group can be moved away only by who may write to the one above as well.
         const std::string above = *own + "/cgroup.procs";
         if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
         return made;
     }
-    Cgroup(Cgroup&& other) noexcept
-        : path_(std::exchange(other.path_, {})),
-          entry_(std::move(other.entry_)),
-          events_(std::move(other.events_)),
-          kill_(std::move(other.kill_)),
-          owner_(other.owner_) {}
-    Cgroup& operator=(Cgroup&&) = delete;
-    ~Cgroup() { remove(); }
+    ~Cgroup() override { remove(); }
 
     const std::string& path() const noexcept { return path_; }
 
@@ -232,7 +225,7 @@ class Cgroup {
 
     /// Calls back with the path of each one below, which are what the job itself has made.
     template <class Visit>
-    static void each_below(const char* path, Visit visit) noexcept {
+    [[gnu::cold]] static void each_below(const char* path, Visit visit) noexcept {
         Directory directory(path);
         while (const char* const name = directory.next()) {
             char below[1024];

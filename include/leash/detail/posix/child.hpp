@@ -146,7 +146,7 @@ LEASH_CHILD_PART void go_on(Order& order, long result, Birth::Step step, std::si
 
 /// All signals are blocked until right before the exec.
 LEASH_CHILD int begin(void* argument) noexcept;
-inline int begin(void* argument) noexcept {
+[[gnu::cold]] inline int begin(void* argument) noexcept {
     Order& order = *static_cast<Order*>(argument);
     long result = 0;
     if (order.makes_session) result = sys::system_call(SYS_setsid);

@@ -47,7 +47,7 @@ inline child::Order make_order(const Image& image, const Actions& actions) noexc
 }
 
 /// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
-inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
+[[gnu::cold]] inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
     if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
     child::Order order = make_order(image, actions);
     const child::Stack stack;

@@ -17,6 +17,7 @@
 #include <leash/detail/posix/job.hpp>
 #include <leash/detail/posix/start.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 
@@ -30,46 +31,47 @@ namespace detail::os {
 /// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
 /// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
 /// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
-class Guardian {
+class Guardian : public Counted {
   public:
     Guardian() : keeper_(Group::own) {}
 
     /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
     /// control group of Reach::cgroup; otherwise they are empty.
-    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
+    [[gnu::cold]] Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup,
+                                       Deadline deadline) {
         keeper_.expect(1);
-        auto ends = make_pipe("die_with_parent");
-        if (!ends) return ends.error();
+        PipeEnds ends;
+        if (!make_pipe(ends)) return no_pipe("die_with_parent");
         Actions actions;
-        actions.list.push_back({Action::Kind::follow});
-        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
-        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
+        actions.add({Action::Kind::follow}).flags =
+            SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        actions.add({Action::Kind::duplicate, ends.read.get(), 0});
         for (const int stream : {1, 2}) {
-            actions.list.push_back({Action::Kind::open, -1, stream});
-            actions.list.back().path = "/dev/null";
-            actions.list.back().flags = O_WRONLY;
+            Action& action = actions.add({Action::Kind::open, -1, stream});
+            action.path = "/dev/null";
+            action.flags = O_WRONLY;
         }
-        std::vector<std::string> arguments{
-            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
-        std::vector<std::string> variables{"LC_ALL=C"};
-        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        const std::string host = decimal(sys::getpid());
+        const char* const argv[] = {
+            "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
+        const char* const environment[] = {"LC_ALL=C", nullptr};
         std::vector<Pid> pids;
         std::vector<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
-        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
-        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
+        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
-        lifeline_ = std::move(ends->write);
+        lifeline_ = std::move(ends.write);
         return {};
     }
     bool is_there() const noexcept { return lifeline_.is_open(); }
     int lifeline() const noexcept { return lifeline_.get(); }
 
     /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
-    void dismiss() noexcept {
+    [[gnu::cold]] void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
             // It is told, too: a host that has become another user cannot signal it any more.
@@ -81,9 +83,7 @@ class Guardian {
         keeper_.close();
         lifeline_.close();
     }
-    ~Guardian() { dismiss(); }
-    Guardian(const Guardian&) = delete;
-    Guardian& operator=(const Guardian&) = delete;
+    ~Guardian() override { dismiss(); }
 
   private:
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a

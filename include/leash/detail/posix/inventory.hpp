@@ -24,7 +24,7 @@ namespace detail::os {
 
 /// "/proc/123/name"
 [[gnu::cold]] inline std::string path_in_proc(Pid pid, std::string_view name) {
-    return concat({"/proc/", std::to_string(pid), "/", name});
+    return concat({"/proc/", decimal(pid), "/", name});
 }
 
 /// Where it leads; empty where that cannot be told.
@@ -87,7 +87,7 @@ namespace detail::os {
         std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", number);
         address += group;
     }
-    return concat({address, "]:", std::to_string(port)});
+    return concat({address, "]:", decimal(port)});
 }
 
 /// A socket with this inode, if this line of a table of /proc/net is its own.

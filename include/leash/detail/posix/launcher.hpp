@@ -67,11 +67,12 @@ class Launcher {
         int digit = 3;
         while (contains(actions.kept, digit)) ++digit;
         if (digit > 9) return hindered(descriptors);
-        auto ends = make_pipe("");
+        PipeEnds ends;
         const int highest = actions.kept.empty() || actions.kept.back() < digit ? digit : actions.kept.back();
-        Fd report(ends ? duplicate_above(ends->write.get(), highest + 1) : -1);  // out of the way of all others
+        Fd report(make_pipe(ends) ? duplicate_above(ends.write.get(), highest + 1)
+                                  : -1);  // out of the way of all others
         if (!report.is_open()) return Birth::failure(errno, Birth::Step::copy);
-        ends->write.close();
+        ends.write.close();
 
         Words words, variables;
         for (const char* const word : {"sh", "-c"}) words.add(word);
@@ -82,14 +83,14 @@ class Launcher {
         for (char* const* word = image.argv; *word != nullptr; ++word) words.add(*word);
 
         Actions before = actions;
-        before.list.push_back({Action::Kind::duplicate, report.get(), digit});
+        before.add({Action::Kind::duplicate, report.get(), digit});
         before.kept.push_back(digit);
         sort(before.kept);
         const std::vector<char*> argv = words.pointers(), given = variables.pointers();
         Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.data(), given.data()}, before);
         if (birth.error != 0) return birth;
         report.close();
-        const int failed = read_report(ends->read, deadline);
+        const int failed = read_report(ends.read, deadline);
         if (failed < 0 || static_cast<std::size_t>(failed) >= actions.list.size()) return birth;
         siginfo_t info{};
         while (sys::waitid(birth.pid, -1, &info, WEXITED) != 0 && errno == EINTR) {}
@@ -182,7 +183,7 @@ exec "$@"
             const Action& action = actions.list[i];
             const auto tell = [&](std::string_view what, std::string_view one, std::string_view two = "") {
                 words.add(what);
-                words.add(std::to_string(i));
+                words.add(decimal(i));
                 for (const std::string_view word : {one, two, std::string_view(of_nice)}) words.add(word);
             };
             if (action.kind == Action::Kind::enter) tell("enter", concat({action.path, "/cgroup.procs"}));
@@ -192,16 +193,16 @@ exec "$@"
                 if (!found) return nice;
                 of_nice = *std::move(found);
                 const int own = sys::nice_of(0), least = action.flags < -20 ? -20 : action.flags;
-                nicer = std::to_string(action.flags - own);
+                nicer = decimal(action.flags - own);
                 // Refused, nice(1) goes on as it is.
-                if (least < own) tell("nice", nicer, std::to_string(least));
+                if (least < own) tell("nice", nicer, decimal(least));
             }
             if (action.kind != Action::Kind::limit) continue;
             const Resource resource = Resource::of(action.from);
-            const std::string hard = std::to_string(action.values[1] / resource.unit);
+            const std::string hard = decimal(action.values[1] / resource.unit);
             const bool is_lowered = action.values[1] <= sys::limit_of(0, action.from, true);
             if (resource.letter == 'n' && is_lowered) files = hard;  // which cannot fail
-            else tell({&resource.letter, 1}, hard, std::to_string(action.values[0] / resource.unit));
+            else tell({&resource.letter, 1}, hard, decimal(action.values[0] / resource.unit));
         }
         words.add("");
         words.add(files);

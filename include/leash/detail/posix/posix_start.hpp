@@ -147,7 +147,8 @@ inline bool sets_group(const Actions& actions) noexcept {
 /// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
-    explicit Attributes(const Actions& actions) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+    [[gnu::cold]] explicit Attributes(const Actions& actions)
+        : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
@@ -204,7 +205,8 @@ class Attributes {
 }
 
 /// `by_list`: descriptors are closed one by one, as they were found open.
-inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bool by_list = !sys::has_closefrom) {
+[[gnu::cold]] inline Birth start_by_posix_spawn(const Image& image, const Actions& actions,
+                                                bool by_list = !sys::has_closefrom) {
     FileActions files(by_list);
     for (std::size_t i = 0; i < actions.list.size(); ++i) {
         files.add(actions.list[i]);
@@ -226,7 +228,7 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
         for (const Action& action : actions.list) {
             if (action.kind != Action::Kind::tell) continue;
             sys::NoWriteSignal guard;
-            const std::string number = concat({std::to_string(birth.pid), "\n"});
+            const std::string number = concat({decimal(birth.pid), "\n"});
             if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
         }
         return birth;

@@ -154,7 +154,7 @@ inline bool shows_processes() noexcept {
 }
 
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
-inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
+[[gnu::cold]] inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
     char path[64];
     std::snprintf(path, sizeof path, "/proc/%ld/%s", long{pid}, name);
     const Fd file = Fd::open(path, O_RDONLY);
@@ -167,7 +167,7 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
 /// The numbers in a file of them, "123 456 " or one in each line, which a read may cut in two. False with errno where it cannot
 /// be read to its end, or `visit` says so.
 template <class Visit>
-bool each_number(const Fd& file, Visit visit) noexcept {
+[[gnu::cold]] bool each_number(const Fd& file, Visit visit) noexcept {
     char text[1024];
     Pid number = 0;
     ssize_t size;
@@ -190,7 +190,7 @@ inline bool is_gone(int error) noexcept {
 }
 
 /// False with errno, of which is_gone() tells what it means.
-inline bool look_at_process(Pid pid, Seen& seen) noexcept {
+[[gnu::cold]] inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #if defined(LEASH_KINFO)
     Kinfo entry{};
     if (!read_kinfo(pid, entry)) return false;
@@ -228,7 +228,7 @@ inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
 /// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
 /// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
 template <class Visit>
-bool each_process(Visit visit) noexcept {
+[[gnu::cold]] bool each_process(Visit visit) noexcept {
     if (!shows_processes()) return false;
     Directory directory("/proc");
     if (!directory.is_open()) return false;
@@ -249,7 +249,7 @@ class ProcessTable {
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
     /// namespace, nor where a sandbox hides them; and what cannot be read now, be it for want of a descriptor, may be the
     /// next time.
-    bool read(Deadline since) noexcept {
+    [[gnu::cold]] bool read(Deadline since) noexcept {
         if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
             is_known_ = read_all();
@@ -316,7 +316,7 @@ struct Named {
     char command[200];  // cut off, for a log
 
     /// Its command line; its name in brackets where it has none, or sysctl tells it, as ps shows it.
-    static Named of(Pid pid, const char* why) noexcept {
+    [[gnu::cold]] static Named of(Pid pid, const char* why) noexcept {
         Named named{};
         named.pid = pid;
         named.why = why;
@@ -342,7 +342,7 @@ struct Named {
 /// Has it a file open of which `is_one` says so, by its name, "pipe:[123]" say, and the path of that link in /proc? Only those of the same user can be asked. (By
 /// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 template <class IsOne>
-bool any_open(Pid pid, IsOne is_one) noexcept {
+[[gnu::cold]] bool any_open(Pid pid, IsOne is_one) noexcept {
     char path[64], name[64];
     std::snprintf(path, sizeof path, "/proc/%ld/fd", long{pid});
     Directory directory(path);

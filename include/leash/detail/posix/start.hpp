@@ -35,7 +35,7 @@ namespace detail::os {
 /// written, for as long as it takes to exec (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself,
 /// and others to look after meanwhile.
 template <class Start>
-Birth while_busy(Deadline deadline, bool is_patient, Start start) {
+[[gnu::cold]] Birth while_busy(Deadline deadline, bool is_patient, Start start) {
     for (int pause = 1;; pause *= 2) {
         Birth birth = start();
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;

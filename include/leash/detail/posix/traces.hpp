@@ -6,7 +6,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/sys/files.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
+#include <leash/detail/shared.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
@@ -30,13 +30,15 @@ namespace detail::os {
 
 /// The traces of one job with Reach::tree: a cookie in the environment of all that it starts, whatever becomes of their
 /// parents, and its pipes. Whoever removes the cookie alone, and makes a session of its own, has left on purpose.
-class Traces {
+class Traces : public Counted {
   public:
+    [[gnu::cold]] ~Traces() override = default;
+
     /// Jobs inside of jobs: it holds the cookies of all of them, the outermost first, with colons between.
     static constexpr const char* variable = "LEASH_JOB";
 
     /// For a job that is about to be started with this environment, which gets the cookie.
-    static Expected<Traces> make(Env& env) {
+    [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
             return make_error(errno, Step::options, "reach",
@@ -52,8 +54,8 @@ class Traces {
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
-        Traces traces;
-        traces.cookie_ = text;
+        auto traces = Shared<Traces>::adopt(new Traces);
+        traces->cookie_ = text;
         // An environment of which nothing is inherited, or not this, must not hide the job that this host is a part of.
         auto outer = env.get(variable);
         if (!outer && !(env.is_inherited() && is_unset(env))) outer = Env::inherited().get(variable);
@@ -64,24 +66,24 @@ class Traces {
     const std::string& cookie() const noexcept { return cookie_; }
 
     /// The names of what the job is given besides. Shells drop some of them, and change others.
-    void note_given(const std::vector<std::string>& environment) {
+    [[gnu::cold]] void note_given(const std::vector<std::string>& environment) {
         for (const std::string& entry : environment) {
-            const std::string name = entry.substr(0, entry.find('=', 1) + 1);
+            std::string name = entry.substr(0, entry.find('=', 1) + 1);
             bool is_kept = !name.empty();
             for (const char c : name)
                 is_kept &=
                     c == '_' || c == '=' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
             for (const char* const dropped : {"LEASH_JOB=", "OLDPWD=", "PWD=", "SHLVL=", "_="})
                 is_kept &= name != dropped;
-            if (is_kept) given_.push_back(name);
+            if (is_kept) given_.push_back(std::move(name));
         }
     }
     /// One of the job's pipes, by our end of it.
-    void note_pipe(const Fd& end, bool is_written) {
+    [[gnu::cold]] void note_pipe(const Fd& end, bool is_written) {
         char path[64], name[64];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
         if (end.is_open() && sys::readlink(path, name, sizeof name) > 0 && starts_with(name, "pipe:"))
-            pipes_.push_back({name, is_written});
+            (is_written ? written_ : read_).push_back(name);
     }
     /// The job has been started.
     void begin(Pid leader) noexcept {
@@ -96,7 +98,7 @@ class Traces {
 
     /// Does this process bear one? The same one as was seen, before and after. Unknown where the host has no descriptor left,
     /// or no memory, to look for it.
-    Answer are_borne_by(const Seen& seen) const noexcept {
+    [[gnu::cold]] Answer are_borne_by(const Seen& seen) const noexcept {
         if (seen.start < start_ || seen.pid == sys::getpid()) return Answer::no;
         const Word word = ask(seen.pid);
         if (word == Word::unknown) return Answer::unknown;
@@ -117,7 +119,7 @@ class Traces {
 
   private:
     /// Was the cookie taken away by its name, on purpose?
-    static bool is_unset(const Env& env) {
+    [[gnu::cold]] static bool is_unset(const Env& env) {
         bool found = false;
         for (const Env::Change& one : env.changes()) found |= one.removed && one.name == variable;
         return found;
@@ -129,7 +131,7 @@ class Traces {
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
     /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
-    static int read_environment(Pid pid, Notes<char>& text) noexcept {
+    [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
         char path[64], piece[4096];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
@@ -140,7 +142,7 @@ class Traces {
         return 0;
     }
 
-    Word ask(Pid pid) const noexcept {
+    [[gnu::cold]] Word ask(Pid pid) const noexcept {
         Notes<char> text;
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
@@ -179,32 +181,30 @@ class Traces {
 
     /// The job's own end of one, that is: somebody may have been given the other one. A forked copy of the host can hold both,
     /// and so does no harm: it is told by what it executes.
-    bool holds_pipe(Pid pid) const noexcept {
+    [[gnu::cold]] bool holds_pipe(Pid pid) const noexcept {
         char path[64], host[512], other[512];
         std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
-        if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
+        if ((written_.empty() && read_.empty()) || sys::readlink(path, other, sizeof other) <= 0 ||
             sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
             return false;
         return any_open(pid, [this](const char* name, const char* link) {
-            for (const Pipe& pipe : pipes_) {
-                struct stat info {};
-                if (pipe.name == name)
-                    return sys::lstat(link, &info) == 0 && (info.st_mode & (pipe.is_written ? S_IWUSR : S_IRUSR)) != 0;
-            }
-            return false;
+            const auto is_in = [&](const std::vector<std::string>& pipes) {
+                for (const std::string& pipe : pipes) {
+                    if (pipe == name) return true;
+                }
+                return false;
+            };
+            const mode_t end = is_in(written_) ? S_IWUSR : is_in(read_) ? S_IRUSR : 0;
+            struct stat info {};
+            return end != 0 && sys::lstat(link, &info) == 0 && (info.st_mode & end) != 0;
         });
     }
 
-    struct Pipe {
-        std::string name;  // "pipe:[123]"
-        bool is_written;   // by the job
-    };
-
     std::string cookie_;
-    std::vector<std::string> given_;  // "NAME="
-    std::vector<Pipe> pipes_;
-    std::uint64_t start_ = 0;               // who started before is not of the job
-    Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
+    std::vector<std::string> given_;           // "NAME="
+    std::vector<std::string> written_, read_;  // the pipes, by what the job does with them: "pipe:[123]"
+    std::uint64_t start_ = 0;                  // who started before is not of the job
+    Pid session_ = -1, host_session_ = -1;     // that of the leader, and the host's
 };
 
 }  // namespace detail::os

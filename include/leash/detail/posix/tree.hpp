@@ -4,7 +4,6 @@
 
 #include <leash/config.hpp>
 
-#include <optional>
 #include <utility>
 
 #include <cstdio>
@@ -14,6 +13,7 @@
 #include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/posix/traces.hpp>
+#include <leash/detail/shared.hpp>
 
 #if LEASH_POSIX
 
@@ -28,12 +28,12 @@ class Descendants {
     const Notes<Seen>& all() const noexcept { return all_; }
 
     /// From now on traces count too (who has shaken them off does not), or who is in that control group.
-    void follow(std::optional<Traces> traces, std::optional<Cgroup> cgroup) noexcept {
+    void follow(Shared<Traces> traces, Shared<Cgroup> cgroup) noexcept {
         traces_ = std::move(traces);
-        if (cgroup) cgroup_.emplace(*std::move(cgroup));
+        cgroup_ = std::move(cgroup);
     }
     bool are_traced() const noexcept { return traces_ || cgroup_; }
-    Cgroup* cgroup() noexcept { return cgroup_ ? &*cgroup_ : nullptr; }
+    Cgroup* cgroup() noexcept { return cgroup_.get(); }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
     /// has made; and all below them. False where that cannot be told at the moment.
@@ -64,7 +64,7 @@ class Descendants {
     /// that cannot be told at the moment.
     bool find_below(Pid root, ProcessTable& table, Deadline since) noexcept { return visit(root, table, since); }
     /// Takes the members of a group, for what they have below them.
-    bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
+    [[gnu::cold]] bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
         if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.group == group && one.is_alive()) add(one);
@@ -72,7 +72,7 @@ class Descendants {
         return true;
     }
     /// Looks below all who are known, those included whom that finds.
-    bool find_below_all(ProcessTable& table, Deadline since) noexcept {
+    [[gnu::cold]] bool find_below_all(ProcessTable& table, Deadline since) noexcept {
         bool is_told = true;
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
@@ -108,7 +108,7 @@ class Descendants {
     }
 
     /// Somebody who is alive; those who are not are forgotten.
-    const Seen* first_alive() noexcept {
+    [[gnu::cold]] const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
             if (is_still_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
         }
@@ -135,16 +135,16 @@ class Descendants {
         return false;
     }
 
-    void add(const Seen& seen) noexcept {
+    [[gnu::cold]] void add(const Seen& seen) noexcept {
         if (!is_known(seen) && (!traces_ || !traces_->are_shaken_off_by(seen))) note(seen);
     }
-    void note(const Seen& seen) noexcept {
+    [[gnu::cold]] void note(const Seen& seen) noexcept {
         if (all_.size() < most && seen.pid != sys::getpid()) all_.add(seen);
     }
 
     /// Who is in a session of one who is known. Its number is its own as long as somebody is in it: so the one by whom it is
     /// known is asked before and after.
-    void find_in_sessions(const ProcessTable& table) noexcept {
+    [[gnu::cold]] void find_in_sessions(const ProcessTable& table) noexcept {
         Notes<Pid> sessions;
         for (const Seen& one : all_) sessions.add(traces_->session_of(one.pid));
         for (const Seen& one : table) {
@@ -172,7 +172,7 @@ class Descendants {
     }
 
     /// False where only the table of all tells.
-    bool is_told_children(Pid parent) noexcept {
+    [[gnu::cold]] bool is_told_children(Pid parent) noexcept {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
@@ -201,8 +201,8 @@ class Descendants {
     }
 
     Notes<Seen> all_;
-    std::optional<Traces> traces_;
-    std::optional<Cgroup> cgroup_;
+    Shared<Traces> traces_;
+    Shared<Cgroup> cgroup_;
 };
 
 }  // namespace detail::os

@@ -46,7 +46,7 @@ inline int fstat(int fd, struct stat* info) noexcept {
 }
 
 /// access() with the effective user, which is who will execute.
-inline int access(const char* path, int mode) noexcept {
+[[gnu::cold]] inline int access(const char* path, int mode) noexcept {
     if (const int e = LEASH_FAULT("access")) return fail(e);
     const NoCancellation guard;
     const int result = ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);

@@ -26,10 +26,10 @@ inline int fail(int error) noexcept {
 /// call here that POSIX lets be a cancellation point. It costs some nanoseconds, and may be used in a signal handler.
 class NoCancellation {
   public:
-    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    [[gnu::noinline]] NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
     NoCancellation(const NoCancellation&) = delete;
     NoCancellation& operator=(const NoCancellation&) = delete;
-    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
+    [[gnu::noinline]] ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
 
   private:
     int before_ = PTHREAD_CANCEL_ENABLE;
