@@ -374,8 +374,8 @@ class [[gnu::visibility("default")]] SpawnError : public SystemError {
 
 namespace detail {
 
-[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, std::string_view hint = {});
-[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, std::string_view hint = {});
+[[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
 /// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
@@ -475,7 +475,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     /// @{
     template <class U = T, class = detail::IfValue<T, U>>
     Expected(U&& value) : is_(true, std::forward<U>(value)) {}
-    Expected(Error error) : is_(std::move(error)) {}
+    [[gnu::cold]] Expected(Error error) : is_(std::move(error)) {}
     /// @}
 
     /// Is it a T?
@@ -612,7 +612,7 @@ class Expected<void> {
     /// Success.
     Expected() = default;
     /// Failure.
-    Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
     /// Is it a success?
     /// @{
@@ -1382,7 +1382,7 @@ class Counted {
     friend void retain(Counted* object) noexcept;
     friend void release(Counted* object) noexcept;
     friend bool is_shared(const Counted* object) noexcept;
-    unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
+    unsigned count_ = 1;  // by atomic operations only
 };
 
 /// One owner more, one less; the last one deletes.
@@ -2920,7 +2920,7 @@ class [[nodiscard]] Popen {
     friend struct detail::Runner;
 
     /// `is_patient`: a program that is being written at the moment is waited for.
-    static Expected<Popen> start(std::vector<Command> commands, Options options, bool is_patient);
+    static Expected<Popen> start(std::vector<Command> commands, Options&& options, bool is_patient);
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
 
@@ -3508,12 +3508,12 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 /// Without exceptions only Expected::value() can arrive here: it says why, and aborts.
-template <class Exception>
-[[noreturn]] void raise(Exception&& exception) {
+template <class Exception, class... Args>
+[[noreturn]] void raise(Args&&... args) {
 #if LEASH_EXCEPTIONS
-    throw std::forward<Exception>(exception);
+    throw Exception(std::forward<Args>(args)...);  // made where it is thrown: none is moved
 #else
-    std::fprintf(stderr, "%s\n", exception.what());
+    std::fprintf(stderr, "%s\n", Exception(std::forward<Args>(args)...).what());
     std::abort();
 #endif
 }
@@ -3534,6 +3534,7 @@ template <class Exception>
 #include <string_view>
 
 #include <cstddef>
+#include <cstdio>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -3541,10 +3542,21 @@ namespace detail {
 
 /// All of them in a row. A chain of `+` would cost each user of the header the choice among its dozen overloads, at
 /// every `+` in it.
-inline std::string concat(std::initializer_list<std::string_view> parts) {
+[[gnu::cold]] inline std::string concat(std::initializer_list<std::string_view> parts) {
     std::string text;
     for (const std::string_view part : parts) text.append(part.data(), part.size());
     return text;
+}
+
+/// As std::to_string(), of which every file would get one for each type of number, at 500 bytes.
+[[gnu::cold]] inline std::string print(long long number) {
+    char text[24];
+    std::snprintf(text, sizeof text, "%lld", number);
+    return text;
+}
+template <class Number>
+std::string decimal(Number number) {
+    return print(static_cast<long long>(number));
 }
 
 /// Does a character of UTF-8 go on with this byte?
@@ -3641,21 +3653,21 @@ LEASH_INLINE const char* to_string(Step step) noexcept {
     return "?";
 }
 
-LEASH_INLINE std::string Error::message() const {
+[[gnu::cold]] LEASH_INLINE std::string Error::message() const {
     const bool hints = !hint.empty();
     const char* const quote = subject.empty() ? "" : "\"";
-    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : std::to_string(stage),
+    return detail::concat({"leash: ", stage < 0 ? "" : "stage ", stage < 0 ? "" : detail::decimal(stage),
                            stage < 0 ? "" : ": ", to_string(step), subject.empty() ? "" : " ", quote,
                            detail::printable(subject), quote, ": ", code.message(), hints ? " (" : "", hint,
                            hints ? ")" : ""});
 }
 
-LEASH_INLINE SystemError::SystemError(Error error)
+[[gnu::cold]] LEASH_INLINE SystemError::SystemError(Error error)
     : std::system_error(error.code), error_(std::move(error)), message_(error_.message()) {}
 
 namespace detail {
 
-LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std::string_view hint) {
+LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, const char* hint) {
     Error error;
     error.code = std::error_code(code, std::system_category());
     error.step = step;
@@ -3664,15 +3676,26 @@ LEASH_INLINE Error make_error(int code, Step step, std::string_view subject, std
     return error;
 }
 
-LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, std::string_view hint) {
+LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subject, const char* hint) {
     Error error = make_error(0, step, subject, hint);
     error.code = std::make_error_code(code);
     return error;
 }
 
+/// The same as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// @{
+[[gnu::cold]] inline Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "") {
+    return make_error(code, step, subject, hint);
+}
+[[gnu::cold]] inline Expected<void> failure(std::errc code, Step step, std::string_view subject = {},
+                                            const char* hint = "") {
+    return make_error(code, step, subject, hint);
+}
+/// @}
+
 LEASH_INLINE void raise_error(const Error& error) {
-    if (error.step == Step::signal || error.step == Step::stream) raise(SystemError(error));
-    raise(SpawnError(error));
+    if (error.step == Step::signal || error.step == Step::stream) raise<SystemError>(error);
+    raise<SpawnError>(error);
 }
 
 }  // namespace detail
@@ -3788,10 +3811,10 @@ LEASH_INLINE const char* signal_name(int number) noexcept {
 }
 
 LEASH_INLINE std::string ExitStatus::describe() const {
-    if (exited()) return detail::concat({"exited ", std::to_string(number_)});
+    if (exited()) return detail::concat({"exited ", detail::decimal(number_)});
     if (!signaled()) return "unknown";
     return detail::concat(
-        {"killed by ", signal_name(number_), " (", std::to_string(number_), ")", core_ ? ", core dumped" : ""});
+        {"killed by ", signal_name(number_), " (", detail::decimal(number_), ")", core_ ? ", core dumped" : ""});
 }
 
 }  // namespace LEASH_ABI
@@ -3843,9 +3866,9 @@ LEASH_INLINE Command& Command::operator=(Command&& other) noexcept = default;
 
 LEASH_INLINE Command::~Command() = default;
 
-LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) {
-    argv_.reserve(argv.size());
-    for (const Arg& arg : argv) argv_.push_back(arg.str());
+LEASH_INLINE Command::Command(std::initializer_list<Arg> argv) : argv_(argv.size()) {
+    std::string* word = argv_.data();
+    for (const Arg& arg : argv) *word++ = arg.str();
 }
 
 LEASH_INLINE Command::Command(detail::FromVector, std::vector<std::string> argv) : argv_(std::move(argv)) {}
@@ -3981,11 +4004,46 @@ LEASH_INLINE bool is_shared(const Counted* object) noexcept {
 #endif  // LEASH_0_1_0_IMPL_SHARED_IPP
 
 // =====================================================================================================================
+// leash/detail/atomic.hpp - what threads share without a lock. <atomic> would cost every user a tenth of what leash does.
+#ifndef LEASH_0_1_0_DETAIL_ATOMIC_HPP
+#define LEASH_0_1_0_DETAIL_ATOMIC_HPP
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// As std::atomic<T> of a number or a pointer; sequentially consistent where no order is given.
+template <class T>
+class Atomic {
+  public:
+    explicit Atomic(T value) noexcept : value_(value) {}
+    Atomic(const Atomic&) = delete;
+    Atomic& operator=(const Atomic&) = delete;
+
+    T load(int order = __ATOMIC_SEQ_CST) const noexcept { return __atomic_load_n(&value_, order); }
+    void store(T value, int order = __ATOMIC_SEQ_CST) noexcept { __atomic_store_n(&value_, value, order); }
+    T exchange(T value) noexcept { return __atomic_exchange_n(&value_, value, __ATOMIC_SEQ_CST); }
+    /// Takes it from `from` to `to`, as a lock is taken: what its last holder did is seen. False where it is anything else.
+    bool take(T from, T to) noexcept {
+        return __atomic_compare_exchange_n(&value_, &from, to, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    }
+
+  private:
+    static_assert(__atomic_always_lock_free(sizeof(T), nullptr), "a signal handler may use it");
+
+    T value_;
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_ATOMIC_HPP
+
+// =====================================================================================================================
 // leash/detail/turnstile.hpp - one at a time, and never a wait for it.
 #ifndef LEASH_0_1_0_DETAIL_TURNSTILE_HPP
 #define LEASH_0_1_0_DETAIL_TURNSTILE_HPP
-
-#include <atomic>
 
 #include <cerrno>
 
@@ -3996,20 +4054,16 @@ namespace detail {
 /// Like a mutex that can only be tried: what is behind it may call user code, which may take its time.
 class Turnstile {
   public:
-    bool enter() noexcept {
-        const void* nobody = nullptr;
-        return holder_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire,
-                                               std::memory_order_relaxed);
-    }
-    void leave() noexcept { holder_.store(nullptr, std::memory_order_release); }
+    bool enter() noexcept { return holder_.take(nullptr, this_thread()); }
+    void leave() noexcept { holder_.store(nullptr, __ATOMIC_RELEASE); }
 
     /// Is it the calling thread that is behind it?
-    bool is_mine() const noexcept { return holder_.load(std::memory_order_relaxed) == this_thread(); }
+    bool is_mine() const noexcept { return holder_.load(__ATOMIC_RELAXED) == this_thread(); }
 
   private:
     static const void* this_thread() noexcept { return &errno; }  // each thread has its own
 
-    std::atomic<const void*> holder_{nullptr};
+    Atomic<const void*> holder_{nullptr};
 };
 
 /// A turn at it, if there is one to be had, for a scope.
@@ -4248,10 +4302,10 @@ inline int fail(int error) noexcept {
 /// call here that POSIX lets be a cancellation point. It costs some nanoseconds, and may be used in a signal handler.
 class NoCancellation {
   public:
-    NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+    [[gnu::noinline]] NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
     NoCancellation(const NoCancellation&) = delete;
     NoCancellation& operator=(const NoCancellation&) = delete;
-    ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
+    [[gnu::noinline]] ~NoCancellation() { ::pthread_setcancelstate(before_, &before_); }
 
   private:
     int before_ = PTHREAD_CANCEL_ENABLE;
@@ -4626,7 +4680,7 @@ inline int fstat(int fd, struct stat* info) noexcept {
 }
 
 /// access() with the effective user, which is who will execute.
-inline int access(const char* path, int mode) noexcept {
+[[gnu::cold]] inline int access(const char* path, int mode) noexcept {
     if (const int e = LEASH_FAULT("access")) return fail(e);
     const NoCancellation guard;
     const int result = ::faccessat(AT_FDCWD, path, mode, AT_EACCESS);
@@ -4917,7 +4971,7 @@ class Fd {
     int get() const noexcept { return number_; }
     int release() noexcept { return std::exchange(number_, -1); }
 
-    void close() noexcept {
+    [[gnu::noinline]] void close() noexcept {
         // Never again after EINTR: on Linux the number is free by then, and may be somebody else's.
         if (number_ >= 0) sys::close(std::exchange(number_, -1));
     }
@@ -4935,7 +4989,7 @@ inline int duplicate_above(int fd, int least) noexcept { return sys::fcntl(fd, F
 
 /// A host that was started with 0, 1 or 2 closed gets those numbers for its next files, and a redirection of the
 /// child's standard streams would then run over them: such a descriptor is moved up. False with errno.
-inline bool move_above_standard(Fd& fd) noexcept {
+[[gnu::cold]] inline bool move_above_standard(Fd& fd) noexcept {
     if (fd.get() > 2) return true;
     const int moved = duplicate_above(fd.get(), 3);
     if (moved < 0) return false;
@@ -4943,7 +4997,7 @@ inline bool move_above_standard(Fd& fd) noexcept {
     return true;
 }
 
-inline Fd Fd::open(const char* path, int flags, mode_t mode) noexcept {
+[[gnu::cold]] inline Fd Fd::open(const char* path, int flags, mode_t mode) noexcept {
     int number;
     do number = sys::open(path, flags | O_CLOEXEC, mode);
     while (number < 0 && errno == EINTR);
@@ -4983,14 +5037,17 @@ struct PipeEnds {
     Fd read, write;
 };
 
-/// A pipe whose ends both block, as between two children.
-inline Expected<PipeEnds> make_pipe(const char* stream) {
+/// A pipe whose ends both block, as between two children. False with errno.
+[[gnu::cold]] inline bool make_pipe(PipeEnds& ends) noexcept {
     int numbers[2];
-    if (sys::pipe(numbers) != 0) return make_error(errno, Step::redirect, stream, "no pipe could be made");
-    PipeEnds ends{Fd(numbers[0]), Fd(numbers[1])};
-    if (!move_above_standard(ends.read) || !move_above_standard(ends.write))
-        return make_error(errno, Step::redirect, stream, "no pipe could be made");
-    return ends;
+    if (sys::pipe(numbers) != 0) return false;
+    ends.read = Fd(numbers[0]);
+    ends.write = Fd(numbers[1]);
+    return move_above_standard(ends.read) && move_above_standard(ends.write);
+}
+
+[[gnu::cold]] inline Error no_pipe(const char* stream) {
+    return last_error(Step::redirect, stream, "no pipe could be made");
 }
 
 /// Makes our end of a pipe non-blocking, which the child's end does not see: a pipe's two ends are two file
@@ -5004,11 +5061,11 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
 
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
-[[gnu::cold]] inline Expected<Fd> open_file(const std::string& path, int flags, const char* stream) {
-    const auto failed = [&](const char* hint) {
-        return last_error(Step::redirect, concat({stream, ": ", path}), hint);
+[[gnu::cold]] inline Expected<void> open_file(const std::string& path, int flags, const char* stream, Fd& fd) {
+    const auto failed = [&](int error, const char* hint) {
+        return failure(error, Step::redirect, concat({stream, ": ", path}), hint);
     };
-    Fd fd = Fd::open(path.c_str(), flags | O_NOCTTY | O_NONBLOCK, 0666);
+    fd = Fd::open(path.c_str(), flags | O_NOCTTY | O_NONBLOCK, 0666);
     if (!fd.is_open()) {
         const int error = errno;
         struct stat info {};
@@ -5018,10 +5075,10 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
             if (S_ISFIFO(info.st_mode)) hint = "nobody reads this FIFO";
             if (S_ISSOCK(info.st_mode)) hint = "a socket is no file to open: connect to it, and pass fd(…)";
         }
-        return make_error(error, Step::redirect, concat({stream, ": ", path}), hint);
+        return failed(error, hint);
     }
-    if (sys::fcntl(fd.get(), F_SETFL, flags & O_APPEND) != 0) return failed("");
-    return fd;
+    if (sys::fcntl(fd.get(), F_SETFL, flags & O_APPEND) != 0) return failed(errno, "");
+    return {};
 }
 
 /// In ascending order. (<algorithm> would cost every user more.)
@@ -5049,7 +5106,7 @@ inline bool is_open(int number) noexcept { return number >= 0 && sys::fcntl(numb
 
 /// The host's own descriptor: is it one that was made for the host alone, as a Popen's ends are: of a pipe or a terminal,
 /// non-blocking, and closed on exec? There is no better sign of them without a list of all Popens.
-inline bool is_for_host_alone(int number) noexcept {
+[[gnu::cold]] inline bool is_for_host_alone(int number) noexcept {
     const int status = sys::fcntl(number, F_GETFL), flags = sys::fcntl(number, F_GETFD);
     if (status < 0 || flags < 0 || (status & O_NONBLOCK) == 0 || (flags & FD_CLOEXEC) == 0) return false;
     struct stat info {};
@@ -5110,8 +5167,8 @@ inline void grow_pipe(const Fd& fd) noexcept {
 }
 
 /// A file without a name that holds the data, to be read from its start.
-[[gnu::cold]] inline Expected<Fd> file_with(std::string_view data, const char* stream) {
-    Fd fd(sys::unnamed_file());
+[[gnu::cold]] inline Expected<void> file_with(std::string_view data, const char* stream, Fd& fd) {
+    fd = Fd(sys::unnamed_file());
     if (!fd.is_open() || !move_above_standard(fd)) return last_error(Step::redirect, stream, "no file for the bytes");
     while (!data.empty()) {
         const ssize_t n = write_some(fd, data);
@@ -5119,11 +5176,11 @@ inline void grow_pipe(const Fd& fd) noexcept {
         data.remove_prefix(static_cast<std::size_t>(n));
     }
     if (sys::lseek(fd.get(), 0, SEEK_SET) != 0) return last_error(Step::redirect, stream);
-    return fd;
+    return {};
 }
 
 /// Sleeps until then, whatever signals the host gets meanwhile.
-inline void sleep_until(Deadline deadline) noexcept {
+[[gnu::cold]] inline void sleep_until(Deadline deadline) noexcept {
     while (!deadline.passed()) sys::poll(nullptr, 0, deadline.remaining().count());
 }
 
@@ -5539,8 +5596,6 @@ inline bool signals_by_flags(int exit_descriptor) noexcept {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_EVENT_HPP
 
-#include <atomic>
-
 #if LEASH_POSIX
 
 namespace leash {
@@ -5567,16 +5622,15 @@ class Event {
 
     /// Readable once raised. -1 with errno where no pipe can be had. A forked copy of the host gets another pipe: to the
     /// one that it shares, the original writes, and it itself does not.
-    int handle() noexcept {
+    [[gnu::cold]] int handle() noexcept {
         const Pid self = sys::getpid();
         Lock lock(mutex_);
         if (!read_.is_open() || owner_.load() != self) {
             write_end_.store(-1);  // before raise() can take the new pipe for its own
-            auto ends = make_pipe("cancel");
-            if (ends && !make_nonblocking(ends->write)) return -1;
-            if (!ends) return sys::fail(ends.error().code.value());
-            read_ = std::move(ends->read);
-            write_ = std::move(ends->write);
+            PipeEnds ends;
+            if (!make_pipe(ends) || !make_nonblocking(ends.write)) return -1;
+            read_ = std::move(ends.read);
+            write_ = std::move(ends.write);
             owner_.store(self);
             write_end_.store(write_.get());
             if (raised_.load()) wake(write_.get());
@@ -5589,11 +5643,9 @@ class Event {
         // A full pipe is as readable as can be. The read end is open as long as this one: no SIGPIPE.
         static_cast<void>(sys::write(end, "!", 1));
     }
-    static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
-
-    std::atomic<bool> raised_{false};
-    std::atomic<int> write_end_{-1};
-    std::atomic<Pid> owner_{-1};
+    Atomic<bool> raised_{false};
+    Atomic<int> write_end_{-1};
+    Atomic<Pid> owner_{-1};
     Mutex mutex_;
     Fd read_, write_;
 };
@@ -6050,7 +6102,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
 }
 
 [[gnu::cold]] inline void hand_down_tokens(const Tokens& tokens, Tokens::Given& given) {
-    std::string words = tokens.jobs > 0 ? concat({"-j", std::to_string(tokens.jobs)}) : "-j";
+    std::string words = tokens.jobs > 0 ? concat({"-j", decimal(tokens.jobs)}) : "-j";
     if (!tokens.path.empty()) {
         words += concat({" --jobserver-auth=fifo:", tokens.path});
     } else {
@@ -6067,7 +6119,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
         };
         given.read = find_free(tokens.read_there);
         given.write = find_free(tokens.write_there);
-        const std::string both = concat({std::to_string(given.read), ",", std::to_string(given.write)});
+        const std::string both = concat({decimal(given.read), ",", decimal(given.write)});
         for (const char* const name : {" --jobserver-fds=", " --jobserver-auth="}) words += concat({name, both});
     }
     given.flags = with_jobserver(given.flags, words);
@@ -6139,13 +6191,13 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
         tokens.why = "not 1 to 4096 jobs";
         return served;
     }
-    auto ends = detail::os::make_pipe("jobserver");
-    if (!ends) {
-        tokens.error = ends.error().code.value();
+    detail::os::PipeEnds ends;
+    if (!detail::os::make_pipe(ends)) {
+        tokens.error = errno;
         return served;
     }
-    tokens.read = std::move(ends->read);
-    tokens.write = std::move(ends->write);
+    tokens.read = std::move(ends.read);
+    tokens.write = std::move(ends.write);
     const std::string all(static_cast<std::size_t>(jobs - 1), '+');
     if (!all.empty() && detail::os::write_some(tokens.write, all) != static_cast<ssize_t>(all.size()))
         tokens.error = EIO;
@@ -6200,6 +6252,7 @@ struct Env::Table : detail::Counted {
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
+    [[gnu::cold]] ~Table() override = default;
     Table(const Table& other)
         : detail::Counted(), changes(other.changes), filters(other.filters), places(other.places) {}
 
@@ -6218,7 +6271,7 @@ struct Env::Table : detail::Counted {
         return true;
     }
 
-    void put(Change made) {
+    [[gnu::cold]] void put(Change made) {
         if (const Change* const known = find(made.name)) {
             changes[static_cast<std::size_t>(known - changes.data())] = std::move(made);
             return;
@@ -6246,7 +6299,7 @@ LEASH_INLINE Env Env::inherited() { return Env(true); }
 
 LEASH_INLINE Env Env::empty() { return Env(false); }
 
-LEASH_INLINE Env& Env::set(std::string name, std::string value) & {
+[[gnu::cold]] LEASH_INLINE Env& Env::set(std::string name, std::string value) & {
     change({std::move(name), std::move(value), false});
     return *this;
 }
@@ -6282,7 +6335,7 @@ LEASH_INLINE Env Env::from(std::initializer_list<Arg> entries) {
     return made;
 }
 
-LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
+[[gnu::cold]] LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     if (const Change* const last = table_ ? table_->find(name) : nullptr) {
         if (last->removed) return std::nullopt;
         return last->value;
@@ -6296,11 +6349,11 @@ LEASH_INLINE std::optional<std::string> Env::get(std::string_view name) const {
     return std::nullopt;
 }
 
-LEASH_INLINE std::vector<std::string> Env::build() const {
+[[gnu::cold]] LEASH_INLINE std::vector<std::string> Env::build() const {
     std::vector<std::string> strings;
     char** const all = inherit_ ? detail::sys::environment() : nullptr;
     for (char** entry = all; all != nullptr && *entry != nullptr; ++entry) {
-        if (!table_ || table_->passes(detail::name_of(*entry))) strings.emplace_back(*entry);
+        if (!table_ || table_->passes(detail::name_of(*entry))) strings.push_back(*entry);
     }
     if (!table_) return strings;
     for (const Change& one : table_->changes) {
@@ -6410,7 +6463,7 @@ inline bool is_no(int error) noexcept {
 enum class Executable { yes, no, unclear };
 
 /// May the path be executed as a program? If not, errno says why.
-inline Executable look_for_program(const char* path) noexcept {
+[[gnu::cold]] inline Executable look_for_program(const char* path) noexcept {
     struct stat info {};
     if (sys::stat(path, &info) != 0) return is_no(errno) ? Executable::no : Executable::unclear;
     if (S_ISREG(info.st_mode)) return sys::access(path, X_OK) == 0 || !is_no(errno) ? Executable::yes : Executable::no;
@@ -6424,7 +6477,7 @@ inline int why_not_executable(const char* path) noexcept {
 }
 
 /// 0, or the errno that keeps the path from being a directory to start in.
-inline int why_not_directory(const char* path) noexcept {
+[[gnu::cold]] inline int why_not_directory(const char* path) noexcept {
     struct stat info {};
     if (sys::stat(path, &info) != 0) return is_no(errno) ? errno : 0;
     if (!S_ISDIR(info.st_mode)) return ENOTDIR;
@@ -6434,7 +6487,7 @@ inline int why_not_directory(const char* path) noexcept {
 inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
 
 /// Where the host finds what the child, which starts in `cwd`, calls by this path.
-inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
+[[gnu::cold]] inline std::string seen_from_host(const std::string& path, const std::string& cwd) {
     return cwd.empty() || !is_relative(path) ? path : concat({cwd, "/", path});
 }
 
@@ -6453,7 +6506,8 @@ inline Expected<std::string> absolute(std::string path) {
 /// The file for a program's name: as it is where it holds a slash, otherwise the first executable of that name in
 /// `search`, a list of directories as in PATH. What is relative counts from `cwd` on, as for an exec in the child.
 /// Directories are passed over, and so is what may not be executed: that is reported only where nothing better follows.
-inline Expected<std::string> find_program(const std::string& name, std::string_view search, const std::string& cwd) {
+[[gnu::cold]] inline Expected<std::string> find_program(const std::string& name, std::string_view search,
+                                                        const std::string& cwd) {
     if (name.find('/') != std::string::npos) {
         // A no is found here, before a file is emptied for a program that is not there. All else is exec's to say.
         const std::string path = seen_from_host(name, cwd);
@@ -6555,20 +6609,20 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
                       : explain_script(error, program);
 }
 
-/// Of strings for exec, the first one that is too long by itself; nullopt where it is what they take together.
-inline std::optional<std::size_t> find_too_long(char* const* strings) noexcept {
-    for (std::size_t i = 0; strings != nullptr && strings[i] != nullptr; ++i) {
-        if (std::string_view(strings[i]).size() >= sys::longest_string()) return i;
+/// Of strings for exec, the first one that is too long by itself; nullptr where it is what they take together.
+[[gnu::cold]] inline char* const* find_too_long(char* const* strings) noexcept {
+    for (char* const* one = strings; one != nullptr && *one != nullptr; ++one) {
+        if (std::string_view(*one).size() >= sys::longest_string()) return one;
     }
-    return std::nullopt;
+    return nullptr;
 }
 
 [[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
-    if (const auto i = find_too_long(argv))
-        return make_error(E2BIG, Step::command, concat({"argument ", std::to_string(*i)}),
+    if (char* const* const word = find_too_long(argv))
+        return make_error(E2BIG, Step::command, concat({"argument ", decimal(word - argv)}),
                           "longer than the system takes a single one; a file, or `in`, can be of any length");
-    if (const auto i = find_too_long(environment)) {
-        const std::string_view entry = environment[*i];
+    if (char* const* const variable = find_too_long(environment)) {
+        const std::string_view entry = *variable;
         return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
                           "longer than the system takes a single variable");
     }
@@ -6706,7 +6760,7 @@ namespace detail::os {
 /// A host that is out of descriptors may have one later: then it is tried again.
 class ExitWatch {
   public:
-    void open(Pid pid) noexcept {
+    [[gnu::cold]] void open(Pid pid) noexcept {
         if (fd_.is_open() || never_) return;
         fd_ = Fd(sys::open_exit(pid));
         never_ = !fd_.is_open() && !is_shortage(errno);
@@ -6752,7 +6806,6 @@ class Backoff {
 #ifndef LEASH_0_1_0_DETAIL_INCOMING_HPP
 #define LEASH_0_1_0_DETAIL_INCOMING_HPP
 
-#include <atomic>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -6782,22 +6835,23 @@ struct Common {
     Common& operator=(const Common&) = delete;
     ~Common() { delete[] scratch.load(); }
 
-    std::atomic<bool> stream_ended{false};  // of any
-    std::atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
+    Atomic<bool> stream_ended{false};  // of any
+    Atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
 };
 
 /// One stream of output.
 class Incoming {
   public:
     Incoming() = default;
-    explicit Incoming(const Stdio& stream) : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
+    [[gnu::cold]] explicit Incoming(const Stdio& stream)
+        : sink_(stream.function), is_terminal_(stream.is(Stdio::Kind::tty)) {}
     Incoming(const Incoming&) = delete;
     Incoming& operator=(const Incoming&) = delete;
-    ~Incoming() { delete[] scratch_; }
+    [[gnu::cold]] ~Incoming() { delete[] scratch_; }
 
     void begin(os::Fd fd) noexcept {
         fd_ = std::move(fd);
-        handle_.store(fd_.get(), std::memory_order_release);
+        handle_.store(fd_.get(), __ATOMIC_RELEASE);
         piped_ = fd_.is_open() && !sink_;
     }
 
@@ -6814,10 +6868,10 @@ class Incoming {
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
     bool is_open() const noexcept { return handle() >= 0; }
-    int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
-    bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    int handle() const noexcept { return handle_.load(__ATOMIC_ACQUIRE); }
+    bool held() const noexcept { return held_.load(__ATOMIC_RELAXED); }
     /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
-    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
+    bool is_abandoned() const noexcept { return abandoned_.load(__ATOMIC_RELAXED); }
     /// Is it this thread that is at it, and so in its sink?
     bool is_mine() const noexcept { return turnstile_.is_mine(); }
     int error() const noexcept { return error_; }
@@ -6909,7 +6963,7 @@ class Incoming {
         return kept.dropped > 0 ? kept.head.size() : 0;
     }
     /// Makes what waits just what is kept, for take_captured(). All or nothing, should memory run out.
-    void cut(Limit limit) {
+    [[gnu::cold]] void cut(Limit limit) {
         const Kept kept = select(limit);
         if (kept.dropped > dropped_) {
             const std::size_t seam = kept.head.size(), missing = kept.dropped;
@@ -6924,7 +6978,7 @@ class Incoming {
         }
     }
     /// Hands it over.
-    std::string take_captured() noexcept {
+    [[gnu::cold]] std::string take_captured() noexcept {
         searches_.clear();
         gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
@@ -6932,7 +6986,7 @@ class Incoming {
     }
 
     /// Memory ran out before what was read could be kept, or a sink has left a part of it: pull() has it at hand.
-    bool has_unsaved() const noexcept { return owes_.load(std::memory_order_relaxed); }
+    bool has_unsaved() const noexcept { return owes_.load(__ATOMIC_RELAXED); }
 
     enum class Pulled { nothing, something, busy };
 
@@ -6980,7 +7034,7 @@ class Incoming {
     [[gnu::cold]] bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !is_open()) {
-            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
+            if (!stream && in_any_case) abandoned_.store(true, __ATOMIC_RELAXED);
             return false;
         }
         if (!function && !in_any_case) return false;
@@ -6994,13 +7048,13 @@ class Incoming {
         }
         if (sink_ && function) sink_->finish(rest_);
         note(fd_.get());
-        held_.store(true, std::memory_order_relaxed);
+        held_.store(true, __ATOMIC_RELAXED);
         shut();
         fd_.close();
         return true;
     }
 
-    void close() noexcept {
+    [[gnu::cold]] void close() noexcept {
         for (os::Backoff backoff;; os::sleep_until(backoff.next())) {
             const Turn stream(&turnstile_);
             if (stream) {
@@ -7040,7 +7094,7 @@ class Incoming {
     };
 
     /// Cut at the edges of characters, which the job's own words may be read by.
-    Kept select(Limit limit) const noexcept {
+    [[gnu::cold]] Kept select(Limit limit) const noexcept {
         const std::string_view first = waiting().substr(shown_);
         const std::size_t total = first.size() + tail_.size();
         if (total <= limit.most && dropped_ == 0) return {first, {}, tail_, 0};
@@ -7083,7 +7137,7 @@ class Incoming {
     /// Whether something is left, be it by an exception.
     struct Owing {
         Incoming& stream;
-        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), std::memory_order_relaxed); }
+        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), __ATOMIC_RELAXED); }
     };
 
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
@@ -7106,7 +7160,7 @@ class Incoming {
             unsaved_ = {scratch_, static_cast<std::size_t>(n)};
         }
         const std::size_t count = unsaved_.size();
-        owes_.store(true, std::memory_order_relaxed);
+        owes_.store(true, __ATOMIC_RELAXED);
         {
             const Owing owing{*this};
             if (sink_) sink_->write(unsaved_, rest_);
@@ -7176,29 +7230,29 @@ class Incoming {
     /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
-        handle_.store(-1, std::memory_order_release);
-        if (common_ != nullptr) common_->stream_ended = true;
+        handle_.store(-1, __ATOMIC_RELEASE);
+        if (common_ != nullptr) common_->stream_ended.store(true);
         if (!is_terminal_) fd_.close();
         drop_scratch();
         unsaved_ = {};
-        owes_.store(false, std::memory_order_relaxed);
+        owes_.store(false, __ATOMIC_RELAXED);
     }
 
     os::Fd fd_;
     Shared<StreamFunction> sink_;
     bool is_terminal_ = false;
     bool piped_ = false;
-    std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile turnstile_;          // one thread at a time
+    Atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
+    Turnstile turnstile_;     // one thread at a time
     Common* common_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
     std::size_t scratch_size_ = 0;
-    std::string_view unsaved_;       // what of it nobody has had yet
-    std::atomic<bool> owes_{false};  // the same for those who only watch
-    std::string rest_;               // what the sink waits for the rest of
+    std::string_view unsaved_;  // what of it nobody has had yet
+    Atomic<bool> owes_{false};  // the same for those who only watch
+    std::string rest_;          // what the sink waits for the rest of
     std::size_t size_ = smallest;
     Transcript* all_ = nullptr;
     bool is_noted_ = false;  // the transcript has what is in unsaved_
@@ -7215,7 +7269,7 @@ class Incoming {
     std::size_t dropped_ = 0;
     static constexpr std::size_t none = SIZE_MAX;
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
-    std::atomic<bool> held_{false}, abandoned_{false};
+    Atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
 
     friend struct Transcript;
@@ -7224,6 +7278,7 @@ class Incoming {
 /// What several streams said, in the order in which it was read: see Options::all.
 struct Transcript : Counted {
     explicit Transcript(Limit bound) noexcept : limit(bound) {}
+    [[gnu::cold]] ~Transcript() override = default;
 
     std::string captured() {
         const os::Lock lock(mutex);
@@ -7235,11 +7290,11 @@ struct Transcript : Counted {
     }
     /// As Incoming has them.
     /// @{
-    void cut() {
+    [[gnu::cold]] void cut() {
         const os::Lock lock(mutex);
         text.cut(limit);
     }
-    std::string take_captured() noexcept {
+    [[gnu::cold]] std::string take_captured() noexcept {
         const os::Lock lock(mutex);
         return text.take_captured();
     }
@@ -7287,8 +7342,7 @@ struct PseudoTerminal {
     std::string path;
 };
 
-[[gnu::cold]] inline Expected<PseudoTerminal> make_terminal(const Terminal& settings) {
-    PseudoTerminal made;
+[[gnu::cold]] inline Expected<void> make_terminal(const Terminal& settings, PseudoTerminal& made) {
     made.ours = Fd(sys::open_terminal());
     char path[128];
     if (!made.ours.is_open() || !move_above_standard(made.ours) || !make_nonblocking(made.ours) ||
@@ -7304,7 +7358,7 @@ struct PseudoTerminal {
         sys::set_window(made.theirs.get(), static_cast<unsigned short>(settings.rows),
                         static_cast<unsigned short>(settings.columns)) != 0)
         return last_error(Step::redirect, concat({"tty: ", path}));
-    return made;
+    return {};
 }
 
 /// The character that means end of file to the one who reads the terminal by lines.
@@ -7589,7 +7643,7 @@ class Foreground {
 
     /// Looks whether there is a terminal; without one nothing here does anything. 0, or the errno where that cannot be
     /// told: EMFILE and the like.
-    int open() noexcept {
+    [[gnu::cold]] int open() noexcept {
         host_ = sys::getpgrp();
         owner_ = sys::getpid();
         terminal_ = Fd::open("/dev/tty", O_RDWR | O_NOCTTY);
@@ -7702,6 +7756,11 @@ struct Actions {
     Group group = Group::own;
     Pid leader = 0;                // whose group it joins; 0: it leads one itself
     bool at_own_terminal = false;  // other keys than those of the host's
+
+    Action& add(Action action) {
+        list.push_back(action);
+        return list.back();
+    }
 };
 
 /// Which file is executed, with what.
@@ -7712,13 +7771,14 @@ struct Image {
 };
 
 /// Pointers to the strings, NULL at the end, as exec wants them.
-inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    for (std::string& text : strings) list.push_back(&text[0]);
-    list.push_back(nullptr);
+[[gnu::cold]] inline std::vector<char*> pointers(std::vector<std::string>& strings) {
+    std::vector<char*> list(strings.size() + 1);
+    for (std::size_t i = 0; i < strings.size(); ++i) list[i] = &strings[i][0];
     return list;
 }
+
+/// exec changes none of them, whatever its declaration says.
+inline char* const* for_exec(const char* const* strings) noexcept { return const_cast<char* const*>(strings); }
 
 /// How a start ended.
 struct Birth {
@@ -7904,7 +7964,7 @@ inline bool shows_processes() noexcept {
 }
 
 /// A small file of /proc, with a NUL behind it; -1 where it cannot be read.
-inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
+[[gnu::cold]] inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size) noexcept {
     char path[64];
     std::snprintf(path, sizeof path, "/proc/%ld/%s", long{pid}, name);
     const Fd file = Fd::open(path, O_RDONLY);
@@ -7917,7 +7977,7 @@ inline ssize_t read_proc(Pid pid, const char* name, char* text, std::size_t size
 /// The numbers in a file of them, "123 456 " or one in each line, which a read may cut in two. False with errno where it cannot
 /// be read to its end, or `visit` says so.
 template <class Visit>
-bool each_number(const Fd& file, Visit visit) noexcept {
+[[gnu::cold]] bool each_number(const Fd& file, Visit visit) noexcept {
     char text[1024];
     Pid number = 0;
     ssize_t size;
@@ -7940,7 +8000,7 @@ inline bool is_gone(int error) noexcept {
 }
 
 /// False with errno, of which is_gone() tells what it means.
-inline bool look_at_process(Pid pid, Seen& seen) noexcept {
+[[gnu::cold]] inline bool look_at_process(Pid pid, Seen& seen) noexcept {
 #if defined(LEASH_KINFO)
     Kinfo entry{};
     if (!read_kinfo(pid, entry)) return false;
@@ -7978,7 +8038,7 @@ inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
 /// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
 /// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
 template <class Visit>
-bool each_process(Visit visit) noexcept {
+[[gnu::cold]] bool each_process(Visit visit) noexcept {
     if (!shows_processes()) return false;
     Directory directory("/proc");
     if (!directory.is_open()) return false;
@@ -7999,7 +8059,7 @@ class ProcessTable {
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
     /// namespace, nor where a sandbox hides them; and what cannot be read now, be it for want of a descriptor, may be the
     /// next time.
-    bool read(Deadline since) noexcept {
+    [[gnu::cold]] bool read(Deadline since) noexcept {
         if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
             is_known_ = read_all();
@@ -8066,7 +8126,7 @@ struct Named {
     char command[200];  // cut off, for a log
 
     /// Its command line; its name in brackets where it has none, or sysctl tells it, as ps shows it.
-    static Named of(Pid pid, const char* why) noexcept {
+    [[gnu::cold]] static Named of(Pid pid, const char* why) noexcept {
         Named named{};
         named.pid = pid;
         named.why = why;
@@ -8092,7 +8152,7 @@ struct Named {
 /// Has it a file open of which `is_one` says so, by its name, "pipe:[123]" say, and the path of that link in /proc? Only those of the same user can be asked. (By
 /// the names of the links: a stat() would go to what they lead to, which may be a mount that hangs.)
 template <class IsOne>
-bool any_open(Pid pid, IsOne is_one) noexcept {
+[[gnu::cold]] bool any_open(Pid pid, IsOne is_one) noexcept {
     char path[64], name[64];
     std::snprintf(path, sizeof path, "/proc/%ld/fd", long{pid});
     Directory directory(path);
@@ -8137,7 +8197,6 @@ bool any_open(Pid pid, IsOne is_one) noexcept {
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <cstdint>
@@ -8152,13 +8211,15 @@ namespace detail::os {
 
 /// The traces of one job with Reach::tree: a cookie in the environment of all that it starts, whatever becomes of their
 /// parents, and its pipes. Whoever removes the cookie alone, and makes a session of its own, has left on purpose.
-class Traces {
+class Traces : public Counted {
   public:
+    [[gnu::cold]] ~Traces() override = default;
+
     /// Jobs inside of jobs: it holds the cookies of all of them, the outermost first, with colons between.
     static constexpr const char* variable = "LEASH_JOB";
 
     /// For a job that is about to be started with this environment, which gets the cookie.
-    static Expected<Traces> make(Env& env) {
+    [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
             return make_error(errno, Step::options, "reach",
@@ -8174,8 +8235,8 @@ class Traces {
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
-        Traces traces;
-        traces.cookie_ = text;
+        auto traces = Shared<Traces>::adopt(new Traces);
+        traces->cookie_ = text;
         // An environment of which nothing is inherited, or not this, must not hide the job that this host is a part of.
         auto outer = env.get(variable);
         if (!outer && !(env.is_inherited() && is_unset(env))) outer = Env::inherited().get(variable);
@@ -8186,24 +8247,24 @@ class Traces {
     const std::string& cookie() const noexcept { return cookie_; }
 
     /// The names of what the job is given besides. Shells drop some of them, and change others.
-    void note_given(const std::vector<std::string>& environment) {
+    [[gnu::cold]] void note_given(const std::vector<std::string>& environment) {
         for (const std::string& entry : environment) {
-            const std::string name = entry.substr(0, entry.find('=', 1) + 1);
+            std::string name = entry.substr(0, entry.find('=', 1) + 1);
             bool is_kept = !name.empty();
             for (const char c : name)
                 is_kept &=
                     c == '_' || c == '=' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
             for (const char* const dropped : {"LEASH_JOB=", "OLDPWD=", "PWD=", "SHLVL=", "_="})
                 is_kept &= name != dropped;
-            if (is_kept) given_.push_back(name);
+            if (is_kept) given_.push_back(std::move(name));
         }
     }
     /// One of the job's pipes, by our end of it.
-    void note_pipe(const Fd& end, bool is_written) {
+    [[gnu::cold]] void note_pipe(const Fd& end, bool is_written) {
         char path[64], name[64];
         std::snprintf(path, sizeof path, "/proc/self/fd/%d", end.get());
         if (end.is_open() && sys::readlink(path, name, sizeof name) > 0 && starts_with(name, "pipe:"))
-            pipes_.push_back({name, is_written});
+            (is_written ? written_ : read_).push_back(name);
     }
     /// The job has been started.
     void begin(Pid leader) noexcept {
@@ -8218,7 +8279,7 @@ class Traces {
 
     /// Does this process bear one? The same one as was seen, before and after. Unknown where the host has no descriptor left,
     /// or no memory, to look for it.
-    Answer are_borne_by(const Seen& seen) const noexcept {
+    [[gnu::cold]] Answer are_borne_by(const Seen& seen) const noexcept {
         if (seen.start < start_ || seen.pid == sys::getpid()) return Answer::no;
         const Word word = ask(seen.pid);
         if (word == Word::unknown) return Answer::unknown;
@@ -8239,7 +8300,7 @@ class Traces {
 
   private:
     /// Was the cookie taken away by its name, on purpose?
-    static bool is_unset(const Env& env) {
+    [[gnu::cold]] static bool is_unset(const Env& env) {
         bool found = false;
         for (const Env::Change& one : env.changes()) found |= one.removed && one.name == variable;
         return found;
@@ -8251,7 +8312,7 @@ class Traces {
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
     /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
-    static int read_environment(Pid pid, Notes<char>& text) noexcept {
+    [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
         char path[64], piece[4096];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
@@ -8262,7 +8323,7 @@ class Traces {
         return 0;
     }
 
-    Word ask(Pid pid) const noexcept {
+    [[gnu::cold]] Word ask(Pid pid) const noexcept {
         Notes<char> text;
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
@@ -8301,32 +8362,30 @@ class Traces {
 
     /// The job's own end of one, that is: somebody may have been given the other one. A forked copy of the host can hold both,
     /// and so does no harm: it is told by what it executes.
-    bool holds_pipe(Pid pid) const noexcept {
+    [[gnu::cold]] bool holds_pipe(Pid pid) const noexcept {
         char path[64], host[512], other[512];
         std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
-        if (pipes_.empty() || sys::readlink(path, other, sizeof other) <= 0 ||
+        if ((written_.empty() && read_.empty()) || sys::readlink(path, other, sizeof other) <= 0 ||
             sys::readlink("/proc/self/exe", host, sizeof host) <= 0 || std::strcmp(host, other) == 0)
             return false;
         return any_open(pid, [this](const char* name, const char* link) {
-            for (const Pipe& pipe : pipes_) {
-                struct stat info {};
-                if (pipe.name == name)
-                    return sys::lstat(link, &info) == 0 && (info.st_mode & (pipe.is_written ? S_IWUSR : S_IRUSR)) != 0;
-            }
-            return false;
+            const auto is_in = [&](const std::vector<std::string>& pipes) {
+                for (const std::string& pipe : pipes) {
+                    if (pipe == name) return true;
+                }
+                return false;
+            };
+            const mode_t end = is_in(written_) ? S_IWUSR : is_in(read_) ? S_IRUSR : 0;
+            struct stat info {};
+            return end != 0 && sys::lstat(link, &info) == 0 && (info.st_mode & end) != 0;
         });
     }
 
-    struct Pipe {
-        std::string name;  // "pipe:[123]"
-        bool is_written;   // by the job
-    };
-
     std::string cookie_;
-    std::vector<std::string> given_;  // "NAME="
-    std::vector<Pipe> pipes_;
-    std::uint64_t start_ = 0;               // who started before is not of the job
-    Pid session_ = -1, host_session_ = -1;  // that of the leader, and the host's
+    std::vector<std::string> given_;           // "NAME="
+    std::vector<std::string> written_, read_;  // the pipes, by what the job does with them: "pipe:[123]"
+    std::uint64_t start_ = 0;                  // who started before is not of the job
+    Pid session_ = -1, host_session_ = -1;     // that of the leader, and the host's
 };
 
 }  // namespace detail::os
@@ -8358,7 +8417,7 @@ namespace detail::os {
 
 /// "/proc/123/name"
 [[gnu::cold]] inline std::string path_in_proc(Pid pid, std::string_view name) {
-    return concat({"/proc/", std::to_string(pid), "/", name});
+    return concat({"/proc/", decimal(pid), "/", name});
 }
 
 /// Where it leads; empty where that cannot be told.
@@ -8421,7 +8480,7 @@ namespace detail::os {
         std::snprintf(group, sizeof group, "%s%x", i > 0 ? ":" : "", number);
         address += group;
     }
-    return concat({address, "]:", std::to_string(port)});
+    return concat({address, "]:", decimal(port)});
 }
 
 /// A socket with this inode, if this line of a table of /proc/net is its own.
@@ -8485,7 +8544,6 @@ namespace detail::os {
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <cerrno>
 #include <cstdint>
@@ -8504,9 +8562,9 @@ namespace detail::os {
 ///
 /// Its name says whose it is: leash.<process namespace>.<pid>.<start>.<number>. Where somebody may stay in it, or the host is
 /// killed, it is left behind; the next job with one removes it, once it is empty.
-class Cgroup {
+class Cgroup : public Counted {
   public:
-    [[gnu::cold]] static Expected<Cgroup> make() {
+    [[gnu::cold]] static Expected<Shared<Cgroup>> make() {
         auto own = find_own();
         if (!own) return own.error();
         Seen host{};
@@ -8514,39 +8572,32 @@ class Cgroup {
         const std::string names = concat({"leash.", name_space(), "."});
         std::uint64_t number = 0;
         if (sys::random(&number, sizeof number) != 0) return last_error(Step::options, "reach", "cgroup");
-        Cgroup made;
-        made.owner_ = sys::getpid();
-        made.path_ = concat({*own, "/", names, std::to_string(sys::getpid()), ".", std::to_string(host.start), ".",
-                             std::to_string(number)});
-        if (made.path_.size() > 512) errno = ENAMETOOLONG;
-        if (made.path_.size() > 512 || sys::mkdir(made.path_.c_str(), 0755) != 0) {
-            const Error error = refused(made.path_);
-            made.path_.clear();
+        auto made = Shared<Cgroup>::adopt(new Cgroup);
+        made->owner_ = sys::getpid();
+        made->path_ =
+            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number >> 1)});
+        if (made->path_.size() > 512) errno = ENAMETOOLONG;
+        if (made->path_.size() > 512 || sys::mkdir(made->path_.c_str(), 0755) != 0) {
+            const Error error = refused(made->path_);
+            made->path_.clear();
             return error;
         }
         remove_stale(*own, names);
         for (const auto& [name, flags, fd] :
-             {File{"cgroup.procs", O_WRONLY, &made.entry_}, File{"cgroup.events", O_RDONLY, &made.events_},
-              File{"cgroup.kill", O_WRONLY, &made.kill_}}) {
-            const std::string file = concat({made.path_, "/", name});
+             {File{"cgroup.procs", O_WRONLY, &made->entry_}, File{"cgroup.events", O_RDONLY, &made->events_},
+              File{"cgroup.kill", O_WRONLY, &made->kill_}}) {
+            const std::string file = concat({made->path_, "/", name});
             *fd = Fd::open(file.c_str(), flags);
-            const bool is_before_5_14 = fd == &made.kill_ && errno == ENOENT;
+            const bool is_before_5_14 = fd == &made->kill_ && errno == ENOENT;
             if (!fd->is_open() && !is_before_5_14) return refused(file);
         }
-        made.write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
+        made->write("cgroup.max.depth", depth_limit);  // as deep as it is looked at
         // Who is in a control group can be moved away only by who may write to the one above as well.
         const std::string above = *own + "/cgroup.procs";
         if (!Fd::open(above.c_str(), O_WRONLY).is_open()) return refused(above);
         return made;
     }
-    Cgroup(Cgroup&& other) noexcept
-        : path_(std::exchange(other.path_, {})),
-          entry_(std::move(other.entry_)),
-          events_(std::move(other.events_)),
-          kill_(std::move(other.kill_)),
-          owner_(other.owner_) {}
-    Cgroup& operator=(Cgroup&&) = delete;
-    ~Cgroup() { remove(); }
+    ~Cgroup() override { remove(); }
 
     const std::string& path() const noexcept { return path_; }
 
@@ -8702,7 +8753,7 @@ class Cgroup {
 
     /// Calls back with the path of each one below, which are what the job itself has made.
     template <class Visit>
-    static void each_below(const char* path, Visit visit) noexcept {
+    [[gnu::cold]] static void each_below(const char* path, Visit visit) noexcept {
         Directory directory(path);
         while (const char* const name = directory.next()) {
             char below[1024];
@@ -8773,7 +8824,6 @@ class Cgroup {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_TREE_HPP
 
-#include <optional>
 #include <utility>
 
 #include <cstdio>
@@ -8792,12 +8842,12 @@ class Descendants {
     const Notes<Seen>& all() const noexcept { return all_; }
 
     /// From now on traces count too (who has shaken them off does not), or who is in that control group.
-    void follow(std::optional<Traces> traces, std::optional<Cgroup> cgroup) noexcept {
+    void follow(Shared<Traces> traces, Shared<Cgroup> cgroup) noexcept {
         traces_ = std::move(traces);
-        if (cgroup) cgroup_.emplace(*std::move(cgroup));
+        cgroup_ = std::move(cgroup);
     }
     bool are_traced() const noexcept { return traces_ || cgroup_; }
-    Cgroup* cgroup() noexcept { return cgroup_ ? &*cgroup_ : nullptr; }
+    Cgroup* cgroup() noexcept { return cgroup_.get(); }
 
     /// Those who bear a trace and are not in that group, whoever their parents are; who is in a session that a descendant
     /// has made; and all below them. False where that cannot be told at the moment.
@@ -8828,7 +8878,7 @@ class Descendants {
     /// that cannot be told at the moment.
     bool find_below(Pid root, ProcessTable& table, Deadline since) noexcept { return visit(root, table, since); }
     /// Takes the members of a group, for what they have below them.
-    bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
+    [[gnu::cold]] bool add_group(Pid group, ProcessTable& table, Deadline since) noexcept {
         if (!table.read(since)) return false;
         for (const Seen& one : table) {
             if (one.group == group && one.is_alive()) add(one);
@@ -8836,7 +8886,7 @@ class Descendants {
         return true;
     }
     /// Looks below all who are known, those included whom that finds.
-    bool find_below_all(ProcessTable& table, Deadline since) noexcept {
+    [[gnu::cold]] bool find_below_all(ProcessTable& table, Deadline since) noexcept {
         bool is_told = true;
         for (std::size_t i = 0; i < all_.size(); ++i) {
             Seen now{};
@@ -8872,7 +8922,7 @@ class Descendants {
     }
 
     /// Somebody who is alive; those who are not are forgotten.
-    const Seen* first_alive() noexcept {
+    [[gnu::cold]] const Seen* first_alive() noexcept {
         for (Seen now{}; all_.size() > 0; all_.remove(all_.size() - 1)) {
             if (is_still_alive(all_[all_.size() - 1], now) || !is_gone(errno)) return &all_[all_.size() - 1];
         }
@@ -8899,16 +8949,16 @@ class Descendants {
         return false;
     }
 
-    void add(const Seen& seen) noexcept {
+    [[gnu::cold]] void add(const Seen& seen) noexcept {
         if (!is_known(seen) && (!traces_ || !traces_->are_shaken_off_by(seen))) note(seen);
     }
-    void note(const Seen& seen) noexcept {
+    [[gnu::cold]] void note(const Seen& seen) noexcept {
         if (all_.size() < most && seen.pid != sys::getpid()) all_.add(seen);
     }
 
     /// Who is in a session of one who is known. Its number is its own as long as somebody is in it: so the one by whom it is
     /// known is asked before and after.
-    void find_in_sessions(const ProcessTable& table) noexcept {
+    [[gnu::cold]] void find_in_sessions(const ProcessTable& table) noexcept {
         Notes<Pid> sessions;
         for (const Seen& one : all_) sessions.add(traces_->session_of(one.pid));
         for (const Seen& one : table) {
@@ -8936,7 +8986,7 @@ class Descendants {
     }
 
     /// False where only the table of all tells.
-    bool is_told_children(Pid parent) noexcept {
+    [[gnu::cold]] bool is_told_children(Pid parent) noexcept {
         char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/task", long{parent});
         Directory threads(path);
@@ -8965,8 +9015,8 @@ class Descendants {
     }
 
     Notes<Seen> all_;
-    std::optional<Traces> traces_;
-    std::optional<Cgroup> cgroup_;
+    Shared<Traces> traces_;
+    Shared<Cgroup> cgroup_;
 };
 
 }  // namespace detail::os
@@ -8982,7 +9032,6 @@ class Descendants {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_JOB_HPP
 
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -9011,15 +9060,16 @@ class Job {
     };
 
     explicit Job(Group group) noexcept : has_group_(group.is_new()) {}
+    [[gnu::cold]] ~Job() = default;
 
     /// Room for so many processes: afterwards begin() cannot fail.
-    void expect(std::size_t count) { processes_ = std::vector<Process>(count); }
+    [[gnu::cold]] void expect(std::size_t count) { processes_ = std::vector<Process>(count); }
 
     /// Takes charge of processes that were just started, no more than were expected; once, before anything else.
     /// The group is the first one's.
-    void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, std::optional<Traces> traces,
-               std::optional<Cgroup> cgroup) noexcept {
-        processes_.resize(pids.size());
+    [[gnu::cold]] void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, Shared<Traces> traces,
+                             Shared<Cgroup> cgroup) noexcept {
+        while (processes_.size() > pids.size()) processes_.pop_back();
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
         for (std::size_t i = 0; i < pids.size(); ++i) {
@@ -9048,11 +9098,10 @@ class Job {
     /// How many have been started.
     std::size_t count() const noexcept { return processes_.size(); }
     /// How each one ended.
-    std::vector<Ended> all_ended() {
+    [[gnu::cold]] std::vector<ExitStatus> statuses() {
         Lock lock(mutex_);
-        std::vector<Ended> all;
-        all.reserve(processes_.size());
-        for (const Process& process : processes_) all.push_back(process.ended);
+        std::vector<ExitStatus> all(processes_.size());
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = processes_[i].ended.status;
         return all;
     }
 
@@ -9146,7 +9195,7 @@ class Job {
 
     /// No more signals: what was started is reaped, and what is left is left. False where a process has been seen to
     /// end and is not to be had yet: the caller comes back.
-    bool close() noexcept {
+    [[gnu::cold]] bool close() noexcept {
         Lock lock(mutex_);
         if (over_ || !reap_all()) return over_;
         if (Cgroup* const cgroup = descendants_.cgroup(); cgroup != nullptr && owner_ == sys::getpid()) {
@@ -9173,7 +9222,7 @@ class Job {
     }
 
     /// Waits until one of them has ended, or stopped, at no cost; has_ended() and take_stop() come next.
-    void wait_for_exit(bool or_stop) noexcept {
+    [[gnu::cold]] void wait_for_exit(bool or_stop) noexcept {
         Pid pid = -1;
         int exit = -1;
         {
@@ -9278,7 +9327,7 @@ class Job {
 
     /// Is one of those that still run another user's, so that no signal reaches it? (One to the group tells nothing
     /// about that: it succeeds where any member takes it.)
-    bool is_out_of_reach() noexcept {
+    [[gnu::cold]] bool is_out_of_reach() noexcept {
         Lock lock(mutex_);
         if (Cgroup* const cgroup = descendants_.cgroup(); cgroup != nullptr && cgroup->has_kill()) return false;
         for (const Process& process : processes_) {
@@ -9327,7 +9376,7 @@ class Job {
     /// descriptors at one moment may have some at the next.
     static constexpr int most_looks = 8;
 
-    bool have_stopped() const noexcept {
+    [[gnu::cold]] bool have_stopped() const noexcept {
         const auto runs = [](const Seen& now) { return now.is_alive() && !now.is_stopped; };
         Seen now{};
         if (has_snapshot || !shows_processes()) return true;
@@ -9350,7 +9399,7 @@ class Job {
 
     /// One that wants the terminal counts alone: those which were started after it did not get that signal, and would
     /// wait for it for ever.
-    int look_for_stop(int how) noexcept {
+    [[gnu::cold]] int look_for_stop(int how) noexcept {
         if (owner_ != sys::getpid()) return 0;
         int signal = 0;
         bool all = true;
@@ -9423,7 +9472,7 @@ class Job {
     }
 
     /// ENOSYS where a pidfd does not reach groups here.
-    int group_through_pidfd(int number) noexcept {
+    [[gnu::cold]] int group_through_pidfd(int number) noexcept {
         const int exit = processes_.front().watch.handle();
         if (exit < 0 || by_pidfd_ == no) return ENOSYS;
         if (by_pidfd_ == unasked) by_pidfd_ = sys::signals_by_flags(exit) ? yes : no;
@@ -9508,7 +9557,7 @@ class Job {
 
     /// Identity first: a pidfd, and then a look whether it is the one that was meant. Without a pidfd there is no signal.
     /// On systems that have none at all the number is all there is, and the look comes right before the signal.
-    void send_to_descendant(const Seen& known, int number) noexcept {
+    [[gnu::cold]] void send_to_descendant(const Seen& known, int number) noexcept {
         const Fd handle(sys::has_pidfd ? sys::open_exit(known.pid) : -1);
         Seen now{};
         if (handle.is_open() != sys::has_pidfd || !is_still_alive(known, now)) return;
@@ -9566,7 +9615,7 @@ class Job {
         names.add(Named::of(pid, refused ? "another user's" : ""));
     }
 
-    bool reap_all() noexcept {
+    [[gnu::cold]] bool reap_all() noexcept {
         const bool is_copy = owner_ != sys::getpid();
         for (Process& process : processes_) {
             if (!process.seen || is_copy) look_again(process);
@@ -9577,7 +9626,7 @@ class Job {
     }
 
     /// False where it cannot be had yet.
-    bool reap(Process& process) noexcept {
+    [[gnu::cold]] bool reap(Process& process) noexcept {
         if (process.reaped) return true;
         siginfo_t info{};
         rusage used{};
@@ -9933,7 +9982,7 @@ LEASH_CHILD_PART void go_on(Order& order, long result, Birth::Step step, std::si
 
 /// All signals are blocked until right before the exec.
 LEASH_CHILD int begin(void* argument) noexcept;
-inline int begin(void* argument) noexcept {
+[[gnu::cold]] inline int begin(void* argument) noexcept {
     Order& order = *static_cast<Order*>(argument);
     long result = 0;
     if (order.makes_session) result = sys::system_call(SYS_setsid);
@@ -10051,7 +10100,7 @@ inline child::Order make_order(const Image& image, const Actions& actions) noexc
 }
 
 /// False where the kernel, a filter or an emulator refuses this way of starting: then nothing has happened.
-inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
+[[gnu::cold]] inline bool start_directly(const Image& image, const Actions& actions, Birth& birth) {
     if (sys::is_in_valgrind() || !sys::has_close_range()) return false;
     child::Order order = make_order(image, actions);
     const child::Stack stack;
@@ -10194,13 +10243,16 @@ inline std::vector<Command> stages_of(Command only) {
 
 /// What is left to do is mechanical: open, spawn.
 struct Plan {
+    [[gnu::cold]] ~Plan() = default;
+
     /// Each one's output is the next one's input; never empty.
     std::vector<Stage> stages;
-    std::optional<std::vector<std::string>> environment;  // nullopt: the host's own
-    std::string cwd;                                      // empty: the host's
+    std::vector<std::string> environment;
+    bool has_environment = false;  // otherwise it is the host's own
+    std::string cwd;               // empty: the host's
     Group group = Group::own;
     Reach reach = Reach::group;
-    std::optional<os::Traces> traces;  // with Reach::tree
+    Shared<os::Traces> traces;  // with Reach::tree
     Stdio in{null}, out{inherit}, err{inherit};
     std::vector<PassFd> pass_fds;
     Jobserver jobserver;  // some of them are its own: nobody else may have it any more
@@ -10213,33 +10265,33 @@ struct Plan {
 inline bool has_nul(const std::string& text) noexcept { return text.find('\0') != std::string::npos; }
 
 [[gnu::cold]] inline Expected<void> check_command(const std::vector<std::string>& argv, const std::string& executable) {
-    if (argv.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
+    if (argv.empty()) return failure(std::errc::invalid_argument, Step::command, {}, "the argument list is empty");
     if (argv.front().empty() && executable.empty())
-        return make_error(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
+        return failure(std::errc::invalid_argument, Step::command, "argument 0", "the program's name is empty");
     for (std::size_t i = 0; i < argv.size(); ++i) {
         if (has_nul(argv[i]))
-            return make_error(std::errc::invalid_argument, Step::command, concat({"argument ", std::to_string(i)}),
-                              argv[i] == null_pointer ? "a null pointer" : "a NUL byte cannot be passed");
+            return failure(std::errc::invalid_argument, Step::command, concat({"argument ", decimal(i)}),
+                           argv[i] == null_pointer ? "a null pointer" : "a NUL byte cannot be passed");
     }
     if (has_nul(executable))
-        return make_error(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
+        return failure(std::errc::invalid_argument, Step::command, "executable", "a NUL byte cannot be passed");
     return {};
 }
 
 [[gnu::cold]] inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
     for (const Env::Change& one : changes) {
         if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
-            return make_error(std::errc::invalid_argument, Step::environment, one.name,
-                              "a variable name must not be empty or contain '=' or NUL");
+            return failure(std::errc::invalid_argument, Step::environment, one.name,
+                           "a variable name must not be empty or contain '=' or NUL");
         if (has_nul(one.value))
-            return make_error(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
+            return failure(std::errc::invalid_argument, Step::environment, one.name, "a NUL byte cannot be passed");
     }
     return {};
 }
 
 [[gnu::cold]] inline Expected<void> check_stop_sequence(const Options& options) {
     const auto refuse = [](const char* why) {
-        return make_error(std::errc::invalid_argument, Step::options, "stop_sequence", why);
+        return failure(std::errc::invalid_argument, Step::options, "stop_sequence", why);
     };
     if (!options.stop_sequence.empty() && options.grace.is_given())
         return refuse("together with grace, which is the time of a single SIGTERM: one of the two");
@@ -10258,14 +10310,13 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 [[gnu::cold]] inline Expected<void> check_times(const Options& options) {
     constexpr Duration zero;
     if (options.timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "timeout", "must be greater than zero");
+        return failure(std::errc::invalid_argument, Step::options, "timeout", "must be greater than zero");
     if (options.idle_timeout.length() <= zero)
-        return make_error(std::errc::invalid_argument, Step::options, "idle_timeout", "must be greater than zero");
+        return failure(std::errc::invalid_argument, Step::options, "idle_timeout", "must be greater than zero");
     const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
-        if (time.length() < zero) return make_error(std::errc::invalid_argument, Step::options, name, "negative");
+        if (time.length() < zero) return failure(std::errc::invalid_argument, Step::options, name, "negative");
         if (time.is_none())
-            return make_error(std::errc::invalid_argument, Step::options, name,
-                              "without an end, no deadline could hold");
+            return failure(std::errc::invalid_argument, Step::options, name, "without an end, no deadline could hold");
         return {};
     };
     if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
@@ -10276,8 +10327,7 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 [[gnu::cold]] inline Expected<void> check_stream(const Stdio& stream, const char* name) {
     if (stream.is(Stdio::Kind::descriptor)) {
         const auto refuse = [&](std::errc code, const char* why) {
-            return make_error(code, Step::redirect, concat({name, ": descriptor ", std::to_string(stream.number)}),
-                              why);
+            return failure(code, Step::redirect, concat({name, ": descriptor ", decimal(stream.number)}), why);
         };
         if (!os::is_open(stream.number)) return refuse(std::errc::bad_file_descriptor, "not open in the host");
         if (os::is_for_host_alone(stream.number))
@@ -10287,16 +10337,16 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
                 "connects jobs; otherwise clear O_NONBLOCK");
     }
     if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
-                          "a path is not empty and has no NUL");
+        return failure(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
+                       "a path is not empty and has no NUL");
     return {};
 }
 
 [[gnu::cold]] inline Expected<void> check_streams(const Options& options) {
     if (auto checked = check_stream(stdio_of(options.in), "in"); !checked) return checked;
     if (stdio_of(options.in).append)
-        return make_error(std::errc::invalid_argument, Step::redirect, concat({"in: ", stdio_of(options.in).text}),
-                          "input cannot be appended to");
+        return failure(std::errc::invalid_argument, Step::redirect, concat({"in: ", stdio_of(options.in).text}),
+                       "input cannot be appended to");
     if (auto checked = check_stream(stdio_of(options.out), "out"); !checked) return checked;
     if (auto checked = check_stream(stdio_of(options.err), "err"); !checked) return checked;
     return {};
@@ -10304,14 +10354,14 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 
 [[gnu::cold]] inline Expected<void> check_bounds(const Options& options) {
     if (options.group == Group::join(options.group.joined()) && options.group.joined() <= 1)
-        return make_error(std::errc::invalid_argument, Step::options,
-                          concat({"group: ", std::to_string(options.group.joined())}), "join: no group to be joined");
+        return failure(std::errc::invalid_argument, Step::options, concat({"group: ", decimal(options.group.joined())}),
+                       "join: no group to be joined");
     if (options.umask < -1 || options.umask > 0777)
-        return make_error(std::errc::invalid_argument, Step::options, "umask", "not from 0 to 0777, nor -1");
+        return failure(std::errc::invalid_argument, Step::options, "umask", "not from 0 to 0777, nor -1");
     if (options.nice < -40 || options.nice > 40)
-        return make_error(std::errc::invalid_argument, Step::options, "nice", "not from -40 to 40");
+        return failure(std::errc::invalid_argument, Step::options, "nice", "not from -40 to 40");
     if (options.limits.cpu_time.length() <= Duration())
-        return make_error(std::errc::invalid_argument, Step::options, "limits.cpu_time", "must be greater than zero");
+        return failure(std::errc::invalid_argument, Step::options, "limits.cpu_time", "must be greater than zero");
     return {};
 }
 
@@ -10326,24 +10376,23 @@ inline bool has_terminal(const Options& options) noexcept {
 [[gnu::cold]] inline Expected<void> check_terminal(const Options& options, bool is_pipeline) {
     if (!has_terminal(options)) return {};
     if (is_pipeline)
-        return make_error(std::errc::invalid_argument, Step::options, "tty",
-                          "not for a pipeline: shell(\"a | b\") can have one");
+        return failure(std::errc::invalid_argument, Step::options, "tty",
+                       "not for a pipeline: shell(\"a | b\") can have one");
     if (!options.out.is(tty) && !options.err.is(tty))
-        return make_error(std::errc::invalid_argument, Step::options, "in",
-                          "a terminal that nobody reads: say tty for `out` or `err` too");
+        return failure(std::errc::invalid_argument, Step::options, "in",
+                       "a terminal that nobody reads: say tty for `out` or `err` too");
     if (!options.group.is_new() || options.group == Group::foreground)
-        return make_error(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+        return failure(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
     const auto fits = [](int size) { return size >= 0 && size <= UINT16_MAX; };
     if (!fits(options.terminal.rows) || !fits(options.terminal.columns))
-        return make_error(std::errc::invalid_argument, Step::options, "terminal", "a size that is not from 0 to 65535");
+        return failure(std::errc::invalid_argument, Step::options, "terminal", "a size that is not from 0 to 65535");
     return {};
 }
 
 [[gnu::cold]] inline Expected<void> check_passes(const std::vector<PassFd>& passes) {
     const auto refuse = [](const PassFd& pass, std::errc code, const char* why) {
-        return make_error(code, Step::redirect,
-                          concat({"pass_fds: {", std::to_string(pass.ours), ", ", std::to_string(pass.theirs), "}"}),
-                          why);
+        return failure(code, Step::redirect,
+                       concat({"pass_fds: {", decimal(pass.ours), ", ", decimal(pass.theirs), "}"}), why);
     };
     std::vector<int> targets;
     targets.reserve(passes.size());
@@ -10367,7 +10416,7 @@ inline bool has_terminal(const Options& options) noexcept {
 
 /// The jobserver becomes what a job is given: descriptors, and a variable that names them.
 [[gnu::cold]] inline Expected<void> hand_down(const Tokens& tokens, Options& options) {
-    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     Tokens::Given given;
     for (const PassFd& other : options.pass_fds) given.taken.push_back(other.theirs == -1 ? other.ours : other.theirs);
     given.flags = options.env.get("MAKEFLAGS").value_or("");
@@ -10379,23 +10428,22 @@ inline bool has_terminal(const Options& options) noexcept {
 }
 
 /// The file that a command means, with the options of its job.
-[[gnu::cold]] inline Expected<Stage> make_stage(Command command, const Options& options,
-                                                const std::optional<std::string>& path) {
-    Stage stage;
+[[gnu::cold]] inline Expected<void> make_stage(Command command, const Options& options,
+                                               const std::optional<std::string>& path, Stage& stage) {
     stage.argv = std::move(command).argv();
-    if (auto checked = check_command(stage.argv, options.executable); !checked) return checked.error();
+    if (auto checked = check_command(stage.argv, options.executable); !checked) return checked;
     const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
     auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path(), options.cwd);
     if (found && !sys::has_relative_program && !options.cwd.empty())
         found = os::absolute(os::seen_from_host(*found, options.cwd));
     if (!found) return std::move(found).error();
     stage.program = *std::move(found);
-    return stage;
+    return {};
 }
 
 /// Reads the environment and the file system, and changes nothing but the plan.
-[[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options options, Plan& plan) {
-    if (commands.empty()) return make_error(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
+[[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options&& options, Plan& plan) {
+    if (commands.empty()) return failure(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (const Tokens* const tokens = tokens_of(options.jobserver)) {
         if (auto handed = hand_down(*tokens, options); !handed) return handed;
     }
@@ -10408,30 +10456,27 @@ inline bool has_terminal(const Options& options) noexcept {
         if (pass.theirs == -1) pass.theirs = pass.ours;
     }
     if (auto checked = check_passes(options.pass_fds); !checked) return checked;
-    if (has_nul(options.cwd))
-        return make_error(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
+    if (has_nul(options.cwd)) return failure(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
     if (!options.cwd.empty()) {
-        if (const int why = os::why_not_directory(options.cwd.c_str())) return make_error(why, Step::cwd, options.cwd);
+        if (const int why = os::why_not_directory(options.cwd.c_str())) return failure(why, Step::cwd, options.cwd);
     }
     if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
     if (commands.size() > 1) {
         if (!options.executable.empty())
-            return make_error(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
+            return failure(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
         if (options.group == Group::session)
-            return make_error(std::errc::invalid_argument, Step::options, "group",
-                              "a pipeline cannot be a session of its own: nobody can join one");
+            return failure(std::errc::invalid_argument, Step::options, "group",
+                           "a pipeline cannot be a session of its own: nobody can join one");
     }
 
     const std::optional<std::string> path = options.env.get("PATH");
-    plan.stages.reserve(commands.size());
-    for (Command& command : commands) {
-        auto stage = make_stage(std::move(command), options, path);
-        if (!stage) {
-            Error error = std::move(stage).error();
-            if (commands.size() > 1) error.stage = static_cast<int>(plan.stages.size());
+    plan.stages = std::vector<Stage>(commands.size());
+    for (std::size_t i = 0; i < commands.size(); ++i) {
+        if (auto made = make_stage(std::move(commands[i]), options, path, plan.stages[i]); !made) {
+            Error error = std::move(made).error();
+            if (commands.size() > 1) error.stage = static_cast<int>(i);
             return error;
         }
-        plan.stages.push_back(*std::move(stage));
     }
 
     plan.reach = options.reach;
@@ -10440,8 +10485,9 @@ inline bool has_terminal(const Options& options) noexcept {
         if (!traces) return traces.error();
         plan.traces = *std::move(traces);
     }
-    if (plan.traces || !options.env.is_unchanged()) plan.environment = options.env.build();
-    if (plan.traces) plan.traces->note_given(*plan.environment);
+    plan.has_environment = plan.traces || !options.env.is_unchanged();
+    if (plan.has_environment) plan.environment = options.env.build();
+    if (plan.traces) plan.traces->note_given(plan.environment);
     plan.cwd = std::move(options.cwd);
     plan.group = has_terminal(options) ? Group::session : options.group;
     plan.terminal = options.terminal;
@@ -10507,17 +10553,14 @@ struct Resource {
 
 /// The last ones of the list: a limit of descriptors would keep the others from their numbers.
 [[gnu::cold]] inline void describe(const Bounds& bounds, Actions& actions) {
-    const auto act = [&](Action::Kind kind, int flags) {
-        actions.list.push_back({kind});
-        actions.list.back().flags = flags;
-    };
+    const auto act = [&](Action::Kind kind, int flags) { actions.add({kind}).flags = flags; };
     if (bounds.umask >= 0) act(Action::Kind::mask, bounds.umask);
     if (bounds.nice != 0) act(Action::Kind::be_nice, sys::nice_of(0) + bounds.nice);
     const auto limit = [&](int resource, std::uint64_t soft, std::uint64_t hard) {
         if (soft == Limits::inherited) return;
-        actions.list.push_back({Action::Kind::limit, resource});
-        actions.list.back().values[0] = soft;
-        actions.list.back().values[1] = hard;
+        Action& action = actions.add({Action::Kind::limit, resource});
+        action.values[0] = soft;
+        action.values[1] = hard;
     };
     const Limits& limits = bounds.limits;
     if (!limits.cpu_time.is_none()) {
@@ -10711,7 +10754,8 @@ inline bool sets_group(const Actions& actions) noexcept {
 /// posix_spawn's own attributes: the group, and a clean set of signals. The first error stays.
 class Attributes {
   public:
-    explicit Attributes(const Actions& actions) : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
+    [[gnu::cold]] explicit Attributes(const Actions& actions)
+        : error_(sys::spawn_attributes_init(&attributes_)), made_(error_ == 0) {
         if (!made_) return;
         // Nothing blocked: a job must be able to receive SIGTERM whatever the spawning thread has blocked.
         sigset_t none;
@@ -10768,7 +10812,8 @@ class Attributes {
 }
 
 /// `by_list`: descriptors are closed one by one, as they were found open.
-inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bool by_list = !sys::has_closefrom) {
+[[gnu::cold]] inline Birth start_by_posix_spawn(const Image& image, const Actions& actions,
+                                                bool by_list = !sys::has_closefrom) {
     FileActions files(by_list);
     for (std::size_t i = 0; i < actions.list.size(); ++i) {
         files.add(actions.list[i]);
@@ -10790,7 +10835,7 @@ inline Birth start_by_posix_spawn(const Image& image, const Actions& actions, bo
         for (const Action& action : actions.list) {
             if (action.kind != Action::Kind::tell) continue;
             sys::NoWriteSignal guard;
-            const std::string number = concat({std::to_string(birth.pid), "\n"});
+            const std::string number = concat({decimal(birth.pid), "\n"});
             if (sys::write(action.from, number.data(), number.size()) < 0) guard.failed(errno);
         }
         return birth;
@@ -10866,11 +10911,12 @@ class Launcher {
         int digit = 3;
         while (contains(actions.kept, digit)) ++digit;
         if (digit > 9) return hindered(descriptors);
-        auto ends = make_pipe("");
+        PipeEnds ends;
         const int highest = actions.kept.empty() || actions.kept.back() < digit ? digit : actions.kept.back();
-        Fd report(ends ? duplicate_above(ends->write.get(), highest + 1) : -1);  // out of the way of all others
+        Fd report(make_pipe(ends) ? duplicate_above(ends.write.get(), highest + 1)
+                                  : -1);  // out of the way of all others
         if (!report.is_open()) return Birth::failure(errno, Birth::Step::copy);
-        ends->write.close();
+        ends.write.close();
 
         Words words, variables;
         for (const char* const word : {"sh", "-c"}) words.add(word);
@@ -10881,14 +10927,14 @@ class Launcher {
         for (char* const* word = image.argv; *word != nullptr; ++word) words.add(*word);
 
         Actions before = actions;
-        before.list.push_back({Action::Kind::duplicate, report.get(), digit});
+        before.add({Action::Kind::duplicate, report.get(), digit});
         before.kept.push_back(digit);
         sort(before.kept);
         const std::vector<char*> argv = words.pointers(), given = variables.pointers();
         Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.data(), given.data()}, before);
         if (birth.error != 0) return birth;
         report.close();
-        const int failed = read_report(ends->read, deadline);
+        const int failed = read_report(ends.read, deadline);
         if (failed < 0 || static_cast<std::size_t>(failed) >= actions.list.size()) return birth;
         siginfo_t info{};
         while (sys::waitid(birth.pid, -1, &info, WEXITED) != 0 && errno == EINTR) {}
@@ -10981,7 +11027,7 @@ exec "$@"
             const Action& action = actions.list[i];
             const auto tell = [&](std::string_view what, std::string_view one, std::string_view two = "") {
                 words.add(what);
-                words.add(std::to_string(i));
+                words.add(decimal(i));
                 for (const std::string_view word : {one, two, std::string_view(of_nice)}) words.add(word);
             };
             if (action.kind == Action::Kind::enter) tell("enter", concat({action.path, "/cgroup.procs"}));
@@ -10991,16 +11037,16 @@ exec "$@"
                 if (!found) return nice;
                 of_nice = *std::move(found);
                 const int own = sys::nice_of(0), least = action.flags < -20 ? -20 : action.flags;
-                nicer = std::to_string(action.flags - own);
+                nicer = decimal(action.flags - own);
                 // Refused, nice(1) goes on as it is.
-                if (least < own) tell("nice", nicer, std::to_string(least));
+                if (least < own) tell("nice", nicer, decimal(least));
             }
             if (action.kind != Action::Kind::limit) continue;
             const Resource resource = Resource::of(action.from);
-            const std::string hard = std::to_string(action.values[1] / resource.unit);
+            const std::string hard = decimal(action.values[1] / resource.unit);
             const bool is_lowered = action.values[1] <= sys::limit_of(0, action.from, true);
             if (resource.letter == 'n' && is_lowered) files = hard;  // which cannot fail
-            else tell({&resource.letter, 1}, hard, std::to_string(action.values[0] / resource.unit));
+            else tell({&resource.letter, 1}, hard, decimal(action.values[0] / resource.unit));
         }
         words.add("");
         words.add(files);
@@ -11202,7 +11248,7 @@ namespace detail::os {
 /// written, for as long as it takes to exec (ETXTBSY): worth a few tries, 1 + 2 + 4 + … + 64 ms. run_all() has them itself,
 /// and others to look after meanwhile.
 template <class Start>
-Birth while_busy(Deadline deadline, bool is_patient, Start start) {
+[[gnu::cold]] Birth while_busy(Deadline deadline, bool is_patient, Start start) {
     for (int pause = 1;; pause *= 2) {
         Birth birth = start();
         if (birth.error != ETXTBSY || pause == 128 || !is_patient || deadline.passed()) return birth;
@@ -11248,46 +11294,47 @@ namespace detail::os {
 /// It is in a group of its own, where no signal meets it that is for the host or for the job, and has nothing of either. By
 /// the lifeline it hears the number of the job's group, from the job's leader itself before its exec where that can be
 /// (Action::Kind::tell): then there is no moment in which a host that is killed leaves a job that nobody ends.
-class Guardian {
+class Guardian : public Counted {
   public:
     Guardian() : keeper_(Group::own) {}
 
     /// Of a job with a group, or with a leader alone. Whoever bears the cookie of Reach::tree is ended too, or is in the
     /// control group of Reach::cgroup; otherwise they are empty.
-    Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup, Deadline deadline) {
+    [[gnu::cold]] Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup,
+                                       Deadline deadline) {
         keeper_.expect(1);
-        auto ends = make_pipe("die_with_parent");
-        if (!ends) return ends.error();
+        PipeEnds ends;
+        if (!make_pipe(ends)) return no_pipe("die_with_parent");
         Actions actions;
-        actions.list.push_back({Action::Kind::follow});
-        actions.list.back().flags = SIGURG;  // which does nothing to a shell that has not come to its trap yet
-        actions.list.push_back({Action::Kind::duplicate, ends->read.get(), 0});
+        actions.add({Action::Kind::follow}).flags =
+            SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        actions.add({Action::Kind::duplicate, ends.read.get(), 0});
         for (const int stream : {1, 2}) {
-            actions.list.push_back({Action::Kind::open, -1, stream});
-            actions.list.back().path = "/dev/null";
-            actions.list.back().flags = O_WRONLY;
+            Action& action = actions.add({Action::Kind::open, -1, stream});
+            action.path = "/dev/null";
+            action.flags = O_WRONLY;
         }
-        std::vector<std::string> arguments{
-            "sh", "-c", script, "leash", std::to_string(sys::getpid()), cookie, has_group ? "-" : "", cgroup};
-        std::vector<std::string> variables{"LC_ALL=C"};
-        const std::vector<char*> argv = pointers(arguments), environment = pointers(variables);
+        const std::string host = decimal(sys::getpid());
+        const char* const argv[] = {
+            "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
+        const char* const environment[] = {"LC_ALL=C", nullptr};
         std::vector<Pid> pids;
         std::vector<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
-        Birth birth = start_one({"/bin/sh", argv.data(), environment.data()}, actions, deadline);
-        if (birth.error != 0) return make_error(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
+        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
-        lifeline_ = std::move(ends->write);
+        lifeline_ = std::move(ends.write);
         return {};
     }
     bool is_there() const noexcept { return lifeline_.is_open(); }
     int lifeline() const noexcept { return lifeline_.get(); }
 
     /// The job is over, or has been let go. In a forked copy of the host nothing but its descriptor goes.
-    void dismiss() noexcept {
+    [[gnu::cold]] void dismiss() noexcept {
         if (!is_there()) return;
         if (keeper_.is_ours()) {
             // It is told, too: a host that has become another user cannot signal it any more.
@@ -11299,9 +11346,7 @@ class Guardian {
         keeper_.close();
         lifeline_.close();
     }
-    ~Guardian() { dismiss(); }
-    Guardian(const Guardian&) = delete;
-    Guardian& operator=(const Guardian&) = delete;
+    ~Guardian() override { dismiss(); }
 
   private:
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
@@ -11394,7 +11439,6 @@ finish
 #ifndef LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_SPAWN_HPP
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11412,26 +11456,26 @@ struct Started {
     Fd in, out, err;
     std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
-    std::optional<Traces> traces;
-    std::optional<Cgroup> cgroup;
+    Shared<Traces> traces;
+    Shared<Cgroup> cgroup;
 };
 
 /// The streams of a job, opened once: the numbers here that the child's 0, 1 and 2 are to come from.
 class Sources {
   public:
+    [[gnu::cold]] ~Sources() = default;
+
     /// Gives our ends of the pipes to `started`.
     Expected<void> open(const Plan& plan, Started& started) {
         if (has_terminal(plan.in, plan.out, plan.err)) {
-            auto made = make_terminal(plan.terminal);
-            if (!made) return made.error();
-            terminal_ = *std::move(made);
+            if (auto made = make_terminal(plan.terminal, terminal_); !made) return made;
         }
         if (auto opened = open_input(plan.in, started.in); !opened) return opened;
         const bool may_be_terminal = !plan.in.is(Stdio::Kind::null) && !plan.in.is(Stdio::Kind::piped);
         if (may_be_terminal && plan.group == Group::own && is_controlling_terminal(in()))
-            return make_error(std::errc::invalid_argument, Step::options, "in",
-                              "a job in a group of its own would be stopped when it reads the terminal: "
-                              "use Options::interactive(), or in = null");
+            return failure(std::errc::invalid_argument, Step::options, "in",
+                           "a job in a group of its own would be stopped when it reads the terminal: "
+                           "use Options::interactive(), or in = null");
         const int err = plan.err.is(Stdio::Kind::descriptor) ? plan.err.number
                         : plan.err.is(Stdio::Kind::inherit)  ? 2
                                                              : -1;
@@ -11441,10 +11485,10 @@ class Sources {
         if (auto opened = open_output(plan.err, 2, {out(), emptied}, started.err); !opened) return opened;
         if (!plan.err.is(Stdio::Kind::per_stage)) return {};
         for (std::size_t stage = 1; stage < plan.stages.size(); ++stage) {
-            auto ends = make_output_pipe("err");
-            if (!ends) return ends.error();
-            started.later_errs.push_back(std::move(ends->read));
-            later_errs_.push_back(std::move(ends->write));
+            PipeEnds ends;
+            if (auto made = make_output_pipe("err", ends); !made) return made;
+            started.later_errs.push_back(std::move(ends.read));
+            later_errs_.push_back(std::move(ends.write));
         }
         return {};
     }
@@ -11460,36 +11504,40 @@ class Sources {
     }
 
   private:
-    Expected<void> hold(Expected<Fd> opened, int stream) {
-        if (!opened) return opened.error();
-        numbers_[stream] = opened->get();
-        held_[stream] = *std::move(opened);
+    [[gnu::cold]] Expected<void> hold(Fd fd, int stream) {
+        numbers_[stream] = fd.get();
+        held_[stream] = std::move(fd);
         return {};
     }
 
-    [[gnu::cold]] static Expected<PipeEnds> make_output_pipe(const char* name) {
-        auto ends = make_pipe(name);
-        if (ends && !make_nonblocking(ends->read)) return make_error(errno, Step::redirect, name);
-        return ends;
+    [[gnu::cold]] static Expected<void> make_output_pipe(const char* name, PipeEnds& ends) {
+        if (!make_pipe(ends)) return no_pipe(name);
+        if (!make_nonblocking(ends.read)) return failure(errno, Step::redirect, name);
+        return {};
     }
 
     [[gnu::cold]] Expected<void> open_input(const Stdio& in, Fd& ours) {
+        Fd file;
         switch (in.kind) {
             case Stdio::Kind::piped:
             case Stdio::Kind::sink: {
-                auto ends = make_pipe("in");
-                if (!ends) return ends.error();
-                ours = std::move(ends->write);
-                if (!make_nonblocking(ours)) return make_error(errno, Step::redirect, "in");
-                return hold(std::move(ends->read), 0);
+                PipeEnds ends;
+                if (!make_pipe(ends)) return no_pipe("in");
+                ours = std::move(ends.write);
+                if (!make_nonblocking(ours)) return failure(errno, Step::redirect, "in");
+                return hold(std::move(ends.read), 0);
             }
             case Stdio::Kind::tty:
                 ours = Fd(duplicate_above(terminal_.ours.get(), 3));
-                if (!ours.is_open()) return make_error(errno, Step::redirect, "in");
+                if (!ours.is_open()) return failure(errno, Step::redirect, "in");
                 numbers_[0] = terminal;
                 return {};
-            case Stdio::Kind::bytes: return hold(file_with(in.text, "in"), 0);
-            case Stdio::Kind::file: return hold(open_file(in.text, O_RDONLY, "in"), 0);
+            case Stdio::Kind::bytes:
+                if (auto made = file_with(in.text, "in", file); !made) return made;
+                return hold(std::move(file), 0);
+            case Stdio::Kind::file:
+                if (auto opened = open_file(in.text, O_RDONLY, "in", file); !opened) return opened;
+                return hold(std::move(file), 0);
             case Stdio::Kind::null:
             case Stdio::Kind::inherit:
             case Stdio::Kind::descriptor:
@@ -11510,7 +11558,7 @@ class Sources {
     /// start, and one run over what the other wrote.
     [[gnu::cold]] Expected<void> open_output_file(const Stdio& out, int stream, const char* name, Other other) {
         const auto refuse = [&](const char* why) {
-            return make_error(std::errc::invalid_argument, Step::redirect, concat({name, ": ", out.text}), why);
+            return failure(std::errc::invalid_argument, Step::redirect, concat({name, ": ", out.text}), why);
         };
         struct stat file {};
         if (sys::stat(out.text.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
@@ -11524,7 +11572,10 @@ class Sources {
                 return {};
             }
         }
-        return hold(open_file(out.text, O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC), name), stream);
+        Fd opened;
+        const int flags = O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC);
+        if (auto made = open_file(out.text, flags, name, opened); !made) return made;
+        return hold(std::move(opened), stream);
     }
     static bool is_same(const struct stat& file, int number) noexcept {
         struct stat open {};
@@ -11537,10 +11588,10 @@ class Sources {
             case Stdio::Kind::piped:
             case Stdio::Kind::per_stage:
             case Stdio::Kind::sink: {
-                auto ends = make_output_pipe(name);
-                if (!ends) return ends.error();
-                ours = std::move(ends->read);
-                return hold(std::move(ends->write), stream);
+                PipeEnds ends;
+                if (auto made = make_output_pipe(name, ends); !made) return made;
+                ours = std::move(ends.read);
+                return hold(std::move(ends.write), stream);
             }
             case Stdio::Kind::tty:
                 if (terminal_.ours.is_open()) ours = std::move(terminal_.ours);  // one stream reads it
@@ -11557,7 +11608,7 @@ class Sources {
         return {};
     }
 
-    void open_common(const Stdio& stdio, int stream) noexcept {
+    [[gnu::cold]] void open_common(const Stdio& stdio, int stream) noexcept {
         if (stdio.is(Stdio::Kind::descriptor)) numbers_[stream] = stdio.number;
         else if (stdio.is(Stdio::Kind::inherit) && is_open(stream)) numbers_[stream] = stream;
         // Also for a stream to inherit that the host has closed: a child without one would give its number to the
@@ -11574,6 +11625,8 @@ class Sources {
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
+    [[gnu::cold]] ~Wiring() = default;
+
     Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
         sources_ = {in, out, err};
         for (const PassFd& pass : passes) {
@@ -11599,7 +11652,7 @@ class Wiring {
                 action.flags = is_terminal ? O_RDWR : targets_[i] == 0 ? O_RDONLY : O_WRONLY;
                 if (is_terminal) terminal = targets_[i];
             }
-            actions.list.push_back(action);
+            actions.add(action);
         }
         actions.kept = kept_;
     }
@@ -11608,7 +11661,7 @@ class Wiring {
     /// dup2 runs in the child one after the other: a source that is itself a target would be run over, and one that
     /// is its own target would keep its close-on-exec flag on some systems (glibc before 2.29). Such a source is
     /// first duplicated above every target. A stream that simply stays is left alone.
-    Expected<void> stage() {
+    [[gnu::cold]] Expected<void> stage() {
         const int highest = kept_.empty() ? 2 : kept_.back();
         int limit = 0;  // asked for where it is needed
         const std::vector<int> from = sources_;
@@ -11620,8 +11673,8 @@ class Wiring {
             if (!is_target && (from[i] <= 2 || from[i] < limit)) continue;
             Fd staged(duplicate_above(from[i], highest + 1));
             if (!staged.is_open())
-                return make_error(errno, Step::redirect, concat({"descriptor ", std::to_string(from[i])}),
-                                  "could not be duplicated");
+                return failure(errno, Step::redirect, concat({"descriptor ", decimal(from[i])}),
+                               "could not be duplicated");
             sources_[i] = staged.get();
             held_.push_back(std::move(staged));
         }
@@ -11661,7 +11714,7 @@ class Wiring {
             case Action::Kind::limit: return explain_bound(action, birth.error);
             case Action::Kind::duplicate: break;
         }
-        return fail(Step::redirect, concat({"descriptor ", std::to_string(action.from)}), "could not be duplicated");
+        return fail(Step::redirect, concat({"descriptor ", decimal(action.from)}), "could not be duplicated");
     }
     if constexpr (!has_direct_start) {
         if (birth.step == Birth::Step::launch) return Launcher::explain(birth, image);
@@ -11680,7 +11733,7 @@ class Wiring {
     }
     const bool is_join = actions.group.joined() != 0 && birth.step != Birth::Step::exec;
     if (is_join && (birth.error == EPERM || birth.error == ESRCH || birth.step == Birth::Step::group))
-        return fail(Step::options, concat({"group: ", std::to_string(actions.group.joined())}),
+        return fail(Step::options, concat({"group: ", decimal(actions.group.joined())}),
                     "join: there is no such group in the host's session");
     const bool joins = actions.group != Group::inherited && actions.leader != 0;
     if (joins && birth.error == EPERM && birth.step != Birth::Step::exec)
@@ -11698,31 +11751,76 @@ struct Ends {
 };
 
 /// Adds what happens in any child: its descriptors, its directory, its bounds. The wiring stays until it has started.
-inline Expected<void> describe_child(const Plan& plan, Sources& sources, Ends ends, Wiring& wiring, Actions& actions) {
+[[gnu::cold]] inline Expected<void> describe_child(const Plan& plan, Sources& sources, Ends ends, Wiring& wiring,
+                                                   Actions& actions) {
     const int err = plan.err.is(Stdio::Kind::to_out) ? ends.out : sources.err(ends.stage);
     auto wired = wiring.connect(ends.in, ends.out, err, plan.pass_fds);
     if (!wired) return wired;
     wiring.describe(actions, sources.terminal_path());
     if (!plan.cwd.empty()) {
-        actions.list.push_back({Action::Kind::chdir});
-        actions.list.back().path = plan.cwd.c_str();
+        actions.add({Action::Kind::chdir}).path = plan.cwd.c_str();
     }
     describe(plan.bounds, actions);
     return {};
 }
 
+/// Starts the stages of a plan, one after the other.
+struct Starter {
+    Plan& plan;
+    Guardian* guardian;
+    Started& started;
+    char* const* environment;
+    Sources sources = {};
+    Fd previous = {};  // what the stage before wrote
+
+    [[gnu::cold]] ~Starter() = default;
+
+    [[gnu::cold]] Expected<void> start(std::size_t number) {
+        Stage& stage = plan.stages[number];
+        const bool first = number == 0, last = number + 1 == plan.stages.size();
+        PipeEnds next;
+        if (!last && !make_pipe(next)) return no_pipe("between two stages");
+        const int in = first ? sources.in() : previous.get();
+        const int out = last ? sources.out() : next.write.get();
+        Actions actions;
+        actions.group = plan.group;
+        actions.leader = first || plan.group.joined() != 0 ? plan.group.joined() : started.pids.front();
+        actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
+        if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
+            actions.add({Action::Kind::take_foreground, started.foreground.handle()});
+        // Before the wiring, which may use their numbers.
+        if (started.cgroup)
+            actions.add({Action::Kind::enter, started.cgroup->entry()}).path = started.cgroup->path().c_str();
+        if (first && guardian != nullptr) actions.add({Action::Kind::tell, guardian->lifeline()});
+        Wiring wiring;
+        if (auto described = describe_child(plan, sources, {in, out, number}, wiring, actions); !described)
+            return described;
+        const std::vector<char*> argv = pointers(stage.argv);
+        const Image image{stage.program.c_str(), argv.data(), environment};
+        Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);
+        if (birth.error != 0) return explain_birth(birth, actions, image, plan);
+        started.exits.push_back(std::move(birth.exit));
+        started.pids.push_back(birth.pid);
+        // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
+        // the next one short of its exec, and posix_spawn waits for that.
+        if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(birth.pid);
+        previous = std::move(next.read);
+        return {};
+    }
+};
+
 /// Starts what the plan says. Where a stage cannot start, `started` has those before it: the caller ends them.
 /// `guardian` is there where the job dies with its host.
-inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
+[[gnu::cold]] inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
     // So that a process, once started, is noted without fail.
     started.pids.reserve(plan.stages.size());
     started.exits.reserve(plan.stages.size());
     if (plan.group == Group::foreground) {
-        if (const int error = started.foreground.open()) return make_error(error, Step::redirect, "/dev/tty");
+        if (const int error = started.foreground.open()) return failure(error, Step::redirect, "/dev/tty");
         if (started.foreground.is_mine()) started.foreground.prepare();
     }
-    Sources sources;
-    if (auto opened = sources.open(plan, started); !opened) return opened;
+    Starter starter{plan, guardian, started, nullptr};
+    if (auto opened = starter.sources.open(plan, started); !opened) return opened;
     started.traces = std::move(plan.traces);
     if (started.traces) {
         started.traces->note_pipe(started.in, false);
@@ -11733,62 +11831,22 @@ inline Expected<void> spawn(Plan& plan, Guardian* guardian, Started& started) {
     if (plan.reach == Reach::cgroup) {
         auto made = Cgroup::make();
         if (!made) return made.error();
-        started.cgroup.emplace(*std::move(made));
+        started.cgroup = *std::move(made);
     }
     if (guardian != nullptr) {
-        auto guarded = guardian->start(plan.group.is_new(), started.traces ? started.traces->cookie() : std::string(),
-                                       started.cgroup ? started.cgroup->path() : std::string(), plan.deadline);
+        const std::string none;
+        auto guarded = guardian->start(plan.group.is_new(), started.traces ? started.traces->cookie() : none,
+                                       started.cgroup ? started.cgroup->path() : none, plan.deadline);
         if (!guarded) return guarded;
     }
-    std::vector<char*> own;
-    if (plan.environment) own = pointers(*plan.environment);
-    char* const* const environment = plan.environment ? own.data() : sys::environment();
-
-    Fd previous;  // what the stage before wrote
-    for (Stage& stage : plan.stages) {
-        const bool first = &stage == &plan.stages.front(), last = &stage == &plan.stages.back();
-        PipeEnds next;
-        const auto start = [&]() -> Expected<Pid> {
-            if (!last) {
-                auto ends = make_pipe("between two stages");
-                if (!ends) return ends.error();
-                next = *std::move(ends);
-            }
-            const int in = first ? sources.in() : previous.get();
-            const int out = last ? sources.out() : next.write.get();
-            Actions actions;
-            actions.group = plan.group;
-            actions.leader = first || plan.group.joined() != 0 ? plan.group.joined() : started.pids.front();
-            actions.at_own_terminal = has_terminal(plan.in, plan.out, plan.err);
-            if (sys::has_tcsetpgrp_action && first && started.foreground.is_lent())
-                actions.list.push_back({Action::Kind::take_foreground, started.foreground.handle()});
-            // Before the wiring, which may use their numbers.
-            if (started.cgroup) {
-                actions.list.push_back({Action::Kind::enter, started.cgroup->entry()});
-                actions.list.back().path = started.cgroup->path().c_str();
-            }
-            if (first && guardian != nullptr) actions.list.push_back({Action::Kind::tell, guardian->lifeline()});
-            Wiring wiring;
-            auto described = describe_child(plan, sources, {in, out, started.pids.size()}, wiring, actions);
-            if (!described) return described.error();
-            const std::vector<char*> argv = pointers(stage.argv);
-            const Image image{stage.program.c_str(), argv.data(), environment};
-            Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);
-            if (birth.error != 0) return explain_birth(birth, actions, image, plan);
-            started.exits.push_back(std::move(birth.exit));
-            return birth.pid;
-        };
-        auto pid = start();
-        if (!pid) {
-            Error error = std::move(pid).error();
-            if (plan.stages.size() > 1) error.stage = static_cast<int>(started.pids.size());
+    const std::vector<char*> own = pointers(plan.environment);
+    starter.environment = plan.has_environment ? own.data() : sys::environment();
+    for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+        if (auto made = starter.start(i); !made) {
+            Error error = std::move(made).error();
+            if (plan.stages.size() > 1) error.stage = static_cast<int>(i);
             return error;
         }
-        started.pids.push_back(*pid);
-        // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
-        // the next one short of its exec, and posix_spawn waits for that.
-        if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(*pid);
-        previous = std::move(next.read);
     }
     if (started.cgroup) started.cgroup->close_entry();
     return {};
@@ -11831,7 +11889,7 @@ class Pump : public Counted {
     };
 
     /// Made before the process is: once that runs, nothing can fail any more that would leave it to nobody.
-    Pump(std::size_t processes, const Options& options, Deadline deadline)
+    [[gnu::cold]] Pump(std::size_t processes, const Options& options, Deadline deadline)
         : job(options.group),
           keep{options.max_output, options.keep},
           in(stdio_of(options.in)),
@@ -11850,13 +11908,15 @@ class Pump : public Counted {
           stop_sequence_(options.stop_sequence),
           cancel_(options.cancel) {
         job.expect(processes);
-        if (options.die_with_parent) guardian_.emplace();
+        if (options.die_with_parent) guardian_ = Shared<os::Guardian>::adopt(new os::Guardian);
         if (options.all) begin_transcript({options.max_output, options.keep});
     }
-    /// To be started with the job; nullptr where it needs none.
-    os::Guardian* guardian() noexcept { return guardian_ ? &*guardian_ : nullptr; }
+    [[gnu::cold]] ~Pump() override = default;
 
-    void begin(os::Started started) noexcept {
+    /// To be started with the job; nullptr where it needs none.
+    os::Guardian* guardian() noexcept { return guardian_.get(); }
+
+    [[gnu::cold]] void begin(os::Started started) noexcept {
         job.begin(started.pids, std::move(started.exits), std::move(started.traces), std::move(started.cgroup));
         if (reach_ == Reach::tree) next_link_look_ = Deadline::now();
         in.begin(std::move(started.in));
@@ -11878,33 +11938,31 @@ class Pump : public Counted {
     Incoming out, err;
     Shared<Transcript> transcript;  // empty where nobody asked for it
 
-    std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
+    /// Not inlined: at each of their many uses that would be a division by the size of an Incoming.
+    /// @{
+    [[gnu::noinline]] std::size_t count_errs() const noexcept { return 1 + later_errs_.size(); }
     /// With per_stage, that stage's; otherwise that of all.
-    Incoming& err_of(std::size_t stage) noexcept {
+    [[gnu::noinline]] Incoming& err_of(std::size_t stage) noexcept {
         return stage == 0 || stage > later_errs_.size() ? err : later_errs_[stage - 1];
     }
+    /// `out`, and the errs.
+    std::size_t count_outputs() const noexcept { return 1 + count_errs(); }
+    [[gnu::noinline]] Incoming& output(std::size_t number) noexcept { return number == 0 ? out : err_of(number - 1); }
+    /// @}
     void join(Common* common) noexcept {
-        out.join(common);
-        err.join(common);
-        for (Incoming& stream : later_errs_) stream.join(common);
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).join(common);
     }
     /// What was read aside joins what a communicate() has.
     [[gnu::cold]] void join_aside() {
-        out.join_aside(keep);
-        err.join_aside(keep);
-        for (Incoming& stream : later_errs_) stream.join_aside(keep);
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).join_aside(keep);
     }
     [[gnu::cold]] void begin_transcript(Limit limit) {
         transcript = Shared<Transcript>::adopt(new Transcript(limit));
-        out.also_to(transcript.get());
-        err.also_to(transcript.get());
-        for (Incoming& stream : later_errs_) stream.also_to(transcript.get());
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).also_to(transcript.get());
     }
-    void close_streams() noexcept {
+    [[gnu::cold]] void close_streams() noexcept {
         in.close();
-        out.close();
-        err.close();
-        for (Incoming& stream : later_errs_) stream.close();
+        for (std::size_t i = 0; i < count_outputs(); ++i) output(i).close();
     }
 
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
@@ -12129,7 +12187,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         return begin_end(why, step, table);
     }
-    bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
+    [[gnu::cold]] bool begin_end(EndedBy why, const StopStep* step, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ >= Phase::given_up && !is_drained()) {
@@ -12185,7 +12243,7 @@ class Pump : public Counted {
         os::ProcessTable table;
         return begin_kill(in_any_case, table);
     }
-    int begin_kill(bool in_any_case, os::ProcessTable& table) {
+    [[gnu::cold]] int begin_kill(bool in_any_case, os::ProcessTable& table) {
         os::Lock lock(mutex_);
         see(table);
         if (phase_ == Phase::over) return ESRCH;
@@ -12214,10 +12272,8 @@ class Pump : public Counted {
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
-        if (moves(out, want.out)) function(out);
-        if (moves(err, want.err)) function(err);
-        for (Incoming& stream : later_errs_) {
-            if (moves(stream, want.err)) function(stream);
+        for (std::size_t i = 0; i < count_outputs(); ++i) {
+            if (moves(output(i), i == 0 ? want.out : want.err)) function(output(i));
         }
     }
     bool any_moving(const Want& want) const noexcept {
@@ -12227,13 +12283,10 @@ class Pump : public Counted {
     }
 
     template <class Function>
-    void each_piped(Function function) {
-        const auto apply = [&](Incoming& stream) {
-            if (stream.is_piped() && stream.is_open()) function(stream);
-        };
-        apply(out);
-        apply(err);
-        for (Incoming& stream : later_errs_) apply(stream);
+    [[gnu::cold]] void each_piped(Function function) {
+        for (std::size_t i = 0; i < count_outputs(); ++i) {
+            if (output(i).is_piped() && output(i).is_open()) function(output(i));
+        }
     }
 
     /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
@@ -12252,16 +12305,15 @@ class Pump : public Counted {
     /// Is there anything that the call waits for besides the end?
     bool is_moving(const Want& want) const noexcept { return any_moving(want) || (want.in && in.is_writing()); }
 
-    std::vector<Process> list(const os::Notes<os::Named>& names) {
+    [[gnu::cold]] std::vector<Process> list(const os::Notes<os::Named>& names) {
         os::Lock lock(mutex_);
-        std::vector<Process> all;
-        all.reserve(names.size());
-        for (const os::Named& one : names) all.push_back({one.pid, printable(one.command), one.why});
+        std::vector<Process> all(names.size());
+        for (std::size_t i = 0; i < all.size(); ++i) all[i] = {names[i].pid, printable(names[i].command), names[i].why};
         return all;
     }
 
     /// What time and the others have brought about. True where this call has just found that the job must end.
-    bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
+    [[gnu::cold]] bool advance(const Want& want, Deadline start, os::ProcessTable& table) {
         bool begun = false, is_late, is_forced;
         {
             os::Lock lock(mutex_);
@@ -12310,7 +12362,7 @@ class Pump : public Counted {
         bool is_over = false;
         bool is_late = false;  // what there is to be closed is in another thread's hands
     };
-    Next next_change(const Want& want, Deadline start) {
+    [[gnu::cold]] Next next_change(const Want& want, Deadline start) {
         os::Lock lock(mutex_);
         Next next;
         const bool moving = is_moving(want);
@@ -12342,7 +12394,7 @@ class Pump : public Counted {
     /// Where the job at the terminal has stopped (Ctrl-Z, or it read the terminal from the background), so does the
     /// host, and both go on together. A host that is in the foreground has no reason to stop: it can let the job go
     /// on at once. So it does with one that was stopped for the terminal, and has been lent it since.
-    void follow_stop() {
+    [[gnu::cold]] void follow_stop() {
         int number;
         bool stops = false;
         {
@@ -12396,7 +12448,7 @@ class Pump : public Counted {
     }
 
     /// When a call that began at `start` has heard nothing for too long, from any stream, in any thread.
-    Deadline idle_end(const Want& want, Deadline start) const {
+    [[gnu::cold]] Deadline idle_end(const Want& want, Deadline start) const {
         if (idle_timeout_.is_none() || !any_moving(want)) return {};
         if (is_suspended()) return Deadline::after(idle_timeout_);
         const bool heard = !last_output_.is_never() && earlier(start, last_output_);
@@ -12420,7 +12472,7 @@ class Pump : public Counted {
     }
 
     /// For good: the terminal that the host and the job share has stopped the job for using it.
-    bool has_stopped() {
+    [[gnu::cold]] bool has_stopped() {
         if (!next_stop_look_.passed()) return false;
         if (stop_pause_ == Duration()) {
             // Without a terminal that controls the host there is none that could stop the job.
@@ -12445,7 +12497,7 @@ class Pump : public Counted {
     Timeout after_force() const noexcept { return drain_.length() < aftermath ? drain_ : Timeout(aftermath); }
 
     /// Looks whether it has ended, and who is left.
-    void see(os::ProcessTable& table) {
+    [[gnu::cold]] void see(os::ProcessTable& table) {
         if (phase_ == Phase::over) return;
         if (is_suspended() && job.take_continue()) let_clocks_go();  // by somebody else
         if (!has_ended_) {
@@ -12485,7 +12537,7 @@ class Pump : public Counted {
     }
 
     /// Is nobody left?
-    bool is_alone(os::ProcessTable& table) {
+    [[gnu::cold]] bool is_alone(os::ProcessTable& table) {
         if (!is_rest_watched_ && !rest_look_.passed()) return false;
         const os::Job::Rest rest = job.look_for_rest(++rest_looks_ > looks_from_afar, table, rest_since_);
         // Who was there at that time has to be looked for anew; one who was not cannot have come since.
@@ -12500,7 +12552,7 @@ class Pump : public Counted {
         return true;
     }
 
-    void finish() {
+    [[gnu::cold]] void finish() {
         if (guardian_) guardian_->dismiss();  // before the group's number is given back
         if (!job.close()) return;
         let_clocks_go();
@@ -12513,7 +12565,7 @@ class Pump : public Counted {
     }
 
     /// The phase has lasted as long as it may.
-    void time_is_up(os::ProcessTable& table) {
+    [[gnu::cold]] void time_is_up(os::ProcessTable& table) {
         switch (phase_) {
             case Phase::draining:
                 job.name_rest(table, phase_end_, stragglers_);
@@ -12603,7 +12655,7 @@ class Pump : public Counted {
         return error;
     }
 
-    std::optional<os::Guardian> guardian_;
+    Shared<os::Guardian> guardian_;
     os::Foreground foreground_;
     std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
@@ -12868,7 +12920,7 @@ LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     timed_out_ = false;
     const bool any = next();
 #if LEASH_EXCEPTIONS
-    if (error_) detail::raise(std::system_error(error_, "leash: the lines of a stream"));
+    if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
 #endif
     return iterator(any ? this : nullptr);
 }
@@ -13000,17 +13052,17 @@ LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
 namespace leash {
 inline namespace LEASH_ABI {
 
-LEASH_INLINE Streams::Streams() = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams() = default;
 
-LEASH_INLINE Streams::Streams(const Streams& other) = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams(const Streams& other) = default;
 
-LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Streams::Streams(Streams&& other) noexcept = default;
 
-LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
+[[gnu::cold]] LEASH_INLINE Streams& Streams::operator=(const Streams& other) = default;
 
-LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Streams& Streams::operator=(Streams&& other) noexcept = default;
 
-LEASH_INLINE Streams::~Streams() = default;
+[[gnu::cold]] LEASH_INLINE Streams::~Streams() = default;
 
 LEASH_INLINE Popen::Popen() noexcept = default;
 
@@ -13070,12 +13122,12 @@ namespace detail {
 [[gnu::cold]] inline Expected<void> tell_sent(int error, int number, Pid pid, const char* ended) {
     if (error == 0) return {};
     const std::string_view name = signal_name(number);
-    const std::string more = name == "signal" ? " " + std::to_string(number) : "";
-    return make_error(error, Step::signal, concat({name, more, " to pid ", std::to_string(pid)}),
-                      pid < 0          ? "an empty handle: moved from, or detached"
-                      : error == ESRCH ? ended
-                      : error == EPERM ? "it runs as another user"
-                                       : "");
+    const std::string more = name == "signal" ? " " + decimal(number) : "";
+    return failure(error, Step::signal, concat({name, more, " to pid ", decimal(pid)}),
+                   pid < 0          ? "an empty handle: moved from, or detached"
+                   : error == ESRCH ? ended
+                   : error == EPERM ? "it runs as another user"
+                                    : "");
 }
 
 }  // namespace detail
@@ -13134,14 +13186,14 @@ LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
     constexpr const char* of_size = "a size that is not from 0 to 65535";
     const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
     if (height != rows || width != columns)
-        return detail::make_error(std::errc::invalid_argument, Step::stream, "tty", of_size);
+        return detail::failure(std::errc::invalid_argument, Step::stream, "tty", of_size);
     const int error = pump_ ? pump_->resize(height, width) : ENOTTY;
     if (error == 0) return {};
-    return detail::make_error(error, Step::stream, "tty",
-                              error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
+    return detail::failure(error, Step::stream, "tty",
+                           error == ENOTTY ? "no stream of the job is a tty, or it has ended" : "");
 }
 
-LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
+[[gnu::cold]] LEASH_INLINE Captured Popen::communicate(std::string input, Timeout timeout) {
     Captured result;
     if (!pump_) {
         result.unwritten = input.size();
@@ -13222,11 +13274,8 @@ LEASH_INLINE std::vector<Process> Popen::survivors() const {
     return pump_ ? pump_->survivors() : std::vector<Process>();
 }
 
-LEASH_INLINE std::vector<ExitStatus> Popen::statuses() const {
-    std::vector<ExitStatus> all;
-    if (!pump_) return all;
-    for (const auto& ended : pump_->job.all_ended()) all.push_back(ended.status);
-    return all;
+[[gnu::cold]] LEASH_INLINE std::vector<ExitStatus> Popen::statuses() const {
+    return pump_ ? pump_->job.statuses() : std::vector<ExitStatus>();
 }
 
 LEASH_INLINE Usage Popen::usage() const noexcept { return pump_ ? pump_->job.ended().usage : Usage(); }
@@ -13240,12 +13289,13 @@ static_assert(std::is_same_v<leash::Pid, os::Pid>);
 struct Handover {
     Pump& pump;
     os::Started started;
-    ~Handover() { pump.begin(std::move(started)); }
+    [[gnu::cold]] ~Handover() { pump.begin(std::move(started)); }
 };
 
 }  // namespace detail
 
-LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options options, bool is_patient) {
+[[gnu::cold]] LEASH_INLINE Expected<Popen> Popen::start(std::vector<Command> commands, Options&& options,
+                                                        bool is_patient) {
     const detail::Deadline deadline = detail::Deadline::after(options.timeout);  // counts from before the start
     Popen popen;
     popen.per_stage_ = detail::stdio_of(options.err).is(detail::Stdio::Kind::per_stage);
@@ -13269,7 +13319,7 @@ LEASH_INLINE std::optional<ExitStatus> Popen::wait_until_deadline(detail::Deadli
     return pump->job.ended().status;
 }
 
-LEASH_INLINE void Popen::end() noexcept {
+[[gnu::cold]] LEASH_INLINE void Popen::end() noexcept {
     if (!pump_) return;
     detail::Pump& pump = *pump_;
     // First: a shell that sees its terminal closed may end, and nothing would lead to its jobs any more.
@@ -13306,17 +13356,17 @@ LEASH_INLINE void Popen::end() noexcept {
 namespace leash {
 inline namespace LEASH_ABI {
 
-LEASH_INLINE Result::Result() = default;
+[[gnu::cold]] LEASH_INLINE Result::Result() = default;
 
-LEASH_INLINE Result::Result(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result::Result(const Result& other) = default;
 
-LEASH_INLINE Result::Result(Result&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Result::Result(Result&& other) noexcept = default;
 
-LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) = default;
 
-LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
-LEASH_INLINE Result::~Result() = default;
+[[gnu::cold]] LEASH_INLINE Result::~Result() = default;
 
 LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {
@@ -13334,10 +13384,9 @@ namespace detail {
     std::string text;
     for (const Process& one : processes) {
         const std::string_view line = one.command;
-        text +=
-            concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? std::to_string(one.pid) : "",
-                    line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
-                    one.why, one.why.empty() ? "" : ")"});
+        text += concat({text.empty() ? "; " : ", ", text.empty() ? what : "", one.pid > 0 ? decimal(one.pid) : "",
+                        line.empty() ? "" : " ", printable(line.substr(0, line.find(' '))), one.why.empty() ? "" : " (",
+                        one.why, one.why.empty() ? "" : ")"});
     }
     return text;
 }
@@ -13377,17 +13426,17 @@ inline ExitStatus telling_status(const Result& result) noexcept {
 [[gnu::cold]] inline std::string name_of(const Result& result) {
     const std::size_t failed = result.failed_stage();
     const bool tells = failed < result.statuses.size();
-    return concat({printable(result.command), tells ? ": stage " : "", tells ? std::to_string(failed) : ""});
+    return concat({printable(result.command), tells ? ": stage " : "", tells ? decimal(failed) : ""});
 }
 
 }  // namespace detail
 
 LEASH_INLINE std::string Result::describe() const {
-    const auto milliseconds = std::to_string(duration.count() / 1'000'000 % 1000);
+    const auto milliseconds = detail::decimal(duration.count() / 1'000'000 % 1000);
     const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
     return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
                            detail::telling_status(*this).describe(), " in ",
-                           std::to_string(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
+                           detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
                            detail::describe_end(*this)});
 }
 
@@ -13396,7 +13445,7 @@ namespace detail {
 /// Sees commands through to their result.
 struct Runner {
     /// The first word of each.
-    static std::string name_of(const std::vector<Command>& stages) {
+    [[gnu::cold]] static std::string name_of(const std::vector<Command>& stages) {
         std::string name;
         for (const Command& stage : stages) {
             if (!name.empty()) name += " | ";
@@ -13416,7 +13465,7 @@ struct Runner {
     }
 
     /// The result of a job that has ended, and what its last communicate() gave.
-    static Result finish(const Popen& job, std::string name, Captured captured) {
+    [[gnu::cold]] static Result finish(const Popen& job, std::string name, Captured captured) {
         Result result;
         result.command = std::move(name);
         result.status = captured.status.value_or(ExitStatus());
@@ -13434,7 +13483,7 @@ struct Runner {
     }
 
     /// From start to end.
-    static Expected<Result> run(std::vector<Command> stages, Options options) {
+    [[gnu::cold]] static Expected<Result> run(std::vector<Command> stages, Options&& options) {
         if (options.cancel && options.cancel->fired()) return not_started(stages, options);
         std::string name = name_of(stages), input;
         if (Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) {
@@ -13504,7 +13553,7 @@ LEASH_INLINE ProcessFailed::ProcessFailed(const std::string& name, Result result
 #if LEASH_EXCEPTIONS
 
 LEASH_INLINE const Result& Result::check_ok() const& {
-    if (!ok()) detail::raise(ProcessFailed(detail::name_of(*this), *this));
+    if (!ok()) detail::raise<ProcessFailed>(detail::name_of(*this), *this);
     return *this;
 }
 
@@ -13514,11 +13563,11 @@ LEASH_INLINE Result&& Result::check_ok() && {
 }
 
 LEASH_INLINE Result run(Command command, Options options) {
-    return try_run(std::move(command), std::move(options)).value();
+    return detail::Runner::run(detail::stages_of(std::move(command)), std::move(options)).value();
 }
 
 LEASH_INLINE Result run(Pipeline pipeline, Options options) {
-    return try_run(std::move(pipeline), std::move(options)).value();
+    return detail::Runner::run(std::move(pipeline).stages(), std::move(options)).value();
 }
 
 LEASH_INLINE Result capture(Command command, Options options) {
@@ -13567,7 +13616,7 @@ namespace detail {
     if (!tail.empty()) result.err = std::move(tail);
     const std::size_t failed = result.failed_stage();
     const std::string& name = failed < result.statuses.size() ? names[failed] : names.back();
-    raise(ProcessFailed(name, std::move(result)));
+    raise<ProcessFailed>(name, std::move(result));
 }
 
 }  // namespace detail
@@ -13944,12 +13993,12 @@ class SupervisorCore : public Counted {
         make_room(-1);
         if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
         os::Fd copy(os::duplicate_above(fd, 3));
-        if (!copy.is_open()) return os::last_error(Step::stream, std::to_string(fd));
+        if (!copy.is_open()) return os::last_error(Step::stream, decimal(fd));
         Member& member = enter(Popen(), tag);
         member.watched = std::move(copy);
         ++watches_;
         if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
-        const Error error = os::last_error(Step::stream, std::to_string(fd));
+        const Error error = os::last_error(Step::stream, decimal(fd));
         forget(member.id);
         return error;
     }
@@ -14004,7 +14053,7 @@ class SupervisorCore : public Counted {
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     Timeout time_left() const {
-        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended ||
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended.load() ||
             (unended_ > 0 && is_copy()))
             return Duration();
         const Timed* const first = timers_.first();
@@ -14261,14 +14310,14 @@ class SupervisorCore : public Counted {
             rearm_all(*member);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = common_.stream_ended;
+        const bool any_drained = common_.stream_ended.load();
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = Deadline::now();
             step(*member, 0);
         }
-        if (any_drained) common_.stream_ended = false;  // not where a sink has thrown on the way
+        if (any_drained) common_.stream_ended.store(false);  // not where a sink has thrown on the way
         const Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         table_.begin_look();
@@ -14361,9 +14410,9 @@ class SupervisorCore : public Counted {
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.pump->keep;
-        const bool stream_ended = common_.stream_ended;
+        const bool stream_ended = common_.stream_ended.load();
         member.pump->step(want, member.start, ready, table_, found.step);
-        common_.stream_ended = stream_ended;  // what ended in this step is seen here
+        common_.stream_ended.store(stream_ended);  // what ended in this step is seen here
         found.is_whole = true;
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
@@ -14418,7 +14467,7 @@ class SupervisorCore : public Counted {
     Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
-    std::vector<unsigned> cancels_;        // by descriptor: how many watch it
+    std::vector<int> cancels_;             // by descriptor: how many watch it
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
@@ -14526,10 +14575,9 @@ struct Share {
 };
 
 [[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
-    if (tokens.error != 0) return make_error(tokens.error, Step::options, "jobserver", tokens.why);
+    if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     if (tokens.own.is_open()) return {};
-    return make_error(std::errc::operation_not_supported, Step::options, "jobserver",
-                      "without /proc it must be a FIFO");
+    return failure(std::errc::operation_not_supported, Step::options, "jobserver", "without /proc it must be a FIFO");
 }
 
 struct AllRunner {
@@ -14631,7 +14679,8 @@ struct AllRunner {
             return false;
         }
         if (!options.jobserver) options.jobserver = how.jobserver;
-        auto started = Popen::start(tasks[index].command.stages(), options, false);
+        Options given = options;  // they may be needed once more
+        auto started = Popen::start(tasks[index].command.stages(), std::move(given), false);
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);
@@ -14748,7 +14797,7 @@ struct Prober {
                 child.take_stop();
                 break;
             }
-            if (limit.passed()) return make_error(std::errc::timed_out, Step::spawn, "/bin/sh");
+            if (limit.passed()) return failure(std::errc::timed_out, Step::spawn, "/bin/sh");
             os::sleep_until(pause.next());
         }
         return {};
@@ -14868,7 +14917,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     refuse(options.keep != none.keep, "keep");
     refuse(options.all, "all");
     if (name == nullptr) return {};
-    return make_error(std::errc::invalid_argument, Step::options, name, what);
+    return failure(std::errc::invalid_argument, Step::options, name, what);
 }
 
 /// Starts a program in one of these ways. Its number, where it has another one than the host.
@@ -14886,11 +14935,9 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Wiring wiring;
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
-    std::vector<char*> own;
-    if (plan.environment) own = pointers(*plan.environment);
-    const std::vector<char*> argv = pointers(plan.stages.front().argv);
+    const std::vector<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
     const Image image{plan.stages.front().program.c_str(), argv.data(),
-                      plan.environment ? own.data() : sys::environment()};
+                      plan.has_environment ? own.data() : sys::environment()};
     const Birth birth = while_busy(plan.deadline, true, [&] {
         Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.
@@ -15008,8 +15055,8 @@ struct OrphanReaper {
     Expected<void> find_ended() {
         os::ProcessTable table;
         if (!sys::has_pidfd || !os::shows_processes())
-            return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
-                              "only Linux tells whose a child is, in the /proc of the host's own namespace");
+            return failure(std::errc::operation_not_supported, Step::signal, "reap_orphans",
+                           "only Linux tells whose a child is, in the /proc of the host's own namespace");
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;

@@ -2,12 +2,12 @@
 #ifndef LEASH_0_1_0_DETAIL_INCOMING_HPP
 #define LEASH_0_1_0_DETAIL_INCOMING_HPP
 
-#include <atomic>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <leash/detail/atomic.hpp>
 #include <leash/detail/limit.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
@@ -42,8 +42,8 @@ struct Common {
     Common& operator=(const Common&) = delete;
     ~Common() { delete[] scratch.load(); }
 
-    std::atomic<bool> stream_ended{false};  // of any
-    std::atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
+    Atomic<bool> stream_ended{false};  // of any
+    Atomic<char*> scratch{nullptr};    // Incoming::largest bytes to read into; with whoever reads at the moment
 };
 
 /// One stream of output.
@@ -58,7 +58,7 @@ class Incoming {
 
     void begin(os::Fd fd) noexcept {
         fd_ = std::move(fd);
-        handle_.store(fd_.get(), std::memory_order_release);
+        handle_.store(fd_.get(), __ATOMIC_RELEASE);
         piped_ = fd_.is_open() && !sink_;
     }
 
@@ -75,10 +75,10 @@ class Incoming {
     bool is_piped() const noexcept { return piped_; }
     bool has_sink() const noexcept { return static_cast<bool>(sink_); }
     bool is_open() const noexcept { return handle() >= 0; }
-    int handle() const noexcept { return handle_.load(std::memory_order_acquire); }
-    bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+    int handle() const noexcept { return handle_.load(__ATOMIC_ACQUIRE); }
+    bool held() const noexcept { return held_.load(__ATOMIC_RELAXED); }
     /// Nobody waits for it any more: it was in a slow sink's hands when its time was over.
-    bool is_abandoned() const noexcept { return abandoned_.load(std::memory_order_relaxed); }
+    bool is_abandoned() const noexcept { return abandoned_.load(__ATOMIC_RELAXED); }
     /// Is it this thread that is at it, and so in its sink?
     bool is_mine() const noexcept { return turnstile_.is_mine(); }
     int error() const noexcept { return error_; }
@@ -193,7 +193,7 @@ class Incoming {
     }
 
     /// Memory ran out before what was read could be kept, or a sink has left a part of it: pull() has it at hand.
-    bool has_unsaved() const noexcept { return owes_.load(std::memory_order_relaxed); }
+    bool has_unsaved() const noexcept { return owes_.load(__ATOMIC_RELAXED); }
 
     enum class Pulled { nothing, something, busy };
 
@@ -241,7 +241,7 @@ class Incoming {
     [[gnu::cold]] bool expire(Limit keep, bool in_any_case, Note note) {
         const Turn stream(&turnstile_), function(sink_ ? &sink_->turnstile : nullptr);
         if (!stream || !is_open()) {
-            if (!stream && in_any_case) abandoned_.store(true, std::memory_order_relaxed);
+            if (!stream && in_any_case) abandoned_.store(true, __ATOMIC_RELAXED);
             return false;
         }
         if (!function && !in_any_case) return false;
@@ -255,7 +255,7 @@ class Incoming {
         }
         if (sink_ && function) sink_->finish(rest_);
         note(fd_.get());
-        held_.store(true, std::memory_order_relaxed);
+        held_.store(true, __ATOMIC_RELAXED);
         shut();
         fd_.close();
         return true;
@@ -344,7 +344,7 @@ class Incoming {
     /// Whether something is left, be it by an exception.
     struct Owing {
         Incoming& stream;
-        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), std::memory_order_relaxed); }
+        ~Owing() { stream.owes_.store(!stream.unsaved_.empty(), __ATOMIC_RELAXED); }
     };
 
     /// One read, delivered; how many bytes. Should memory run out on the way, what was read is delivered next time.
@@ -367,7 +367,7 @@ class Incoming {
             unsaved_ = {scratch_, static_cast<std::size_t>(n)};
         }
         const std::size_t count = unsaved_.size();
-        owes_.store(true, std::memory_order_relaxed);
+        owes_.store(true, __ATOMIC_RELAXED);
         {
             const Owing owing{*this};
             if (sink_) sink_->write(unsaved_, rest_);
@@ -437,29 +437,29 @@ class Incoming {
     /// It has come to its end. A terminal stays open all the same: without a host it would be hung up, and SIGHUP
     /// would end a child that has merely closed its streams before it ends.
     void shut() noexcept {
-        handle_.store(-1, std::memory_order_release);
-        if (common_ != nullptr) common_->stream_ended = true;
+        handle_.store(-1, __ATOMIC_RELEASE);
+        if (common_ != nullptr) common_->stream_ended.store(true);
         if (!is_terminal_) fd_.close();
         drop_scratch();
         unsaved_ = {};
-        owes_.store(false, std::memory_order_relaxed);
+        owes_.store(false, __ATOMIC_RELAXED);
     }
 
     os::Fd fd_;
     Shared<StreamFunction> sink_;
     bool is_terminal_ = false;
     bool piped_ = false;
-    std::atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
-    Turnstile turnstile_;          // one thread at a time
+    Atomic<int> handle_{-1};  // fd_'s number for those who only watch; -1 once it has ended
+    Turnstile turnstile_;     // one thread at a time
     Common* common_ = nullptr;
 
     // Read into memory that stays warm, then copied: reading straight into a growing string would fault its pages
     // in while the pipe is locked, and stall the writer.
     char* scratch_ = nullptr;
     std::size_t scratch_size_ = 0;
-    std::string_view unsaved_;       // what of it nobody has had yet
-    std::atomic<bool> owes_{false};  // the same for those who only watch
-    std::string rest_;               // what the sink waits for the rest of
+    std::string_view unsaved_;  // what of it nobody has had yet
+    Atomic<bool> owes_{false};  // the same for those who only watch
+    std::string rest_;          // what the sink waits for the rest of
     std::size_t size_ = smallest;
     Transcript* all_ = nullptr;
     bool is_noted_ = false;  // the transcript has what is in unsaved_
@@ -476,7 +476,7 @@ class Incoming {
     std::size_t dropped_ = 0;
     static constexpr std::size_t none = SIZE_MAX;
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
-    std::atomic<bool> held_{false}, abandoned_{false};
+    Atomic<bool> held_{false}, abandoned_{false};
     int error_ = 0;
 
     friend struct Transcript;

@@ -20,7 +20,7 @@ class Counted {
     friend void retain(Counted* object) noexcept;
     friend void release(Counted* object) noexcept;
     friend bool is_shared(const Counted* object) noexcept;
-    unsigned count_ = 1;  // by atomic operations only: <atomic> costs as much
+    unsigned count_ = 1;  // by atomic operations only
 };
 
 /// One owner more, one less; the last one deletes.

@@ -175,7 +175,7 @@ class SupervisorCore : public Counted {
     int handle() const noexcept { return is_copy() ? -1 : poller_.handle(); }
 
     Timeout time_left() const {
-        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended ||
+        if (!ready_.empty() || !interrupted_.empty() || poller_.has_more() || common_.stream_ended.load() ||
             (unended_ > 0 && is_copy()))
             return Duration();
         const Timed* const first = timers_.first();
@@ -432,14 +432,14 @@ class SupervisorCore : public Counted {
             rearm_all(*member);
         }
         // A stream that somebody else has read to its end, or closed, was the last thing that its job waited for.
-        const bool any_drained = common_.stream_ended;
+        const bool any_drained = common_.stream_ended.load();
         for (Member *member = any_drained ? draining_.first() : nullptr, *next; member != nullptr; member = next) {
             next = draining_.behind(*member);
             if (!member->pump->is_drained()) continue;
             limit = Deadline::now();
             step(*member, 0);
         }
-        if (any_drained) common_.stream_ended = false;  // not where a sink has thrown on the way
+        if (any_drained) common_.stream_ended.store(false);  // not where a sink has thrown on the way
         const Timed* const first = timers_.first();
         poller_.wait(first == nullptr ? limit : sooner(limit, first->due()));
         table_.begin_look();
@@ -532,9 +532,9 @@ class SupervisorCore : public Counted {
         want.in = member.pump->in.is_writing();
         want.out = want.err = true;
         want.keep = member.pump->keep;
-        const bool stream_ended = common_.stream_ended;
+        const bool stream_ended = common_.stream_ended.load();
         member.pump->step(want, member.start, ready, table_, found.step);
-        common_.stream_ended = stream_ended;  // what ended in this step is seen here
+        common_.stream_ended.store(stream_ended);  // what ended in this step is seen here
         found.is_whole = true;
         if (found.step.draining) draining_.add(member);
         else draining_.remove(member);
@@ -589,7 +589,7 @@ class SupervisorCore : public Counted {
     Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
-    std::vector<unsigned> cancels_;        // by descriptor: how many watch it
+    std::vector<int> cancels_;             // by descriptor: how many watch it
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew

@@ -74,11 +74,9 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Wiring wiring;
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
-    std::vector<char*> own;
-    if (plan.environment) own = pointers(*plan.environment);
-    const std::vector<char*> argv = pointers(plan.stages.front().argv);
+    const std::vector<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
     const Image image{plan.stages.front().program.c_str(), argv.data(),
-                      plan.environment ? own.data() : sys::environment()};
+                      plan.has_environment ? own.data() : sys::environment()};
     const Birth birth = while_busy(plan.deadline, true, [&] {
         Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.
