@@ -375,6 +375,15 @@ class Expected<void> {
     bool failed_ = false;
 };
 
+namespace detail {
+
+/// make_error() as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// @{
+[[gnu::cold]] Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Expected<void> failure(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
+/// @}
+
+}  // namespace detail
 }  // namespace LEASH_ABI
 }  // namespace leash
 

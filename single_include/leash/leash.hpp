@@ -666,6 +666,15 @@ class Expected<void> {
     bool failed_ = false;
 };
 
+namespace detail {
+
+/// make_error() as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// @{
+[[gnu::cold]] Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "");
+[[gnu::cold]] Expected<void> failure(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
+/// @}
+
+}  // namespace detail
 }  // namespace LEASH_ABI
 }  // namespace leash
 
@@ -3682,16 +3691,13 @@ LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subjec
     return error;
 }
 
-/// The same as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
-/// @{
-[[gnu::cold]] inline Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "") {
+LEASH_INLINE Expected<void> failure(int code, Step step, std::string_view subject, const char* hint) {
     return make_error(code, step, subject, hint);
 }
-[[gnu::cold]] inline Expected<void> failure(std::errc code, Step step, std::string_view subject = {},
-                                            const char* hint = "") {
+
+LEASH_INLINE Expected<void> failure(std::errc code, Step step, std::string_view subject, const char* hint) {
     return make_error(code, step, subject, hint);
 }
-/// @}
 
 LEASH_INLINE void raise_error(const Error& error) {
     if (error.step == Step::signal || error.step == Step::stream) raise<SystemError>(error);

@@ -63,16 +63,13 @@ LEASH_INLINE Error make_error(std::errc code, Step step, std::string_view subjec
     return error;
 }
 
-/// The same as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
-/// @{
-[[gnu::cold]] inline Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "") {
+LEASH_INLINE Expected<void> failure(int code, Step step, std::string_view subject, const char* hint) {
     return make_error(code, step, subject, hint);
 }
-[[gnu::cold]] inline Expected<void> failure(std::errc code, Step step, std::string_view subject = {},
-                                            const char* hint = "") {
+
+LEASH_INLINE Expected<void> failure(std::errc code, Step step, std::string_view subject, const char* hint) {
     return make_error(code, step, subject, hint);
 }
-/// @}
 
 LEASH_INLINE void raise_error(const Error& error) {
     if (error.step == Step::signal || error.step == Step::stream) raise<SystemError>(error);
