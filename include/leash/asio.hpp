@@ -142,24 +142,39 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
 
     const Executor& executor() const noexcept { return executor_; }
     Popen& job() noexcept { return *popen_; }
+    /// The same for a user, of whose calls nothing else tells: who closes a stream ends a read, resume() changes the deadlines.
+    Popen& lend() {
+        if (!over_ && !std::exchange(lent_, true)) {
+            net::post(executor_, [job = shared_from_this()] {
+                job->lent_ = false;
+                job->serve();
+            });
+        }
+        return *popen_;
+    }
     bool is_over() const noexcept { return over_; }
     bool is_closed() const noexcept { return closed_; }
     bool was_asked_to_end() const noexcept { return asked_; }
 
-    /// In order, as after its timeout.
+    /// In order, as after its timeout. From any thread, and from a sink of its own: the Supervisor is not called from there.
     void end() {
-        if (over_ || closed_) return;
-        asked_ = true;
-        jobs_.cancel();
-        serve();
+        net::post(executor_, [job = shared_from_this()] {
+            if (job->over_ || job->closed_) return;
+            job->asked_ = true;
+            job->jobs_.cancel();
+            job->serve();
+        });
     }
 
-    /// Takes it out of the loop.
+    /// Takes it out of the loop. Where a sink of its own does so, in the middle of the Supervisor's work, only to drop it: serve()
+    /// sees to its end then, for which a Popen cannot wait there.
     Popen close() {
         closed_ = true;
         unwatch();
         tell();
-        return jobs_.remove(id_);
+        Popen popen = std::move(*popen_);
+        if (!serving_) static_cast<void>(jobs_.remove(id_));
+        return popen;
     }
 
     /// All who wait look again.
@@ -173,21 +188,33 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
   private:
     void serve() {
         if (over_ || closed_) return;
-        const Watching watching(*this);          // also where a sink throws
-        for (int most = 16; most > 0; --most) {  // the others have their turn, too, beside one that floods
+        const Serving serving(*this);                        // also where a sink throws
+        for (int most = 16; most > 0 && !closed_; --most) {  // the others have their turn, too, beside one that floods
             const auto event = jobs_.next(Duration());
             if (!event) break;
             over_ |= event->kind == Supervisor::Event::ended;
         }
     }
 
-    struct Watching {
-        explicit Watching(AsyncJob& its) noexcept : job(its) {}
-        Watching(const Watching&) = delete;
-        Watching& operator=(const Watching&) = delete;
-        ~Watching() { job.watch(); }
+    struct Serving {
+        explicit Serving(AsyncJob& its) noexcept : job(its) { job.serving_ = true; }
+        Serving(const Serving&) = delete;
+        Serving& operator=(const Serving&) = delete;
+        ~Serving() {
+            job.serving_ = false;
+            if (job.closed_) job.finish();
+            else job.watch();
+        }
         AsyncJob& job;
     };
+
+    /// The rest of one that a sink has dropped: it was killed by that.
+    void finish() {
+        while (const auto event = jobs_.next()) {
+            if (event->kind == Supervisor::Event::ended) break;
+        }
+        static_cast<void>(jobs_.remove(id_));
+    }
 
     void watch() {
         tell();
@@ -218,6 +245,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
     net::steady_timer clock_;
     net::steady_timer news_;  // never expires
     bool handle_waits_ = false;
+    bool serving_ = false;
+    bool lent_ = false;
     bool over_ = false;
     bool closed_ = false;
     bool asked_ = false;
@@ -464,8 +493,7 @@ struct SeeThrough {
             slot.assign([weak = std::weak_ptr<AsyncJob>(job)](net::cancellation_type type) {
                 constexpr auto ending = net::cancellation_type::terminal | net::cancellation_type::partial;
                 const auto that = weak.lock();
-                if (that && (type & ending) != net::cancellation_type::none)
-                    net::post(that->executor(), [that] { that->end(); });
+                if (that && (type & ending) != net::cancellation_type::none) that->end();
             });
         }
 #endif
@@ -575,14 +603,16 @@ class AsyncPopen {
     /// @{
     AsyncPopen(AsyncPopen&& other) noexcept = default;
     AsyncPopen& operator=(AsyncPopen&& other) noexcept {
-        std::swap(job_, other.job_);
-        std::swap(in_, other.in_);
-        std::swap(out_, other.out_);
-        std::swap(err_, other.err_);
+        if (this == &other) return *this;
+        const AsyncPopen old(std::move(*this));  // ends when this one has what it is given
+        job_ = std::move(other.job_);
+        in_ = other.in_;
+        out_ = other.out_;
+        err_ = other.err_;
         return *this;
     }
     /// @}
-    /// Ends the job as ~Popen() does; what waits for it completes with asio::error::operation_aborted.
+    /// Ends the job as ~Popen() does, also from a sink of its own; what waits for it completes with asio::error::operation_aborted.
     ~AsyncPopen() {
         if (job_) static_cast<void>(job_->close());
     }
@@ -598,13 +628,14 @@ class AsyncPopen {
     /// @}
 
     /// The job, to signal and to ask: `job->terminate()`, `job->status()`; when it is over, `job->communicate()` has what nobody has
-    /// read. What waits there, also for a deadline, blocks the loop.
+    /// read. What waits there, also for a deadline, blocks the loop. What is pending here sees what was done as soon as the loop
+    /// has its turn: a read, say, the end of a stream that was closed so.
     /// @{
-    Popen& operator*() noexcept { return job_->job(); }
-    Popen* operator->() noexcept { return &job_->job(); }
+    Popen& operator*() { return job_->lend(); }
+    Popen* operator->() { return &job_->lend(); }
     /// @}
 
-    /// Asks it to end as after its timeout: SIGTERM, its grace, SIGKILL, or its stop_sequence. Does not wait: async_wait() tells.
+    /// Asks it to end as after its timeout: SIGTERM, its grace, SIGKILL, or its stop_sequence. The loop does it: async_wait() tells.
     /// Popen::ended_by() is EndedBy::cancel then.
     void stop() { job_->end(); }
 

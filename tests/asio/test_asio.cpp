@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include <poll.h>
+
 #if defined(LEASH_BOOST_ASIO)
 #include <boost/asio.hpp>
 #define SLOTS (BOOST_ASIO_VERSION >= 101900)
@@ -394,6 +396,94 @@ TEST_CASE("asio: a handle that is destroyed ends its job, and tells who waits") 
     CHECK(census.is_empty());
     run(loop);
     CHECK(told == asio::error::operation_aborted);
+}
+
+TEST_CASE("asio: a sink may end its job, in order or at once, and is not called any more then") {
+    const Census census;
+    leash::Options options = capture(census);
+    asio::io_context loop;
+    std::optional<leash::AsyncPopen> job;
+    ErrorCode told;
+    for (const bool assigned : {false, true}) {
+        int lines = 0;
+        auto counts = std::make_shared<int*>(&lines);
+        options.out = leash::line_sink([&, counts](std::string_view) {
+            if (++**counts != 2) return;
+            if (assigned) job = leash::AsyncPopen(loop, leash::Popen({"true"}, silent(census)));
+            else job.reset();
+        });
+        job.emplace(loop, leash::Popen(leash::shell("echo 1; sleep 0.01; echo 2; while echo 3; do :; done"), options));
+        job->async_wait([&](ErrorCode error, leash::ExitStatus) { told = error; });
+        loop.restart();
+        run(loop);
+        CHECK(told == asio::error::operation_aborted);
+        CHECK(lines >= 2);
+        CHECK(job.has_value() == assigned);
+        if (job) CHECK((*job)->status().value().success());
+        CHECK(census.is_empty());
+    }
+
+    bool within = false, nested = false;
+    leash::ExitStatus status;
+    options.out = leash::line_sink([&](std::string_view line) {
+        nested |= std::exchange(within, true);
+        if (line == "here") job->stop();
+        within = false;
+    });
+    job.emplace(loop, leash::Popen(leash::shell("trap 'echo bye; exit 7' TERM; echo here; sleep 60 & wait"), options));
+    job->async_wait([&](ErrorCode, leash::ExitStatus its) { status = its; });
+    loop.restart();
+    run(loop);
+    CHECK(status.code() == 7);
+    CHECK_FALSE(nested);
+    CHECK((*job)->ended_by() == leash::EndedBy::cancel);
+    CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: stop() calls no sink itself") {
+    const Census census;
+    leash::Options options = capture(census);
+    std::string said;
+    options.out = leash::sink([&](std::string_view chunk) { said += chunk; });
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen(leash::shell("echo here; echo >&2; exec sleep 60"), options));
+    pollfd said_all{job->err().handle(), POLLIN, 0};
+    REQUIRE(::poll(&said_all, 1, 20'000) == 1);
+    job.stop();
+    CHECK(said.empty());
+    run(loop);
+    CHECK(said == "here\n");
+}
+
+TEST_CASE("asio: a handle that is assigned to ends the job that it had, and the other has none") {
+    const Census census;
+    asio::io_context loop;
+    leash::AsyncPopen a(loop, leash::Popen({"sleep", "60"}, silent(census)));
+    leash::AsyncPopen b(loop, leash::Popen({"sleep", "60"}, silent(census)));
+    const leash::Pid kept = b->pid();
+    a = std::move(b);
+    CHECK(census.reaches(1));
+    CHECK(a->pid() == kept);
+    leash::AsyncPopen& same = a;
+    a = std::move(same);
+    CHECK(a->pid() == kept);
+    CHECK(census.reaches(1));
+}
+
+TEST_CASE("asio: what is done to the job itself, those see who wait") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.timeout = 60s;
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen({"sleep", "60"}, options));
+    ErrorCode told;
+    char byte;
+    job.out().async_read_some(asio::buffer(&byte, 1), [&](ErrorCode error, std::size_t) { told = error; });
+    loop.poll();
+    job->out().close();
+    while (!told && loop.run_one_for(10s) > 0) continue;
+    CHECK(told == asio::error::eof);
+    CHECK(census.reaches(1));
 }
 
 TEST_CASE("asio: nothing is left of a loop that is destroyed with operations pending") {
