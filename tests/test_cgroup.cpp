@@ -275,7 +275,8 @@ TEST_CASE("a host that is out of descriptors, or another user by then, ends all 
             return "";
         });
         CHECK(wrong == "");
-        CHECK_FALSE(is_alive(std::atoi(read_file(file).c_str())));
+        // On its way out it is of no group any more, and no zombie yet.
+        CHECK(eventually([&] { return !is_alive(std::atoi(read_file(file).c_str())); }));
         CHECK(census.is_empty());
     }
     CHECK_FALSE(refusal());
