@@ -23,7 +23,7 @@
 // have names, and braces of their own.
 //
 // `where` stands for a loop (an io_context, a thread_pool) or an executor of one. An exception out of a sink leaves through
-// the loop's run(); the job goes on when that is called again.
+// the loop's run(); the job goes on when that is called again. A thread_pool has none: there it is std::terminate().
 #ifndef LEASH_0_1_0_ASIO_HPP
 #define LEASH_0_1_0_ASIO_HPP
 
@@ -35,6 +35,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -44,6 +45,7 @@
 
 #if !defined(LEASH_BOOST_ASIO) && __has_include(<asio.hpp>)
 #include <asio/any_io_executor.hpp>
+#include <asio/associated_allocator.hpp>
 #if __has_include(<asio/associated_cancellation_slot.hpp>)
 #include <asio/associated_cancellation_slot.hpp>
 #endif
@@ -65,6 +67,7 @@
 #define LEASH_ASIO_VERSION ASIO_VERSION
 #else
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
 #if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
 #include <boost/asio/associated_cancellation_slot.hpp>
 #endif
@@ -128,7 +131,15 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
     AsyncJob& operator=(const AsyncJob&) = delete;
     ~AsyncJob() { unwatch(); }
 
-    /// Once, before all else.
+    /// Makes what begin() needs, before the job is started: so that none has run that is told as one that could not be.
+    Expected<void> open() {
+        // Makes the Supervisor's handle first, and then has nothing to watch.
+        const Expected<Supervisor::Id> nothing = jobs_.watch(no_handle);
+        if (nothing || nothing.error().code == std::errc::bad_file_descriptor) return {};
+        return nothing.error();
+    }
+
+    /// Once, before all that follows.
     Expected<void> begin(Popen&& popen) {
         const Expected<Supervisor::Id> id = jobs_.add(std::move(popen));
         if (!id) return id.error();
@@ -152,6 +163,7 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
         }
         return *popen_;
     }
+    bool is_in_sink() const noexcept { return serving_; }
     bool is_over() const noexcept { return over_; }
     bool is_closed() const noexcept { return closed_; }
     bool was_asked_to_end() const noexcept { return asked_; }
@@ -222,7 +234,10 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
         if (handle_.is_open() && !std::exchange(handle_waits_, true)) {
             handle_.async_wait(net::posix::stream_descriptor::wait_read, [job = shared_from_this()](ErrorCode error) {
                 job->handle_waits_ = false;
-                if (!error) job->serve();
+                if (error == net::error::operation_aborted) return;
+                // Where it cannot be waited for, the clock tells.
+                if (error && job->handle_.is_open()) job->handle_.release();
+                job->serve();
             });
         }
         const Duration longest = handle_.is_open() ? Duration::seconds(3600) : Duration::milliseconds(10);
@@ -264,10 +279,19 @@ void complete(const ExecutorOf<Handler>& executor, Handler&& handler, Results re
     });
 }
 
-/// Waits for a job until `look(job, is_aborted)` has results, and gives them to the handler.
+/// Is an operation to be given up?
+struct Abort {
+    bool asked = false;
+    bool in_any_case = false;  // rather than only where that has no effects yet
+};
+
+/// Waits for a job until `look(job, abort)` has results, and gives them to the handler.
 template <class Look, class Handler>
 class Operation {
   public:
+    using allocator_type = net::associated_allocator_t<Handler>;
+    allocator_type get_allocator() const noexcept { return net::get_associated_allocator(handler_); }
+
     Operation(std::shared_ptr<AsyncJob> job, Look look, Handler handler)
         : job_(std::move(job)),
           look_(std::move(look)),
@@ -285,12 +309,14 @@ class Operation {
 #if LEASH_ASIO_SLOTS
         auto slot = net::get_associated_cancellation_slot(handler_);
         if (!slot.is_connected()) return;
-        aborted_ = std::make_shared<bool>(false);
-        auto follow = [job = std::weak_ptr<AsyncJob>(job_), aborted = aborted_](net::cancellation_type) {
+        abort_ = std::make_shared<Abort>();
+        auto follow = [job = std::weak_ptr<AsyncJob>(job_), abort = abort_](net::cancellation_type type) {
             const auto that = job.lock();
-            if (!that) return;
-            net::post(that->executor(), [that, aborted] {
-                *aborted = true;
+            if (!that || type == net::cancellation_type::none) return;
+            const bool is_terminal = (type & net::cancellation_type::terminal) != net::cancellation_type::none;
+            net::post(that->executor(), [that, abort, is_terminal] {
+                abort->asked = true;
+                abort->in_any_case |= is_terminal;
                 that->tell();
             });
         };
@@ -299,7 +325,7 @@ class Operation {
     }
 
     void operator()(ErrorCode = {}) {
-        auto results = look_(*job_, aborted_ && *aborted_);
+        auto results = look_(*job_, abort_ ? *abort_ : Abort());
         if (!results) {
             AsyncJob& job = *job_;
             return job.wait(std::move(*this));
@@ -313,7 +339,7 @@ class Operation {
     Look look_;
     Handler handler_;
     net::executor_work_guard<ExecutorOf<Handler>> work_;
-    std::shared_ptr<bool> aborted_;
+    std::shared_ptr<Abort> abort_;
 };
 
 /// What is to be read, or written: the first buffer that is not empty.
@@ -337,12 +363,16 @@ Transfer not_transferred(Error error) {
     return std::make_tuple(ErrorCode(error), std::size_t{0});
 }
 
+inline ErrorCode code_of(const std::error_code& error) {
+    return ErrorCode(error.value(), LEASH_ASIO_SYSTEM::system_category());
+}
+
 struct LookToRead {
     net::mutable_buffer buffer;
     bool is_err;
 
-    Transfer operator()(AsyncJob& job, bool is_aborted) const {
-        if (job.is_closed() || is_aborted) return not_transferred(net::error::operation_aborted);
+    Transfer operator()(AsyncJob& job, Abort abort) const {
+        if (job.is_closed() || abort.asked) return not_transferred(net::error::operation_aborted);
         Reader stream = is_err ? job.job().err() : job.job().out();
         if (buffer.size() == 0) return transferred(0);
         // Only what the Supervisor has read: a read of the pipe would keep the deadline itself, and wait for the end.
@@ -353,26 +383,24 @@ struct LookToRead {
         std::memcpy(buffer.data(), got.data.data(), got.data.size());
         return transferred(got.data.size());
     }
-
-    static ErrorCode code_of(const std::error_code& error) {
-        return ErrorCode(error.value(), LEASH_ASIO_SYSTEM::system_category());
-    }
 };
 
 struct LookToWrite {
     net::const_buffer buffer;
     std::size_t sent = 0;
 
-    Transfer operator()(AsyncJob& job, bool is_aborted) {
+    Transfer operator()(AsyncJob& job, Abort abort) {
         constexpr std::size_t most = 64 * 1024;
+        const bool is_aborted = abort.in_any_case || (abort.asked && sent == 0);
         if (job.is_closed() || is_aborted) return not_transferred(net::error::operation_aborted);
         if (buffer.size() == 0) return transferred(0);
         Writer stream = job.job().in();
         if (sent == 0) {
-            if (!stream.is_open()) return not_transferred(net::error::broken_pipe);
             sent = std::min(buffer.size(), most);
-            if (!stream.enqueue(std::string(static_cast<const char*>(buffer.data()), sent)))
-                return not_transferred(net::error::broken_pipe);
+            const bool taken = stream.enqueue(std::string(static_cast<const char*>(buffer.data()), sent));
+            if (!taken && job.is_over()) return not_transferred(net::error::broken_pipe);
+            if (!taken && stream.is_open()) return not_transferred(net::error::bad_descriptor);  // it was finished
+            if (!taken) return not_transferred(code_of(stream.try_write({}).error));  // says why it is closed
         }
         if (stream.queued() == 0) return transferred(sent);
         if (!stream.is_open() || job.is_over()) return not_transferred(net::error::broken_pipe);
@@ -381,10 +409,10 @@ struct LookToWrite {
 };
 
 struct LookForEnd {
-    std::optional<std::tuple<ErrorCode, ExitStatus>> operator()(AsyncJob& job, bool is_aborted) const {
+    std::optional<std::tuple<ErrorCode, ExitStatus>> operator()(AsyncJob& job, Abort abort) const {
         if (job.is_over() && !job.is_closed())
             return std::make_tuple(ErrorCode(), job.job().status().value_or(ExitStatus()));
-        if (job.is_closed() || is_aborted)
+        if (job.is_closed() || abort.asked)
             return std::make_tuple(ErrorCode(net::error::operation_aborted), ExitStatus());
         return std::nullopt;
     }
@@ -407,7 +435,7 @@ struct LookForResult {
     std::string command;
     AsyncJob::Clock::time_point start;
 
-    std::optional<typename Form::Results> operator()(AsyncJob& job, bool) {
+    std::optional<typename Form::Results> operator()(AsyncJob& job, Abort) {
         if (!job.is_over()) return std::nullopt;
         Popen popen = job.close();
         Captured captured = popen.communicate();
@@ -482,9 +510,8 @@ struct SeeThrough {
     }
 
     template <class Handler>
-    void operator()(Handler&& handler, Executor executor, Popen popen, std::string name = {},
-                    AsyncJob::Clock::time_point start = AsyncJob::Clock::now()) const {
-        const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
+    static void see(Handler&& handler, const Executor& executor, const std::shared_ptr<AsyncJob>& job, Popen popen,
+                    std::string name, AsyncJob::Clock::time_point start) {
         popen.in().finish();
         if (auto begun = job->begin(std::move(popen)); !begun)
             return refuse(std::forward<Handler>(handler), executor, std::move(begun).error());
@@ -502,20 +529,35 @@ struct SeeThrough {
             .begin();
     }
 
+    template <class Handler>
+    void operator()(Handler&& handler, Executor executor, Popen popen) const {
+        const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
+        see(std::forward<Handler>(handler), executor, job, std::move(popen), {}, AsyncJob::Clock::now());
+    }
+
     template <class Handler, class What>
     void operator()(Handler&& handler, Executor executor, What what, Options options) const {
         const auto start = AsyncJob::Clock::now();
-        std::string name = name_of(what);
+        std::string name = name_of(what), input;
+        if (auto& in = detail::stdio_of(options.in); in.is(detail::Stdio::Kind::bytes)) {  // through a pipe, as run()
+            input = std::move(in.text);
+            options.in = piped;
+        }
         if (options.cancel && options.cancel->fired()) {
             Result result;
             result.command = std::move(name);
             result.ended_by = EndedBy::cancel;
             result.cancelled = true;
+            result.unwritten = input.size();
             return refuse(std::forward<Handler>(handler), executor, std::move(result));
         }
+        const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
+        if (auto opened = job->open(); !opened)
+            return refuse(std::forward<Handler>(handler), executor, std::move(opened).error());
         auto popen = Popen::try_spawn(std::move(what), std::move(options));
         if (!popen) return refuse(std::forward<Handler>(handler), executor, std::move(popen).error());
-        (*this)(std::forward<Handler>(handler), std::move(executor), *std::move(popen), std::move(name), start);
+        if (!input.empty()) popen->in().enqueue(std::move(input));
+        see(std::forward<Handler>(handler), executor, job, *std::move(popen), std::move(name), start);
     }
 };
 
@@ -558,7 +600,8 @@ class AsyncReader {
 };
 
 /// What a job in a loop reads: an AsyncWriteStream of Asio's. One write at a time. A write is complete when the pipe has taken
-/// it; asio::error::broken_pipe where the child reads no more. What a cancelled one had begun to write may be written still.
+/// it; asio::error::broken_pipe where the child reads no more, bad_descriptor where `in` is not piped, or was closed here. Once it
+/// has begun, only a terminal cancellation ends it, and what it had begun to write may be written still.
 class AsyncWriter {
   public:
     using executor_type = asio_detail::Executor;  ///< what Asio asks for
@@ -590,15 +633,19 @@ class AsyncPopen {
   public:
     using executor_type = asio_detail::Executor;  ///< what Asio asks for
 
-    /// Takes a job into the loop; throws SystemError where it cannot be watched (EMFILE, …; EINVAL: an empty handle).
+    /// Takes a job into the loop. An Error where it cannot be watched (EMFILE, …; EINVAL: an empty handle): then `popen` is as it
+    /// was.
     template <class Where>
-    AsyncPopen(Where&& where, Popen popen)
-        : job_(std::make_shared<asio_detail::AsyncJob>(asio_detail::executor_of(where))),
-          in_(*job_),
-          out_(*job_, false),
-          err_(*job_, true) {
-        job_->begin(std::move(popen)).value();
+    static Expected<AsyncPopen> try_watch(Where&& where, Popen&& popen) {
+        auto job = std::make_shared<asio_detail::AsyncJob>(asio_detail::executor_of(where));
+        if (auto begun = job->begin(std::move(popen)); !begun) return std::move(begun).error();
+        return AsyncPopen(std::move(job));
     }
+#if LEASH_EXCEPTIONS
+    /// The same; throws SystemError.
+    template <class Where>
+    AsyncPopen(Where&& where, Popen popen) : AsyncPopen(try_watch(where, std::move(popen)).value()) {}
+#endif
     /// What is moved from has no job, and may be destroyed or assigned to.
     /// @{
     AsyncPopen(AsyncPopen&& other) noexcept = default;
@@ -615,6 +662,12 @@ class AsyncPopen {
     /// Ends the job as ~Popen() does, also from a sink of its own; what waits for it completes with asio::error::operation_aborted.
     ~AsyncPopen() {
         if (job_) static_cast<void>(job_->close());
+    }
+    /// Takes the job out of the loop, and it goes on. What waits for it completes with asio::error::operation_aborted; this
+    /// handle is as one that is moved from. Out of a sink of the job's it gives an empty handle, and nothing has changed.
+    [[nodiscard]] Popen release() {
+        if (job_->is_in_sink()) return Popen();
+        return std::exchange(job_, nullptr)->close();
     }
 
     /// That which it was given.
@@ -648,6 +701,9 @@ class AsyncPopen {
     }
 
   private:
+    explicit AsyncPopen(std::shared_ptr<asio_detail::AsyncJob>&& job)
+        : job_(std::move(job)), in_(*job_), out_(*job_, false), err_(*job_, true) {}
+
     std::shared_ptr<asio_detail::AsyncJob> job_;
     AsyncWriter in_;
     AsyncReader out_, err_;
@@ -660,7 +716,8 @@ class AsyncPopen {
 /// where the command cannot be started. How it ended is in the result: no status and no timeout is an exception.
 ///
 /// Cancellation (terminal or partial, through the token's slot) ends the job, all of it, as Options::cancel does: in order, so that
-/// it takes up to its grace. Then it throws asio::system_error of operation_aborted; a callback has the Result too.
+/// it takes up to its grace. Then it throws asio::system_error of operation_aborted; a callback has the Result too. Where something
+/// else was ending it by then, a timeout, say, that is told, and nothing thrown.
 /// @{
 template <class Where, class Token>
 auto async_run(Where&& where, Command command, Options options, Token&& token) {
