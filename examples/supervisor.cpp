@@ -64,7 +64,9 @@ int main(int argc, char** argv) {
         pollfd handles[] = {{jobs.handle(), POLLIN, 0}, {told ? -1 : interrupted.handle(), POLLIN, 0}};
         ::poll(handles, 2, milliseconds(jobs.time_left()));  // the loop: here it would wait for much else
         if (interrupted.fired() && !std::exchange(told, true)) jobs.cancel();
-        while (const auto event = jobs.next(0s)) {
+        for (int most = 100; most > 0; --most) {  // then the loop has its turn, also where a job writes without end
+            const auto event = jobs.next(0s);
+            if (!event) break;
             Lines& its = lines[event->tag];
             its.show(event->tag, jobs.job(event->id).out().try_read(SIZE_MAX).data);
             if (event->kind != leash::Supervisor::Event::ended) continue;
