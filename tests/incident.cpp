@@ -99,7 +99,7 @@ const Shape shapes[] = {
 
     {"a member in a session of its own, whose parent lives",
      "(setsid \"$0\" -c 'echo ready; exec sleep 30'; true); true", dies, false, 0, false, false, true},
-    {"a background writer after the leader", "(sleep 0.01; echo late) & echo ready; exit 3", answers(3), true},
+    {"a background writer after the leader", "echo ready; (sleep 0.01; echo late) & exit 3", answers(3), true},
 
     {"it closes all its streams and lives on", "echo ready; exec <&- >&- 2>&-; sleep 30; true"},
     {"it floods standard output", "echo ready; yes; true"},
