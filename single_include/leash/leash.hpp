@@ -3542,6 +3542,7 @@ template <class Exception, class... Args>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <cstddef>
 #include <cstdio>
@@ -3559,15 +3560,23 @@ namespace detail {
 }
 
 /// As std::to_string(), of which every file would get one for each type of number, at 500 bytes.
-[[gnu::cold]] inline std::string print(long long number) {
+/// @{
+[[gnu::cold]] inline std::string signed_decimal(long long number) {
     char text[24];
     std::snprintf(text, sizeof text, "%lld", number);
     return text;
 }
+[[gnu::cold]] inline std::string unsigned_decimal(unsigned long long number) {
+    char text[24];
+    std::snprintf(text, sizeof text, "%llu", number);
+    return text;
+}
 template <class Number>
 std::string decimal(Number number) {
-    return print(static_cast<long long>(number));
+    if constexpr (std::is_signed_v<Number>) return signed_decimal(number);
+    else return unsigned_decimal(number);
 }
+/// @}
 
 /// Does a character of UTF-8 go on with this byte?
 inline bool continues(char c) noexcept { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
@@ -5635,7 +5644,11 @@ class Event {
         if (!read_.is_open() || owner_.load() != self) {
             write_end_.store(-1);  // before raise() can take the new pipe for its own
             PipeEnds ends;
-            if (!make_pipe(ends) || !make_nonblocking(ends.write)) return -1;
+            if (!make_pipe(ends) || !make_nonblocking(ends.write)) {
+                const int error = errno;
+                ends = PipeEnds();
+                return sys::fail(error);
+            }
             read_ = std::move(ends.read);
             write_ = std::move(ends.write);
             owner_.store(self);
@@ -8582,7 +8595,7 @@ class Cgroup : public Counted {
         auto made = Shared<Cgroup>::adopt(new Cgroup);
         made->owner_ = sys::getpid();
         made->path_ =
-            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number >> 1)});
+            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number)});
         if (made->path_.size() > 512) errno = ENAMETOOLONG;
         if (made->path_.size() > 512 || sys::mkdir(made->path_.c_str(), 0755) != 0) {
             const Error error = refused(made->path_);
@@ -10448,7 +10461,7 @@ inline bool has_terminal(const Options& options) noexcept {
     return {};
 }
 
-/// Reads the environment and the file system, and changes nothing but the plan.
+/// Reads the environment and the file system, and changes nothing but the plan; the options are used up.
 [[gnu::cold]] inline Expected<void> make_plan(std::vector<Command> commands, Options&& options, Plan& plan) {
     if (commands.empty()) return failure(std::errc::invalid_argument, Step::command, {}, "the pipeline is empty");
     if (const Tokens* const tokens = tokens_of(options.jobserver)) {
@@ -11313,8 +11326,8 @@ class Guardian : public Counted {
         PipeEnds ends, letter_box;
         if (!make_pipe(ends) || (!cookie.empty() && !make_pipe(letter_box))) return no_pipe("die_with_parent");
         Actions actions;
-        actions.add({Action::Kind::follow}).flags =
-            SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        // SIGURG does nothing to a shell that has not come to its trap yet.
+        actions.add({Action::Kind::follow}).flags = SIGURG;
         actions.add({Action::Kind::duplicate, ends.read.get(), 0});
         for (const int stream : {1, 2}) {
             Action& action = actions.add({Action::Kind::open, -1, stream});
@@ -14767,8 +14780,11 @@ struct AllRunner {
             return false;
         }
         if (!options.jobserver) options.jobserver = how.jobserver;
-        Options given = options;  // they may be needed once more
-        auto started = Popen::start(tasks[index].command.stages(), std::move(given), false);
+        const auto start_once = [&] {
+            Options given = options;  // they may be needed once more
+            return Popen::start(tasks[index].command.stages(), std::move(given), false);
+        };
+        auto started = start_once();
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);

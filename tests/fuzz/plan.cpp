@@ -145,8 +145,8 @@ void check_plan(const Plan& plan, const std::vector<leash::Command>& commands, c
     FUZZ_NEEDS(options.drain.length() >= zero && !options.drain.is_none());
     FUZZ_NEEDS(!has_nul(plan.cwd) && plan.cwd == options.cwd);
     for (const leash::PassFd& pass : plan.pass_fds) FUZZ_NEEDS(pass.theirs >= 3 && ::fcntl(pass.ours, F_GETFD) >= 0);
-    if (!plan.environment) return;
-    for (const std::string& entry : *plan.environment) {
+    if (!plan.has_environment) return;
+    for (const std::string& entry : plan.environment) {
         FUZZ_NEEDS(!has_nul(entry));
         const std::size_t equals = entry.find('=', 1);
         if (equals == std::string::npos) continue;  // the host's, and none of ours
@@ -174,7 +174,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const int free = ::fcntl(0, F_DUPFD_CLOEXEC, 3);  // the lowest number that is free
     ::close(free);
     leash::detail::Plan plan;
-    const auto made = leash::detail::make_plan(what, how, plan);
+    leash::Options asked = how;
+    const auto made = leash::detail::make_plan(what, std::move(asked), plan);
     if (made) {
         check_plan(plan, what, how);
     } else {

@@ -172,8 +172,11 @@ struct AllRunner {
             return false;
         }
         if (!options.jobserver) options.jobserver = how.jobserver;
-        Options given = options;  // they may be needed once more
-        auto started = Popen::start(tasks[index].command.stages(), std::move(given), false);
+        const auto start_once = [&] {
+            Options given = options;  // they may be needed once more
+            return Popen::start(tasks[index].command.stages(), std::move(given), false);
+        };
+        auto started = start_once();
         if (!started && is_to_wait(started.error(), options.timeout)) return false;
         ++next;
         pause = Duration::milliseconds(1);

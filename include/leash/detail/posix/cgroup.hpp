@@ -47,7 +47,7 @@ class Cgroup : public Counted {
         auto made = Shared<Cgroup>::adopt(new Cgroup);
         made->owner_ = sys::getpid();
         made->path_ =
-            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number >> 1)});
+            concat({*own, "/", names, decimal(sys::getpid()), ".", decimal(host.start), ".", decimal(number)});
         if (made->path_.size() > 512) errno = ENAMETOOLONG;
         if (made->path_.size() > 512 || sys::mkdir(made->path_.c_str(), 0755) != 0) {
             const Error error = refused(made->path_);

@@ -43,8 +43,8 @@ class Guardian : public Counted {
         PipeEnds ends, letter_box;
         if (!make_pipe(ends) || (!cookie.empty() && !make_pipe(letter_box))) return no_pipe("die_with_parent");
         Actions actions;
-        actions.add({Action::Kind::follow}).flags =
-            SIGURG;  // which does nothing to a shell that has not come to its trap yet
+        // SIGURG does nothing to a shell that has not come to its trap yet.
+        actions.add({Action::Kind::follow}).flags = SIGURG;
         actions.add({Action::Kind::duplicate, ends.read.get(), 0});
         for (const int stream : {1, 2}) {
             Action& action = actions.add({Action::Kind::open, -1, stream});
