@@ -11323,8 +11323,8 @@ class Guardian : public Counted {
     [[gnu::cold]] Expected<void> start(bool has_group, const std::string& cookie, const std::string& cgroup,
                                        Deadline deadline) {
         keeper_.expect(1);
-        PipeEnds ends, letter_box;
-        if (!make_pipe(ends) || (!cookie.empty() && !make_pipe(letter_box))) return no_pipe("die_with_parent");
+        PipeEnds ends;
+        if (!make_pipe(ends)) return no_pipe("die_with_parent");
         Actions actions;
         // SIGURG does nothing to a shell that has not come to its trap yet.
         actions.add({Action::Kind::follow}).flags = SIGURG;
@@ -11334,14 +11334,10 @@ class Guardian : public Counted {
             action.path = "/dev/null";
             action.flags = O_WRONLY;
         }
-        if (letter_box.read.is_open()) {
-            actions.add({Action::Kind::duplicate, letter_box.read.get(), 3});
-            actions.kept.push_back(3);
-        }
         const std::string host = decimal(sys::getpid());
         const char* const argv[] = {
             "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
-        const char* const environment[] = {"LC_ALL=C", "LEASH_GUARDIAN=1", nullptr};  // by which another one knows it
+        const char* const environment[] = {"LC_ALL=C", nullptr};
         std::vector<Pid> pids;
         std::vector<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
@@ -11376,129 +11372,52 @@ class Guardian : public Counted {
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
     /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
     /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
-    /// copy of the host may hold the lifeline open.
+    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
     ///
-    /// First it looks at those whose numbers come right after the leader's, as most of a small job's do. Then who bears a
-    /// cookie is found by grep, and is the one whom grep saw if it began before that. Where there are few to look at, no grep,
-    /// or no room for more processes (at which a shell ends, by its trap), the shell looks by itself. It reads byte by byte,
-    /// each by a call; so of those with a lower number than the leader only at those who are younger, and at nobody again who
-    /// has shown that it has no cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another
-    /// guardian, the environment is read at once: it is shorter than what tells of its age.) But bash reads by blocks, and
-    /// waits for seconds where there is no room: so it never starts grep.
-    ///
-    /// And of many guardians at work only few look. Each has a letter box, a pipe of which nobody has the other end, as its
-    /// descriptor 3, and opens it, as 4, when its own group has gone. Who finds an open one, of a guardian with a lower
-    /// number, leaves its cookies there, and is done if the box is still open after that: who closes it empties it once more.
+    /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
+    /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
+    /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
+    /// environment is read at once: it is shorter than what tells of its age.)
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookies=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= has_box= line=
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
 cd /
 look() {
     line= parent= at=
-    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return 1
+    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
     parent=$2 at=${20}
-}
-bears_cookie() {
-    found=
-    while IFS= read -r line || [ -n "$line" ]; do
-        case $found$line in
-        LC_ALL=CLEASH_GUARDIAN=1) found=guardian && return 1 ;;
-        job* | *LEASH_JOB=*) found=job ;;
-        *) found=other && continue ;;
-        esac
-        for cookie in $cookies; do
-            case $line in *"$cookie"*) found=ours && return 0 ;; esac
-        done
-    done < "/proc/$1/environ"
-    return 1
-}
-take() {
-    while read -r cookie at; do
-        case $cookie in ????????????????????????????????) ;; *) continue ;; esac
-        cookies="$cookies
-$cookie"
-        [ -z "$begun" ] || [ "$at" -ge "$begun" ] || begun=$at
-        letters=$((letters + 1)) idle=0 round=0
-    done
-}
-close_box() {
-    [ -n "$has_box" ] || return 0
-    has_box=
-    exec 5<&4 4<&-
-    take <&5
-    exec 5<&-
-}
-leave_to_another() {
-    one=$$
-    while [ $one -gt 2 ] && [ $one -gt $(($$ - 1000)) ]; do
-        one=$((one - 1))
-        box=/proc/$one/fd/4
-        [ -p $box ] && [ -O /proc/$one ] && [ /proc/$one/ns/pid -ef /proc/self/ns/pid ] || continue
-        bears_cookie $one
-        [ "$found" = guardian ] || continue
-        close_box
-        for cookie in $cookies; do echo "$cookie $begun"; done >> $box && [ -p $box ] && trap - EXIT && exit
-    done
-}
-search() {
-    set -- /proc/[0-9]*
-    [ $# -gt 50 ] || return 1
-    list=$(exec 4<&- && look self && echo "$at" && exec grep -lzsF -e "$cookies" /proc/[0-9]*/environ /proc/self/cmdline)
-    case $list in *cmdline) ;; *) return 1 ;; esac
-    set -- $list
-    now=$1
-    shift
-    for one; do
-        one=${one#/proc/} one=${one%/environ}
-        look "$one" && { [ "$at" -lt "$now" ] || bears_cookie "$one"; } && kill -9 "$one" && idle=0
-    done
-    return 0
 }
 seek() {
     for one in /proc/[0-9]*; do
         one=${one#/proc/}
-        eval "[ \"\$other$one\" = $letters ]" && continue
+        eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
+        found=
         if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
             look "$one" && [ "$at" -lt "$begun" ]; then
             found=other
         else
-            bears_cookie "$one" && kill -9 "$one" && idle=0
+            while IFS= read -r line || [ -n "$line" ]; do
+                found=other
+                case $line in *"$cookie"*) found=ours && break ;; esac
+            done < "/proc/$one/environ"
         fi
-        case $found in '' | ours) ;; *) eval "other$one=$letters" ;; esac
-    done
-}
-end_all() {
-    while :; do
-        idle=0 round=0
-        while [ $idle -lt 5 ] && [ $round -lt 100 ]; do
-            idle=$((idle + 1)) round=$((round + 1))
-            leave_to_another
-            [ -n "$has_grep" ] && search || seek
-            [ -z "$has_box" ] || take <&4
-        done
-        [ -n "$has_box" ] || break
-        close_box
-        [ $idle = 0 ] || break
+        case $found in
+        other) eval "other$one=yes" ;;
+        ours) kill -9 "$one" && idle=0 ;;
+        esac
     done
 }
 finish() {
-    trap '' URG
     [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
     look "$group"
     case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
-    [ -n "$cookies" ] && [ -n "$has_proc" ] || exit
-    exec 4<&3 3<&-
-    has_box=yes letters=0 has_grep=yes
-    [ -z "$BASH_VERSION" ] || has_grep=
-    one=$group found=
-    while [ "$found" != guardian ] && [ $one -lt $((group + 8)) ]; do
-        one=$((one + 1))
-        bears_cookie $one && kill -9 $one
+    idle=0 round=0
+    [ -z "$cookie" ] || seek "$group"
+    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
+        idle=$((idle + 1)) round=$((round + 1))
+        seek 0
     done
-    trap 'has_grep=; end_all' EXIT
-    end_all
-    trap - EXIT
     exit
 }
 ask() {
