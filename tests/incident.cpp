@@ -122,9 +122,15 @@ struct Trial {
         options.env = census.env();
         // Where they must be used up they are short, though long enough for SIGKILL on a loaded machine. Where they must
         // not be, using them up would be beyond the bound.
-        options.grace = shape.end.needs_kill ? 100ms : 20s;
+        options.grace = grace();
         options.drain = shape.by_itself ? 100ms : shape.held ? 500ms : 20s;
         options.max_output = 64 * 1024;
+    }
+
+    /// Of a stop that has to kill. Where the leader answers SIGTERM before, it needs some of it.
+    std::chrono::milliseconds grace() const {
+        if (!shape.end.needs_kill) return 20s;
+        return !shape.by_itself && shape.end.status.exited() ? 2s : 100ms;
     }
 
     leash::Command command() const { return leash::args({shell, "-c", shape.script, shell}); }
@@ -152,10 +158,7 @@ struct Trial {
     void check_end(leash::ExitStatus status, bool ready) const {
         CAPTURE(status.describe());
         // A deadline can come before the script is ready; then only this much is sure.
-        // So it is of a leader that needs the short grace for its answer, where the machine is busy.
-        const bool answers_in_time = !shape.end.needs_kill || shape.by_itself || shape.end.status.signaled();
-        if (ready && answers_in_time) CHECK(status == shape.end.status);
-        else if (ready) CHECK((status == shape.end.status || status == resists.status));
+        if (ready) CHECK(status == shape.end.status);
         else CHECK((status.signaled() || status.exited()));
     }
     /// Right at the return of the call that ended it, without any further wait.
@@ -337,7 +340,7 @@ TEST_CASE("stop() ends every shape of job within its grace") {
         leash::Popen job(trial.command(), trial.options);
         REQUIRE(trial.await_ready(job));
         const Stopwatch watch;
-        const auto grace = trial.shape.end.needs_kill ? 100ms : 20s;  // what is not used is not waited for
+        const auto grace = trial.grace();  // what is not used is not waited for
         const leash::ExitStatus status = job.stop(grace);
         CHECK(watch.elapsed() < trial.options.drain.length() + slack);
         if (trial.shape.end.needs_kill) CHECK(watch.elapsed() >= grace);
@@ -364,7 +367,7 @@ TEST_CASE("communicate() that timed out, then stop(): nothing of the job is left
         // One that is about to go by itself would be met by the SIGTERM, and lead to those who have left its group.
         if (trial.shape.by_itself) REQUIRE(eventually([&] { return !is_alive(job.pid()); }));
         const Stopwatch watch;
-        const leash::ExitStatus status = job.stop(trial.shape.end.needs_kill ? 50ms : 20s);
+        const leash::ExitStatus status = job.stop(trial.grace());
         const leash::Captured last = job.communicate();
         CHECK(watch.elapsed() < trial.options.drain.length() + slack);
         trial.check_gone();
@@ -405,7 +408,7 @@ TEST_CASE("terminate(), then wait(): what does not go is still there to be kille
         static_cast<void>(job.terminate());
         leash::ExitStatus status;
         if (trial.shape.end.needs_kill) {
-            CHECK_FALSE(job.wait_for(50ms));
+            CHECK_FALSE(job.wait_for(trial.grace()));
             CHECK(job.kill());
         }
         status = job.wait();

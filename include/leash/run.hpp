@@ -79,6 +79,18 @@ struct [[nodiscard]] Result : Streams {
     /// @}
 };
 
+namespace detail {
+
+/// For whoever sees a job through by other means than run().
+/// @{
+/// The result of one that was cancelled before its start; its `command` is what the result is to have in any case.
+[[gnu::cold]] Result not_started(const std::vector<Command>& stages, const Options& options);
+/// That of one that has ended, of that name, and what its last communicate() gave.
+[[gnu::cold]] Result result_of(const Popen& job, std::string name, Captured captured);
+/// @}
+
+}  // namespace detail
+
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
 /// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
 /// its own end. If the command cannot be started, returns an Error.

@@ -152,8 +152,8 @@ class Supervisor {
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing, but
     /// only so many times: a job that says something all the time always has one event more. For what is left, time_left() is
-    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
-    /// on systems that have neither epoll nor kqueue.
+    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or
+    /// cancel_with(), in a forked copy of the host too, and on systems that have neither epoll nor kqueue.
     Handle handle() const noexcept;
 
     /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if

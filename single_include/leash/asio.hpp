@@ -453,30 +453,16 @@ struct Begin {
     }
 };
 
-/// `what` by its name, from the start to the result.
+/// The result of `command`.
 template <class Form>
 struct LookForResult {
     std::string command;
-    AsyncJob::Clock::time_point start;
 
     std::optional<typename Form::Results> operator()(AsyncJob& job, Abort) {
         if (!job.is_over()) return std::nullopt;
         Popen popen = job.close();
         Captured captured = popen.communicate();
-        Result result;
-        result.command = std::move(command);
-        result.status = captured.status.value_or(ExitStatus());
-        result.statuses = popen.statuses();
-        if (result.statuses.size() < 2) result.statuses.clear();
-        result.ended_by = popen.ended_by();
-        result.reach = popen.reach();
-        result.timed_out = popen.timed_out();
-        result.cancelled = popen.cancelled();
-        result.stragglers = popen.stragglers();
-        result.survivors = popen.survivors();
-        result.usage = popen.usage();
-        result.duration = AsyncJob::Clock::now() - start;
-        static_cast<Streams&>(result) = std::move(captured);
+        Result result = detail::result_of(popen, std::move(command), std::move(captured));
         const bool is_aborted = result.cancelled && job.was_asked_to_end();
         return Form::results(std::move(result), is_aborted);
     }
@@ -503,22 +489,6 @@ struct Typed {
     static Results results(Expected<Result> result, bool) { return Results(std::move(result)); }
 };
 
-inline const Command* begin_of(const Command& command) { return &command; }
-inline const Command* end_of(const Command& command) { return &command + 1; }
-inline const Command* begin_of(const Pipeline& pipeline) { return pipeline.stages().data(); }
-inline const Command* end_of(const Pipeline& pipeline) { return begin_of(pipeline) + pipeline.stages().size(); }
-
-/// Of each command the first word: see Result::command.
-template <class What>
-std::string name_of(const What& what) {
-    std::string name;
-    for (const Command* one = begin_of(what); one != end_of(what); ++one) {
-        if (one != begin_of(what)) name += " | ";
-        if (!one->argv().empty()) name += one->argv().front();
-    }
-    return name;
-}
-
 /// Sees a job through to its result.
 template <class Form>
 struct SeeThrough {
@@ -535,7 +505,7 @@ struct SeeThrough {
 
     template <class Handler>
     static void see(Handler&& handler, const Executor& executor, const std::shared_ptr<AsyncJob>& job, Popen popen,
-                    std::string name, AsyncJob::Clock::time_point start) {
+                    std::string name) {
         popen.in().finish();
         if (auto begun = job->begin(std::move(popen)); !begun)
             return refuse(std::forward<Handler>(handler), executor, std::move(begun).error());
@@ -549,31 +519,24 @@ struct SeeThrough {
         }
 #endif
         using Look = LookForResult<Form>;
-        Operation<Look, std::decay_t<Handler>>(job, Look{std::move(name), start}, std::forward<Handler>(handler))
-            .begin();
+        Operation<Look, std::decay_t<Handler>>(job, Look{std::move(name)}, std::forward<Handler>(handler)).begin();
     }
 
     template <class Handler>
     void operator()(Handler&& handler, Executor executor, Popen popen) const {
         const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
-        see(std::forward<Handler>(handler), executor, job, std::move(popen), {}, AsyncJob::Clock::now());
+        see(std::forward<Handler>(handler), executor, job, std::move(popen), {});
     }
 
     template <class Handler, class What>
     void operator()(Handler&& handler, Executor executor, What what, Options options) const {
-        const auto start = AsyncJob::Clock::now();
-        std::string name = name_of(what), input;
+        Result none = detail::not_started(Task::What(what).stages(), options);
+        if (options.cancel && options.cancel->fired())
+            return refuse(std::forward<Handler>(handler), executor, std::move(none));
+        std::string input;
         if (auto& in = detail::stdio_of(options.in); in.is(detail::Stdio::Kind::bytes)) {  // through a pipe, as run()
             input = std::move(in.text);
             options.in = piped;
-        }
-        if (options.cancel && options.cancel->fired()) {
-            Result result;
-            result.command = std::move(name);
-            result.ended_by = EndedBy::cancel;
-            result.cancelled = true;
-            result.unwritten = input.size();
-            return refuse(std::forward<Handler>(handler), executor, std::move(result));
         }
         const auto job = std::make_shared<AsyncJob>(net::make_strand(executor));
         if (auto opened = job->open(); !opened)
@@ -581,7 +544,7 @@ struct SeeThrough {
         auto popen = Popen::try_spawn(std::move(what), std::move(options));
         if (!popen) return refuse(std::forward<Handler>(handler), executor, std::move(popen).error());
         if (!input.empty()) popen->in().enqueue(std::move(input));
-        see(std::forward<Handler>(handler), executor, job, *std::move(popen), std::move(name), start);
+        see(std::forward<Handler>(handler), executor, job, *std::move(popen), std::move(none.command));
     }
 };
 
@@ -756,7 +719,7 @@ auto async_run(Where&& where, Pipeline pipeline, Options options, Token&& token)
 /// @}
 
 /// The same with a job that runs already, and is the operation's own from then on: closes its `in`, if that is piped, and completes
-/// with all that communicate() and the rest would tell. Result::command is empty, and `duration` counts from here.
+/// with all that communicate() and the rest would tell. Result::command is empty.
 template <class Where, class Token>
 auto async_wait(Where&& where, Popen popen, Token&& token) {
     return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token), std::move(popen));

@@ -3020,6 +3020,18 @@ struct [[nodiscard]] Result : Streams {
     /// @}
 };
 
+namespace detail {
+
+/// For whoever sees a job through by other means than run().
+/// @{
+/// The result of one that was cancelled before its start; its `command` is what the result is to have in any case.
+[[gnu::cold]] Result not_started(const std::vector<Command>& stages, const Options& options);
+/// That of one that has ended, of that name, and what its last communicate() gave.
+[[gnu::cold]] Result result_of(const Popen& job, std::string name, Captured captured);
+/// @}
+
+}  // namespace detail
+
 /// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
 /// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
 /// its own end. If the command cannot be started, returns an Error.
@@ -3235,8 +3247,8 @@ class Supervisor {
 
     /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing, but
     /// only so many times: a job that says something all the time always has one event more. For what is left, time_left() is
-    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or cancel_with(), in a forked copy of the host too, and
-    /// on systems that have neither epoll nor kqueue.
+    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or
+    /// cancel_with(), in a forked copy of the host too, and on systems that have neither epoll nor kqueue.
     Handle handle() const noexcept;
 
     /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
@@ -9089,7 +9101,7 @@ class Job {
     /// The group is the first one's.
     [[gnu::cold]] void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, Shared<Traces> traces,
                              Shared<Cgroup> cgroup) noexcept {
-        while (processes_.size() > pids.size()) processes_.pop_back();
+        while (processes_.size() > pids.size()) processes_.pop_back();  // resize() would have the code to grow, too
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
         for (std::size_t i = 0; i < pids.size(); ++i) {
@@ -10933,8 +10945,8 @@ class Launcher {
         if (digit > 9) return hindered(descriptors);
         PipeEnds ends;
         const int highest = actions.kept.empty() || actions.kept.back() < digit ? digit : actions.kept.back();
-        Fd report(make_pipe(ends) ? duplicate_above(ends.write.get(), highest + 1)
-                                  : -1);  // out of the way of all others
+        if (!make_pipe(ends)) return Birth::failure(errno, Birth::Step::copy);
+        Fd report(duplicate_above(ends.write.get(), highest + 1));  // out of the way of all others
         if (!report.is_open()) return Birth::failure(errno, Birth::Step::copy);
         ends.write.close();
 
@@ -11524,10 +11536,9 @@ class Sources {
     }
 
   private:
-    [[gnu::cold]] Expected<void> hold(Fd fd, int stream) {
+    [[gnu::cold]] void hold(Fd fd, int stream) noexcept {
         numbers_[stream] = fd.get();
         held_[stream] = std::move(fd);
-        return {};
     }
 
     [[gnu::cold]] static Expected<void> make_output_pipe(const char* name, PipeEnds& ends) {
@@ -11545,7 +11556,8 @@ class Sources {
                 if (!make_pipe(ends)) return no_pipe("in");
                 ours = std::move(ends.write);
                 if (!make_nonblocking(ours)) return failure(errno, Step::redirect, "in");
-                return hold(std::move(ends.read), 0);
+                hold(std::move(ends.read), 0);
+                return {};
             }
             case Stdio::Kind::tty:
                 ours = Fd(duplicate_above(terminal_.ours.get(), 3));
@@ -11554,10 +11566,12 @@ class Sources {
                 return {};
             case Stdio::Kind::bytes:
                 if (auto made = file_with(in.text, "in", file); !made) return made;
-                return hold(std::move(file), 0);
+                hold(std::move(file), 0);
+                return {};
             case Stdio::Kind::file:
                 if (auto opened = open_file(in.text, O_RDONLY, "in", file); !opened) return opened;
-                return hold(std::move(file), 0);
+                hold(std::move(file), 0);
+                return {};
             case Stdio::Kind::null:
             case Stdio::Kind::inherit:
             case Stdio::Kind::descriptor:
@@ -11595,7 +11609,8 @@ class Sources {
         Fd opened;
         const int flags = O_WRONLY | O_CREAT | (out.append ? O_APPEND : O_TRUNC);
         if (auto made = open_file(out.text, flags, name, opened); !made) return made;
-        return hold(std::move(opened), stream);
+        hold(std::move(opened), stream);
+        return {};
     }
     static bool is_same(const struct stat& file, int number) noexcept {
         struct stat open {};
@@ -11611,7 +11626,8 @@ class Sources {
                 PipeEnds ends;
                 if (auto made = make_output_pipe(name, ends); !made) return made;
                 ours = std::move(ends.read);
-                return hold(std::move(ends.write), stream);
+                hold(std::move(ends.write), stream);
+                return {};
             }
             case Stdio::Kind::tty:
                 if (terminal_.ours.is_open()) ours = std::move(terminal_.ours);  // one stream reads it
@@ -11839,7 +11855,8 @@ struct Starter {
         if (const int error = started.foreground.open()) return failure(error, Step::redirect, "/dev/tty");
         if (started.foreground.is_mine()) started.foreground.prepare();
     }
-    Starter starter{plan, guardian, started, nullptr};
+    const std::vector<char*> own = pointers(plan.environment);
+    Starter starter{plan, guardian, started, plan.has_environment ? own.data() : sys::environment()};
     if (auto opened = starter.sources.open(plan, started); !opened) return opened;
     started.traces = std::move(plan.traces);
     if (started.traces) {
@@ -11859,8 +11876,6 @@ struct Starter {
                                        started.cgroup ? started.cgroup->path() : none, plan.deadline);
         if (!guarded) return guarded;
     }
-    const std::vector<char*> own = pointers(plan.environment);
-    starter.environment = plan.has_environment ? own.data() : sys::environment();
     for (std::size_t i = 0; i < plan.stages.size(); ++i) {
         if (auto made = starter.start(i); !made) {
             Error error = std::move(made).error();
@@ -12293,7 +12308,8 @@ class Pump : public Counted {
     template <class Function>
     void each_moving(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
-            if (moves(output(i), i == 0 ? want.out : want.err)) function(output(i));
+            Incoming& stream = output(i);
+            if (moves(stream, i == 0 ? want.out : want.err)) function(stream);
         }
     }
     bool any_moving(const Want& want) const noexcept {
@@ -12305,7 +12321,8 @@ class Pump : public Counted {
     template <class Function>
     [[gnu::cold]] void each_piped(Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
-            if (output(i).is_piped() && output(i).is_open()) function(output(i));
+            Incoming& stream = output(i);
+            if (stream.is_piped() && stream.is_open()) function(stream);
         }
     }
 
@@ -13474,17 +13491,7 @@ struct Runner {
         return name;
     }
 
-    /// The result of a job that was cancelled before its start.
-    static Result not_started(const std::vector<Command>& stages, const Options& options) {
-        Result result;
-        result.command = name_of(stages);
-        result.ended_by = EndedBy::cancel;
-        result.cancelled = true;
-        if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
-        return result;
-    }
-
-    /// The result of a job that has ended, and what its last communicate() gave.
+    /// See result_of().
     [[gnu::cold]] static Result finish(const Popen& job, std::string name, Captured captured) {
         Result result;
         result.command = std::move(name);
@@ -13523,6 +13530,19 @@ struct Runner {
         return options;
     }
 };
+
+LEASH_INLINE Result not_started(const std::vector<Command>& stages, const Options& options) {
+    Result result;
+    result.command = Runner::name_of(stages);
+    result.ended_by = EndedBy::cancel;
+    result.cancelled = true;
+    if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
+    return result;
+}
+
+LEASH_INLINE Result result_of(const Popen& job, std::string name, Captured captured) {
+    return Runner::finish(job, std::move(name), std::move(captured));
+}
 
 }  // namespace detail
 
@@ -14487,7 +14507,7 @@ class SupervisorCore : public Counted {
     Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
-    std::vector<int> cancels_;             // by descriptor: how many watch it
+    std::vector<int> cancels_;             // by descriptor: how many watch it (int: a vector that there is anyway)
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
@@ -14618,7 +14638,7 @@ struct AllRunner {
 
     std::vector<Expected<Result>> run() {
         results.reserve(tasks.size());
-        for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
+        for (const Task& task : tasks) results.push_back(not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
         share.from = how.jobserver;
         const Tokens* const tokens = tokens_of(how.jobserver);
@@ -14748,7 +14768,7 @@ struct AllRunner {
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
         std::string name = std::move(results[index]->command);
-        results[index] = Runner::finish(job, std::move(name), job.communicate());
+        results[index] = result_of(job, std::move(name), job.communicate());
         tell_end(index);
     }
 

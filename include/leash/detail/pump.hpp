@@ -432,7 +432,8 @@ class Pump : public Counted {
     template <class Function>
     void each_moving(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
-            if (moves(output(i), i == 0 ? want.out : want.err)) function(output(i));
+            Incoming& stream = output(i);
+            if (moves(stream, i == 0 ? want.out : want.err)) function(stream);
         }
     }
     bool any_moving(const Want& want) const noexcept {
@@ -444,7 +445,8 @@ class Pump : public Counted {
     template <class Function>
     [[gnu::cold]] void each_piped(Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
-            if (output(i).is_piped() && output(i).is_open()) function(output(i));
+            Incoming& stream = output(i);
+            if (stream.is_piped() && stream.is_open()) function(stream);
         }
     }
 

@@ -122,17 +122,7 @@ struct Runner {
         return name;
     }
 
-    /// The result of a job that was cancelled before its start.
-    static Result not_started(const std::vector<Command>& stages, const Options& options) {
-        Result result;
-        result.command = name_of(stages);
-        result.ended_by = EndedBy::cancel;
-        result.cancelled = true;
-        if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
-        return result;
-    }
-
-    /// The result of a job that has ended, and what its last communicate() gave.
+    /// See result_of().
     [[gnu::cold]] static Result finish(const Popen& job, std::string name, Captured captured) {
         Result result;
         result.command = std::move(name);
@@ -171,6 +161,19 @@ struct Runner {
         return options;
     }
 };
+
+LEASH_INLINE Result not_started(const std::vector<Command>& stages, const Options& options) {
+    Result result;
+    result.command = Runner::name_of(stages);
+    result.ended_by = EndedBy::cancel;
+    result.cancelled = true;
+    if (const Stdio& in = stdio_of(options.in); in.is(Stdio::Kind::bytes)) result.unwritten = in.text.size();
+    return result;
+}
+
+LEASH_INLINE Result result_of(const Popen& job, std::string name, Captured captured) {
+    return Runner::finish(job, std::move(name), std::move(captured));
+}
 
 }  // namespace detail
 

@@ -91,7 +91,7 @@ struct AllRunner {
 
     std::vector<Expected<Result>> run() {
         results.reserve(tasks.size());
-        for (const Task& task : tasks) results.push_back(Runner::not_started(task.command.stages(), task.options));
+        for (const Task& task : tasks) results.push_back(not_started(task.command.stages(), task.options));
         constexpr std::size_t limit = std::size_t{1} << SupervisorCore::slot_bits;
         share.from = how.jobserver;
         const Tokens* const tokens = tokens_of(how.jobserver);
@@ -221,7 +221,7 @@ struct AllRunner {
         Popen job = running.remove(event.id);
         const std::size_t index = static_cast<std::size_t>(event.tag);
         std::string name = std::move(results[index]->command);
-        results[index] = Runner::finish(job, std::move(name), job.communicate());
+        results[index] = result_of(job, std::move(name), job.communicate());
         tell_end(index);
     }
 

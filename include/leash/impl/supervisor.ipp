@@ -589,7 +589,7 @@ class SupervisorCore : public Counted {
     Common common_;                        // its stream_ended: no step has seen it
     std::vector<Shared<Member>> members_;  // by slot
     std::vector<std::size_t> free_;        // slots
-    std::vector<int> cancels_;             // by descriptor: how many watch it
+    std::vector<int> cancels_;             // by descriptor: how many watch it (int: a vector that there is anyway)
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew

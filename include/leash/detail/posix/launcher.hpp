@@ -69,8 +69,8 @@ class Launcher {
         if (digit > 9) return hindered(descriptors);
         PipeEnds ends;
         const int highest = actions.kept.empty() || actions.kept.back() < digit ? digit : actions.kept.back();
-        Fd report(make_pipe(ends) ? duplicate_above(ends.write.get(), highest + 1)
-                                  : -1);  // out of the way of all others
+        if (!make_pipe(ends)) return Birth::failure(errno, Birth::Step::copy);
+        Fd report(duplicate_above(ends.write.get(), highest + 1));  // out of the way of all others
         if (!report.is_open()) return Birth::failure(errno, Birth::Step::copy);
         ends.write.close();
 
