@@ -32,17 +32,17 @@ struct EnvEntry {
 
 }  // namespace detail
 
-/// The environment of the child: the host's as it is when the job starts, or none, and changes on top. Each call changes what
-/// the ones before it have made: `only({"PATH"}).set("A", "1")` has both.
+/// The environment of the child: the host's (as it is when the job starts) or an empty one, with changes on top. Each
+/// call works on the result of the calls before it: `only({"PATH"}).set("A", "1")` has both.
 class Env {
   public:
-    /// Names of variables, as a list or a vector of strings. `*` stands for any run of characters, also none, and every other
-    /// character, `?` too, for itself: "LC_*" are all whose names begin so.
+    /// Patterns for names of variables, as a list or a vector of strings. `*` matches any number of characters, also
+    /// none. Every other character, also `?`, matches itself. "LC_*" matches all names that begin with "LC_".
     class Names {
       public:
-        /// A list: `{"PATH", "LC_*"}`.
+        /// From a list: `{"PATH", "LC_*"}`.
         Names(std::initializer_list<Arg> patterns);
-        /// A vector of strings.
+        /// From a vector of strings.
         template <class Vector,
                   class = std::enable_if_t<std::is_convertible_v<const Vector&, std::vector<std::string>>>>
         Names(const Vector& patterns) : patterns_(patterns) {}
@@ -53,13 +53,14 @@ class Env {
         std::vector<std::string> patterns_;
     };
 
-    /// The host's variables. What Options::env is when nothing is said.
+    /// The host's variables. The default of Options::env.
     static Env inherited();
-    /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
+    /// No variables, and so no PATH: then programs are looked up in /bin and /usr/bin.
     static Env empty();
 
-    /// Exactly these variables: of "NAME=value" strings, in a vector, an array, or ended by a null pointer (`environ`), or of
-    /// pairs of name and value (a map). The last word on a name counts. What is no such string is refused when the job starts.
+    /// Exactly these variables: "NAME=value" strings in a vector, an array or a list that ends with a null pointer
+    /// (`environ`), or pairs of name and value (a map). If a name comes twice, the last value counts. If an entry has
+    /// no name or no `=`, the job does not start (Step::environment).
     /// @{
     template <class Entries>
     static Env from(const Entries& entries) {
@@ -83,7 +84,7 @@ class Env {
     static Env from(std::initializer_list<Arg> entries);
     /// @}
 
-    /// Are these set on top of the host's variables, or are they all that there is? Does not compile.
+    /// Does not compile: a bare list does not tell if the host's variables are kept. Use inherited().set() or from().
     template <class Nothing = void>
     Env(std::initializer_list<detail::EnvEntry>) : Env(false) {
         static_assert(!std::is_void_v<Nothing>,
@@ -91,7 +92,8 @@ class Env {
                       "leash::Env::from({\"NAME=value\"}) for nothing else.");
     }
 
-    /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    /// Sets a variable, in place of an earlier value. If the name is empty or contains `=` or NUL, or the value
+    /// contains NUL, the job does not start (Step::environment).
     /// @{
     Env& set(std::string name, std::string value) &;
     [[nodiscard]] Env set(std::string name, std::string value) &&;
@@ -103,35 +105,36 @@ class Env {
     [[nodiscard]] Env unset(std::string name) &&;
     /// @}
 
-    /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
-    /// at when the job starts, as all of the host's variables are.
+    /// Keeps only the variables that match one of the patterns and removes the others; only({}) removes all. Variables
+    /// set by later calls are not affected. The host's variables are read when the job starts.
     /// @{
     Env& only(Names names) &;
     [[nodiscard]] Env only(Names names) &&;
     /// @}
 
-    /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
+    /// Removes the variables that match one of the patterns: `without({"*_TOKEN", "AWS_*"})`. Variables set by later
+    /// calls are not affected.
     /// @{
     Env& without(Names names) &;
     [[nodiscard]] Env without(Names names) &&;
     /// @}
 
-    /// What the child would see; nullopt where the variable would not exist.
+    /// Returns the value that the child would get if it started now; nullopt if the variable would not exist.
     std::optional<std::string> get(std::string_view name) const;
 
-    /// Does it begin with the host's variables?
+    /// True if it is based on the host's variables (inherited()).
     bool is_inherited() const noexcept { return inherit_; }
-    /// A variable that is set, or removed. No name comes twice.
+    /// A variable that is set or removed. No name comes twice.
     struct Change {
         std::string name;      ///< not empty, without `=`
-        std::string value;     ///< empty where it is removed
-        bool removed = false;  ///< unset(), not set()
+        std::string value;     ///< empty if removed
+        bool removed = false;  ///< true for unset()
     };
-    /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
-    /// unset, too. Not what they take of the host's.
+    /// Returns the variables that were set or unset by name, in the order of their first call. Those that only() or
+    /// without() removed again are in it as removed. The host's variables that these remove are not in it.
     std::vector<Change> changes() const;
 
-    /// Is it the host's environment, just as it is?
+    /// True if the child gets the host's environment without changes.
     bool is_unchanged() const noexcept { return inherit_ && !table_; }
 
     /// One variable.
@@ -139,10 +142,12 @@ class Env {
         std::string name;   ///< not empty
         std::string value;  ///< may be empty
     };
-    /// What the child would see, each with its name: `for (const auto& [name, value] : env.variables())`.
+    /// Returns all variables that the child would get if it started now:
+    /// `for (const auto& [name, value] : env.variables())`.
     std::vector<Variable> variables() const;
 
-    /// The "NAME=value" strings that the child gets, and whatever else stands in the host's environment.
+    /// Returns the "NAME=value" strings that the child would get, and entries of the host's environment that have no
+    /// `=`.
     std::vector<std::string> build() const;
 
   private:
@@ -157,41 +162,46 @@ class Env {
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
-/// Which processes make up the job, and with it whom a signal reaches: one of the constants, or join(). A literal type; `own`
-/// by default.
+/// The process group of the job, and so the processes that its signals reach: one of the constants, or join(). A
+/// literal type. The default is `own`.
 class Group {
   public:
-    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
-    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
-    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
-    /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
+    /// A new process group: the leader and every descendant that did not leave it. A forced end also looks for those
+    /// that left. The default. If the job uses the host's terminal through /dev/tty, the kernel stops it (SIGTTIN,
+    /// SIGTTOU); then leash ends it (EndedBy::terminal_stop).
+    /// (To get a new session use `session`, not the program setsid: setsid would fork and exit, and that would end the
+    /// job.)
     static const Group own;
-    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals the leader only; a forced end
-    /// also looks for its descendants. What else it leaves behind is not ended.
+    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals only the processes that
+    /// it started; a forced end also looks for their descendants. Other processes that the job leaves behind are not
+    /// ended.
     static const Group inherited;
-    /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
+    /// A new session (setsid) with its own group: no controlling terminal, so nothing in the job can prompt. An error
+    /// for a pipeline.
     static const Group session;
-    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
-    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
-    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
-    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
-    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
-    /// host should read the terminal (SIGTTIN).
+    /// A new group that is the foreground group of the host's terminal while it runs, as in a shell. The job may read
+    /// the terminal, and Ctrl-C reaches only the job. Ctrl-Z stops the job and then the host's group (SIGTSTP), so that
+    /// the shell notices; `fg` continues both. For this, a thread of the host must be in a call that waits for the job.
+    /// That call sees the stop at once, or within 50 ms if it also waits for something else. The timeout goes on while
+    /// both are stopped.
+    /// If the host has no terminal or is in its background, this is the same as `own`. While the job runs, no other
+    /// thread of the host should read the terminal (SIGTTIN).
     static const Group foreground;
 
-    /// The group with that number, which is there already and in the host's session (setpgid): for who signals groups himself, or
-    /// has a terminal to give away. It is not the job's, so that nothing of leash's signals it: all is as with `inherited`. EPERM
-    /// from the system where it has vanished or is another session's; the group's number may be another one's by then.
+    /// An existing process group in the host's session (setpgid), for hosts that signal groups or set the foreground
+    /// group themselves. leash does not signal the group as a whole; everything else is as with `inherited`. If the
+    /// group does not exist or is in another session, the job does not start (Step::options, EPERM). leash cannot
+    /// notice if the kernel has reused the ID for another group.
     static constexpr Group join(int group) noexcept { return Group(Kind::joined, group); }
 
-    /// Of join(): the number that was given; 0 otherwise.
+    /// Returns the process group ID given to join(); 0 for the constants.
     constexpr int joined() const noexcept { return joined_; }
-    /// Is it a new one, of the job alone, which signals reach as a whole? Not with `inherited` and join().
+    /// True if the job gets a new group, which signals reach as a whole; false for `inherited` and join().
     constexpr bool is_new() const noexcept { return kind_ != Kind::inherited && kind_ != Kind::joined; }
 
     constexpr Group() noexcept = default;  ///< `own`
 
-    /// The same choice.
+    /// Compares the choice, and the ID given to join().
     /// @{
     friend constexpr bool operator==(Group a, Group b) noexcept { return a.kind_ == b.kind_ && a.joined_ == b.joined_; }
     friend constexpr bool operator!=(Group a, Group b) noexcept { return !(a == b); }
@@ -210,215 +220,235 @@ inline constexpr Group Group::inherited{Kind::inherited};
 inline constexpr Group Group::session{Kind::session};
 inline constexpr Group Group::foreground{Kind::foreground};
 
-/// Whom the end of a job reaches beyond its group.
+/// Which processes leash ends together with a job, besides its group.
 enum class Reach {
-    /// The group; an end by force also those who have left it, as long as their parents lead to them. The default.
+    /// The group. A forced end also reaches processes that left the group, if a chain of living parents leads to them.
+    /// The default.
     group,
-    /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
-    /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
-    /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
-    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own ends of its
-    /// pipes that they have open. They count as all others who are left: see Options::stragglers, drain and grace.
+    /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
+    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
+    /// leash finds these processes by:
+    /// - their parents, as long as these live; leash also looks while the job runs, in calls that wait for it;
+    /// - their session, if a process of the job made it;
+    /// - the variable LEASH_JOB in their environment;
+    /// - an open end of the job's pipes (the end that the job got).
+    /// Options::stragglers, drain and grace apply to them as to the group.
     ///
-    /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
-    /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
-    /// environment and loses its parent between two looks, or runs as another user by then.
+    /// Some processes are not reached. A process can leave on purpose: in a session of its own, without LEASH_JOB but
+    /// with all other variables that the job was given (`env -u LEASH_JOB setsid server`). And leash cannot find a
+    /// process that cleared its environment and lost its parent between two looks, or that runs as another user by
+    /// then.
     tree,
-    /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
-    /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
-    /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
-    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all
-    /// others who are left: see Options::stragglers, drain and grace. It is removed with the job's end, or, where somebody stays
-    /// in it or the host is killed, by a later job with one.
+    /// Every process in the job's control group, which leash creates below the host's (Linux, cgroup v2). It holds
+    /// every process that the job started, whatever that process did later. A process can leave only if it may write to
+    /// the host's control group: root, or the host's user if systemd delegated the group to that user. The job is in
+    /// its control group before its program's first instruction. All processes get SIGKILL at the same moment (Linux
+    /// 5.14; before that, one by one). Options::stragglers, drain and grace apply to them as to the group. leash
+    /// removes the control group when the job ends. If a process stays in it or the host is killed, a later job with
+    /// Reach::cgroup removes it.
     ///
-    /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
-    /// not start: an error that names the file.
+    /// The host needs permission to create control groups: root in a container, or delegation by systemd. Without it
+    /// the job does not start; the error names the file.
     cgroup
 };
 
-/// A pseudo-terminal's settings: see `tty`.
+/// The settings of the pseudo-terminal that `tty` creates.
 struct Terminal {
-    int rows = 24;     ///< lines, 0 to 65535
-    int columns = 80;  ///< characters in a line, 0 to 65535
-    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
+    int rows = 24;     ///< height in lines, 0 to 65535
+    int columns = 80;  ///< width in characters, 0 to 65535
+    bool echo = true;  ///< the terminal sends back what you write to it; the child may change that
 };
 
-/// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
-/// all of them.)
+/// What happens to the processes that are still in the group (or within Options::reach) when the leader ends by itself.
+/// (A forced end always ends all of them.)
 enum class Stragglers {
-    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
-    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
-    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
-          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
+    kill,   ///< They may go on for Options::drain, then get SIGKILL; Result::stragglers names those. The default.
+    leave,  ///< They stay, for a command that starts a daemon. leash no longer watches them.
+    wait    ///< The job lasts until they and their output have ended, as in a shell's `$(…)`. Only Options::timeout,
+            ///< idle_timeout, a cancel token or stop() bounds that.
 };
 
 /// Which part of a longer output Options::max_output keeps.
 enum class Keep {
     head,  ///< the first bytes. The default.
-    tail,  ///< the last bytes: what a log is read for
-    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
+    tail,  ///< the last bytes, as for a log
+    ends   ///< half from the start and half from the end; Streams::out_seam is the place between them
 };
 
-/// One descriptor to hand down: `{listen_fd, 3}`, or `{listen_fd}`, which keeps its number. All others stay here.
+/// A descriptor to pass to the child: `{listen_fd, 3}`, or `{listen_fd}` to keep its number. The child gets no others.
 struct PassFd {
-    int ours = -1;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
-    int theirs = -1;  ///< its number in the child, 3 or more; -1: the same as ours
+    int ours = -1;    ///< the number in the host; stays open there, with its close-on-exec flag unchanged
+    int theirs = -1;  ///< the number in the child, 3 or more; -1: the same as `ours`
 };
 
-/// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
-/// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. On a system without the direct start (see *Platforms*), a /bin/sh sets them and then
-/// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
-/// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
+/// Resource limits of each process of the job (setrlimit), in force from its program's first instruction. leash sets
+/// soft and hard limit to the same value (cpu_time: see there), so only privileged processes can raise them. A limit
+/// that is not set stays as in the host. A value above the host's hard limit needs privileges; without them the job
+/// does not start (EPERM).
+///
+/// On a system without the direct start (see *Platforms*), a /bin/sh sets the limits and then becomes the program. Then
+/// they already apply to that shell and to env(1). The shell rounds down: address_space to 1024 bytes, file_size and
+/// core_size to 512 bytes. A limit that the system or its shell does not support is an error (ENOSYS).
 struct Limits {
-    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
+    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< the host's limit: the default
 
-    std::uint64_t address_space = inherited;  ///< bytes of memory, mapped files included: allocations fail (RLIMIT_AS)
+    std::uint64_t address_space = inherited;  ///< bytes of memory and mapped files; then allocations fail (RLIMIT_AS)
     Timeout cpu_time =
-        Timeout::none();  ///< in whole seconds, rounded up: SIGXCPU, and a second later SIGKILL (RLIMIT_CPU)
-    std::uint64_t file_size = inherited;   ///< bytes of each file that it writes: SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
-    std::uint64_t open_files = inherited;  ///< descriptors: EMFILE (RLIMIT_NOFILE)
-    /// EAGAIN where it would start one more and its user has as many, here and elsewhere; root has no limit (RLIMIT_NPROC).
+        Timeout::none();  ///< rounded up to seconds; then SIGXCPU, and SIGKILL a second later (RLIMIT_CPU)
+    std::uint64_t file_size = inherited;   ///< bytes of each file written; beyond it SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
+    std::uint64_t open_files = inherited;  ///< highest descriptor plus one; beyond it EMFILE (RLIMIT_NOFILE)
+    /// Processes of the job's user, in the job or not (Linux also counts threads). At the limit, fork() fails with
+    /// EAGAIN. Root has no limit (RLIMIT_NPROC).
     std::uint64_t processes = inherited;
-    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
+    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: no core dump (RLIMIT_CORE)
 };
 
-/// How long a job has from the first signal of its end to SIGKILL: a Timeout that knows whether it was given.
+/// The grace period: the time from the first signal to SIGKILL when leash ends a job. A Timeout that also knows if it
+/// was set.
 class Grace : public Timeout {
   public:
-    /// 1 s, as long as nobody says otherwise.
+    /// 1 s, not set: the default.
     constexpr Grace() : Timeout(Duration::seconds(1)) {}
-    /// So long.
+    /// A grace period of `length`, set.
     /// @{
     constexpr Grace(Timeout length) : Timeout(length), is_given_(true) {}
     template <class T, class = detail::IfDuration<T>>
     constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
     /// @}
 
-    /// Did somebody say so?
+    /// True if it was set; false for the default.
     constexpr bool is_given() const { return is_given_; }
 
   private:
     bool is_given_ = false;
 };
 
-/// A signal that asks a job to end, and how long it has for that before the next one: see Options::stop_sequence.
+/// One step of Options::stop_sequence: a signal that asks the job to end, and the time until the next step.
 struct StopStep {
-    int signal;     ///< SIGINT, SIGHUP, …; neither SIGKILL, which comes last in any case, nor SIGSTOP
-    Timeout grace;  ///< zero goes on at once; finite
+    int signal;     ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
+    Timeout grace;  ///< zero: the next step follows at once; must be finite
 };
 
-/// Everything about a job but its command. With C++20 by name, in this order, which is by topic: `{.out = leash::piped,
-/// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
-/// `leash::Options o; o.out = leash::piped;`.
+/// Everything about a job except its command. In C++20 name the fields, in this order:
+/// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
+/// positions: a later version may add a field between two others, but does not move one.
 struct Options {
-    /// null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
+    /// Standard input: null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
+    /// Standard output: inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
     Output out = inherit;
 
-    /// inherit (default), what `out` takes, to_out, or per_stage.
+    /// Standard error: inherit (default), everything that `out` takes, to_out, per_stage.
     ErrorOutput err = inherit;
 
-    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    /// The size and the echo of the pseudo-terminal, if a stream is `tty`. Default: 24 rows, 80 columns, echo.
     Terminal terminal = {};
 
-    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
-    /// shell's `cd`; that of a redirect, which the host opens, does not.
+    /// The working directory of the child; empty (default): the host's. A relative path of the program counts from
+    /// here, as after a shell's `cd`. A relative path of a redirect counts from the host's directory.
     std::string cwd = {};
 
-    /// The environment; Env::inherited() by default.
+    /// The environment of the child. Default: Env::inherited().
     Env env = Env::inherited();
 
-    /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
-    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
-    /// empty member of PATH means that directory itself, as POSIX has it.
+    /// The file to execute, if it differs from argv[0]; empty (default): argv[0]. A name without a slash is looked up
+    /// in the PATH of the *child*. Relative paths, also those in PATH, count from `cwd`. An empty entry in PATH is that
+    /// directory itself, as in POSIX. An error for a pipeline.
     std::string executable = {};
 
-    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
+    /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
+    /// is O_NONBLOCK here, it is O_NONBLOCK there. Default: none.
     std::vector<PassFd> pass_fds = {};
 
-    /// What a `make` or another such program in the job shares its tokens with; none by default. It is handed down besides pass_fds,
-    /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
+    /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
+    /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
+    /// Jobserver.
     Jobserver jobserver = {};
 
-    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own.
+    /// The umask of the child (umask(2)), 0 to 0777. Default: -1, the host's.
     int umask = -1;
 
-    /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
-    /// Less than zero takes privileges (EACCES).
+    /// Added to the nice value of the host's thread that starts the job, as by nice(1), -40 to 40. With 19 the job runs
+    /// only when no other process wants the processor. Default: 0. Less than zero needs privileges (otherwise EACCES,
+    /// and the job does not start).
     int nice = 0;
 
-    /// None by default.
+    /// Resource limits of the child. Default: none.
     Limits limits = {};
 
-    /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
-    /// it would stop the job (SIGTTIN). See interactive().
+    /// The process group of the job. Default: Group::own. With it, the host's controlling terminal as `in` is an error,
+    /// because reading it would stop the job (SIGTTIN): see interactive().
     Group group = Group::own;
 
-    /// Reach::group by default.
+    /// Which processes leash ends together with the job. Default: Reach::group.
     Reach reach = Reach::group;
 
-    /// Stragglers::kill by default; with Group::inherited or join(), and Reach::group, they stay.
+    /// What happens to processes that the leader leaves behind. Default: Stragglers::kill. With Group::inherited or
+    /// join() and Reach::group it has no effect: they stay.
     Stragglers stragglers = Stragglers::kill;
 
-    /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
-    /// whole group gets SIGKILL then, whatever `stop_sequence` says, and with Reach::tree all who bear its cookie, from a process that is there for as long as
-    /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
-    /// more start, two descriptors, and 0.13 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
-    /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
-    /// forked copy of the host that lives on counts as the host.
+    /// If true, the job ends when the host ends in any way: SIGKILL, a crash, `_exit()`, exec. Default: false. The
+    /// group gets SIGKILL without `stop_sequence` (with Group::inherited or join(), only the leader). With Reach::tree,
+    /// so does every process that has the job's LEASH_JOB; with Reach::cgroup, every process in the control group
+    /// (Linux 5.14). A guardian process does this: a waiting /bin/sh in its own group, a child of the host that the
+    /// host must not wait for. It costs one more start, two descriptors and 0.13 MB while the job runs.
+    ///
+    /// On Linux (x86-64 and arm64) there is no gap. On systems where posix_spawn starts the job (see *Platforms*), the
+    /// job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
+    /// host.
     bool die_with_parent = false;
 
-    /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
-    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL, or what `stop_sequence` says. It returns within
-    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process that has
-    /// been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
+    /// How long the job may run, from just before the start. Default: no limit. Zero or less is an error. When it has
+    /// expired, the next call that waits, reads, writes or polls ends the job: SIGTERM to all of it, `grace`, SIGKILL
+    /// (or `stop_sequence`). There is no background thread: without such a call, the job runs on until the Popen is
+    /// destroyed. A call returns within timeout + grace + drain, whatever the job does. Only if the kernel is slow to
+    /// end a killed process (one with tens of gigabytes takes a second), the call waits for that, at most 5 s.
     Timeout timeout = Timeout::none();
 
-    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
-    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
+    /// The longest time without output on a stream that the current call reads (piped, tty or a sink), from the last
+    /// output or the start of the call. Default: no limit. Zero or less is an error. When it has expired, leash ends
+    /// the job as after `timeout`; the result has timed_out and EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout, a cancel or stop(), for all of the job, be its leader gone or not; it is
-    /// over as soon as nobody is left. 1 s by default; zero kills at once. Finite.
+    /// The time from SIGTERM to SIGKILL after a timeout, a cancel or stop(). It is for all processes of the job, even
+    /// if the leader has ended; it is over as soon as none is left. Default: 1 s. Zero: SIGKILL at once. Must be
+    /// finite.
     Grace grace = {};
 
-    /// How the job is asked to end instead, after a timeout or an idle timeout, a cancel or stop(): each signal goes to all of it
-    /// in its turn, as SIGTERM would, and when the last one's time is up, SIGKILL. `{{SIGINT, 5s}, {SIGTERM, 2s}}` is Ctrl-C
-    /// first. Wherever a bound has `grace`, it has the sum of these. Not together with `grace`; empty by default.
+    /// The signals that ask the job to end after a timeout, an idle timeout, a cancel or stop(), in place of SIGTERM
+    /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
+    /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
+    /// these times. Default: empty. Together with `grace` it is an error.
     std::vector<StopStep> stop_sequence = {};
 
-    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
-    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
-    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
-    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
-    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
+    /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
+    /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still
+    /// open (Streams::held). Default: 2 s. If nothing is left, it takes no time. Zero ends all of them together with
+    /// the leader, and may lose the last output. After a forced end it is at most 200 ms, because then only processes
+    /// out of reach can have a stream open. Must be finite.
     Timeout drain = Duration::seconds(2);
 
-    /// A token that ends the job when it is fired; none by default.
+    /// A token that ends the job when it is fired. Default: none.
     std::optional<Cancel> cancel = std::nullopt;
 
-    /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
-    /// be up to three bytes less at a cut. No limit by default. See `keep`.
+    /// How many bytes of `out`, and of `err`, run() and communicate() keep. They read and drop the rest, so the child
+    /// never blocks; Streams::out_truncated tells. The text is cut only between UTF-8 characters, so it may be up to
+    /// three bytes shorter at a cut. Default: no limit. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
-    /// Which part of it is kept: Keep::head (default), tail or ends.
+    /// Which part max_output keeps. Default: Keep::head.
     Keep keep = Keep::head;
 
-    /// Keeps what the piped streams say once more, in one text: Streams::all, for those who show `out` and `err` as a terminal
-    /// would and need them apart too. False by default. It is in the order in which leash read it, in pieces of up to 256 KiB:
-    /// of one stream that is the order in which it was written, of two that in which the system told that there was something
-    /// to read, and `out` where both had something. What is written to both within moments may come the other way round,
-    /// and a line may be in two pieces; for the order in which it was written, say `.err = to_out`. It has what was read by any
-    /// call until communicate() finds the job ended. `max_output` and `keep` bound it as they bound each stream.
+    /// If true, also keeps the output of all piped streams in one text, Streams::all, to show it as a terminal would.
+    /// Default: false. The order is that in which leash read it, in pieces of up to 256 KiB. For one stream that is the
+    /// order of writing. For two streams it is the order in which leash found them readable, `out` first if both were:
+    /// output written to both within moments may be swapped, and a line may be split. If the order must be exact, use
+    /// `.err = to_out`. The text has everything that any call read until communicate() finds the job ended.
+    /// `max_output` and `keep` apply to it as to one stream.
     bool all = false;
 
-    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
+    /// Options for a tool that uses the user's terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.
     static Options interactive();
 };

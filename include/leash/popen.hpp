@@ -19,8 +19,8 @@
 #include <leash/status.hpp>
 #include <leash/stream.hpp>
 
-// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
-// the class; g++ before 10 takes the former for a mistake.
+// A Popen that is not kept ends its job where it was started. g++ checks [[nodiscard]] on the constructor only, clang
+// on the class; g++ before 10 reports an error for the former.
 #if __has_cpp_attribute(nodiscard) >= 201907L
 #define LEASH_TO_BE_KEPT [[nodiscard]]
 #else
@@ -38,10 +38,10 @@ class Pump;
 class SupervisorCore;
 }  // namespace detail
 
-/// The system's process id: pid_t.
+/// A process ID, as pid_t.
 using Pid = int;
 
-/// What the pipes of a job gave.
+/// The output of a job, as run() and communicate() return it.
 struct Streams {
     /// Empty; copied and moved like its strings.
     /// @{
@@ -53,33 +53,33 @@ struct Streams {
     ~Streams();
     /// @}
 
-    std::string out;                ///< of the streams that are piped
-    std::string err;                ///< likewise
-    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
-    std::string all;                ///< with Options::all: what both said, in the order in which leash read it
-    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
-    bool err_truncated = false;     ///< likewise
+    std::string out;                ///< standard output, if piped or tty
+    std::string err;                ///< standard error, if piped or tty
+    std::vector<std::string> errs;  ///< with per_stage: standard error of each stage, in order; `err` is empty then
+    std::string all;                ///< with Options::all: out and err, in the order in which leash read them
+    bool out_truncated = false;     ///< true if bytes of `out` are missing because of Options::max_output
+    bool err_truncated = false;     ///< the same for `err`, or any of `errs`
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
-    std::size_t err_dropped = 0;    ///< likewise
-    std::size_t all_dropped = 0;    ///< likewise
-    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
-    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
-    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
-    /// before that is here; later output is not. An entry with pid -1 stands for processes that cannot be named, such as
-    /// another user's.
+    std::size_t err_dropped = 0;    ///< how many bytes of `err`, or of `errs` together, are missing
+    std::size_t all_dropped = 0;    ///< how many bytes of `all` are missing
+    std::size_t out_seam = 0;       ///< the offset in `out` where bytes are missing: with Keep::ends, in the middle
+    std::size_t err_seam = 0;       ///< the same for `err`; 0 with per_stage
+    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was
+    /// written before that is here; later output is not. An entry with pid -1 stands for processes that cannot be
+    /// named, such as another user's.
     std::vector<Process> held;
-    std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
+    std::size_t unwritten = 0;  ///< how many bytes of the input could not be written
 };
 
-/// What Popen::communicate() gives.
+/// The result of Popen::communicate().
 struct Captured : Streams {
-    std::optional<ExitStatus> status;  ///< nullopt while the job runs on
-    bool timed_out = false;            ///< the time of this call was up first: the job runs on
+    std::optional<ExitStatus> status;  ///< how the leader ended; nullopt while the job runs
+    bool timed_out = false;            ///< the timeout of this call expired first; the job continues
 };
 
-/// The type of `leader`.
+/// The type of `leash::leader`.
 struct Leader {};
-/// For Popen::send_signal(): that one process instead of all of the job.
+/// An argument of Popen::send_signal(): signals only the leader, not the whole job.
 inline constexpr Leader leader{};
 
 /// Owns a running job: the process (its leader), its process group and your ends of its pipes.
@@ -91,196 +91,213 @@ inline constexpr Leader leader{};
 ///     std::cout << sort.wait().describe();                                    // or poll(), wait_for(1s)
 ///     sort.stop(2s);                                                          // or terminate(), kill()
 ///
-/// The destructor ends the job: SIGKILL to all of its processes, and the leader is reaped. detach() gives it up instead. So
-/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
+/// The destructor ends the job: it sends SIGKILL to all processes of the job and reaps the leader. So
+/// `Popen({"prog"});` starts a job and ends it at the semicolon. `Popen({"prog"}).detach();` lets the job continue.
 ///
-/// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
-/// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
+/// No background thread watches the job. Options::timeout counts from the start. A call that waits, reads, writes or
+/// polls ends the job if its time is up. Without such a call the job runs until the Popen is destroyed.
 ///
-/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, suspend, resume, pid, exit_handle and the questions at the
-/// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
-/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
-/// where a sink of yours does, or memory runs out.
+/// Threads: any threads may call these at the same time: wait, wait_for, wait_until, poll, stop, interrupt, terminate,
+/// kill, send_signal, suspend, resume, resize, pid, exit_handle, and the functions from status() on. Only one thread at
+/// a time may use a stream, call communicate() or detach(), move or destroy the Popen.
+///
+/// Exceptions: only the constructors throw, and calls that wait: if a sink or a source throws, or memory runs out.
 class [[nodiscard]] Popen {
   public:
-    /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
+    /// Starts the command. If it cannot be started, throws SpawnError; then no process is left. (A file for `out` or
+    /// `err` may already have been created or emptied.)
 #if LEASH_EXCEPTIONS
     LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
-    /// Starts a pipeline, as one job.
+    /// Starts a pipeline as one job. If a stage cannot be started, ends the stages before it and throws SpawnError.
     LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {});
-    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
-    /// pack keeps `Popen{"ls -l"}` from being a list.)
+    /// Starts a braced list with default options. (Without this, `Popen({"true"})` could also mean a Popen moved from
+    /// one that is made of "true". The empty pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
     LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
-    /// A list has braces of its own.
+    /// Does not compile: the list needs its own braces, `Popen p({"ls", "-l"})`.
     template <class T, class U, class... More, class = std::enable_if_t<detail::is_text<T> && detail::is_text<U>>>
     explicit Popen(const T&, const U&, const More&...) {
         static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
     }
 #endif
 
-    /// Starts it, without exceptions.
+    /// Starts the command without exceptions. If it cannot be started, returns an Error; then no process is left.
     static Expected<Popen> try_spawn(Command command, Options options = {});
 
-    /// A pipeline, as one job. If a stage cannot be started, ends the stages before it. Error::stage is the
-    /// index of the stage that failed.
+    /// Starts a pipeline as one job, without exceptions. If a stage cannot be started, ends the stages before it and
+    /// returns an Error; Error::stage is the index of the stage that failed.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
-    /// No job: an empty Popen, like one that was moved from or detached. Each function says what it returns then; where
-    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
+    /// Creates an empty Popen, without a job; a Popen is also empty after a move or detach(). Functions whose comment
+    /// says nothing else do nothing on an empty Popen, and return an error, an unknown status or an empty value.
     Popen() noexcept;
 
-    /// The other handle is empty then.
+    /// Takes over the job; `other` is empty afterwards.
     Popen(Popen&& other) noexcept = default;
-    /// Ends the job that this handle had.
+    /// Ends the job that this Popen had, as the destructor does; then takes over the other job.
     Popen& operator=(Popen&& other) noexcept;
-    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
-    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
-    /// where the signal is refused.
+    /// Ends the job, if it is not over: SIGKILL to the group and to descendants that left it. Then waits until they are
+    /// gone, at most 5 s; only a process stuck in the kernel takes that long. If the signal is refused (another user's
+    /// process), does not wait. Sinks are not called any more.
     ~Popen();
 
-    /// Is there a job, running or ended? False for an empty handle.
+    /// True if there is a job, running or ended; false for an empty Popen.
     bool valid() const noexcept;
 
-    /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
+    /// Returns the leader's process ID, which is also the process group ID (not with Group::inherited or join()); -1
+    /// for an empty Popen. The leader of a pipeline is the first stage.
     Pid pid() const noexcept;
 
-    /// The pipes, where `in`, `out`, `err` are piped; otherwise, and on an empty handle, reads and writes answer EBADF.
+    /// Return the host's ends of `in`, `out` and `err`, if these are piped or tty. Otherwise, and for an empty Popen,
+    /// reads and writes fail with EBADF.
     /// @{
     Writer in() & noexcept;
     Reader out() & noexcept;
     Reader err() & noexcept;
     /// @}
-    /// With per_stage: what that stage says, counted from 0; a number that is no stage's answers EBADF. Otherwise the same
-    /// as err().
+    /// With per_stage: returns standard error of one stage, counted from 0; if there is no such stage, reads fail with
+    /// EBADF. Without per_stage: the same as err().
     Reader err(std::size_t stage) & noexcept;
-    // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
+    // Not of a temporary: in `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read.
     Writer in() && = delete;
     Reader out() && = delete;
     Reader err() && = delete;
     Reader err(std::size_t) && = delete;
 
-    // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served, and what
-    // Writer::enqueue() took is written. On an empty handle the status is unknown, at once.
+    // ---- waiting. These calls do not read or close pipes. So if the child fills a pipe, it blocks until you read; if
+    // it reads `in` to end of file, it waits for in().close(). communicate() does all at once. These calls do serve
+    // sinks and a source, and write what Writer::enqueue() took. On an empty Popen they return an unknown status at
+    // once.
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
     [[nodiscard]] std::optional<ExitStatus> poll();
 
-    /// Waits until it is over.
+    /// Waits until the job is over; returns how the leader ended (of a pipeline, the last stage). Ends the job if its
+    /// timeout expires or its token is fired. Does not read pipes: see communicate().
     ExitStatus wait();
-    /// With an end of its own it is wait_for().
+    /// Does not compile: wait() takes no timeout. Use wait_for().
     template <class T>
     ExitStatus wait(const T&) {
         static_assert(!std::is_same_v<T, T>, "leash: wait() has no end of its own: write wait_for(5s).");
         return {};
     }
 
-    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
+    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait. If the job's own timeout
+    /// expires first, ends the job, which can take up to grace + drain longer.
     [[nodiscard]] std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
+    /// Waits until a point in time of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
     [[nodiscard]] std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
-    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
+    // ---- signals to the whole group (with Group::inherited or join(): to the processes that leash started), until the
+    // job is over
 
-    /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
-    /// empty handle.
+    /// Sends a signal to the job. If the job is over or the Popen is empty, returns an error (ESRCH) and sends nothing,
+    /// because the ID may belong to another process by then. SIGKILL is the same as kill().
     Expected<void> send_signal(int number);
-    /// The same to its leader alone (of a pipeline: of the first stage), as kill(2) has it: `send_signal(SIGHUP, leash::leader)`.
-    /// An error, and no signal, once that has ended. SIGKILL too is only for that one then, and nothing that Popen::ended_by()
-    /// tells of.
+    /// Sends a signal to the leader only (of a pipeline, the first stage), as kill(2) does:
+    /// `send_signal(SIGHUP, leash::leader)`. If the leader has ended, returns an error (ESRCH) and sends nothing. With
+    /// SIGKILL, ended_by() stays EndedBy::itself.
     Expected<void> send_signal(int number, Leader);
 
-    /// SIGINT, as Ctrl-C at a terminal sends it, and SIGCONT so that one that is stopped gets it. Does not wait. (What a shell
-    /// has started by `&` ignores it.)
+    /// Sends SIGINT, as Ctrl-C does, then SIGCONT, so that stopped processes get it too. Does not wait. Errors: as
+    /// send_signal(). (Processes that a shell started with `&` ignore SIGINT.)
     Expected<void> interrupt();
 
-    /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
+    /// Sends SIGTERM, then SIGCONT, so that stopped processes get it too. Does not wait. Errors: as send_signal().
     Expected<void> terminate();
 
-    /// Stops all of it where it is, by SIGSTOP to the group, and its clocks: of `timeout`, `grace`, `stop_sequence` and `drain` as
-    /// much is left when it goes on, and `idle_timeout` counts anew then. A wait without a time of its own lasts until
-    /// somebody resumes it. Nothing where it is suspended already.
+    /// Stops the job (job control): SIGSTOP to the group. Its clocks stop too: when it continues, `timeout`, `grace`,
+    /// `stop_sequence` and `drain` have as much time left as before, and `idle_timeout` starts again. A wait without a
+    /// limit of its own lasts until the job is resumed. Does nothing if the job is already suspended. If the job is
+    /// over or is being killed, returns ESRCH.
     Expected<void> suspend();
-    /// It goes on, by SIGCONT. So it does where it is ended (stop(), a cancel), and for terminate(), interrupt() and a
-    /// SIGCONT by send_signal().
+    /// Continues a suspended job: SIGCONT to the group. A job also continues when it is ended (stop(), timeout,
+    /// cancel), and by terminate(), interrupt() and send_signal(SIGCONT). If the job is over or is being killed,
+    /// returns ESRCH.
     Expected<void> resume();
 
-    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
-    /// stopped, so that none of them starts another one meanwhile.
+    /// Sends SIGKILL to the group and to descendants that left it. Does not wait for their end. It can take up to 50
+    /// ms, because leash first stops the processes so that none can start another one. Errors: ESRCH if the job is
+    /// over, EPERM if the leader runs as another user.
     Expected<void> kill();
-    /// Another signal is for send_signal().
+    /// Does not compile: kill() takes no signal number. Use send_signal().
     template <class T>
     Expected<void> kill(const T&) {
         static_assert(!std::is_same_v<T, T>, "leash: kill() is SIGKILL: write send_signal(SIGINT) for another one.");
         return {};
     }
 
-    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
-    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
-    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
-    /// ExitStatus). Where it is being ended already, the way that is over first counts.
+    /// Ends the job and returns how the leader ended: SIGTERM, up to `grace` for all processes to end, SIGKILL to the
+    /// rest, then reaps. Reaches the group and the descendants that left it, as far as leash can find them. Returns
+    /// within grace + Options::drain, plus the time that the kernel takes to end a killed process (see
+    /// Options::timeout). If the job could not be ended, the status is unknown(). If the job is already being ended,
+    /// the earlier SIGKILL counts.
     ExitStatus stop(Timeout grace);
-    /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
+    /// The same as stop(grace), with Options::stop_sequence, or with SIGTERM and Options::grace.
     ExitStatus stop();
 
-    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. EINVAL for
-    /// what is not from 0 to 65535; ENOTTY where it has none, or the terminal has come to its end.
+    /// Sets the size of the job's pseudo-terminal (`tty`); the child gets SIGWINCH. May be called from any thread.
+    /// Errors: EINVAL if a number is not from 0 to 65535; ENOTTY if no stream is a tty, or the tty has reached end of
+    /// file.
     Expected<void> resize(int rows, int columns) noexcept;
 
     // ---- everything at once
 
-    /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
-    /// same time, on this thread, so that no amount of data blocks either side.
+    /// Writes `input` and closes `in`, reads `out` and `err` (if piped) to end of file, and waits for the job. It does
+    /// all at the same time on this thread, so no amount of data blocks either side. Keeps at most Options::max_output
+    /// of each stream.
     ///
     /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
-    /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
+    /// first, and the output includes what earlier calls returned. An empty Popen returns no output and no status.
     [[nodiscard]] Captured communicate(std::string input = {}, Timeout timeout = {});
 
-    /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
-    /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
+    /// Gives the job up: closes the pipes and returns the leader's pid (-1 for an empty Popen). The job continues
+    /// without timeout; die_with_parent no longer applies. The caller must reap the leader (waitpid); until then, or
+    /// until the host ends, it is a zombie after its end. Of a pipeline this holds for every stage.
     Pid detach() noexcept;
 
-    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. no_handle where none can be had: time_left() says when to look. Where poll()
-    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
-    /// ask again, it is that one's now.
+    /// Returns a descriptor for event loops that becomes readable when the leader has ended; then call poll(). It is a
+    /// pidfd (Linux 5.3) or a kqueue, and belongs to the Popen. no_handle if there is none: then time_left() says when
+    /// to poll. If poll() returns nullopt, other processes are left (another stage, or one that the leader left
+    /// behind): call exit_handle() again, it now returns a descriptor for one of those.
     Handle exit_handle() noexcept;
 
-    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.
-    /// No limit where there is none; zero where it is late, or over, or the handle is empty.
+    /// Returns how long an event loop may wait for the descriptors. After that it must call poll(), because a time is
+    /// over (`timeout`, `grace`, `drain`) or only a look can tell. Call it again before each wait. No limit if there is
+    /// none; zero if the time is over, the job is over, or the Popen is empty.
     Timeout time_left() const;
 
-    // ---- what became of it. Of an empty handle: nothing
+    // ---- the result so far; for an empty Popen: empty values
 
-    /// How it ended, once a call has found it over: what that one gave, be it an unknown one. nullopt before, also where it
-    /// has ended and nobody has looked: poll() looks.
+    /// Returns how the leader ended, once a call has found the job over (it may be unknown). nullopt before that, also
+    /// if the job has ended and no call has looked yet: poll() looks.
     std::optional<ExitStatus> status() const noexcept;
 
-    /// Why it was ended; EndedBy::itself as long as it was not.
+    /// Returns what ended the job, or is ending it; EndedBy::itself if it ended by itself or just runs.
     EndedBy ended_by() const noexcept;
-    /// The job's own deadline had passed, or its idle timeout.
+    /// True if Options::timeout or idle_timeout ended the job.
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
-    /// Its Cancel token was fired, or Supervisor::cancel() called.
+    /// True if its Cancel token or Supervisor::cancel() ended the job.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
-    /// Whom its end reaches: what Options::reach said.
+    /// Returns Options::reach of the job.
     Reach reach() const noexcept;
-    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
+    /// Returns the signal that stopped the job (SIGSTOP, SIGTSTP) while it is stopped (job control); otherwise 0.
     int stopped() const noexcept;
-    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
+    /// Returns the processes that were left when `drain` ran out and got SIGKILL: see Options::stragglers.
     std::vector<Process> stragglers() const;
-    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
+    /// Returns the processes that leash could not end in time: another user's, or stuck in the kernel. Does not include
+    /// processes that left the group and that leash did not find.
     std::vector<Process> survivors() const;
-    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
-    /// been seen to end; when the job is over all are as told as they will be.
+    /// Returns how each stage of a pipeline ended, in order; one entry for a single command. A stage that has not been
+    /// seen to end is unknown. Once the job is over, the list does not change any more.
     std::vector<ExitStatus> statuses() const;
-    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
+    /// Returns what the leader used (of a pipeline, the last stage; with Reach::cgroup, the whole job); zero until its
+    /// end was seen.
     Usage usage() const noexcept;
 
   private:
@@ -289,7 +306,7 @@ class [[nodiscard]] Popen {
     friend struct detail::Prober;
     friend struct detail::Runner;
 
-    /// `is_patient`: a program that is being written at the moment is waited for.
+    /// With `is_patient`, waits for a program file that is being written at the moment.
     static Expected<Popen> start(std::vector<Command> commands, Options&& options, bool is_patient);
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
