@@ -20,7 +20,7 @@
 #include <leash/stream.hpp>
 
 // A Popen that is not kept ends its job where it was started. g++ checks [[nodiscard]] on the constructor only, clang
-// on the class; g++ before 10 reports an error for the former.
+// on the class; g++ before 10 warns about it on a constructor.
 #if __has_cpp_attribute(nodiscard) >= 201907L
 #define LEASH_TO_BE_KEPT [[nodiscard]]
 #else

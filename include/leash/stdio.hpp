@@ -18,29 +18,29 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The four ways of a stream that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
+/// The four redirections that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
 enum class Redirect {
-    /// The null device. Reads give end of file, writes vanish.
+    /// /dev/null: reads return end of file, writes are discarded.
     null,
-    /// The same stream as the host's. Where the host has it closed, the null device. A host that made it non-blocking has
-    /// made it so for the child: see fd().
+    /// The same stream as the host's; /dev/null if the host has closed it. If the host made it non-blocking, it is
+    /// non-blocking for the child too: see fd().
     inherit,
-    /// A pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
+    /// A pipe to the host: see Popen::in(), out(), err(), communicate(), and Result::out, err.
     piped,
-    /// A pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a session of its own:
-    /// for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written as a pipe is,
-    /// through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a terminal: lines
-    /// end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent when `in` is
-    /// closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the start, whatever `nohup`
-    /// or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that asks its standard
-    /// input (`stty`) wants it for `in` too. A pipeline cannot have one.
+    /// A new pseudo-terminal, the child's controlling terminal in a session of its own: for programs that behave
+    /// differently at a terminal or need one. All streams that are `tty` share it. You read and write it as a pipe,
+    /// with Popen::in() and out() (err() if only `err` is tty), communicate() and run(). It behaves as a terminal:
+    /// lines end with "\r\n", your input is echoed, and closing `in` sends Ctrl-D as end of file. If you close both
+    /// `in` and `out`, the terminal hangs up (SIGHUP). No signal is ignored at the start, even if `nohup` or a shell's
+    /// `&` made the host ignore some. Options::terminal sets its size and echo. A program that looks at its standard
+    /// input (`stty`) needs `tty` for `in` too. An error for a pipeline.
     tty
 };
 
-/// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
+/// The type of `to_out`: standard error goes where standard output goes, like `2>&1`.
 struct ToOut {};
-/// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
-/// Result::errs, Captured::errs. A single command is a stage too.
+/// The type of `per_stage`: a pipe for standard error of each stage of a pipeline, so that you can tell the stages
+/// apart: Result::errs, Captured::errs. A single command is one stage.
 struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
@@ -53,48 +53,49 @@ inline constexpr ToOut to_out{};                        ///< see ToOut
 inline constexpr PerStage per_stage{};                  ///< see PerStage
 inline constexpr Append append{};                       ///< see file()
 
-/// A file by its path: see file().
+/// A file given by its path: see file().
 struct File {
-    std::string path;     ///< from the host's directory on
-    bool append = false;  ///< as output: to its end
+    std::string path;     ///< a relative path counts from the host's working directory
+    bool append = false;  ///< as output: add at the end, do not empty it
 };
 
-/// A file, opened by the host when the job starts (Step::redirect if that fails). As input it is read from its
-/// start; as output it is created with mode 0666 less the umask, or emptied. A relative path counts from the
-/// host's directory, whatever Options::cwd says. A FIFO is opened without waiting for its other end: as output
-/// that is an error (ENXIO) while nobody reads it, as input the child finds it at its end until somebody writes.
+/// A file that the host opens when the job starts; if that fails, the job does not start (Step::redirect). As input, it
+/// is read from its start. As output, it is created (mode 0666 without the umask) or emptied. A relative path counts
+/// from the host's working directory, not from Options::cwd. Opening a FIFO does not wait for its other end: as output
+/// it is an error (ENXIO) if no process reads it; as input the child sees end of file until a process opens it for
+/// writing.
 ///
-/// Where `out` and `err` are the same file, by whatever path, both write to it through one description, as after
-/// `>file 2>&1`, and nothing is lost. An error where one of them would empty what the other adds to, or what `in` reads.
+/// If `out` and `err` are the same file, by any path, both share one open file description, as with `>file 2>&1`, so
+/// nothing is lost. If one of them would empty the file that the other appends to, or that `in` reads, it is an error.
 inline File file(std::string path) { return {std::move(path), false}; }
 
-/// The same, as output: each write goes to the end of what is there (O_APPEND).
+/// The same as output that appends: each write goes to the end of the file (O_APPEND).
 inline File file(std::string path, Append) { return {std::move(path), true}; }
 
-/// A descriptor of the host's: see fd().
+/// A descriptor of the host: see fd().
 struct Descriptor {
-    Handle number = no_handle;  ///< the host's
+    Handle number = no_handle;  ///< its number in the host
 };
 
-/// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
+/// A descriptor that is open in the host. The child gets a duplicate; the host's stays open and unchanged.
 ///
-/// O_NONBLOCK belongs to what is open, not to the number: the child's duplicate has it too, and most programs take EAGAIN
-/// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
-/// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
-/// or a standard stream, are the host's to decide about.
+/// The duplicate shares O_NONBLOCK. Most programs treat EAGAIN as an error and then lose output. So a pipe or terminal
+/// that is both non-blocking and close-on-exec, as Popen::in().handle() and out().handle() are, is an error: to connect
+/// two jobs, use a pipeline. Other non-blocking descriptors (sockets, inheritable ones, standard streams) are allowed.
 inline Descriptor fd(Handle number) { return {number}; }
 
-/// The whole input, given beforehand: see bytes().
+/// The whole input as data: see bytes().
 struct Bytes {
-    std::string data;  ///< all of it
+    std::string data;  ///< the whole input
 };
 
-/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the output.
-/// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
-/// can be of any size, but the start takes as long as that does.
+/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the
+/// output. A Popen stores it in an unnamed file at the start (memfd on Linux), so any size works, but the start takes
+/// time for it.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
-/// The same, copied from what else has data() and size() of bytes: std::string_view, a vector of char or std::byte.
+/// The same, copied from another type whose data() and size() are bytes: std::string_view, a vector of char or
+/// std::byte.
 template <class Data, class Byte = decltype(*std::declval<const Data&>().data()),
           class = std::enable_if_t<sizeof(Byte) == 1 && !std::is_convertible_v<const Data&, std::string>>>
 Bytes bytes(const Data& data) {
@@ -108,33 +109,36 @@ Shared<StreamFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
-/// A function that is given the output as it comes: see sink().
+/// A function that gets the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::StreamFunction> function;  ///< what sink() was given
+    detail::Shared<detail::StreamFunction> function;  ///< the function given to sink()
 };
 
-/// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
-/// thread waits for the job. The chunk is valid during the call. The function may signal the job. A call in
-/// it that would wait for the same job returns at once with nothing (EDEADLK), and a job that it starts with itself as a
-/// sink says nothing to it. What it throws leaves through the call that waited, and the job's handle stays usable.
-/// Copies of a Sink share one function object.
+/// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order. The calling thread is the one that
+/// waits for the job; two calls never overlap. The chunk is valid during the call.
+///
+/// The function may signal the job. If it makes a call that would wait for the same job, that call returns at once with
+/// no result (EDEADLK). If it starts a job whose sink is itself, it gets no output of that job. An exception of the
+/// function leaves the call that waited; the Popen stays usable. Copies of a Sink share one function object.
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
     return {detail::make_sink_function(std::move(function))};
 }
 
-/// What line_sink() takes a carriage return for, which programs paint their progress with, and terminals end lines with.
+/// What line_sink() does with a carriage return. Programs use it to draw progress bars, and terminals send it at the
+/// end of lines.
 enum class CarriageReturn {
-    keep,      ///< a character as any other, as Reader::lines() does
-    split,     ///< the end of a line, as a newline is ("\r\n" is one end): each state of a progress bar is a line
-    overwrite  ///< what a terminal does with it: what follows replaces what the line had, and only the last state is told
+    keep,      ///< an ordinary character, as in Reader::lines()
+    split,     ///< ends a line, as a newline does ("\r\n" is one end): each state of a progress bar is a line
+    overwrite  ///< as on a terminal: later text replaces the line so far; you get only its last state
 };
 
-/// How line_sink() makes lines of what comes.
+/// How line_sink() splits the output into lines.
 struct LineOptions {
-    CarriageReturn carriage_return = CarriageReturn::keep;  ///< what a "\r" means
-    /// The longest line, in bytes; one that is longer comes in pieces, cut between characters of UTF-8. Not less than 4.
+    CarriageReturn carriage_return = CarriageReturn::keep;  ///< how "\r" is treated
+    /// The longest line in bytes. A longer line comes in pieces, cut between UTF-8 characters. Default: 1 MiB; less
+    /// than 4 counts as 4.
     std::size_t most = 1024 * 1024;
 };
 
@@ -144,13 +148,13 @@ Shared<StreamFunction> make_line_function(Callback<std::string_view> function, L
 
 }  // namespace detail
 
-/// A sink() that is called with whole lines, without their newline, each as soon as it has come; at the end of the stream,
-/// be it cut off, with what stands there without one. All else is as with sink(). What the function throws costs the line
-/// that it was given, and no other.
+/// A sink() that gets whole lines without their newline, each as soon as it is complete. At the end of the stream (also
+/// if it was cut off) the function gets the rest without a newline. Everything else is as with sink(). If the function
+/// throws, only the line that it got is lost.
 ///
-/// Several streams may share one line_sink (a copy of the Sink): the halves of their lines are kept apart, and their lines
-/// come as their pipes are found readable. That is the order of their writing only where they were written apart from each
-/// other in time: nothing on the system knows in which order two pipes were written to. `.err = to_out` is exact.
+/// Several streams may share one line_sink (a copy of the Sink). Their lines are not mixed, and come in the order in
+/// which the pipes are found readable. That is the order of writing only if some time was between the writes: the
+/// system does not record an order between two pipes. `.err = to_out` gives the exact order.
 template <class Function>
 Sink line_sink(Function function, LineOptions options = {}) {
     static_assert(std::is_invocable_v<Function&, std::string_view>,
@@ -158,9 +162,9 @@ Sink line_sink(Function function, LineOptions options = {}) {
     return {detail::make_line_function(std::move(function), options)};
 }
 
-/// A function that gives the input piece by piece: see source().
+/// A function that returns the input piece by piece: see source().
 struct Source {
-    detail::Shared<detail::StreamFunction> function;  ///< what source() was given
+    detail::Shared<detail::StreamFunction> function;  ///< the function given to source()
 };
 
 namespace detail {
@@ -169,10 +173,11 @@ Shared<StreamFunction> make_source_function(Callback<std::string&> function);
 
 }  // namespace detail
 
-/// Calls `function()` for the next piece of input (a std::string, or what converts to std::string_view) whenever the pipe
-/// takes more, in whichever thread waits for the job; an empty piece is the end. At most one piece waits. It is not called any
-/// more when the child has closed its input, or the job's end is over. Popen::in() is closed for others. All else is as
-/// with sink(): what it throws leaves through the call that waited, and the next call asks it again.
+/// Calls `function()` for the next piece of input (a std::string, or a type that converts to std::string_view) when the
+/// pipe has room, in the thread that waits for the job. An empty piece means end of file. At most one piece is held in
+/// memory. No more calls are made once the child has closed its input or the job is over. Popen::in() is closed for
+/// other use. An exception of the function leaves the call that waited; the next call asks it again. Everything else is
+/// as with sink().
 template <class Function>
 Source source(Function function) {
     static_assert(
@@ -183,7 +188,7 @@ Source source(Function function) {
 
 namespace detail {
 
-/// What all three streams have in common: the kind, and what that kind carries.
+/// What all three streams have in common: the kind, and the data of that kind.
 struct Stdio {
     // The first four are those of Redirect.
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
@@ -211,7 +216,7 @@ struct Stdio {
     Shared<StreamFunction> function;
 };
 
-/// What an Input, Output or ErrorOutput says.
+/// The private part of an Input, Output or ErrorOutput.
 template <class Stream>
 auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
@@ -220,7 +225,7 @@ auto& stdio_of(Stream& stream) noexcept {
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
-/// Refuses it, with what to write.
+/// Fails to compile, with a message that says what to write.
 template <class T>
 constexpr void refuse_output() {
     static_assert(!is_text<T>,
@@ -234,7 +239,7 @@ constexpr void refuse_output() {
 /// Standard input: null, inherit, piped, tty, bytes(…), source(…), file(…) or fd(…). Nothing else compiles.
 class Input {
   public:
-    /// From what can be read.
+    /// From everything that can be read.
     /// @{
     Input(Redirect from) : stdio_(from) {}
     Input(File from) : stdio_(std::move(from)) {}
@@ -242,7 +247,7 @@ class Input {
     Input(Bytes from) : stdio_(std::move(from)) {}
     Input(Source from) : stdio_(std::move(from)) {}
     /// @}
-    /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
+    /// Does not compile: a string may be data or a path, and a number may not be meant as a descriptor.
     template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
     Input(const T&) : stdio_(null) {
         static_assert(!detail::is_text<T>,
@@ -250,7 +255,7 @@ class Input {
         static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:
@@ -262,21 +267,21 @@ class Input {
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 class Output {
   public:
-    /// To what can be written.
+    /// To everything that can be written.
     /// @{
     Output(Redirect to) : stdio_(to) {}
     Output(File to) : stdio_(std::move(to)) {}
     Output(Descriptor to) : stdio_(to) {}
     Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
-    /// A bare string, number or function does not compile.
+    /// Does not compile: a string, number or function needs file(), fd() or sink().
     template <class T,
               class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
     Output(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:
@@ -285,10 +290,10 @@ class Output {
     detail::Stdio stdio_;
 };
 
-/// Standard error: what Output takes, to_out and per_stage.
+/// Standard error: everything that Output takes, to_out and per_stage.
 class ErrorOutput {
   public:
-    /// To what Output takes, and two more.
+    /// To everything that Output takes, to_out or per_stage.
     /// @{
     ErrorOutput(Redirect to) : stdio_(to) {}
     ErrorOutput(File to) : stdio_(std::move(to)) {}
@@ -298,14 +303,14 @@ class ErrorOutput {
     ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
     ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
-    /// A bare string, number or function does not compile.
+    /// Does not compile: a string, number or function needs file(), fd() or sink().
     template <class T,
               class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
     ErrorOutput(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:

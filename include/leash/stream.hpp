@@ -28,76 +28,79 @@ class Pump;
 
 /// The result of a read. Converts to true if the read returned what was asked for.
 struct Read {
-    std::string data = {};   ///< the bytes
-    bool complete = false;   ///< data is what was asked for
-    bool eof = false;        ///< the stream has ended, and data is the last of it
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error =
-        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
+    std::string data = {};   ///< the bytes that were read
+    bool complete = false;   ///< true if `data` is what was asked for
+    bool eof = false;        ///< true if the stream has ended and `data` is the last of it
+    bool timed_out = false;  ///< true if the timeout of the call expired first; the next read returns what had come
+    /// Why the read failed: EBADF if not piped; EDEADLK if called in a sink of the same job; EMSGSIZE: see
+    /// read_until().
+    std::error_code error = {};
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The result of Reader::expect(). Converts to true if one of the patterns appeared.
 struct Match {
-    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
-    std::string before;            ///< what stood before it; at the end of the stream: all the rest
-    std::string matched;           ///< the pattern itself, or what the function found
-    bool complete = false;         ///< it came
-    bool eof = false;              ///< the stream ended before one did
-    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
+    std::size_t which = SIZE_MAX;  ///< the index of the pattern that appeared; SIZE_MAX if none did
+    std::string before;            ///< the text before the match; at the end of the stream, all the rest
+    std::string matched;           ///< the pattern itself, or what the function of expect_if() found
+    bool complete = false;         ///< true if there is a match
+    bool eof = false;              ///< true if the stream ended without a match
+    bool timed_out = false;      ///< true if the timeout of the call expired first; the next read returns what had come
+    std::error_code error = {};  ///< why the stream could not be read: see Read::error
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The result of a write. Converts to true if all was written.
 struct Written {
-    std::size_t count = 0;       ///< how many bytes the pipe took
-    bool complete = false;       ///< all of them
-    bool timed_out = false;      ///< the call's own time was up first
-    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
+    std::size_t count = 0;       ///< how many bytes were written to the pipe
+    bool complete = false;       ///< true if all bytes were written
+    bool timed_out = false;      ///< true if the timeout of the call expired first
+    std::error_code error = {};  ///< EPIPE: the child closed its input; EBADF: not piped, or closed; EDEADLK: in a sink
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
-/// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
-/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
-/// Stragglers::wait).
+/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). Small, and valid as long as its Popen (also if
+/// that is moved). Only one thread at a time may use a stream. If the job's own timeout has expired, every call ends
+/// the job. The stream ends with the job, at the latest `drain` after the leader ended (with Stragglers::wait, without
+/// this limit).
 class Reader {
   public:
     class Lines;
 
-    /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
+    /// Waits until there is data, then returns at most `most` bytes of it. At end of file: eof, and no data. Default
+    /// timeout: no limit.
     [[nodiscard]] Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
 
-    /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
-    /// over is not in the descriptor any more, so that no loop tells of it.
+    /// Returns what is there now and does not wait: for event loops, when handle() is readable. Not complete if there
+    /// is nothing yet; eof at the end. If you give `most`, call it until it is not complete: data that was read but not
+    /// returned is no longer in the descriptor, so the event loop does not report it.
     [[nodiscard]] Read try_read(std::size_t most = SIZE_MAX);
 
-    /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
-    /// then data is the rest.
+    /// Reads up to and including the first `delimiter` ("\n", "> "). If the stream ends before it, the result is not
+    /// complete, and data is the rest.
     [[nodiscard]] Read read_until(std::string_view delimiter, Timeout timeout = {});
 
-    /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
-    /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
-    /// `most` and a MiB is held in memory.
+    /// The same with a limit, for a child that is not trusted. If the delimiter does not end within the first `most`
+    /// bytes, returns those bytes, not complete, with the error EMSGSIZE; the next read continues after them. Keeps at
+    /// most `most` bytes plus 1 MiB in memory.
     [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
-    /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
-    /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
+    /// Reads exactly `count` bytes, for example a message body whose length was in the header. If the stream ends
+    /// before, the result is not complete, and data is the rest. It keeps all bytes in memory: check a length that
+    /// another program sent.
     [[nodiscard]] Read read_exactly(std::size_t count, Timeout timeout = {});
 
-    /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
-    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
-    /// longer pattern could still match. What follows it stays for the next read. A
-    /// pattern is plain text; see expect_if() for others. Where it only waits, its result may be ignored.
+    /// Reads until one of the patterns (plain text) appears: `expect({"password: ", "$ "}, 5s).which`. The match that
+    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if
+    /// a longer pattern could still match. The next read returns what follows the match. For other patterns see
+    /// expect_if(). The result may be ignored.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
-    /// With those of any range whose members convert to std::string_view, a vector of strings say.
+    /// The same with a range of patterns that convert to std::string_view, for example a vector of strings.
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
     Match expect(const Range& patterns, Timeout timeout = {}) {
@@ -107,9 +110,10 @@ class Reader {
         return expect_any(all.data(), all.size(), timeout);
     }
 
-    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
-    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
-    /// find it is given again: where much may come before, let it remember how far it has looked.
+    /// The same with a function, for example for regular expressions. leash calls `find(waiting)` with all unread text,
+    /// each time that there is more. It returns the part that it found, as a std::string_view into that text, or a
+    /// default-constructed one. Later calls get the same text again with more at the end: if the text can be long, let
+    /// the function remember how far it has searched.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         return expect_by(
@@ -120,50 +124,55 @@ class Reader {
             timeout);
     }
 
-    /// Reads to the end of the stream.
+    /// Reads to the end of the stream. If `timeout` expires first, data is empty, and the next read returns what had
+    /// come.
     [[nodiscard]] Read read_all(Timeout timeout = {});
 
-    /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
-    /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
-    /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
+    /// Returns a range of lines for a range-based for. `timeout` limits all lines together. The range ends with the
+    /// stream or when the time is up: see Lines::timed_out(). If the stream is not piped, or the call is made in a sink
+    /// of the job, begin() throws std::system_error (EBADF, EDEADLK); without exceptions there are no lines, and
+    /// Lines::error() tells why.
     [[nodiscard]] Lines lines(Timeout timeout = {});
 
-    /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
-    /// tell of it any more. What the pipe still has does not count.
+    /// Returns how many bytes leash has read from the descriptor that you have not taken yet. handle() does not report
+    /// them any more. Bytes that are still in the pipe do not count.
     std::size_t available() const noexcept;
 
-    /// False once the stream has ended, or was never piped; what has been read before can still be taken.
+    /// False once the stream has ended, or if it was never piped. What was read before can still be taken.
     bool is_open() const noexcept;
-    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
+    /// True if leash stopped reading because the job had ended but a process still had the stream open when `drain` ran
+    /// out. Streams::held names the process.
     bool held() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle once the stream has ended.
+    /// Returns the descriptor for event loops; non-blocking, and it belongs to the Popen. no_handle once the stream has
+    /// ended.
     Handle handle() const noexcept;
-    /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
+    /// Closes the host's end: the child gets SIGPIPE at its next write. What was read before can still be taken.
     void close() noexcept;
-    /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
-    /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
-    /// what the descriptor gives, and can still be taken: available() bytes. no_handle, and nothing has changed, where there is no
-    /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
+    /// Returns the descriptor and gives it up. The caller must close it. It is blocking again and close-on-exec. For
+    /// the Popen the stream has ended: it no longer waits for it. What leash had read before (available() bytes) comes
+    /// before what the descriptor returns, and can still be taken. If there is no descriptor (not piped, or ended) or
+    /// it is a terminal, which `in` shares, changes nothing and returns no_handle. If the job is in a Supervisor,
+    /// remove it first.
     [[nodiscard]] Handle release();
 
   private:
     friend class Popen;
     Reader(detail::Pump* pump, detail::Incoming* stream, bool is_err) : pump_(pump), stream_(stream), is_err_(is_err) {}
 
-    /// Until there is enough or the stream has ended; false where the limit came first.
+    /// Waits until there is enough or the stream has ended; false if the limit came first.
     bool wait(detail::Condition enough, detail::Deadline limit);
 
     Match expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout);
 
-    /// expect_if(), whatever its function is.
+    /// expect_if() without the type of its function.
     Match expect_by(void* function, std::string_view (*ask)(void*, std::string_view), Timeout timeout);
 
-    /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
+    /// Reads until the delimiter is there; returns its place in the unread text, or npos.
     std::size_t find(std::string_view delimiter, detail::Deadline limit);
 
     Read give(std::size_t count, bool complete, bool timed_out);
 
-    /// What every read of an empty handle's stream answers.
+    /// The result of every read from an empty Popen.
     static Read give_nothing();
     bool is_piped() const noexcept;
 
@@ -172,9 +181,9 @@ class Reader {
     bool is_err_;
 };
 
-/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
-/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
-/// means. Lines can be of any length.
+/// The lines of a stream, for a range-based for. Each line is without its newline; a carriage return stays. Text
+/// without a newline at the end of the stream is a line too. A view is valid until the next step, or another read of
+/// the stream. A line can have any length.
 class Reader::Lines {
   public:
     class iterator {
@@ -202,23 +211,24 @@ class Reader::Lines {
         Lines* lines_ = nullptr;
     };
 
-    /// Only before begin(), as `p.out().lines() | std::views::take(3)` does it; the one that was moved from has no lines.
+    /// Moves the range, only before begin(), as in `p.out().lines() | std::views::take(3)`. `other` has no lines
+    /// afterwards.
     /// @{
     Lines(Lines&& other) noexcept : reader_(other.reader_), limit_(other.limit_) { other.reader_.stream_ = nullptr; }
     Lines& operator=(Lines&& other) noexcept;
     /// @}
-    /// The line that was seen last counts as read, also where the loop was left early.
+    /// The last line that was seen counts as read, also if the loop was left early.
     ~Lines();
 
-    /// An input iterator over std::string_view; once only.
+    /// Input iterators over std::string_view. Call begin() only once.
     /// @{
     iterator begin();
     iterator end() noexcept { return iterator(nullptr); }
     /// @}
 
-    /// It has ended, or never began, since the stream could not be read; nothing where it has come to its end, or may go on.
+    /// Returns why the stream could not be read; no error if the stream has just ended, or lines may follow.
     std::error_code error() const noexcept { return error_; }
-    /// It has ended since its time was up: what had come of the next line stays for the next read.
+    /// True if the lines ended because the timeout expired; the next read returns what had come of the next line.
     bool timed_out() const noexcept { return timed_out_; }
 
   private:
@@ -234,40 +244,43 @@ class Reader::Lines {
     bool timed_out_ = false;
 };
 
-/// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
-/// One thread at a time. Never raises SIGPIPE.
+/// The host's end of a piped `in`: Popen::in(). Small, and valid as long as its Popen (also if that is moved). Only one
+/// thread at a time may use it. Never raises SIGPIPE in the host.
 class Writer {
   public:
-    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. As long as the child takes
-    /// nothing, what it says on piped streams is read, for the next who reads (Options::max_output bounds it, as with
-    /// communicate()): so a conversation of any size works on one thread. A handle() does not tell of that any more, but
-    /// available() does. A line of Reader::lines() stays valid. Not so in a Supervisor: there enqueue() is for it.
+    /// Writes all of `data`, until the timeout expires, the child closes its input, or the job ends. Writes first what
+    /// enqueue() has queued. While the child does not read, write() reads the child's piped output and keeps it for the
+    /// next read (at most Options::max_output), so a conversation of any size works on one thread. handle() does not
+    /// report that output any more; available() does. A line of Reader::lines() stays valid. In a Supervisor write()
+    /// does not do this: use enqueue().
     Written write(std::string_view data, Timeout timeout = {});
 
-    /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
+    /// Writes what the pipe takes now and does not wait: for event loops, when handle() is writable. `count` is how
+    /// much.
     Written try_write(std::string_view data);
 
-    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call that begins
-    /// from then on waits for, polls or reads from the job, and by Supervisor::next(); write() waits for it first. (A call in
-    /// which another thread is already does not hear of it: beside a thread that reads, use write().) False where `in` is not
-    /// open, was finished, or the child reads no more: then what is left in the queue stays there.
+    /// Queues `data` and never waits. Writes at once what the pipe takes. Later calls that wait for, poll or read from
+    /// the job write the rest, and so do write() and Supervisor::next(). (A call that another thread is in already does
+    /// not: if another thread reads, use write().) Returns false if `in` is not open or finish() was called; then
+    /// nothing is queued. Returns false also if the child has closed its input: queued() is then what was not written.
     bool enqueue(std::string data);
-    /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
+    /// Returns how many bytes are not written yet, of enqueue() and of a communicate() that timed out.
     std::size_t queued() const noexcept;
-    /// End of file for the child as soon as the queue is written: who polls or waits sees to it.
+    /// Gives the child end of file when the queue is written. A later call that waits or polls writes the queue.
     void finish() noexcept;
 
-    /// False once it was closed, by either side, or was never piped.
+    /// False once either side has closed it, or if it was never piped.
     bool is_open() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle when closed.
+    /// Returns the descriptor for event loops; non-blocking, and it belongs to the Popen. no_handle if it is closed.
     Handle handle() const noexcept;
-    /// End of file for the child, at once: what is queued is dropped. (Of a tty:
-    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
-    /// read, the Ctrl-D is lost. communicate() waits.)
+    /// Gives the child end of file at once; drops what is queued. For a tty: sends Ctrl-D, and the terminal stays open.
+    /// If the terminal's input buffer is full (some KiB that the child has not read), Ctrl-D is lost; communicate()
+    /// waits for room.
     void close() noexcept;
-    /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
-    /// it can raise SIGPIPE. For the Popen it is closed. no_handle, and nothing has changed, where there is none, where something
-    /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
+    /// Returns the descriptor and gives it up. The caller must close it. It is blocking again and close-on-exec; a
+    /// write to it can raise SIGPIPE. For the Popen it is closed. If there is no descriptor, if data is still queued,
+    /// or if it is a terminal, which `out` shares, changes nothing and returns no_handle. If the job is in a
+    /// Supervisor, remove it first.
     [[nodiscard]] Handle release() noexcept;
 
   private:
