@@ -1,4 +1,4 @@
-// leash/command.hpp - WHAT to run: an argument list, or, only when you say so, a shell script.
+// leash/command.hpp - WHAT to run: an argument list, or a shell script if you ask for one with shell().
 #ifndef LEASH_0_1_0_COMMAND_HPP
 #define LEASH_0_1_0_COMMAND_HPP
 
@@ -18,41 +18,42 @@ class Pipeline;
 
 namespace detail {
 
-/// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
+/// Stands for an argument that was a null pointer. It contains NUL, so the start refuses it.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
 template <class T>
 constexpr bool is_text =
     std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
 
-/// One byte of text, whatever its type is called.
+/// True for integer types of one byte, except bool.
 template <class Char>
 constexpr bool is_byte = std::is_integral_v<Char> && sizeof(Char) == 1 && !std::is_same_v<Char, bool>;
 
-/// Says that a Command's vector is the argument list.
+/// A tag: the vector given to a Command is the argument list.
 struct FromVector {
     explicit FromVector() = default;
 };
 
 }  // namespace detail
 
-/// One argument. Converts from whatever is a string; holds a copy. A null pointer is refused when the job starts.
+/// One argument. Converts from any string type and holds a copy. If it is a null pointer or contains NUL, the job does
+/// not start (Step::command).
 class Arg {
   public:
-    /// From a string, copied.
+    /// Converts from a string; copies it.
     /// @{
     Arg(const char* text);
     Arg(std::string text);
     Arg(std::string_view text);
     /// @}
-    /// std::filesystem::path and other classes that convert to std::string_view or std::string.
+    /// Converts from std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T, class = std::enable_if_t<std::is_class_v<T> && detail::is_text<T>>>
     Arg(const T& text) : text_(convert(text)) {}
-    /// The bytes of u8"…", which is of char8_t since C++20.
+    /// Converts from u8"…", which has char8_t since C++20; takes its bytes.
     template <class Char, class = std::enable_if_t<detail::is_byte<Char>>>
     Arg(const Char* text) : Arg(reinterpret_cast<const char*>(text)) {}
     Arg(std::nullptr_t) = delete;
-    /// A number, or NULL at the end of a list, is no text: does not compile.
+    /// Does not compile: a number is not text. (This also catches NULL at the end of a list.)
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     Arg(T) {
         static_assert(!std::is_arithmetic_v<T>,
@@ -68,7 +69,7 @@ class Arg {
     ~Arg();
     /// @}
 
-    /// The argument as the child gets it.
+    /// Returns the argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
   private:
@@ -84,14 +85,14 @@ class Arg {
     std::string text_;
 };
 
-/// What to run. A braced list is the argument vector, program first, and no shell ever sees it:
-/// `{"git", "log", "-1"}`. See also args() and shell().
+/// What to run. A braced list is the argument vector, with the program first: `{"git", "log", "-1"}`. No shell sees it.
+/// See also args() and shell().
 class Command {
   public:
-    /// The program and its arguments.
+    /// From a list: the program and its arguments.
     Command(std::initializer_list<Arg> argv);
 
-    /// A bare string is neither a list nor a script: there is no telling which was meant.
+    /// Does not compile: a bare string could be meant as a program or as a script.
     template <class T, class = std::enable_if_t<detail::is_text<T>>>
     Command(const T&) {
         static_assert(!std::is_same_v<T, T>,
@@ -99,7 +100,7 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
-    /// A vector goes through args().
+    /// Does not compile: for a vector, use args().
     template <class T>
     Command(const std::vector<T>&) {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
@@ -114,24 +115,24 @@ class Command {
     ~Command();
     /// @}
 
-    /// For args() and shell().
+    /// For args() and shell() only.
     Command(detail::FromVector, std::vector<std::string> argv);
 
-    /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
+    /// Returns the argument vector; for a shell(), it begins with `/bin/sh -c --`.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
-    /// A pipeline of two commands: see Pipeline. A braced list is no operand: write args().
+    /// Makes a pipeline of two commands: see Pipeline. A braced list cannot be an operand: use args().
     template <class Made = Pipeline>
     friend Made operator|(Command first, Command second) {
         return join<Made>(std::move(first), std::move(second));
     }
 
-    /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
-    /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
-    /// character stays one, within the quotes.
+    /// Returns the command as one line for a POSIX shell, for people and logs: the arguments separated by spaces,
+    /// quoted if necessary (`echo 'it'\''s'`), like Python's shlex.join. The line contains everything, also secrets.
+    /// Control characters are not escaped.
     std::string str() const;
 
   private:
@@ -142,28 +143,29 @@ class Command {
     std::vector<std::string> argv_;
 };
 
-/// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
-/// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
+/// Makes a command from a vector of strings, program first, without a shell. (A template, so that braces cannot make a
+/// vector here: in `args({{"ls", "-l"}})` the inner braces would be one string, from one address to another.)
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
 [[nodiscard]] Command args(Vector argv) {
     return Command(detail::FromVector(), std::move(argv));
 }
 
-/// argv from a list: what a braced list says already, for where a Command must be spelled out.
+/// Makes a command from a list, where a braced list alone does not compile. No shell.
 [[nodiscard]] Command args(std::initializer_list<Arg> argv);
 
-/// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
+/// Makes a command from `count` arguments as main() gets them. `args(argc - 1, argv + 1)` runs the command that this
+/// program got as its arguments. No shell.
 Command args(int count, const char* const* argv);
 
-/// Strings are a list only in braces.
+/// Does not compile: several strings need braces.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
 Command args(const T&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: args() takes a list or a vector: write leash::args({\"ls\", \"-l\"}).");
     return Command(detail::FromVector(), {});
 }
 
-/// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
-/// the script.
+/// Makes a command that runs a script with `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2",
+/// …: as data, never as part of the script.
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
 [[nodiscard]] Command shell(std::string script, Vector given) {
     std::vector<std::string> parameters = std::move(given), argv;
@@ -177,10 +179,10 @@ template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, s
     return Command(detail::FromVector(), std::move(argv));
 }
 
-/// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
+/// The same with the parameters as a list, or without any: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
 [[nodiscard]] Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
-/// Parameters are a list, also where there is one.
+/// Does not compile: parameters need braces, also a single one.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
 Command shell(const std::string&, const T&, const More&...) {
     static_assert(!detail::is_text<T>,
@@ -188,15 +190,17 @@ Command shell(const std::string&, const T&, const More&...) {
     return Command(detail::FromVector(), {});
 }
 
-/// A list is not a script: write args(), or one string.
+/// Does not compile: a list is not a script. Use args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
-/// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
-/// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
+/// Returns the text as one word for a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. Use it if you must build
+/// a script; parameters of shell() do not need it. A NUL byte cannot be quoted: it stays, and the job then does not
+/// start.
 [[nodiscard]] std::string shell_quote(std::string_view text);
 
-/// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
-/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.
+/// Returns the text without the newlines at its end, like a shell's `$(…)`:
+/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal adds before each newline,
+/// stays.
 std::string chomp(std::string text);
 
 }  // namespace LEASH_ABI

@@ -1,4 +1,4 @@
-// leash/deadline.hpp - how long, and until when.
+// leash/deadline.hpp - Duration, and Timeout: a Duration or no limit.
 #ifndef LEASH_0_1_0_DEADLINE_HPP
 #define LEASH_0_1_0_DEADLINE_HPP
 
@@ -14,8 +14,9 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 
-/// For what has the parts of a std::chrono::duration. (<chrono> itself would cost every file that includes leash more than
-/// all of leash does, half a second with some compilers: who writes `5s` has included it.)
+/// Enables a template for types that have the parts of a std::chrono::duration. (<chrono> itself would cost every file
+/// that includes leash more than all of leash does: half a second with some compilers. Code that writes `5s` has
+/// included it.)
 template <class T, class Rep = typename T::rep, class Period = typename T::period,
           class = decltype(static_cast<Rep>(std::declval<const T&>().count()))>
 using IfDuration = std::enable_if_t<(Period::num > 0 && Period::den > 0)>;
@@ -27,7 +28,7 @@ constexpr void refuse_number() {
                   "leash::Duration::seconds(5).");
 }
 
-/// How many nanoseconds, as well as a long double holds it.
+/// The length in nanoseconds, as exactly as a long double can hold it.
 template <class T>
 constexpr long double in_nanoseconds(const T& length) {
     return static_cast<long double>(length.count()) * static_cast<long double>(T::period::num) *
@@ -38,11 +39,11 @@ constexpr std::intmax_t common_divisor(std::intmax_t a, std::intmax_t b) {
     return b == 0 ? a : common_divisor(b, a % b);
 }
 
-/// Does the product of two positive numbers fit?
+/// True if the product of two positive numbers fits.
 constexpr bool has_product(std::intmax_t a, std::intmax_t b) { return a <= INT64_MAX / b; }
 
-/// `count` times `Num` / `Den`, toward zero, exactly where that can be had: where it is an integer that fits, and so do the
-/// numbers on the way.
+/// Returns `count` times `Num` / `Den`, rounded toward zero: exact if `count` is an integer and all intermediate
+/// numbers fit; otherwise `result`.
 template <class Count, std::intmax_t Num, std::intmax_t Den>
 constexpr std::int64_t scale(Count count, long double result) {
     if constexpr (std::is_integral_v<Count> && has_product(Num, Den)) {
@@ -53,13 +54,13 @@ constexpr std::int64_t scale(Count count, long double result) {
     return static_cast<std::int64_t>(result);
 }
 
-/// Does it hold any number of nanoseconds as it is?
+/// True if the type can hold any number of nanoseconds without loss.
 template <class T>
 constexpr bool holds_nanoseconds =
     !std::is_integral_v<typename T::rep> ||
     (sizeof(typename T::rep) >= sizeof(std::int64_t) && T::period::num == 1 && T::period::den % 1'000'000'000 == 0);
 
-/// Without <limits>, which costs as much as half of leash. Of wider types what 64 bits hold.
+/// Without <limits>, which costs as much as half of leash. For wider types: what 64 bits hold.
 /// @{
 template <class Int>
 constexpr bool is_signed = static_cast<Int>(-1) < static_cast<Int>(0);
@@ -70,34 +71,36 @@ constexpr Int most_of = static_cast<Int>(UINT64_MAX >>
 
 }  // namespace detail
 
-/// A length of time in nanoseconds. Every std::chrono::duration converts to it and compares with it, and it converts to
-/// them as they do among themselves: by itself to what loses nothing (std::chrono::nanoseconds, seconds as a double), and
-/// otherwise where that is said, `std::chrono::milliseconds(d)`, toward zero. It never overflows: what is more than 200 years,
-/// infinity included, is longest(), what is less than their negative, and NaN, is the least that there is; what another type
-/// cannot hold is the most or the least that it can.
+/// A length of time in nanoseconds. Every std::chrono::duration converts to it and can be compared with it. It converts
+/// back as chrono types do: implicitly without loss (std::chrono::nanoseconds, seconds as a double), otherwise
+/// explicitly and rounded toward zero: `std::chrono::milliseconds(d)`.
+///
+/// It never overflows. A length of more than 200 years, also infinity, becomes longest(). Less than minus 200 years,
+/// also NaN, becomes the smallest Duration. If another type cannot hold the length, the result is the largest or
+/// smallest value of that type.
 class Duration {
   public:
-    using rep = std::int64_t;  ///< what count() gives
+    using rep = std::int64_t;  ///< the type of count()
 
-    /// A second's 1e-9, as std::nano says it.
+    /// The unit: 1e-9 s, like std::nano.
     struct period {
-        static constexpr std::intmax_t num = 1;              ///< of so many
-        static constexpr std::intmax_t den = 1'000'000'000;  ///< parts of a second
+        static constexpr std::intmax_t num = 1;              ///< numerator
+        static constexpr std::intmax_t den = 1'000'000'000;  ///< denominator
     };
 
     /// Zero.
     constexpr Duration() = default;
 
-    /// As long as that.
+    /// Converts from a std::chrono duration.
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
-    /// A number says nothing: does not compile.
+    /// Does not compile: a number has no unit.
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     constexpr Duration(T) {
         detail::refuse_number<T>();
     }
 
-    /// For those who do without std::chrono. Of whole numbers.
+    /// Creates a Duration from a whole number, without std::chrono.
     /// @{
     template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
     static constexpr Duration seconds(Int count) {
@@ -116,13 +119,13 @@ class Duration {
         return of(count, 1);
     }
     /// @}
-    /// 292 years, which stand for no limit.
+    /// The longest Duration, 292 years. As a Timeout it means no limit.
     static constexpr Duration longest() { return exactly(INT64_MAX); }
 
-    /// How many nanoseconds.
+    /// Returns the number of nanoseconds.
     constexpr rep count() const { return count_; }
 
-    /// As another type of duration.
+    /// Converts to another duration type; explicitly if that may lose something.
     /// @{
     template <class T, class = detail::IfDuration<T>, std::enable_if_t<detail::holds_nanoseconds<T>, int> = 0>
     constexpr operator T() const {
@@ -134,7 +137,8 @@ class Duration {
     }
     /// @}
 
-    /// Sums and differences stop at longest(), and at the least that there is.
+    /// The sum and the difference. They do not overflow: the result is at most longest(), and at least the smallest
+    /// Duration.
     /// @{
     friend constexpr Duration operator+(Duration a, Duration b) {
         if (b.count_ > 0) return exactly(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_);
@@ -145,7 +149,7 @@ class Duration {
     }
     /// @}
 
-    /// By length.
+    /// Compares the lengths.
     /// @{
     friend constexpr bool operator==(Duration a, Duration b) { return a.count_ == b.count_; }
     friend constexpr bool operator!=(Duration a, Duration b) { return a.count_ != b.count_; }
@@ -172,8 +176,8 @@ class Duration {
     static constexpr rep saturate(const T& length) {
         using Period = typename T::period;
         constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
-        // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside of
-        // what 64 bits of nanoseconds hold.
+        // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside
+        // of what 64 bits of nanoseconds hold.
         const long double all = detail::in_nanoseconds(length);
         constexpr long double limit = 200.0L * 365 * 24 * 3600 * 1e9L;
         if (all >= limit) return INT64_MAX;
@@ -212,8 +216,8 @@ class Duration {
     rep count_ = 0;
 };
 
-/// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
-/// (`duration::max()`, infinity, 1e10 s) is no limit; NaN is refused as negative.
+/// A length of time, or no limit (the default). Every std::chrono duration converts to it. It never overflows: a length
+/// that does not fit (`duration::max()`, infinity, 1e10 s) means no limit. NaN counts as negative.
 class Timeout {
   public:
     /// No limit.
@@ -222,7 +226,7 @@ class Timeout {
     /// A limit of `length`.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
-    /// A number says nothing: does not compile.
+    /// Does not compile: a number has no unit.
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     constexpr Timeout(T) {
         detail::refuse_number<T>();
@@ -230,12 +234,12 @@ class Timeout {
 
     static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
-    /// Is there no limit?
+    /// True if there is no limit.
     constexpr bool is_none() const noexcept { return length_ == Duration::longest(); }
-    /// Duration::longest() stands for no limit.
+    /// Returns the length; Duration::longest() if there is no limit.
     constexpr Duration length() const noexcept { return length_; }
 
-    /// By length, with any duration too; no limit is longer than any.
+    /// Compares the lengths, also with any duration. No limit is longer than any length.
     /// @{
     friend constexpr bool operator==(Timeout a, Timeout b) noexcept { return a.length_ == b.length_; }
     friend constexpr bool operator!=(Timeout a, Timeout b) noexcept { return a.length_ != b.length_; }
@@ -251,7 +255,7 @@ class Timeout {
 
 namespace detail {
 
-/// A point on the monotonic clock, or never.
+/// A point in time on the monotonic clock, or never.
 class Deadline {
   public:
     constexpr Deadline() = default;  // never
@@ -260,8 +264,8 @@ class Deadline {
     static Deadline now() noexcept;
     static Deadline after(Timeout timeout) noexcept;
 
-    /// The point of another clock (a std::chrono::time_point) as seen now; should that clock be set later, this deadline
-    /// stays.
+    /// A point in time of another clock (a std::chrono::time_point). It is converted now: if that clock is set later,
+    /// this deadline does not change.
     template <class Point>
     static Deadline at(const Point& point) {
         if (point == (Point::max)()) return {};
@@ -273,17 +277,17 @@ class Deadline {
     constexpr bool is_never() const noexcept { return point_ == INT64_MAX; }
     bool passed() const noexcept;
 
-    /// Zero when it has passed; Duration::longest() for never.
+    /// The time until it; zero if it has passed, Duration::longest() for never.
     Duration remaining() const noexcept;
 
-    /// How long ago it was; zero where it is yet to come.
+    /// The time since it; zero if it is in the future.
     Duration elapsed() const noexcept;
 
-    /// That much later; never stays never.
+    /// A deadline that much later; never stays never.
     Deadline plus(Timeout timeout) const noexcept;
 
     friend constexpr bool earlier(Deadline a, Deadline b) noexcept { return a.point_ < b.point_; }
-    /// From one to the other; neither is never.
+    /// The time from `a` to `b`; neither is never.
     friend constexpr Duration between(Deadline a, Deadline b) noexcept {
         return Duration::nanoseconds(b.point_ - a.point_);
     }

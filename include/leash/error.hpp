@@ -1,4 +1,4 @@
-// leash/error.hpp - what went wrong, in which step, with what.
+// leash/error.hpp - Error: what failed, in which step, with which subject; Expected: a value or an Error.
 #ifndef LEASH_0_1_0_ERROR_HPP
 #define LEASH_0_1_0_ERROR_HPP
 
@@ -14,37 +14,37 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The step that failed. Together with Error::subject it tells what to mend.
+/// The step that failed. Together with Error::subject it tells what to fix.
 enum class Step {
-    command,      ///< the argument list: empty, or with a NUL byte in it
-    environment,  ///< a variable's name or value
-    options,      ///< an option whose value makes no sense, or two that exclude each other
-    program,      ///< finding the program, or the system's refusal to execute it
-    interpreter,  ///< the program is there, but what its `#!` line names is not
-    cwd,          ///< the directory to start in
-    redirect,     ///< a file or a descriptor for a stream, or one to pass on
-    spawn,        ///< the system could not make the process (EAGAIN, ENOMEM, E2BIG, …)
+    command,      ///< the argument list: empty, with a NUL byte, or an argument is too long
+    environment,  ///< the name or the value of an environment variable
+    options,      ///< an option with an invalid value, two that exclude each other, or one not available here
+    program,      ///< the program was not found, or the system refused to execute it
+    interpreter,  ///< the program is there, but its interpreter or loader (`#!` line) is missing or fails
+    cwd,          ///< the working directory of the child
+    redirect,     ///< a file or a descriptor for a stream, or one in pass_fds
+    spawn,        ///< the system could not create the process (EAGAIN, ENOMEM, E2BIG, …)
     signal,       ///< sending a signal
     stream        ///< reading from or writing to a running job
 };
 
-/// "program", "cwd", …: the step as a word.
+/// Returns the name of the step: "program", "cwd", …
 const char* to_string(Step step) noexcept;
 
-/// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
+/// A failure: an error code, the step that failed, and its subject.
 struct Error {
-    /// Of std::system_category where the system has said no, of std::generic_category where leash has. Compare it with
-    /// std::errc, `e.code == std::errc::no_such_file_or_directory`, and not its value().
+    /// An errno of the system (std::system_category), or a std::errc of leash (std::generic_category). Compare it with
+    /// std::errc, not by value(): `e.code == std::errc::no_such_file_or_directory`.
     std::error_code code;
-    Step step = Step::spawn;     ///< where
-    std::string subject = {};    ///< the path, descriptor, variable or option
-    std::string_view hint = {};  ///< one sentence more where it helps; of a string literal, or empty
-    int stage = -1;              ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    Step step = Step::spawn;     ///< the step that failed
+    std::string subject = {};    ///< the path, descriptor, variable or option that failed
+    std::string_view hint = {};  ///< more about the cause, from a string literal; may be empty
+    int stage = -1;              ///< which command of a pipeline, from 0; -1 if none
 
-    /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
+    /// Returns one line for people: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const;
 
-    /// message(), for streams and for {fmt}.
+    /// message(), for output streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const Error& error) -> decltype(stream << std::string()) {
@@ -54,14 +54,14 @@ struct Error {
     /// @}
 };
 
-/// What is thrown for an Error: as it is where a running job is concerned (Step::signal and stream), as SpawnError where
-/// one cannot be started.
+/// The exception for an Error about a running job (Step::signal and stream). If a job cannot be started, it is a
+/// SpawnError.
 class [[gnu::visibility("default")]] SystemError : public std::system_error {
   public:
-    /// Its code() is the error's.
+    /// Has the code() and the message() of the error.
     explicit SystemError(Error error);
 
-    /// The error, and its parts.
+    /// The error, its step and its subject.
     /// @{
     const Error& error() const noexcept { return error_; }
     Step step() const noexcept { return error_.step; }
@@ -75,7 +75,7 @@ class [[gnu::visibility("default")]] SystemError : public std::system_error {
     std::string message_;
 };
 
-/// Thrown where a job cannot be started, by the functions that are not named try_….
+/// Thrown if a job cannot be started, by the functions without try_ in their name.
 class [[gnu::visibility("default")]] SpawnError : public SystemError {
   public:
     using SystemError::SystemError;
@@ -86,7 +86,7 @@ namespace detail {
 [[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
 [[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
-/// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
+/// Throws SystemError or SpawnError. Without exceptions: prints why and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
@@ -104,12 +104,12 @@ constexpr bool is_expected<Expected<T>> = true;
 template <class T>
 using Bare = std::remove_cv_t<std::remove_reference_t<T>>;
 
-/// What may become a T in an Expected<T>: neither that itself nor an Error.
+/// What can convert to the T of an Expected<T>: not an Expected, not an Error.
 template <class T, class From>
 using IfValue =
     std::enable_if_t<!is_expected<Bare<From>> && !std::is_same_v<Bare<From>, Error> && std::is_convertible_v<From, T>>;
 
-/// Whoever has this base can be moved, and copied only where that is said: so the traits tell the truth.
+/// A class with this base can be moved, but copied only if `copies`: so the type traits are right.
 template <bool copies>
 struct Copies {};
 template <>
@@ -170,30 +170,31 @@ class Outcome {
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…. Copied and moved where T is.
+/// A value of type T, or the Error that prevented it: the return type of the functions named try_…. Can be copied and
+/// moved if T can.
 ///
-/// The names, and what they do, are those of C++23's std::expected, of which this is no alias, so that no type of leash
-/// depends on the language's version; error() is defined also where there is none.
+/// Names and behaviour are those of std::expected in C++23. It is not an alias of that, so that no type of leash
+/// depends on the language version. error() is defined also if there is a value.
 template <class T>
 class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
   public:
-    using value_type = T;      ///< what it is made for
-    using error_type = Error;  ///< and what it is otherwise
+    using value_type = T;      ///< the type of the value
+    using error_type = Error;  ///< the type of the error
 
-    /// From either, copied or moved as they are; from what converts to a T too.
+    /// Converts from a value (or a type that converts to T) or from an Error.
     /// @{
     template <class U = T, class = detail::IfValue<T, U>>
     Expected(U&& value) : is_(true, std::forward<U>(value)) {}
     [[gnu::cold]] Expected(Error error) : is_(std::move(error)) {}
     /// @}
 
-    /// Is it a T?
+    /// True if there is a value.
     /// @{
     bool has_value() const noexcept { return is_.has_value_; }
     explicit operator bool() const noexcept { return is_.has_value_; }
     /// @}
 
-    /// Without a check, as with std::optional: only where has_value().
+    /// The value, without a check: only if has_value(), as with std::optional.
     /// @{
     T& operator*() & noexcept { return is_.value_; }
     const T& operator*() const& noexcept { return is_.value_; }
@@ -203,7 +204,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T* operator->() const noexcept { return &is_.value_; }
     /// @}
 
-    /// The value; throws SystemError or SpawnError where there is none (without exceptions: prints why and aborts).
+    /// Returns the value. If there is none, throws SystemError or SpawnError (without exceptions: prints why and
+    /// aborts).
     /// @{
     T& value() & { return demand(), is_.value_; }
     const T& value() const& { return demand(), is_.value_; }
@@ -211,7 +213,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T&& value() const&& { return demand(), std::move(is_.value_); }
     /// @}
 
-    /// The value, or this one.
+    /// Returns the value, or `other` if there is none.
     /// @{
     template <class U>
     T value_or(U&& other) const& {
@@ -223,13 +225,13 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// What went wrong; an Error without a code where has_value().
+    /// Returns the Error; if has_value(), an Error without a code.
     /// @{
     const Error& error() const& noexcept { return is_.error_; }
     Error&& error() && noexcept { return std::move(is_.error_); }
     /// @}
 
-    /// Goes on with the value, where there is one: with a function that gives another Expected.
+    /// If there is a value, calls the function with it and returns its Expected; otherwise returns the error.
     /// @{
     template <class Function>
     auto and_then(Function&& go_on) const& {
@@ -243,7 +245,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// The same with a function that cannot fail: an Expected of what it gives, be that nothing.
+    /// If there is a value, calls the function with it and returns its result (or void) as an Expected; otherwise the
+    /// error.
     /// @{
     template <class Function>
     auto transform(Function&& change) const& {
@@ -257,7 +260,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// Goes on with the error, where there is one: with a function that gives an Expected<T> instead.
+    /// If there is an error, calls the function with it and returns its Expected<T>; otherwise the value.
     /// @{
     template <class Function>
     Expected or_else(Function&& mend) const& {
@@ -269,7 +272,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// The same with a function that gives another Error.
+    /// If there is an error, calls the function with it and returns its Error; otherwise the value.
     /// @{
     template <class Function>
     Expected transform_error(Function&& change) const& {
@@ -297,7 +300,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     detail::Outcome<T> is_;
 };
 
-/// Is it a value, and equal to this one? (No friends of the class, whose argument could be made of a T on the way.)
+/// True if there is a value and it equals `value`; != is the opposite. (Not friends of the class, because their
+/// argument could then be converted from a T.)
 /// @{
 template <class T, class U, class = std::enable_if_t<!detail::is_expected<U>>,
           class = decltype(std::declval<const T&>() == std::declval<const U&>())>
@@ -311,36 +315,36 @@ bool operator!=(const Expected<T>& one, const U& value) {
 }
 /// @}
 
-/// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.
+/// Success or an Error. May be ignored: often it does not matter if a signal comes too late for a job that has ended.
 template <>
 class Expected<void> {
   public:
     using value_type = void;   ///< nothing
-    using error_type = Error;  ///< what it is otherwise
+    using error_type = Error;  ///< the type of the error
 
     /// Success.
     Expected() = default;
     /// Failure.
     [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
-    /// Is it a success?
+    /// True for success.
     /// @{
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return has_value(); }
     /// @}
-    /// Nothing, for templates; only where has_value().
+    /// Does nothing; for templates. Only if has_value().
     void operator*() const noexcept {}
-    /// Throws SystemError or SpawnError where this is an error (without exceptions: prints why and aborts).
+    /// If this is an error, throws SystemError or SpawnError (without exceptions: prints why and aborts).
     void value() const {
         if (failed_) detail::raise_error(error_);
     }
-    /// What went wrong; an Error without a code where has_value().
+    /// Returns the Error; if has_value(), an Error without a code.
     /// @{
     const Error& error() const& noexcept { return error_; }
     Error&& error() && noexcept { return std::move(error_); }
     /// @}
 
-    /// As those of any Expected; what goes on after a success is called with nothing.
+    /// The same as in Expected<T>, but and_then() and transform() call their function without an argument.
     /// @{
     template <class Function>
     auto and_then(Function&& go_on) const {
@@ -377,7 +381,7 @@ class Expected<void> {
 
 namespace detail {
 
-/// make_error() as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// make_error() as an Expected<void>. (If each place converted an Error, each would have the code for that.)
 /// @{
 [[gnu::cold]] Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "");
 [[gnu::cold]] Expected<void> failure(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");

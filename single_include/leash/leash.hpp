@@ -291,7 +291,7 @@ class Expected;
 #endif  // LEASH_0_1_0_FWD_HPP
 
 // =====================================================================================================================
-// leash/error.hpp - what went wrong, in which step, with what.
+// leash/error.hpp - Error: what failed, in which step, with which subject; Expected: a value or an Error.
 #ifndef LEASH_0_1_0_ERROR_HPP
 #define LEASH_0_1_0_ERROR_HPP
 
@@ -305,37 +305,37 @@ class Expected;
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The step that failed. Together with Error::subject it tells what to mend.
+/// The step that failed. Together with Error::subject it tells what to fix.
 enum class Step {
-    command,      ///< the argument list: empty, or with a NUL byte in it
-    environment,  ///< a variable's name or value
-    options,      ///< an option whose value makes no sense, or two that exclude each other
-    program,      ///< finding the program, or the system's refusal to execute it
-    interpreter,  ///< the program is there, but what its `#!` line names is not
-    cwd,          ///< the directory to start in
-    redirect,     ///< a file or a descriptor for a stream, or one to pass on
-    spawn,        ///< the system could not make the process (EAGAIN, ENOMEM, E2BIG, …)
+    command,      ///< the argument list: empty, with a NUL byte, or an argument is too long
+    environment,  ///< the name or the value of an environment variable
+    options,      ///< an option with an invalid value, two that exclude each other, or one not available here
+    program,      ///< the program was not found, or the system refused to execute it
+    interpreter,  ///< the program is there, but its interpreter or loader (`#!` line) is missing or fails
+    cwd,          ///< the working directory of the child
+    redirect,     ///< a file or a descriptor for a stream, or one in pass_fds
+    spawn,        ///< the system could not create the process (EAGAIN, ENOMEM, E2BIG, …)
     signal,       ///< sending a signal
     stream        ///< reading from or writing to a running job
 };
 
-/// "program", "cwd", …: the step as a word.
+/// Returns the name of the step: "program", "cwd", …
 const char* to_string(Step step) noexcept;
 
-/// A failure: the system's (or std::errc's) code, the step, and the thing that it is about.
+/// A failure: an error code, the step that failed, and its subject.
 struct Error {
-    /// Of std::system_category where the system has said no, of std::generic_category where leash has. Compare it with
-    /// std::errc, `e.code == std::errc::no_such_file_or_directory`, and not its value().
+    /// An errno of the system (std::system_category), or a std::errc of leash (std::generic_category). Compare it with
+    /// std::errc, not by value(): `e.code == std::errc::no_such_file_or_directory`.
     std::error_code code;
-    Step step = Step::spawn;     ///< where
-    std::string subject = {};    ///< the path, descriptor, variable or option
-    std::string_view hint = {};  ///< one sentence more where it helps; of a string literal, or empty
-    int stage = -1;              ///< which command of a pipeline, from 0; -1 where there is no pipeline
+    Step step = Step::spawn;     ///< the step that failed
+    std::string subject = {};    ///< the path, descriptor, variable or option that failed
+    std::string_view hint = {};  ///< more about the cause, from a string literal; may be empty
+    int stage = -1;              ///< which command of a pipeline, from 0; -1 if none
 
-    /// One line for a person: `leash: program "gti": No such file or directory`. Control characters are escaped.
+    /// Returns one line for people: `leash: program "gti": No such file or directory`. Control characters are escaped.
     std::string message() const;
 
-    /// message(), for streams and for {fmt}.
+    /// message(), for output streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const Error& error) -> decltype(stream << std::string()) {
@@ -345,14 +345,14 @@ struct Error {
     /// @}
 };
 
-/// What is thrown for an Error: as it is where a running job is concerned (Step::signal and stream), as SpawnError where
-/// one cannot be started.
+/// The exception for an Error about a running job (Step::signal and stream). If a job cannot be started, it is a
+/// SpawnError.
 class [[gnu::visibility("default")]] SystemError : public std::system_error {
   public:
-    /// Its code() is the error's.
+    /// Has the code() and the message() of the error.
     explicit SystemError(Error error);
 
-    /// The error, and its parts.
+    /// The error, its step and its subject.
     /// @{
     const Error& error() const noexcept { return error_; }
     Step step() const noexcept { return error_.step; }
@@ -366,7 +366,7 @@ class [[gnu::visibility("default")]] SystemError : public std::system_error {
     std::string message_;
 };
 
-/// Thrown where a job cannot be started, by the functions that are not named try_….
+/// Thrown if a job cannot be started, by the functions without try_ in their name.
 class [[gnu::visibility("default")]] SpawnError : public SystemError {
   public:
     using SystemError::SystemError;
@@ -377,7 +377,7 @@ namespace detail {
 [[gnu::cold]] Error make_error(int code, Step step, std::string_view subject = {}, const char* hint = "");
 [[gnu::cold]] Error make_error(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
 
-/// Throws SystemError, or SpawnError; without exceptions it says why, and aborts.
+/// Throws SystemError or SpawnError. Without exceptions: prints why and aborts.
 [[noreturn, gnu::cold]] void raise_error(const Error& error);
 
 }  // namespace detail
@@ -395,12 +395,12 @@ constexpr bool is_expected<Expected<T>> = true;
 template <class T>
 using Bare = std::remove_cv_t<std::remove_reference_t<T>>;
 
-/// What may become a T in an Expected<T>: neither that itself nor an Error.
+/// What can convert to the T of an Expected<T>: not an Expected, not an Error.
 template <class T, class From>
 using IfValue =
     std::enable_if_t<!is_expected<Bare<From>> && !std::is_same_v<Bare<From>, Error> && std::is_convertible_v<From, T>>;
 
-/// Whoever has this base can be moved, and copied only where that is said: so the traits tell the truth.
+/// A class with this base can be moved, but copied only if `copies`: so the type traits are right.
 template <bool copies>
 struct Copies {};
 template <>
@@ -461,30 +461,31 @@ class Outcome {
 
 }  // namespace detail
 
-/// A T, or the Error that prevented it. The return type of everything named try_…. Copied and moved where T is.
+/// A value of type T, or the Error that prevented it: the return type of the functions named try_…. Can be copied and
+/// moved if T can.
 ///
-/// The names, and what they do, are those of C++23's std::expected, of which this is no alias, so that no type of leash
-/// depends on the language's version; error() is defined also where there is none.
+/// Names and behaviour are those of std::expected in C++23. It is not an alias of that, so that no type of leash
+/// depends on the language version. error() is defined also if there is a value.
 template <class T>
 class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
   public:
-    using value_type = T;      ///< what it is made for
-    using error_type = Error;  ///< and what it is otherwise
+    using value_type = T;      ///< the type of the value
+    using error_type = Error;  ///< the type of the error
 
-    /// From either, copied or moved as they are; from what converts to a T too.
+    /// Converts from a value (or a type that converts to T) or from an Error.
     /// @{
     template <class U = T, class = detail::IfValue<T, U>>
     Expected(U&& value) : is_(true, std::forward<U>(value)) {}
     [[gnu::cold]] Expected(Error error) : is_(std::move(error)) {}
     /// @}
 
-    /// Is it a T?
+    /// True if there is a value.
     /// @{
     bool has_value() const noexcept { return is_.has_value_; }
     explicit operator bool() const noexcept { return is_.has_value_; }
     /// @}
 
-    /// Without a check, as with std::optional: only where has_value().
+    /// The value, without a check: only if has_value(), as with std::optional.
     /// @{
     T& operator*() & noexcept { return is_.value_; }
     const T& operator*() const& noexcept { return is_.value_; }
@@ -494,7 +495,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T* operator->() const noexcept { return &is_.value_; }
     /// @}
 
-    /// The value; throws SystemError or SpawnError where there is none (without exceptions: prints why and aborts).
+    /// Returns the value. If there is none, throws SystemError or SpawnError (without exceptions: prints why and
+    /// aborts).
     /// @{
     T& value() & { return demand(), is_.value_; }
     const T& value() const& { return demand(), is_.value_; }
@@ -502,7 +504,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     const T&& value() const&& { return demand(), std::move(is_.value_); }
     /// @}
 
-    /// The value, or this one.
+    /// Returns the value, or `other` if there is none.
     /// @{
     template <class U>
     T value_or(U&& other) const& {
@@ -514,13 +516,13 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// What went wrong; an Error without a code where has_value().
+    /// Returns the Error; if has_value(), an Error without a code.
     /// @{
     const Error& error() const& noexcept { return is_.error_; }
     Error&& error() && noexcept { return std::move(is_.error_); }
     /// @}
 
-    /// Goes on with the value, where there is one: with a function that gives another Expected.
+    /// If there is a value, calls the function with it and returns its Expected; otherwise returns the error.
     /// @{
     template <class Function>
     auto and_then(Function&& go_on) const& {
@@ -534,7 +536,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// The same with a function that cannot fail: an Expected of what it gives, be that nothing.
+    /// If there is a value, calls the function with it and returns its result (or void) as an Expected; otherwise the
+    /// error.
     /// @{
     template <class Function>
     auto transform(Function&& change) const& {
@@ -548,7 +551,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// Goes on with the error, where there is one: with a function that gives an Expected<T> instead.
+    /// If there is an error, calls the function with it and returns its Expected<T>; otherwise the value.
     /// @{
     template <class Function>
     Expected or_else(Function&& mend) const& {
@@ -560,7 +563,7 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     }
     /// @}
 
-    /// The same with a function that gives another Error.
+    /// If there is an error, calls the function with it and returns its Error; otherwise the value.
     /// @{
     template <class Function>
     Expected transform_error(Function&& change) const& {
@@ -588,7 +591,8 @@ class [[nodiscard]] Expected : detail::Copies<std::is_copy_constructible_v<T>> {
     detail::Outcome<T> is_;
 };
 
-/// Is it a value, and equal to this one? (No friends of the class, whose argument could be made of a T on the way.)
+/// True if there is a value and it equals `value`; != is the opposite. (Not friends of the class, because their
+/// argument could then be converted from a T.)
 /// @{
 template <class T, class U, class = std::enable_if_t<!detail::is_expected<U>>,
           class = decltype(std::declval<const T&>() == std::declval<const U&>())>
@@ -602,36 +606,36 @@ bool operator!=(const Expected<T>& one, const U& value) {
 }
 /// @}
 
-/// Success, or an Error. May be ignored: a signal to a job that has ended is a no-op, and often fine.
+/// Success or an Error. May be ignored: often it does not matter if a signal comes too late for a job that has ended.
 template <>
 class Expected<void> {
   public:
     using value_type = void;   ///< nothing
-    using error_type = Error;  ///< what it is otherwise
+    using error_type = Error;  ///< the type of the error
 
     /// Success.
     Expected() = default;
     /// Failure.
     [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
 
-    /// Is it a success?
+    /// True for success.
     /// @{
     bool has_value() const noexcept { return !failed_; }
     explicit operator bool() const noexcept { return has_value(); }
     /// @}
-    /// Nothing, for templates; only where has_value().
+    /// Does nothing; for templates. Only if has_value().
     void operator*() const noexcept {}
-    /// Throws SystemError or SpawnError where this is an error (without exceptions: prints why and aborts).
+    /// If this is an error, throws SystemError or SpawnError (without exceptions: prints why and aborts).
     void value() const {
         if (failed_) detail::raise_error(error_);
     }
-    /// What went wrong; an Error without a code where has_value().
+    /// Returns the Error; if has_value(), an Error without a code.
     /// @{
     const Error& error() const& noexcept { return error_; }
     Error&& error() && noexcept { return std::move(error_); }
     /// @}
 
-    /// As those of any Expected; what goes on after a success is called with nothing.
+    /// The same as in Expected<T>, but and_then() and transform() call their function without an argument.
     /// @{
     template <class Function>
     auto and_then(Function&& go_on) const {
@@ -668,7 +672,7 @@ class Expected<void> {
 
 namespace detail {
 
-/// make_error() as the answer of what gives no value. (Where that is made of an Error, each place has the code for it.)
+/// make_error() as an Expected<void>. (If each place converted an Error, each would have the code for that.)
 /// @{
 [[gnu::cold]] Expected<void> failure(int code, Step step, std::string_view subject = {}, const char* hint = "");
 [[gnu::cold]] Expected<void> failure(std::errc code, Step step, std::string_view subject = {}, const char* hint = "");
@@ -681,7 +685,7 @@ namespace detail {
 #endif  // LEASH_0_1_0_ERROR_HPP
 
 // =====================================================================================================================
-// leash/deadline.hpp - how long, and until when.
+// leash/deadline.hpp - Duration, and Timeout: a Duration or no limit.
 #ifndef LEASH_0_1_0_DEADLINE_HPP
 #define LEASH_0_1_0_DEADLINE_HPP
 
@@ -695,8 +699,9 @@ inline namespace LEASH_ABI {
 
 namespace detail {
 
-/// For what has the parts of a std::chrono::duration. (<chrono> itself would cost every file that includes leash more than
-/// all of leash does, half a second with some compilers: who writes `5s` has included it.)
+/// Enables a template for types that have the parts of a std::chrono::duration. (<chrono> itself would cost every file
+/// that includes leash more than all of leash does: half a second with some compilers. Code that writes `5s` has
+/// included it.)
 template <class T, class Rep = typename T::rep, class Period = typename T::period,
           class = decltype(static_cast<Rep>(std::declval<const T&>().count()))>
 using IfDuration = std::enable_if_t<(Period::num > 0 && Period::den > 0)>;
@@ -708,7 +713,7 @@ constexpr void refuse_number() {
                   "leash::Duration::seconds(5).");
 }
 
-/// How many nanoseconds, as well as a long double holds it.
+/// The length in nanoseconds, as exactly as a long double can hold it.
 template <class T>
 constexpr long double in_nanoseconds(const T& length) {
     return static_cast<long double>(length.count()) * static_cast<long double>(T::period::num) *
@@ -719,11 +724,11 @@ constexpr std::intmax_t common_divisor(std::intmax_t a, std::intmax_t b) {
     return b == 0 ? a : common_divisor(b, a % b);
 }
 
-/// Does the product of two positive numbers fit?
+/// True if the product of two positive numbers fits.
 constexpr bool has_product(std::intmax_t a, std::intmax_t b) { return a <= INT64_MAX / b; }
 
-/// `count` times `Num` / `Den`, toward zero, exactly where that can be had: where it is an integer that fits, and so do the
-/// numbers on the way.
+/// Returns `count` times `Num` / `Den`, rounded toward zero: exact if `count` is an integer and all intermediate
+/// numbers fit; otherwise `result`.
 template <class Count, std::intmax_t Num, std::intmax_t Den>
 constexpr std::int64_t scale(Count count, long double result) {
     if constexpr (std::is_integral_v<Count> && has_product(Num, Den)) {
@@ -734,13 +739,13 @@ constexpr std::int64_t scale(Count count, long double result) {
     return static_cast<std::int64_t>(result);
 }
 
-/// Does it hold any number of nanoseconds as it is?
+/// True if the type can hold any number of nanoseconds without loss.
 template <class T>
 constexpr bool holds_nanoseconds =
     !std::is_integral_v<typename T::rep> ||
     (sizeof(typename T::rep) >= sizeof(std::int64_t) && T::period::num == 1 && T::period::den % 1'000'000'000 == 0);
 
-/// Without <limits>, which costs as much as half of leash. Of wider types what 64 bits hold.
+/// Without <limits>, which costs as much as half of leash. For wider types: what 64 bits hold.
 /// @{
 template <class Int>
 constexpr bool is_signed = static_cast<Int>(-1) < static_cast<Int>(0);
@@ -751,34 +756,36 @@ constexpr Int most_of = static_cast<Int>(UINT64_MAX >>
 
 }  // namespace detail
 
-/// A length of time in nanoseconds. Every std::chrono::duration converts to it and compares with it, and it converts to
-/// them as they do among themselves: by itself to what loses nothing (std::chrono::nanoseconds, seconds as a double), and
-/// otherwise where that is said, `std::chrono::milliseconds(d)`, toward zero. It never overflows: what is more than 200 years,
-/// infinity included, is longest(), what is less than their negative, and NaN, is the least that there is; what another type
-/// cannot hold is the most or the least that it can.
+/// A length of time in nanoseconds. Every std::chrono::duration converts to it and can be compared with it. It converts
+/// back as chrono types do: implicitly without loss (std::chrono::nanoseconds, seconds as a double), otherwise
+/// explicitly and rounded toward zero: `std::chrono::milliseconds(d)`.
+///
+/// It never overflows. A length of more than 200 years, also infinity, becomes longest(). Less than minus 200 years,
+/// also NaN, becomes the smallest Duration. If another type cannot hold the length, the result is the largest or
+/// smallest value of that type.
 class Duration {
   public:
-    using rep = std::int64_t;  ///< what count() gives
+    using rep = std::int64_t;  ///< the type of count()
 
-    /// A second's 1e-9, as std::nano says it.
+    /// The unit: 1e-9 s, like std::nano.
     struct period {
-        static constexpr std::intmax_t num = 1;              ///< of so many
-        static constexpr std::intmax_t den = 1'000'000'000;  ///< parts of a second
+        static constexpr std::intmax_t num = 1;              ///< numerator
+        static constexpr std::intmax_t den = 1'000'000'000;  ///< denominator
     };
 
     /// Zero.
     constexpr Duration() = default;
 
-    /// As long as that.
+    /// Converts from a std::chrono duration.
     template <class T, class = detail::IfDuration<T>>
     constexpr Duration(const T& length) : count_(saturate(length)) {}
-    /// A number says nothing: does not compile.
+    /// Does not compile: a number has no unit.
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     constexpr Duration(T) {
         detail::refuse_number<T>();
     }
 
-    /// For those who do without std::chrono. Of whole numbers.
+    /// Creates a Duration from a whole number, without std::chrono.
     /// @{
     template <class Int, class = std::enable_if_t<std::is_integral_v<Int>>>
     static constexpr Duration seconds(Int count) {
@@ -797,13 +804,13 @@ class Duration {
         return of(count, 1);
     }
     /// @}
-    /// 292 years, which stand for no limit.
+    /// The longest Duration, 292 years. As a Timeout it means no limit.
     static constexpr Duration longest() { return exactly(INT64_MAX); }
 
-    /// How many nanoseconds.
+    /// Returns the number of nanoseconds.
     constexpr rep count() const { return count_; }
 
-    /// As another type of duration.
+    /// Converts to another duration type; explicitly if that may lose something.
     /// @{
     template <class T, class = detail::IfDuration<T>, std::enable_if_t<detail::holds_nanoseconds<T>, int> = 0>
     constexpr operator T() const {
@@ -815,7 +822,8 @@ class Duration {
     }
     /// @}
 
-    /// Sums and differences stop at longest(), and at the least that there is.
+    /// The sum and the difference. They do not overflow: the result is at most longest(), and at least the smallest
+    /// Duration.
     /// @{
     friend constexpr Duration operator+(Duration a, Duration b) {
         if (b.count_ > 0) return exactly(a.count_ > INT64_MAX - b.count_ ? INT64_MAX : a.count_ + b.count_);
@@ -826,7 +834,7 @@ class Duration {
     }
     /// @}
 
-    /// By length.
+    /// Compares the lengths.
     /// @{
     friend constexpr bool operator==(Duration a, Duration b) { return a.count_ == b.count_; }
     friend constexpr bool operator!=(Duration a, Duration b) { return a.count_ != b.count_; }
@@ -853,8 +861,8 @@ class Duration {
     static constexpr rep saturate(const T& length) {
         using Period = typename T::period;
         constexpr std::intmax_t common = detail::common_divisor(period::den, Period::den);
-        // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside of
-        // what 64 bits of nanoseconds hold.
+        // Compared as a long double, so that no integer can overflow on the way. The limit, 200 years, is well inside
+        // of what 64 bits of nanoseconds hold.
         const long double all = detail::in_nanoseconds(length);
         constexpr long double limit = 200.0L * 365 * 24 * 3600 * 1e9L;
         if (all >= limit) return INT64_MAX;
@@ -893,8 +901,8 @@ class Duration {
     rep count_ = 0;
 };
 
-/// A length of time, or no limit. Made from any std::chrono duration, and it never overflows: what does not fit
-/// (`duration::max()`, infinity, 1e10 s) is no limit; NaN is refused as negative.
+/// A length of time, or no limit (the default). Every std::chrono duration converts to it. It never overflows: a length
+/// that does not fit (`duration::max()`, infinity, 1e10 s) means no limit. NaN counts as negative.
 class Timeout {
   public:
     /// No limit.
@@ -903,7 +911,7 @@ class Timeout {
     /// A limit of `length`.
     template <class T, class = detail::IfDuration<T>>
     constexpr Timeout(const T& length) noexcept : length_(length) {}
-    /// A number says nothing: does not compile.
+    /// Does not compile: a number has no unit.
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     constexpr Timeout(T) {
         detail::refuse_number<T>();
@@ -911,12 +919,12 @@ class Timeout {
 
     static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
-    /// Is there no limit?
+    /// True if there is no limit.
     constexpr bool is_none() const noexcept { return length_ == Duration::longest(); }
-    /// Duration::longest() stands for no limit.
+    /// Returns the length; Duration::longest() if there is no limit.
     constexpr Duration length() const noexcept { return length_; }
 
-    /// By length, with any duration too; no limit is longer than any.
+    /// Compares the lengths, also with any duration. No limit is longer than any length.
     /// @{
     friend constexpr bool operator==(Timeout a, Timeout b) noexcept { return a.length_ == b.length_; }
     friend constexpr bool operator!=(Timeout a, Timeout b) noexcept { return a.length_ != b.length_; }
@@ -932,7 +940,7 @@ class Timeout {
 
 namespace detail {
 
-/// A point on the monotonic clock, or never.
+/// A point in time on the monotonic clock, or never.
 class Deadline {
   public:
     constexpr Deadline() = default;  // never
@@ -941,8 +949,8 @@ class Deadline {
     static Deadline now() noexcept;
     static Deadline after(Timeout timeout) noexcept;
 
-    /// The point of another clock (a std::chrono::time_point) as seen now; should that clock be set later, this deadline
-    /// stays.
+    /// A point in time of another clock (a std::chrono::time_point). It is converted now: if that clock is set later,
+    /// this deadline does not change.
     template <class Point>
     static Deadline at(const Point& point) {
         if (point == (Point::max)()) return {};
@@ -954,17 +962,17 @@ class Deadline {
     constexpr bool is_never() const noexcept { return point_ == INT64_MAX; }
     bool passed() const noexcept;
 
-    /// Zero when it has passed; Duration::longest() for never.
+    /// The time until it; zero if it has passed, Duration::longest() for never.
     Duration remaining() const noexcept;
 
-    /// How long ago it was; zero where it is yet to come.
+    /// The time since it; zero if it is in the future.
     Duration elapsed() const noexcept;
 
-    /// That much later; never stays never.
+    /// A deadline that much later; never stays never.
     Deadline plus(Timeout timeout) const noexcept;
 
     friend constexpr bool earlier(Deadline a, Deadline b) noexcept { return a.point_ < b.point_; }
-    /// From one to the other; neither is never.
+    /// The time from `a` to `b`; neither is never.
     friend constexpr Duration between(Deadline a, Deadline b) noexcept {
         return Duration::nanoseconds(b.point_ - a.point_);
     }
@@ -1109,7 +1117,7 @@ struct Usage {
 #endif  // LEASH_0_1_0_STATUS_HPP
 
 // =====================================================================================================================
-// leash/command.hpp - WHAT to run: an argument list, or, only when you say so, a shell script.
+// leash/command.hpp - WHAT to run: an argument list, or a shell script if you ask for one with shell().
 #ifndef LEASH_0_1_0_COMMAND_HPP
 #define LEASH_0_1_0_COMMAND_HPP
 
@@ -1127,41 +1135,42 @@ class Pipeline;
 
 namespace detail {
 
-/// What an argument becomes that was given as a null pointer: its NUL is refused when the job starts.
+/// Stands for an argument that was a null pointer. It contains NUL, so the start refuses it.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
 template <class T>
 constexpr bool is_text =
     std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
 
-/// One byte of text, whatever its type is called.
+/// True for integer types of one byte, except bool.
 template <class Char>
 constexpr bool is_byte = std::is_integral_v<Char> && sizeof(Char) == 1 && !std::is_same_v<Char, bool>;
 
-/// Says that a Command's vector is the argument list.
+/// A tag: the vector given to a Command is the argument list.
 struct FromVector {
     explicit FromVector() = default;
 };
 
 }  // namespace detail
 
-/// One argument. Converts from whatever is a string; holds a copy. A null pointer is refused when the job starts.
+/// One argument. Converts from any string type and holds a copy. If it is a null pointer or contains NUL, the job does
+/// not start (Step::command).
 class Arg {
   public:
-    /// From a string, copied.
+    /// Converts from a string; copies it.
     /// @{
     Arg(const char* text);
     Arg(std::string text);
     Arg(std::string_view text);
     /// @}
-    /// std::filesystem::path and other classes that convert to std::string_view or std::string.
+    /// Converts from std::filesystem::path and other classes that convert to std::string_view or std::string.
     template <class T, class = std::enable_if_t<std::is_class_v<T> && detail::is_text<T>>>
     Arg(const T& text) : text_(convert(text)) {}
-    /// The bytes of u8"…", which is of char8_t since C++20.
+    /// Converts from u8"…", which has char8_t since C++20; takes its bytes.
     template <class Char, class = std::enable_if_t<detail::is_byte<Char>>>
     Arg(const Char* text) : Arg(reinterpret_cast<const char*>(text)) {}
     Arg(std::nullptr_t) = delete;
-    /// A number, or NULL at the end of a list, is no text: does not compile.
+    /// Does not compile: a number is not text. (This also catches NULL at the end of a list.)
     template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
     Arg(T) {
         static_assert(!std::is_arithmetic_v<T>,
@@ -1177,7 +1186,7 @@ class Arg {
     ~Arg();
     /// @}
 
-    /// The argument as the child gets it.
+    /// Returns the argument as the child gets it.
     const std::string& str() const noexcept { return text_; }
 
   private:
@@ -1193,14 +1202,14 @@ class Arg {
     std::string text_;
 };
 
-/// What to run. A braced list is the argument vector, program first, and no shell ever sees it:
-/// `{"git", "log", "-1"}`. See also args() and shell().
+/// What to run. A braced list is the argument vector, with the program first: `{"git", "log", "-1"}`. No shell sees it.
+/// See also args() and shell().
 class Command {
   public:
-    /// The program and its arguments.
+    /// From a list: the program and its arguments.
     Command(std::initializer_list<Arg> argv);
 
-    /// A bare string is neither a list nor a script: there is no telling which was meant.
+    /// Does not compile: a bare string could be meant as a program or as a script.
     template <class T, class = std::enable_if_t<detail::is_text<T>>>
     Command(const T&) {
         static_assert(!std::is_same_v<T, T>,
@@ -1208,7 +1217,7 @@ class Command {
                       "or leash::shell(\"ls -l | wc\") if you want a shell.");
     }
 
-    /// A vector goes through args().
+    /// Does not compile: for a vector, use args().
     template <class T>
     Command(const std::vector<T>&) {
         static_assert(!std::is_same_v<T, T>, "leash: a vector is not a command by itself: write leash::args(vector).");
@@ -1223,24 +1232,24 @@ class Command {
     ~Command();
     /// @}
 
-    /// For args() and shell().
+    /// For args() and shell() only.
     Command(detail::FromVector, std::vector<std::string> argv);
 
-    /// The argument vector; of a shell(), with `/bin/sh -c --` in front.
+    /// Returns the argument vector; for a shell(), it begins with `/bin/sh -c --`.
     /// @{
     const std::vector<std::string>& argv() const& noexcept { return argv_; }
     std::vector<std::string>&& argv() && noexcept { return std::move(argv_); }
     /// @}
 
-    /// A pipeline of two commands: see Pipeline. A braced list is no operand: write args().
+    /// Makes a pipeline of two commands: see Pipeline. A braced list cannot be an operand: use args().
     template <class Made = Pipeline>
     friend Made operator|(Command first, Command second) {
         return join<Made>(std::move(first), std::move(second));
     }
 
-    /// The command as a line that a POSIX shell would take, for people and logs: the arguments with blanks between, quoted
-    /// where they have to be (`echo 'it'\''s'`), as Python's shlex.join has it. All of it, also what is secret; a control
-    /// character stays one, within the quotes.
+    /// Returns the command as one line for a POSIX shell, for people and logs: the arguments separated by spaces,
+    /// quoted if necessary (`echo 'it'\''s'`), like Python's shlex.join. The line contains everything, also secrets.
+    /// Control characters are not escaped.
     std::string str() const;
 
   private:
@@ -1251,28 +1260,29 @@ class Command {
     std::vector<std::string> argv_;
 };
 
-/// argv from a vector of strings, program first. No shell. (A template, so that no braces make a vector here: in
-/// `args({{"ls", "-l"}})` the inner ones would be one string, from an address up to another.)
+/// Makes a command from a vector of strings, program first, without a shell. (A template, so that braces cannot make a
+/// vector here: in `args({{"ls", "-l"}})` the inner braces would be one string, from one address to another.)
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
 [[nodiscard]] Command args(Vector argv) {
     return Command(detail::FromVector(), std::move(argv));
 }
 
-/// argv from a list: what a braced list says already, for where a Command must be spelled out.
+/// Makes a command from a list, where a braced list alone does not compile. No shell.
 [[nodiscard]] Command args(std::initializer_list<Arg> argv);
 
-/// argv as main() gets it: so many arguments. `args(argc - 1, argv + 1)` runs what this program was given to run.
+/// Makes a command from `count` arguments as main() gets them. `args(argc - 1, argv + 1)` runs the command that this
+/// program got as its arguments. No shell.
 Command args(int count, const char* const* argv);
 
-/// Strings are a list only in braces.
+/// Does not compile: several strings need braces.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
 Command args(const T&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: args() takes a list or a vector: write leash::args({\"ls\", \"-l\"}).");
     return Command(detail::FromVector(), {});
 }
 
-/// A script for `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2", …: as data, never as part of
-/// the script.
+/// Makes a command that runs a script with `/bin/sh -c --`. The parameters, a vector of strings, arrive as "$1", "$2",
+/// …: as data, never as part of the script.
 template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, std::vector<std::string>>>>
 [[nodiscard]] Command shell(std::string script, Vector given) {
     std::vector<std::string> parameters = std::move(given), argv;
@@ -1286,10 +1296,10 @@ template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, s
     return Command(detail::FromVector(), std::move(argv));
 }
 
-/// The same, with the parameters as a list: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
+/// The same with the parameters as a list, or without any: `shell("grep -c -- \"$1\" /etc/passwd", {name})`.
 [[nodiscard]] Command shell(std::string script, std::initializer_list<Arg> parameters = {});
 
-/// Parameters are a list, also where there is one.
+/// Does not compile: parameters need braces, also a single one.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
 Command shell(const std::string&, const T&, const More&...) {
     static_assert(!detail::is_text<T>,
@@ -1297,15 +1307,17 @@ Command shell(const std::string&, const T&, const More&...) {
     return Command(detail::FromVector(), {});
 }
 
-/// A list is not a script: write args(), or one string.
+/// Does not compile: a list is not a script. Use args(), or one string.
 Command shell(std::initializer_list<std::string_view>, std::initializer_list<Arg> = {}) = delete;
 
-/// The text as one word of a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. For those who must build a
-/// script; a parameter of shell() needs none of it. A NUL byte cannot be quoted: it stays, and the start refuses it.
+/// Returns the text as one word for a POSIX shell, in single quotes: `it's` gives `'it'\''s'`. Use it if you must build
+/// a script; parameters of shell() do not need it. A NUL byte cannot be quoted: it stays, and the job then does not
+/// start.
 [[nodiscard]] std::string shell_quote(std::string_view text);
 
-/// The text without the newlines at its end, all of them, as a shell's `$(…)` takes a command's output:
-/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal puts before each, stays.
+/// Returns the text without the newlines at its end, like a shell's `$(…)`:
+/// `leash::chomp(leash::check_output({"uname", "-r"}))`. A carriage return, which a terminal adds before each newline,
+/// stays.
 std::string chomp(std::string text);
 
 }  // namespace LEASH_ABI
@@ -1512,29 +1524,29 @@ class Callback {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The four ways of a stream that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
+/// The four redirections that input and output have in common, as one type: `c ? leash::piped : leash::inherit`.
 enum class Redirect {
-    /// The null device. Reads give end of file, writes vanish.
+    /// /dev/null: reads return end of file, writes are discarded.
     null,
-    /// The same stream as the host's. Where the host has it closed, the null device. A host that made it non-blocking has
-    /// made it so for the child: see fd().
+    /// The same stream as the host's; /dev/null if the host has closed it. If the host made it non-blocking, it is
+    /// non-blocking for the child too: see fd().
     inherit,
-    /// A pipe to the host: Popen::in(), out(), err(), communicate(), and Result::out, err.
+    /// A pipe to the host: see Popen::in(), out(), err(), communicate(), and Result::out, err.
     piped,
-    /// A pseudo-terminal, one for all streams that say so, and the child's controlling terminal, in a session of its own:
-    /// for programs that behave otherwise at a terminal, or talk to nothing else. It is read and written as a pipe is,
-    /// through Popen::in() and out() (err() where only `err` says tty), communicate() and run(). It is a terminal: lines
-    /// end with "\r\n", what is written to it is echoed, and the end of the input is Ctrl-D, which is sent when `in` is
-    /// closed. Closing `in` and `out` both hangs it up (SIGHUP). No signal is ignored there at the start, whatever `nohup`
-    /// or a shell's `&` did to the host. Its size and its echo are Options::terminal. A program that asks its standard
-    /// input (`stty`) wants it for `in` too. A pipeline cannot have one.
+    /// A new pseudo-terminal, the child's controlling terminal in a session of its own: for programs that behave
+    /// differently at a terminal or need one. All streams that are `tty` share it. You read and write it as a pipe,
+    /// with Popen::in() and out() (err() if only `err` is tty), communicate() and run(). It behaves as a terminal:
+    /// lines end with "\r\n", your input is echoed, and closing `in` sends Ctrl-D as end of file. If you close both
+    /// `in` and `out`, the terminal hangs up (SIGHUP). No signal is ignored at the start, even if `nohup` or a shell's
+    /// `&` made the host ignore some. Options::terminal sets its size and echo. A program that looks at its standard
+    /// input (`stty`) needs `tty` for `in` too. An error for a pipeline.
     tty
 };
 
-/// The type of `to_out`: standard error goes where standard output goes, as `2>&1` says it.
+/// The type of `to_out`: standard error goes where standard output goes, like `2>&1`.
 struct ToOut {};
-/// The type of `per_stage`: a pipe for each stage of a pipeline, so that what they say is told apart:
-/// Result::errs, Captured::errs. A single command is a stage too.
+/// The type of `per_stage`: a pipe for standard error of each stage of a pipeline, so that you can tell the stages
+/// apart: Result::errs, Captured::errs. A single command is one stage.
 struct PerStage {};
 /// The type of `append`: see file().
 struct Append {};
@@ -1547,48 +1559,49 @@ inline constexpr ToOut to_out{};                        ///< see ToOut
 inline constexpr PerStage per_stage{};                  ///< see PerStage
 inline constexpr Append append{};                       ///< see file()
 
-/// A file by its path: see file().
+/// A file given by its path: see file().
 struct File {
-    std::string path;     ///< from the host's directory on
-    bool append = false;  ///< as output: to its end
+    std::string path;     ///< a relative path counts from the host's working directory
+    bool append = false;  ///< as output: add at the end, do not empty it
 };
 
-/// A file, opened by the host when the job starts (Step::redirect if that fails). As input it is read from its
-/// start; as output it is created with mode 0666 less the umask, or emptied. A relative path counts from the
-/// host's directory, whatever Options::cwd says. A FIFO is opened without waiting for its other end: as output
-/// that is an error (ENXIO) while nobody reads it, as input the child finds it at its end until somebody writes.
+/// A file that the host opens when the job starts; if that fails, the job does not start (Step::redirect). As input, it
+/// is read from its start. As output, it is created (mode 0666 without the umask) or emptied. A relative path counts
+/// from the host's working directory, not from Options::cwd. Opening a FIFO does not wait for its other end: as output
+/// it is an error (ENXIO) if no process reads it; as input the child sees end of file until a process opens it for
+/// writing.
 ///
-/// Where `out` and `err` are the same file, by whatever path, both write to it through one description, as after
-/// `>file 2>&1`, and nothing is lost. An error where one of them would empty what the other adds to, or what `in` reads.
+/// If `out` and `err` are the same file, by any path, both share one open file description, as with `>file 2>&1`, so
+/// nothing is lost. If one of them would empty the file that the other appends to, or that `in` reads, it is an error.
 inline File file(std::string path) { return {std::move(path), false}; }
 
-/// The same, as output: each write goes to the end of what is there (O_APPEND).
+/// The same as output that appends: each write goes to the end of the file (O_APPEND).
 inline File file(std::string path, Append) { return {std::move(path), true}; }
 
-/// A descriptor of the host's: see fd().
+/// A descriptor of the host: see fd().
 struct Descriptor {
-    Handle number = no_handle;  ///< the host's
+    Handle number = no_handle;  ///< its number in the host
 };
 
-/// A descriptor that the host has open. The child gets a duplicate; the host's stays as it is, and stays open.
+/// A descriptor that is open in the host. The child gets a duplicate; the host's stays open and unchanged.
 ///
-/// O_NONBLOCK belongs to what is open, not to the number: the child's duplicate has it too, and most programs take EAGAIN
-/// for an error, and lose what they meant to write. So a non-blocking pipe or terminal that is also close-on-exec, as
-/// Popen::in().handle() and out().handle() are, is refused: a pipeline connects two jobs. Sockets, and what is inheritable
-/// or a standard stream, are the host's to decide about.
+/// The duplicate shares O_NONBLOCK. Most programs treat EAGAIN as an error and then lose output. So a pipe or terminal
+/// that is both non-blocking and close-on-exec, as Popen::in().handle() and out().handle() are, is an error: to connect
+/// two jobs, use a pipeline. Other non-blocking descriptors (sockets, inheritable ones, standard streams) are allowed.
 inline Descriptor fd(Handle number) { return {number}; }
 
-/// The whole input, given beforehand: see bytes().
+/// The whole input as data: see bytes().
 struct Bytes {
-    std::string data;  ///< all of it
+    std::string data;  ///< the whole input
 };
 
-/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the output.
-/// A Popen has nobody to write it, so that it is put into an unnamed file at the start (memfd on Linux): there too it
-/// can be of any size, but the start takes as long as that does.
+/// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the
+/// output. A Popen stores it in an unnamed file at the start (memfd on Linux), so any size works, but the start takes
+/// time for it.
 inline Bytes bytes(std::string data) { return {std::move(data)}; }
 
-/// The same, copied from what else has data() and size() of bytes: std::string_view, a vector of char or std::byte.
+/// The same, copied from another type whose data() and size() are bytes: std::string_view, a vector of char or
+/// std::byte.
 template <class Data, class Byte = decltype(*std::declval<const Data&>().data()),
           class = std::enable_if_t<sizeof(Byte) == 1 && !std::is_convertible_v<const Data&, std::string>>>
 Bytes bytes(const Data& data) {
@@ -1602,33 +1615,36 @@ Shared<StreamFunction> make_sink_function(Callback<std::string_view> function);
 
 }  // namespace detail
 
-/// A function that is given the output as it comes: see sink().
+/// A function that gets the output as it comes: see sink().
 struct Sink {
-    detail::Shared<detail::StreamFunction> function;  ///< what sink() was given
+    detail::Shared<detail::StreamFunction> function;  ///< the function given to sink()
 };
 
-/// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order, never two at once, in whichever
-/// thread waits for the job. The chunk is valid during the call. The function may signal the job. A call in
-/// it that would wait for the same job returns at once with nothing (EDEADLK), and a job that it starts with itself as a
-/// sink says nothing to it. What it throws leaves through the call that waited, and the job's handle stays usable.
-/// Copies of a Sink share one function object.
+/// Calls `function(chunk)` for every piece of output, at most 256 KiB, in order. The calling thread is the one that
+/// waits for the job; two calls never overlap. The chunk is valid during the call.
+///
+/// The function may signal the job. If it makes a call that would wait for the same job, that call returns at once with
+/// no result (EDEADLK). If it starts a job whose sink is itself, it gets no output of that job. An exception of the
+/// function leaves the call that waited; the Popen stays usable. Copies of a Sink share one function object.
 template <class Function>
 Sink sink(Function function) {
     static_assert(std::is_invocable_v<Function&, std::string_view>, "leash::sink needs a callable f(std::string_view)");
     return {detail::make_sink_function(std::move(function))};
 }
 
-/// What line_sink() takes a carriage return for, which programs paint their progress with, and terminals end lines with.
+/// What line_sink() does with a carriage return. Programs use it to draw progress bars, and terminals send it at the
+/// end of lines.
 enum class CarriageReturn {
-    keep,      ///< a character as any other, as Reader::lines() does
-    split,     ///< the end of a line, as a newline is ("\r\n" is one end): each state of a progress bar is a line
-    overwrite  ///< what a terminal does with it: what follows replaces what the line had, and only the last state is told
+    keep,      ///< an ordinary character, as in Reader::lines()
+    split,     ///< ends a line, as a newline does ("\r\n" is one end): each state of a progress bar is a line
+    overwrite  ///< as on a terminal: later text replaces the line so far; you get only its last state
 };
 
-/// How line_sink() makes lines of what comes.
+/// How line_sink() splits the output into lines.
 struct LineOptions {
-    CarriageReturn carriage_return = CarriageReturn::keep;  ///< what a "\r" means
-    /// The longest line, in bytes; one that is longer comes in pieces, cut between characters of UTF-8. Not less than 4.
+    CarriageReturn carriage_return = CarriageReturn::keep;  ///< how "\r" is treated
+    /// The longest line in bytes. A longer line comes in pieces, cut between UTF-8 characters. Default: 1 MiB; less
+    /// than 4 counts as 4.
     std::size_t most = 1024 * 1024;
 };
 
@@ -1638,13 +1654,13 @@ Shared<StreamFunction> make_line_function(Callback<std::string_view> function, L
 
 }  // namespace detail
 
-/// A sink() that is called with whole lines, without their newline, each as soon as it has come; at the end of the stream,
-/// be it cut off, with what stands there without one. All else is as with sink(). What the function throws costs the line
-/// that it was given, and no other.
+/// A sink() that gets whole lines without their newline, each as soon as it is complete. At the end of the stream (also
+/// if it was cut off) the function gets the rest without a newline. Everything else is as with sink(). If the function
+/// throws, only the line that it got is lost.
 ///
-/// Several streams may share one line_sink (a copy of the Sink): the halves of their lines are kept apart, and their lines
-/// come as their pipes are found readable. That is the order of their writing only where they were written apart from each
-/// other in time: nothing on the system knows in which order two pipes were written to. `.err = to_out` is exact.
+/// Several streams may share one line_sink (a copy of the Sink). Their lines are not mixed, and come in the order in
+/// which the pipes are found readable. That is the order of writing only if some time was between the writes: the
+/// system does not record an order between two pipes. `.err = to_out` gives the exact order.
 template <class Function>
 Sink line_sink(Function function, LineOptions options = {}) {
     static_assert(std::is_invocable_v<Function&, std::string_view>,
@@ -1652,9 +1668,9 @@ Sink line_sink(Function function, LineOptions options = {}) {
     return {detail::make_line_function(std::move(function), options)};
 }
 
-/// A function that gives the input piece by piece: see source().
+/// A function that returns the input piece by piece: see source().
 struct Source {
-    detail::Shared<detail::StreamFunction> function;  ///< what source() was given
+    detail::Shared<detail::StreamFunction> function;  ///< the function given to source()
 };
 
 namespace detail {
@@ -1663,10 +1679,11 @@ Shared<StreamFunction> make_source_function(Callback<std::string&> function);
 
 }  // namespace detail
 
-/// Calls `function()` for the next piece of input (a std::string, or what converts to std::string_view) whenever the pipe
-/// takes more, in whichever thread waits for the job; an empty piece is the end. At most one piece waits. It is not called any
-/// more when the child has closed its input, or the job's end is over. Popen::in() is closed for others. All else is as
-/// with sink(): what it throws leaves through the call that waited, and the next call asks it again.
+/// Calls `function()` for the next piece of input (a std::string, or a type that converts to std::string_view) when the
+/// pipe has room, in the thread that waits for the job. An empty piece means end of file. At most one piece is held in
+/// memory. No more calls are made once the child has closed its input or the job is over. Popen::in() is closed for
+/// other use. An exception of the function leaves the call that waited; the next call asks it again. Everything else is
+/// as with sink().
 template <class Function>
 Source source(Function function) {
     static_assert(
@@ -1677,7 +1694,7 @@ Source source(Function function) {
 
 namespace detail {
 
-/// What all three streams have in common: the kind, and what that kind carries.
+/// What all three streams have in common: the kind, and the data of that kind.
 struct Stdio {
     // The first four are those of Redirect.
     enum class Kind { null, inherit, piped, tty, to_out, per_stage, file, descriptor, bytes, sink };
@@ -1705,7 +1722,7 @@ struct Stdio {
     Shared<StreamFunction> function;
 };
 
-/// What an Input, Output or ErrorOutput says.
+/// The private part of an Input, Output or ErrorOutput.
 template <class Stream>
 auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
@@ -1714,7 +1731,7 @@ auto& stdio_of(Stream& stream) noexcept {
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
-/// Refuses it, with what to write.
+/// Fails to compile, with a message that says what to write.
 template <class T>
 constexpr void refuse_output() {
     static_assert(!is_text<T>,
@@ -1728,7 +1745,7 @@ constexpr void refuse_output() {
 /// Standard input: null, inherit, piped, tty, bytes(…), source(…), file(…) or fd(…). Nothing else compiles.
 class Input {
   public:
-    /// From what can be read.
+    /// From everything that can be read.
     /// @{
     Input(Redirect from) : stdio_(from) {}
     Input(File from) : stdio_(std::move(from)) {}
@@ -1736,7 +1753,7 @@ class Input {
     Input(Bytes from) : stdio_(std::move(from)) {}
     Input(Source from) : stdio_(std::move(from)) {}
     /// @}
-    /// A string may be data or a path, and a number is not yet a descriptor: does not compile.
+    /// Does not compile: a string may be data or a path, and a number may not be meant as a descriptor.
     template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
     Input(const T&) : stdio_(null) {
         static_assert(!detail::is_text<T>,
@@ -1744,7 +1761,7 @@ class Input {
         static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:
@@ -1756,21 +1773,21 @@ class Input {
 /// Standard output: null, inherit, piped, tty, file(…), fd(…) or sink(…).
 class Output {
   public:
-    /// To what can be written.
+    /// To everything that can be written.
     /// @{
     Output(Redirect to) : stdio_(to) {}
     Output(File to) : stdio_(std::move(to)) {}
     Output(Descriptor to) : stdio_(to) {}
     Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
-    /// A bare string, number or function does not compile.
+    /// Does not compile: a string, number or function needs file(), fd() or sink().
     template <class T,
               class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
     Output(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:
@@ -1779,10 +1796,10 @@ class Output {
     detail::Stdio stdio_;
 };
 
-/// Standard error: what Output takes, to_out and per_stage.
+/// Standard error: everything that Output takes, to_out and per_stage.
 class ErrorOutput {
   public:
-    /// To what Output takes, and two more.
+    /// To everything that Output takes, to_out or per_stage.
     /// @{
     ErrorOutput(Redirect to) : stdio_(to) {}
     ErrorOutput(File to) : stdio_(std::move(to)) {}
@@ -1792,14 +1809,14 @@ class ErrorOutput {
     ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
     ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
-    /// A bare string, number or function does not compile.
+    /// Does not compile: a string, number or function needs file(), fd() or sink().
     template <class T,
               class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
     ErrorOutput(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
 
-    /// Does it say that?
+    /// True if it is this redirection.
     bool is(Redirect which) const noexcept { return stdio_.is(which); }
 
   private:
@@ -1944,17 +1961,17 @@ struct EnvEntry {
 
 }  // namespace detail
 
-/// The environment of the child: the host's as it is when the job starts, or none, and changes on top. Each call changes what
-/// the ones before it have made: `only({"PATH"}).set("A", "1")` has both.
+/// The environment of the child: the host's (as it is when the job starts) or an empty one, with changes on top. Each
+/// call works on the result of the calls before it: `only({"PATH"}).set("A", "1")` has both.
 class Env {
   public:
-    /// Names of variables, as a list or a vector of strings. `*` stands for any run of characters, also none, and every other
-    /// character, `?` too, for itself: "LC_*" are all whose names begin so.
+    /// Patterns for names of variables, as a list or a vector of strings. `*` matches any number of characters, also
+    /// none. Every other character, also `?`, matches itself. "LC_*" matches all names that begin with "LC_".
     class Names {
       public:
-        /// A list: `{"PATH", "LC_*"}`.
+        /// From a list: `{"PATH", "LC_*"}`.
         Names(std::initializer_list<Arg> patterns);
-        /// A vector of strings.
+        /// From a vector of strings.
         template <class Vector,
                   class = std::enable_if_t<std::is_convertible_v<const Vector&, std::vector<std::string>>>>
         Names(const Vector& patterns) : patterns_(patterns) {}
@@ -1965,13 +1982,14 @@ class Env {
         std::vector<std::string> patterns_;
     };
 
-    /// The host's variables. What Options::env is when nothing is said.
+    /// The host's variables. The default of Options::env.
     static Env inherited();
-    /// No variable at all: also no PATH, in which case programs are looked up in the system's default path.
+    /// No variables, and so no PATH: then programs are looked up in /bin and /usr/bin.
     static Env empty();
 
-    /// Exactly these variables: of "NAME=value" strings, in a vector, an array, or ended by a null pointer (`environ`), or of
-    /// pairs of name and value (a map). The last word on a name counts. What is no such string is refused when the job starts.
+    /// Exactly these variables: "NAME=value" strings in a vector, an array or a list that ends with a null pointer
+    /// (`environ`), or pairs of name and value (a map). If a name comes twice, the last value counts. If an entry has
+    /// no name or no `=`, the job does not start (Step::environment).
     /// @{
     template <class Entries>
     static Env from(const Entries& entries) {
@@ -1995,7 +2013,7 @@ class Env {
     static Env from(std::initializer_list<Arg> entries);
     /// @}
 
-    /// Are these set on top of the host's variables, or are they all that there is? Does not compile.
+    /// Does not compile: a bare list does not tell if the host's variables are kept. Use inherited().set() or from().
     template <class Nothing = void>
     Env(std::initializer_list<detail::EnvEntry>) : Env(false) {
         static_assert(!std::is_void_v<Nothing>,
@@ -2003,7 +2021,8 @@ class Env {
                       "leash::Env::from({\"NAME=value\"}) for nothing else.");
     }
 
-    /// The last word on a name counts. A name that is empty or holds `=` or NUL is refused when the job starts.
+    /// Sets a variable, in place of an earlier value. If the name is empty or contains `=` or NUL, or the value
+    /// contains NUL, the job does not start (Step::environment).
     /// @{
     Env& set(std::string name, std::string value) &;
     [[nodiscard]] Env set(std::string name, std::string value) &&;
@@ -2015,35 +2034,36 @@ class Env {
     [[nodiscard]] Env unset(std::string name) &&;
     /// @}
 
-    /// Of the variables that there are by now, those alone that match one of these; only({}) is none. What is inherited is looked
-    /// at when the job starts, as all of the host's variables are.
+    /// Keeps only the variables that match one of the patterns and removes the others; only({}) removes all. Variables
+    /// set by later calls are not affected. The host's variables are read when the job starts.
     /// @{
     Env& only(Names names) &;
     [[nodiscard]] Env only(Names names) &&;
     /// @}
 
-    /// Of the variables that there are by now, those alone that match none of these: `without({"*_TOKEN", "AWS_*"})`.
+    /// Removes the variables that match one of the patterns: `without({"*_TOKEN", "AWS_*"})`. Variables set by later
+    /// calls are not affected.
     /// @{
     Env& without(Names names) &;
     [[nodiscard]] Env without(Names names) &&;
     /// @}
 
-    /// What the child would see; nullopt where the variable would not exist.
+    /// Returns the value that the child would get if it started now; nullopt if the variable would not exist.
     std::optional<std::string> get(std::string_view name) const;
 
-    /// Does it begin with the host's variables?
+    /// True if it is based on the host's variables (inherited()).
     bool is_inherited() const noexcept { return inherit_; }
-    /// A variable that is set, or removed. No name comes twice.
+    /// A variable that is set or removed. No name comes twice.
     struct Change {
         std::string name;      ///< not empty, without `=`
-        std::string value;     ///< empty where it is removed
-        bool removed = false;  ///< unset(), not set()
+        std::string value;     ///< empty if removed
+        bool removed = false;  ///< true for unset()
     };
-    /// What was set and unset by name, in the order in which each first came; what only() and without() took away of it is
-    /// unset, too. Not what they take of the host's.
+    /// Returns the variables that were set or unset by name, in the order of their first call. Those that only() or
+    /// without() removed again are in it as removed. The host's variables that these remove are not in it.
     std::vector<Change> changes() const;
 
-    /// Is it the host's environment, just as it is?
+    /// True if the child gets the host's environment without changes.
     bool is_unchanged() const noexcept { return inherit_ && !table_; }
 
     /// One variable.
@@ -2051,10 +2071,12 @@ class Env {
         std::string name;   ///< not empty
         std::string value;  ///< may be empty
     };
-    /// What the child would see, each with its name: `for (const auto& [name, value] : env.variables())`.
+    /// Returns all variables that the child would get if it started now:
+    /// `for (const auto& [name, value] : env.variables())`.
     std::vector<Variable> variables() const;
 
-    /// The "NAME=value" strings that the child gets, and whatever else stands in the host's environment.
+    /// Returns the "NAME=value" strings that the child would get, and entries of the host's environment that have no
+    /// `=`.
     std::vector<std::string> build() const;
 
   private:
@@ -2069,41 +2091,46 @@ class Env {
     detail::Shared<Table> table_;  // of the changes; empty where there is none; copies share it until one is changed
 };
 
-/// Which processes make up the job, and with it whom a signal reaches: one of the constants, or join(). A literal type; `own`
-/// by default.
+/// The process group of the job, and so the processes that its signals reach: one of the constants, or join(). A
+/// literal type. The default is `own`.
 class Group {
   public:
-    /// A process group of its own: the leader and every descendant that did not leave on purpose (an end by force looks for
-    /// those too). The default. A job that uses the host's terminal from there, by /dev/tty, is stopped by it (SIGTTIN,
-    /// SIGTTOU), and then ended: EndedBy::terminal_stop.
-    /// (For a session, say `session`: the program setsid would fork, end at once, and with it the job.)
+    /// A new process group: the leader and every descendant that did not leave it. A forced end also looks for those
+    /// that left. The default. If the job uses the host's terminal through /dev/tty, the kernel stops it (SIGTTIN,
+    /// SIGTTOU); then leash ends it (EndedBy::terminal_stop).
+    /// (To get a new session use `session`, not the program setsid: setsid would fork and exit, and that would end the
+    /// job.)
     static const Group own;
-    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals the leader only; a forced end
-    /// also looks for its descendants. What else it leaves behind is not ended.
+    /// The job stays in the host's group, so Ctrl-C at the terminal reaches it. leash signals only the processes that
+    /// it started; a forced end also looks for their descendants. Other processes that the job leaves behind are not
+    /// ended.
     static const Group inherited;
-    /// A session of its own (setsid), and a group with it: no controlling terminal, so that nothing can prompt.
+    /// A new session (setsid) with its own group: no controlling terminal, so nothing in the job can prompt. An error
+    /// for a pipeline.
     static const Group session;
-    /// A group of its own, in the foreground of the host's terminal for as long as it runs, as a shell does it: it may
-    /// read the terminal, Ctrl-C ends the job and not the host, and at Ctrl-Z both stop (the host's group gets
-    /// SIGTSTP, so that the shell sees it) and go on together with `fg`. That takes a thread which waits; the stop is
-    /// seen at once where there is nothing else to wait for, otherwise within 50 ms. The timeout goes on while both are
-    /// stopped. Where the host has no terminal, or is in its background, it is `own`. Meanwhile no other thread of the
-    /// host should read the terminal (SIGTTIN).
+    /// A new group that is the foreground group of the host's terminal while it runs, as in a shell. The job may read
+    /// the terminal, and Ctrl-C reaches only the job. Ctrl-Z stops the job and then the host's group (SIGTSTP), so that
+    /// the shell notices; `fg` continues both. For this, a thread of the host must be in a call that waits for the job.
+    /// That call sees the stop at once, or within 50 ms if it also waits for something else. The timeout goes on while
+    /// both are stopped.
+    /// If the host has no terminal or is in its background, this is the same as `own`. While the job runs, no other
+    /// thread of the host should read the terminal (SIGTTIN).
     static const Group foreground;
 
-    /// The group with that number, which is there already and in the host's session (setpgid): for who signals groups himself, or
-    /// has a terminal to give away. It is not the job's, so that nothing of leash's signals it: all is as with `inherited`. EPERM
-    /// from the system where it has vanished or is another session's; the group's number may be another one's by then.
+    /// An existing process group in the host's session (setpgid), for hosts that signal groups or set the foreground
+    /// group themselves. leash does not signal the group as a whole; everything else is as with `inherited`. If the
+    /// group does not exist or is in another session, the job does not start (Step::options, EPERM). leash cannot
+    /// notice if the kernel has reused the ID for another group.
     static constexpr Group join(int group) noexcept { return Group(Kind::joined, group); }
 
-    /// Of join(): the number that was given; 0 otherwise.
+    /// Returns the process group ID given to join(); 0 for the constants.
     constexpr int joined() const noexcept { return joined_; }
-    /// Is it a new one, of the job alone, which signals reach as a whole? Not with `inherited` and join().
+    /// True if the job gets a new group, which signals reach as a whole; false for `inherited` and join().
     constexpr bool is_new() const noexcept { return kind_ != Kind::inherited && kind_ != Kind::joined; }
 
     constexpr Group() noexcept = default;  ///< `own`
 
-    /// The same choice.
+    /// Compares the choice, and the ID given to join().
     /// @{
     friend constexpr bool operator==(Group a, Group b) noexcept { return a.kind_ == b.kind_ && a.joined_ == b.joined_; }
     friend constexpr bool operator!=(Group a, Group b) noexcept { return !(a == b); }
@@ -2122,215 +2149,235 @@ inline constexpr Group Group::inherited{Kind::inherited};
 inline constexpr Group Group::session{Kind::session};
 inline constexpr Group Group::foreground{Kind::foreground};
 
-/// Whom the end of a job reaches beyond its group.
+/// Which processes leash ends together with a job, besides its group.
 enum class Reach {
-    /// The group; an end by force also those who have left it, as long as their parents lead to them. The default.
+    /// The group. A forced end also reaches processes that left the group, if a chain of living parents leads to them.
+    /// The default.
     group,
-    /// All that the job has started, also what has made a session of its own and lost its parents (a daemon), and also when
-    /// the leader ends by itself. Linux 5.3, with /proc; elsewhere the job does not start. They are known by their parents, as
-    /// long as there are any (looked at while the job runs too, whenever the host is awake for it); by their
-    /// session, where one of them made it; by a cookie in their environment, LEASH_JOB; by the job's own ends of its
-    /// pipes that they have open. They count as all others who are left: see Options::stragglers, drain and grace.
+    /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
+    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
+    /// leash finds these processes by:
+    /// - their parents, as long as these live; leash also looks while the job runs, in calls that wait for it;
+    /// - their session, if a process of the job made it;
+    /// - the variable LEASH_JOB in their environment;
+    /// - an open end of the job's pipes (the end that the job got).
+    /// Options::stragglers, drain and grace apply to them as to the group.
     ///
-    /// Two ways out. One on purpose: a session of its own without LEASH_JOB, but with all else that the job was given
-    /// (`env -u LEASH_JOB setsid server`) is spared. And one that nobody can bar without the kernel's help: who clears its
-    /// environment and loses its parent between two looks, or runs as another user by then.
+    /// Some processes are not reached. A process can leave on purpose: in a session of its own, without LEASH_JOB but
+    /// with all other variables that the job was given (`env -u LEASH_JOB setsid server`). And leash cannot find a
+    /// process that cleared its environment and lost its parent between two looks, or that runs as another user by
+    /// then.
     tree,
-    /// All that is in the job's own control group, a fresh one below the host's (Linux, cgroup v2): all that it has started,
-    /// whatever that has done since. Only who may write to the host's own control group has a way out, by moving there on
-    /// purpose: root, and the host's user where that was given it by systemd. The job is in it before its program's first
-    /// instruction; at an end by force all of it gets SIGKILL at once (Linux 5.14; before, one by one). Those in it count as all
-    /// others who are left: see Options::stragglers, drain and grace. It is removed with the job's end, or, where somebody stays
-    /// in it or the host is killed, by a later job with one.
+    /// Every process in the job's control group, which leash creates below the host's (Linux, cgroup v2). It holds
+    /// every process that the job started, whatever that process did later. A process can leave only if it may write to
+    /// the host's control group: root, or the host's user if systemd delegated the group to that user. The job is in
+    /// its control group before its program's first instruction. All processes get SIGKILL at the same moment (Linux
+    /// 5.14; before that, one by one). Options::stragglers, drain and grace apply to them as to the group. leash
+    /// removes the control group when the job ends. If a process stays in it or the host is killed, a later job with
+    /// Reach::cgroup removes it.
     ///
-    /// It takes the right to make one: root's in a container, or delegation by systemd. Where there is none, the job does
-    /// not start: an error that names the file.
+    /// The host needs permission to create control groups: root in a container, or delegation by systemd. Without it
+    /// the job does not start; the error names the file.
     cgroup
 };
 
-/// A pseudo-terminal's settings: see `tty`.
+/// The settings of the pseudo-terminal that `tty` creates.
 struct Terminal {
-    int rows = 24;     ///< lines, 0 to 65535
-    int columns = 80;  ///< characters in a line, 0 to 65535
-    bool echo = true;  ///< what is written to it comes back, as at any terminal; the child may change that
+    int rows = 24;     ///< height in lines, 0 to 65535
+    int columns = 80;  ///< width in characters, 0 to 65535
+    bool echo = true;  ///< the terminal sends back what you write to it; the child may change that
 };
 
-/// What happens to the processes that are still in the group when the leader ends by itself. (A forced end always ends
-/// all of them.)
+/// What happens to the processes that are still in the group (or within Options::reach) when the leader ends by itself.
+/// (A forced end always ends all of them.)
 enum class Stragglers {
-    kill,   ///< It may finish, for Options::drain; then SIGKILL, and Result::stragglers names who got it. The default.
-    leave,  ///< It stays: for a command that starts a daemon. Nobody watches it any more.
-    wait  ///< The job lasts until it has ended too, and its output, without a bound but Options::timeout, a cancel and
-          ///< stop(): what a shell's `$(…)` and ninja mean by the end of a command.
+    kill,   ///< They may go on for Options::drain, then get SIGKILL; Result::stragglers names those. The default.
+    leave,  ///< They stay, for a command that starts a daemon. leash no longer watches them.
+    wait    ///< The job lasts until they and their output have ended, as in a shell's `$(…)`. Only Options::timeout,
+            ///< idle_timeout, a cancel token or stop() bounds that.
 };
 
 /// Which part of a longer output Options::max_output keeps.
 enum class Keep {
     head,  ///< the first bytes. The default.
-    tail,  ///< the last bytes: what a log is read for
-    ends   ///< half of it from the start, half from the end; Streams::out_seam is where the rest is missing
+    tail,  ///< the last bytes, as for a log
+    ends   ///< half from the start and half from the end; Streams::out_seam is the place between them
 };
 
-/// One descriptor to hand down: `{listen_fd, 3}`, or `{listen_fd}`, which keeps its number. All others stay here.
+/// A descriptor to pass to the child: `{listen_fd, 3}`, or `{listen_fd}` to keep its number. The child gets no others.
 struct PassFd {
-    int ours = -1;    ///< open in the host; it stays open, and its close-on-exec flag stays as it is
-    int theirs = -1;  ///< its number in the child, 3 or more; -1: the same as ours
+    int ours = -1;    ///< the number in the host; stays open there, with its close-on-exec flag unchanged
+    int theirs = -1;  ///< the number in the child, 3 or more; -1: the same as `ours`
 };
 
-/// What each process of the job may use, from its program's first instruction on, and what none but root's can raise: the hard
-/// limit is the same (setrlimit). What is not set stays as it is in the host. More than the host's own hard limit takes privileges:
-/// otherwise the job does not start, with EPERM. On a system without the direct start (see *Platforms*), a /bin/sh sets them and then
-/// becomes the program: so they are in force for that shell and for env(1) too, and what a shell cannot say exactly is rounded
-/// down, address_space to 1024 bytes, file_size and core_size to 512. What a system or its shell has no limit for is ENOSYS.
+/// Resource limits of each process of the job (setrlimit), in force from its program's first instruction. leash sets
+/// soft and hard limit to the same value (cpu_time: see there), so only privileged processes can raise them. A limit
+/// that is not set stays as in the host. A value above the host's hard limit needs privileges; without them the job
+/// does not start (EPERM).
+///
+/// On a system without the direct start (see *Platforms*), a /bin/sh sets the limits and then becomes the program. Then
+/// they already apply to that shell and to env(1). The shell rounds down: address_space to 1024 bytes, file_size and
+/// core_size to 512 bytes. A limit that the system or its shell does not support is an error (ENOSYS).
 struct Limits {
-    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< as it is in the host
+    static constexpr std::uint64_t inherited = UINT64_MAX;  ///< the host's limit: the default
 
-    std::uint64_t address_space = inherited;  ///< bytes of memory, mapped files included: allocations fail (RLIMIT_AS)
+    std::uint64_t address_space = inherited;  ///< bytes of memory and mapped files; then allocations fail (RLIMIT_AS)
     Timeout cpu_time =
-        Timeout::none();  ///< in whole seconds, rounded up: SIGXCPU, and a second later SIGKILL (RLIMIT_CPU)
-    std::uint64_t file_size = inherited;   ///< bytes of each file that it writes: SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
-    std::uint64_t open_files = inherited;  ///< descriptors: EMFILE (RLIMIT_NOFILE)
-    /// EAGAIN where it would start one more and its user has as many, here and elsewhere; root has no limit (RLIMIT_NPROC).
+        Timeout::none();  ///< rounded up to seconds; then SIGXCPU, and SIGKILL a second later (RLIMIT_CPU)
+    std::uint64_t file_size = inherited;   ///< bytes of each file written; beyond it SIGXFSZ, or EFBIG (RLIMIT_FSIZE)
+    std::uint64_t open_files = inherited;  ///< highest descriptor plus one; beyond it EMFILE (RLIMIT_NOFILE)
+    /// Processes of the job's user, in the job or not (Linux also counts threads). At the limit, fork() fails with
+    /// EAGAIN. Root has no limit (RLIMIT_NPROC).
     std::uint64_t processes = inherited;
-    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: none is written (RLIMIT_CORE)
+    std::uint64_t core_size = inherited;  ///< bytes of a core dump; zero: no core dump (RLIMIT_CORE)
 };
 
-/// How long a job has from the first signal of its end to SIGKILL: a Timeout that knows whether it was given.
+/// The grace period: the time from the first signal to SIGKILL when leash ends a job. A Timeout that also knows if it
+/// was set.
 class Grace : public Timeout {
   public:
-    /// 1 s, as long as nobody says otherwise.
+    /// 1 s, not set: the default.
     constexpr Grace() : Timeout(Duration::seconds(1)) {}
-    /// So long.
+    /// A grace period of `length`, set.
     /// @{
     constexpr Grace(Timeout length) : Timeout(length), is_given_(true) {}
     template <class T, class = detail::IfDuration<T>>
     constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
     /// @}
 
-    /// Did somebody say so?
+    /// True if it was set; false for the default.
     constexpr bool is_given() const { return is_given_; }
 
   private:
     bool is_given_ = false;
 };
 
-/// A signal that asks a job to end, and how long it has for that before the next one: see Options::stop_sequence.
+/// One step of Options::stop_sequence: a signal that asks the job to end, and the time until the next step.
 struct StopStep {
-    int signal;     ///< SIGINT, SIGHUP, …; neither SIGKILL, which comes last in any case, nor SIGSTOP
-    Timeout grace;  ///< zero goes on at once; finite
+    int signal;     ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
+    Timeout grace;  ///< zero: the next step follows at once; must be finite
 };
 
-/// Everything about a job but its command. With C++20 by name, in this order, which is by topic: `{.out = leash::piped,
-/// .timeout = 5s}`. Never by position: none is ever moved, but a new one may come between two. With C++17:
-/// `leash::Options o; o.out = leash::piped;`.
+/// Everything about a job except its command. In C++20 name the fields, in this order:
+/// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
+/// positions: a later version may add a field between two others, but does not move one.
 struct Options {
-    /// null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
+    /// Standard input: null (default), inherit, piped, tty, bytes(…), source(…), file(…), fd(…).
     Input in = null;
 
-    /// inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
+    /// Standard output: inherit (default), null, piped, tty, file(…), fd(…), sink(…), line_sink(…).
     Output out = inherit;
 
-    /// inherit (default), what `out` takes, to_out, or per_stage.
+    /// Standard error: inherit (default), everything that `out` takes, to_out, per_stage.
     ErrorOutput err = inherit;
 
-    /// The size and the echo of the pseudo-terminal, where a stream is `tty`: 24 rows, 80 columns, echo.
+    /// The size and the echo of the pseudo-terminal, if a stream is `tty`. Default: 24 rows, 80 columns, echo.
     Terminal terminal = {};
 
-    /// The directory to start in; empty: the host's. A relative path of the program counts from here, as after a
-    /// shell's `cd`; that of a redirect, which the host opens, does not.
+    /// The working directory of the child; empty (default): the host's. A relative path of the program counts from
+    /// here, as after a shell's `cd`. A relative path of a redirect counts from the host's directory.
     std::string cwd = {};
 
-    /// The environment; Env::inherited() by default.
+    /// The environment of the child. Default: Env::inherited().
     Env env = Env::inherited();
 
-    /// The file to execute where it differs from argv[0]; empty: argv[0]. A name without a slash is looked up in the
-    /// PATH that the *child* gets. What is relative, this or a member of PATH, counts from `cwd`, where there is one; an
-    /// empty member of PATH means that directory itself, as POSIX has it.
+    /// The file to execute, if it differs from argv[0]; empty (default): argv[0]. A name without a slash is looked up
+    /// in the PATH of the *child*. Relative paths, also those in PATH, count from `cwd`. An empty entry in PATH is that
+    /// directory itself, as in POSIX. An error for a pipeline.
     std::string executable = {};
 
-    /// Descriptors to hand down besides the standard streams, as they are: one that is O_NONBLOCK here is so there.
+    /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
+    /// is O_NONBLOCK here, it is O_NONBLOCK there. Default: none.
     std::vector<PassFd> pass_fds = {};
 
-    /// What a `make` or another such program in the job shares its tokens with; none by default. It is handed down besides pass_fds,
-    /// to numbers that are free there, and named in the MAKEFLAGS of `env`, in the place of any other. See Jobserver.
+    /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
+    /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
+    /// Jobserver.
     Jobserver jobserver = {};
 
-    /// Which permissions the files that it creates do not have (umask(2)), 0 to 0777; -1, the default: the host's own.
+    /// The umask of the child (umask(2)), 0 to 0777. Default: -1, the host's.
     int umask = -1;
 
-    /// How much nicer than the host's thread that starts it, as after nice(1): 19 runs when nobody else wants to. 0 by default.
-    /// Less than zero takes privileges (EACCES).
+    /// Added to the nice value of the host's thread that starts the job, as by nice(1), -40 to 40. With 19 the job runs
+    /// only when no other process wants the processor. Default: 0. Less than zero needs privileges (otherwise EACCES,
+    /// and the job does not start).
     int nice = 0;
 
-    /// None by default.
+    /// Resource limits of the child. Default: none.
     Limits limits = {};
 
-    /// Group::own by default. A terminal that the host is controlled by cannot be inherited as `in` then: reading
-    /// it would stop the job (SIGTTIN). See interactive().
+    /// The process group of the job. Default: Group::own. With it, the host's controlling terminal as `in` is an error,
+    /// because reading it would stop the job (SIGTTIN): see interactive().
     Group group = Group::own;
 
-    /// Reach::group by default.
+    /// Which processes leash ends together with the job. Default: Reach::group.
     Reach reach = Reach::group;
 
-    /// Stragglers::kill by default; with Group::inherited or join(), and Reach::group, they stay.
+    /// What happens to processes that the leader leaves behind. Default: Stragglers::kill. With Group::inherited or
+    /// join() and Reach::group it has no effect: they stay.
     Stragglers stragglers = Stragglers::kill;
 
-    /// The job ends with this host, in whichever way that ends: SIGKILL, a crash, `_exit()`, an exec. False by default. The
-    /// whole group gets SIGKILL then, whatever `stop_sequence` says, and with Reach::tree all who bear its cookie, from a process that is there for as long as
-    /// the job: a /bin/sh that waits, in a group of its own (a child of the host's that it must not wait for). It costs one
-    /// more start, two descriptors, and 0.13 MB meanwhile. Linux on x86-64 and arm64 has no gap; where posix_spawn
-    /// starts the job (see *Platforms*), a host that is killed between the start and the next line of leash's leaves it, and a
-    /// forked copy of the host that lives on counts as the host.
+    /// If true, the job ends when the host ends in any way: SIGKILL, a crash, `_exit()`, exec. Default: false. The
+    /// group gets SIGKILL without `stop_sequence` (with Group::inherited or join(), only the leader). With Reach::tree,
+    /// so does every process that has the job's LEASH_JOB; with Reach::cgroup, every process in the control group
+    /// (Linux 5.14). A guardian process does this: a waiting /bin/sh in its own group, a child of the host that the
+    /// host must not wait for. It costs one more start, two descriptors and 0.13 MB while the job runs.
+    ///
+    /// On Linux (x86-64 and arm64) there is no gap. On systems where posix_spawn starts the job (see *Platforms*), the
+    /// job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
+    /// host.
     bool die_with_parent = false;
 
-    /// How long the job may take, from the start; no limit by default; refused at zero or less. When it has passed,
-    /// the call that waits, reads or polls ends the job (a Popen that nobody asks anything keeps no deadline: there is no
-    /// thread to do it): SIGTERM to all of it, `grace`, SIGKILL, or what `stop_sequence` says. It returns within
-    /// timeout + grace + drain, whatever the job does; only where the kernel itself takes longer to end a process that has
-    /// been killed (one of tens of gigabytes takes a second), that is waited for, five seconds at most.
+    /// How long the job may run, from just before the start. Default: no limit. Zero or less is an error. When it has
+    /// expired, the next call that waits, reads, writes or polls ends the job: SIGTERM to all of it, `grace`, SIGKILL
+    /// (or `stop_sequence`). There is no background thread: without such a call, the job runs on until the Popen is
+    /// destroyed. A call returns within timeout + grace + drain, whatever the job does. Only if the kernel is slow to
+    /// end a killed process (one with tens of gigabytes takes a second), the call waits for that, at most 5 s.
     Timeout timeout = Timeout::none();
 
-    /// How long the job may go without output, as seen by run(), communicate(), a Reader, or whatever serves a sink;
-    /// no limit by default; refused at zero or less. Counted anew in each call. When it has passed, the job is ended
-    /// as after `timeout`, and the result says timed_out, and ended_by EndedBy::idle_timeout.
+    /// The longest time without output on a stream that the current call reads (piped, tty or a sink), from the last
+    /// output or the start of the call. Default: no limit. Zero or less is an error. When it has expired, leash ends
+    /// the job as after `timeout`; the result has timed_out and EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
-    /// From SIGTERM to SIGKILL after the timeout, a cancel or stop(), for all of the job, be its leader gone or not; it is
-    /// over as soon as nobody is left. 1 s by default; zero kills at once. Finite.
+    /// The time from SIGTERM to SIGKILL after a timeout, a cancel or stop(). It is for all processes of the job, even
+    /// if the leader has ended; it is over as soon as none is left. Default: 1 s. Zero: SIGKILL at once. Must be
+    /// finite.
     Grace grace = {};
 
-    /// How the job is asked to end instead, after a timeout or an idle timeout, a cancel or stop(): each signal goes to all of it
-    /// in its turn, as SIGTERM would, and when the last one's time is up, SIGKILL. `{{SIGINT, 5s}, {SIGTERM, 2s}}` is Ctrl-C
-    /// first. Wherever a bound has `grace`, it has the sum of these. Not together with `grace`; empty by default.
+    /// The signals that ask the job to end after a timeout, an idle timeout, a cancel or stop(), in place of SIGTERM
+    /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
+    /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
+    /// these times. Default: empty. Together with `grace` it is an error.
     std::vector<StopStep> stop_sequence = {};
 
-    /// How long what the leader has left behind, when it ended by itself, may go on: a `tee`, a filter, a cleanup, whose
-    /// output is the job's. Then it is ended (see `stragglers`), and what still holds a stream is not waited for any
-    /// longer (Streams::held). 2 s by default, which a job that leaves nothing behind does not take, and one that leaves
-    /// a sleeper does; zero ends all with the leader, and may cost the last of the output. After a forced end, when only
-    /// what is out of reach can still hold on, it is 200 ms at the most. Finite.
+    /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
+    /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still
+    /// open (Streams::held). Default: 2 s. If nothing is left, it takes no time. Zero ends all of them together with
+    /// the leader, and may lose the last output. After a forced end it is at most 200 ms, because then only processes
+    /// out of reach can have a stream open. Must be finite.
     Timeout drain = Duration::seconds(2);
 
-    /// A token that ends the job when it is fired; none by default.
+    /// A token that ends the job when it is fired. Default: none.
     std::optional<Cancel> cancel = std::nullopt;
 
-    /// How many bytes run() and communicate() keep of `out`, and of `err`. The rest is read and dropped, so that the
-    /// child never blocks; the result says so. What is kept begins and ends with a whole character of UTF-8, so that it may
-    /// be up to three bytes less at a cut. No limit by default. See `keep`.
+    /// How many bytes of `out`, and of `err`, run() and communicate() keep. They read and drop the rest, so the child
+    /// never blocks; Streams::out_truncated tells. The text is cut only between UTF-8 characters, so it may be up to
+    /// three bytes shorter at a cut. Default: no limit. See `keep`.
     std::size_t max_output = SIZE_MAX;
 
-    /// Which part of it is kept: Keep::head (default), tail or ends.
+    /// Which part max_output keeps. Default: Keep::head.
     Keep keep = Keep::head;
 
-    /// Keeps what the piped streams say once more, in one text: Streams::all, for those who show `out` and `err` as a terminal
-    /// would and need them apart too. False by default. It is in the order in which leash read it, in pieces of up to 256 KiB:
-    /// of one stream that is the order in which it was written, of two that in which the system told that there was something
-    /// to read, and `out` where both had something. What is written to both within moments may come the other way round,
-    /// and a line may be in two pieces; for the order in which it was written, say `.err = to_out`. It has what was read by any
-    /// call until communicate() finds the job ended. `max_output` and `keep` bound it as they bound each stream.
+    /// If true, also keeps the output of all piped streams in one text, Streams::all, to show it as a terminal would.
+    /// Default: false. The order is that in which leash read it, in pieces of up to 256 KiB. For one stream that is the
+    /// order of writing. For two streams it is the order in which leash found them readable, `out` first if both were:
+    /// output written to both within moments may be swapped, and a line may be split. If the order must be exact, use
+    /// `.err = to_out`. The text has everything that any call read until communicate() finds the job ended.
+    /// `max_output` and `keep` apply to it as to one stream.
     bool all = false;
 
-    /// For a tool that talks to the person at the terminal (an editor, a pager, a prompt): all three streams inherited,
+    /// Options for a tool that uses the user's terminal (an editor, a pager, a prompt): all three streams inherited,
     /// and Group::foreground.
     static Options interactive();
 };
@@ -2391,76 +2438,79 @@ class Pump;
 
 /// The result of a read. Converts to true if the read returned what was asked for.
 struct Read {
-    std::string data = {};   ///< the bytes
-    bool complete = false;   ///< data is what was asked for
-    bool eof = false;        ///< the stream has ended, and data is the last of it
-    bool timed_out = false;  ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error =
-        {};  ///< the stream could not be read: EBADF where it is not piped, EDEADLK in a sink of the job's
+    std::string data = {};   ///< the bytes that were read
+    bool complete = false;   ///< true if `data` is what was asked for
+    bool eof = false;        ///< true if the stream has ended and `data` is the last of it
+    bool timed_out = false;  ///< true if the timeout of the call expired first; the next read returns what had come
+    /// Why the read failed: EBADF if not piped; EDEADLK if called in a sink of the same job; EMSGSIZE: see
+    /// read_until().
+    std::error_code error = {};
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The result of Reader::expect(). Converts to true if one of the patterns appeared.
 struct Match {
-    std::size_t which = SIZE_MAX;  ///< the index of the pattern that came; SIZE_MAX where none did
-    std::string before;            ///< what stood before it; at the end of the stream: all the rest
-    std::string matched;           ///< the pattern itself, or what the function found
-    bool complete = false;         ///< it came
-    bool eof = false;              ///< the stream ended before one did
-    bool timed_out = false;        ///< the call's own time was up first; what had come stays for the next read
-    std::error_code error = {};    ///< the stream could not be read: EBADF where it is not piped
+    std::size_t which = SIZE_MAX;  ///< the index of the pattern that appeared; SIZE_MAX if none did
+    std::string before;            ///< the text before the match; at the end of the stream, all the rest
+    std::string matched;           ///< the pattern itself, or what the function of expect_if() found
+    bool complete = false;         ///< true if there is a match
+    bool eof = false;              ///< true if the stream ended without a match
+    bool timed_out = false;      ///< true if the timeout of the call expired first; the next read returns what had come
+    std::error_code error = {};  ///< why the stream could not be read: see Read::error
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
 /// The result of a write. Converts to true if all was written.
 struct Written {
-    std::size_t count = 0;       ///< how many bytes the pipe took
-    bool complete = false;       ///< all of them
-    bool timed_out = false;      ///< the call's own time was up first
-    std::error_code error = {};  ///< EPIPE: the child reads no more; EBADF: not piped, or closed; EDEADLK: in a sink
+    std::size_t count = 0;       ///< how many bytes were written to the pipe
+    bool complete = false;       ///< true if all bytes were written
+    bool timed_out = false;      ///< true if the timeout of the call expired first
+    std::error_code error = {};  ///< EPIPE: the child closed its input; EBADF: not piped, or closed; EDEADLK: in a sink
 
     explicit operator bool() const noexcept { return complete; }  ///< `complete`
 };
 
-/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). A light handle, valid as long as its Popen
-/// (which may be moved). One thread at a time per stream. Every call keeps the job's own deadline too, and ends the
-/// job when that has passed; the stream ends when the job has ended, at the latest `drain` after its leader (not with
-/// Stragglers::wait).
+/// The host's end of a piped `out` or `err`: Popen::out(), Popen::err(). Small, and valid as long as its Popen (also if
+/// that is moved). Only one thread at a time may use a stream. If the job's own timeout has expired, every call ends
+/// the job. The stream ends with the job, at the latest `drain` after the leader ended (with Stragglers::wait, without
+/// this limit).
 class Reader {
   public:
     class Lines;
 
-    /// Waits for the first byte, then gives what there is, at most `most` bytes. At the end: eof, and no data.
+    /// Waits until there is data, then returns at most `most` bytes of it. At end of file: eof, and no data. Default
+    /// timeout: no limit.
     [[nodiscard]] Read read(std::size_t most = 64 * 1024, Timeout timeout = {});
 
-    /// What there is now, without waiting: for event loops, once handle() is readable. Not complete where there is
-    /// nothing yet; eof at the end. With a `most`, call it until it is not complete: what was read and not handed
-    /// over is not in the descriptor any more, so that no loop tells of it.
+    /// Returns what is there now and does not wait: for event loops, when handle() is readable. Not complete if there
+    /// is nothing yet; eof at the end. If you give `most`, call it until it is not complete: data that was read but not
+    /// returned is no longer in the descriptor, so the event loop does not report it.
     [[nodiscard]] Read try_read(std::size_t most = SIZE_MAX);
 
-    /// Reads up to and including the first `delimiter` ("\n", "> "). Not complete where the stream ends before it:
-    /// then data is the rest.
+    /// Reads up to and including the first `delimiter` ("\n", "> "). If the stream ends before it, the result is not
+    /// complete, and data is the rest.
     [[nodiscard]] Read read_until(std::string_view delimiter, Timeout timeout = {});
 
-    /// The same of one who may be hostile, or broken: where the delimiter has not come to its end within `most` bytes, it
-    /// gives those, not complete, with the error EMSGSIZE, and what comes behind them is for the next read. No more than
-    /// `most` and a MiB is held in memory.
+    /// The same with a limit, for a child that is not trusted. If the delimiter does not end within the first `most`
+    /// bytes, returns those bytes, not complete, with the error EMSGSIZE; the next read continues after them. Keeps at
+    /// most `most` bytes plus 1 MiB in memory.
     [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
-    /// Reads just so many bytes: the body of a message whose length stood in its header. Not complete where the stream
-    /// ends before: then data is the rest. It keeps them all in memory: look at a length that somebody else has sent first.
+    /// Reads exactly `count` bytes, for example a message body whose length was in the header. If the stream ends
+    /// before, the result is not complete, and data is the rest. It keeps all bytes in memory: check a length that
+    /// another program sent.
     [[nodiscard]] Read read_exactly(std::size_t count, Timeout timeout = {});
 
-    /// Reads until one of the patterns appears, for conversations: `expect({"password: ", "$ "}, 5s).which`. The match that
-    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if a
-    /// longer pattern could still match. What follows it stays for the next read. A
-    /// pattern is plain text; see expect_if() for others. Where it only waits, its result may be ignored.
+    /// Reads until one of the patterns (plain text) appears: `expect({"password: ", "$ "}, 5s).which`. The match that
+    /// starts first in the stream wins; at the same place, the first in the list. A match is reported at once, even if
+    /// a longer pattern could still match. The next read returns what follows the match. For other patterns see
+    /// expect_if(). The result may be ignored.
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
-    /// With those of any range whose members convert to std::string_view, a vector of strings say.
+    /// The same with a range of patterns that convert to std::string_view, for example a vector of strings.
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
     Match expect(const Range& patterns, Timeout timeout = {}) {
@@ -2470,9 +2520,10 @@ class Reader {
         return expect_any(all.data(), all.size(), timeout);
     }
 
-    /// The same with a function: it is given all that waits, each time that there is more of it, and returns the part
-    /// that it was looking for, or a default-constructed std::string_view. For regular expressions, say. What it did not
-    /// find it is given again: where much may come before, let it remember how far it has looked.
+    /// The same with a function, for example for regular expressions. leash calls `find(waiting)` with all unread text,
+    /// each time that there is more. It returns the part that it found, as a std::string_view into that text, or a
+    /// default-constructed one. Later calls get the same text again with more at the end: if the text can be long, let
+    /// the function remember how far it has searched.
     template <class Function>
     Match expect_if(Function find, Timeout timeout = {}) {
         return expect_by(
@@ -2483,50 +2534,55 @@ class Reader {
             timeout);
     }
 
-    /// Reads to the end of the stream.
+    /// Reads to the end of the stream. If `timeout` expires first, data is empty, and the next read returns what had
+    /// come.
     [[nodiscard]] Read read_all(Timeout timeout = {});
 
-    /// A range of lines; `timeout` is for all of them together. It ends with the stream or when the time is up:
-    /// Lines::timed_out() tells which. Of a stream that is not piped, or out of a sink of the job's, begin() throws a
-    /// std::system_error of what a read() reports (EBADF, EDEADLK); without exceptions it has no lines, and Lines::error().
+    /// Returns a range of lines for a range-based for. `timeout` limits all lines together. The range ends with the
+    /// stream or when the time is up: see Lines::timed_out(). If the stream is not piped, or the call is made in a sink
+    /// of the job, begin() throws std::system_error (EBADF, EDEADLK); without exceptions there are no lines, and
+    /// Lines::error() tells why.
     [[nodiscard]] Lines lines(Timeout timeout = {});
 
-    /// How many bytes are here already: what has been read of the descriptor and not been taken, so that handle() does not
-    /// tell of it any more. What the pipe still has does not count.
+    /// Returns how many bytes leash has read from the descriptor that you have not taken yet. handle() does not report
+    /// them any more. Bytes that are still in the pipe do not count.
     std::size_t available() const noexcept;
 
-    /// False once the stream has ended, or was never piped; what has been read before can still be taken.
+    /// False once the stream has ended, or if it was never piped. What was read before can still be taken.
     bool is_open() const noexcept;
-    /// The stream was cut off: the job had ended, but somebody out of its reach held on to it. Streams::held says who.
+    /// True if leash stopped reading because the job had ended but a process still had the stream open when `drain` ran
+    /// out. Streams::held names the process.
     bool held() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle once the stream has ended.
+    /// Returns the descriptor for event loops; non-blocking, and it belongs to the Popen. no_handle once the stream has
+    /// ended.
     Handle handle() const noexcept;
-    /// Stops reading: the child's next write gets SIGPIPE. What has been read before can still be taken.
+    /// Closes the host's end: the child gets SIGPIPE at its next write. What was read before can still be taken.
     void close() noexcept;
-    /// Gives the descriptor away: it is the caller's to read and to close, blocks again, and stays close-on-exec. For the
-    /// Popen the stream has ended: neither it nor its deadline waits for it any more. What has been read before comes before
-    /// what the descriptor gives, and can still be taken: available() bytes. no_handle, and nothing has changed, where there is no
-    /// descriptor (not piped, or ended), or it is a terminal, which `in` shares. Out of a Supervisor remove the job first.
+    /// Returns the descriptor and gives it up. The caller must close it. It is blocking again and close-on-exec. For
+    /// the Popen the stream has ended: it no longer waits for it. What leash had read before (available() bytes) comes
+    /// before what the descriptor returns, and can still be taken. If there is no descriptor (not piped, or ended) or
+    /// it is a terminal, which `in` shares, changes nothing and returns no_handle. If the job is in a Supervisor,
+    /// remove it first.
     [[nodiscard]] Handle release();
 
   private:
     friend class Popen;
     Reader(detail::Pump* pump, detail::Incoming* stream, bool is_err) : pump_(pump), stream_(stream), is_err_(is_err) {}
 
-    /// Until there is enough or the stream has ended; false where the limit came first.
+    /// Waits until there is enough or the stream has ended; false if the limit came first.
     bool wait(detail::Condition enough, detail::Deadline limit);
 
     Match expect_any(const std::string_view* patterns, std::size_t count, Timeout timeout);
 
-    /// expect_if(), whatever its function is.
+    /// expect_if() without the type of its function.
     Match expect_by(void* function, std::string_view (*ask)(void*, std::string_view), Timeout timeout);
 
-    /// Where the delimiter stands in what waits, read on until it comes; npos where it does not.
+    /// Reads until the delimiter is there; returns its place in the unread text, or npos.
     std::size_t find(std::string_view delimiter, detail::Deadline limit);
 
     Read give(std::size_t count, bool complete, bool timed_out);
 
-    /// What every read of an empty handle's stream answers.
+    /// The result of every read from an empty Popen.
     static Read give_nothing();
     bool is_piped() const noexcept;
 
@@ -2535,9 +2591,9 @@ class Reader {
     bool is_err_;
 };
 
-/// The lines of the stream, for a range-based for: without their newline; a carriage return stays; one without a newline
-/// at the end of the stream is a line too. A view is valid until the next step, or the next read of the stream by other
-/// means. Lines can be of any length.
+/// The lines of a stream, for a range-based for. Each line is without its newline; a carriage return stays. Text
+/// without a newline at the end of the stream is a line too. A view is valid until the next step, or another read of
+/// the stream. A line can have any length.
 class Reader::Lines {
   public:
     class iterator {
@@ -2565,23 +2621,24 @@ class Reader::Lines {
         Lines* lines_ = nullptr;
     };
 
-    /// Only before begin(), as `p.out().lines() | std::views::take(3)` does it; the one that was moved from has no lines.
+    /// Moves the range, only before begin(), as in `p.out().lines() | std::views::take(3)`. `other` has no lines
+    /// afterwards.
     /// @{
     Lines(Lines&& other) noexcept : reader_(other.reader_), limit_(other.limit_) { other.reader_.stream_ = nullptr; }
     Lines& operator=(Lines&& other) noexcept;
     /// @}
-    /// The line that was seen last counts as read, also where the loop was left early.
+    /// The last line that was seen counts as read, also if the loop was left early.
     ~Lines();
 
-    /// An input iterator over std::string_view; once only.
+    /// Input iterators over std::string_view. Call begin() only once.
     /// @{
     iterator begin();
     iterator end() noexcept { return iterator(nullptr); }
     /// @}
 
-    /// It has ended, or never began, since the stream could not be read; nothing where it has come to its end, or may go on.
+    /// Returns why the stream could not be read; no error if the stream has just ended, or lines may follow.
     std::error_code error() const noexcept { return error_; }
-    /// It has ended since its time was up: what had come of the next line stays for the next read.
+    /// True if the lines ended because the timeout expired; the next read returns what had come of the next line.
     bool timed_out() const noexcept { return timed_out_; }
 
   private:
@@ -2597,40 +2654,43 @@ class Reader::Lines {
     bool timed_out_ = false;
 };
 
-/// The host's end of a piped `in`: Popen::in(). A light handle, valid as long as its Popen (which may be moved).
-/// One thread at a time. Never raises SIGPIPE.
+/// The host's end of a piped `in`: Popen::in(). Small, and valid as long as its Popen (also if that is moved). Only one
+/// thread at a time may use it. Never raises SIGPIPE in the host.
 class Writer {
   public:
-    /// Writes all of it, or until the time is up, the child closes its end, or the job ends. As long as the child takes
-    /// nothing, what it says on piped streams is read, for the next who reads (Options::max_output bounds it, as with
-    /// communicate()): so a conversation of any size works on one thread. A handle() does not tell of that any more, but
-    /// available() does. A line of Reader::lines() stays valid. Not so in a Supervisor: there enqueue() is for it.
+    /// Writes all of `data`, until the timeout expires, the child closes its input, or the job ends. Writes first what
+    /// enqueue() has queued. While the child does not read, write() reads the child's piped output and keeps it for the
+    /// next read (at most Options::max_output), so a conversation of any size works on one thread. handle() does not
+    /// report that output any more; available() does. A line of Reader::lines() stays valid. In a Supervisor write()
+    /// does not do this: use enqueue().
     Written write(std::string_view data, Timeout timeout = {});
 
-    /// What the pipe takes now, without waiting: for event loops, once handle() is writable. `count` says how much.
+    /// Writes what the pipe takes now and does not wait: for event loops, when handle() is writable. `count` is how
+    /// much.
     Written try_write(std::string_view data);
 
-    /// Takes it into a queue, and never waits. What the pipe takes is written at once, the rest by whatever call that begins
-    /// from then on waits for, polls or reads from the job, and by Supervisor::next(); write() waits for it first. (A call in
-    /// which another thread is already does not hear of it: beside a thread that reads, use write().) False where `in` is not
-    /// open, was finished, or the child reads no more: then what is left in the queue stays there.
+    /// Queues `data` and never waits. Writes at once what the pipe takes. Later calls that wait for, poll or read from
+    /// the job write the rest, and so do write() and Supervisor::next(). (A call that another thread is in already does
+    /// not: if another thread reads, use write().) Returns false if `in` is not open or finish() was called; then
+    /// nothing is queued. Returns false also if the child has closed its input: queued() is then what was not written.
     bool enqueue(std::string data);
-    /// How many bytes of it, and of what a communicate() that timed out had left, the pipe has not taken yet.
+    /// Returns how many bytes are not written yet, of enqueue() and of a communicate() that timed out.
     std::size_t queued() const noexcept;
-    /// End of file for the child as soon as the queue is written: who polls or waits sees to it.
+    /// Gives the child end of file when the queue is written. A later call that waits or polls writes the queue.
     void finish() noexcept;
 
-    /// False once it was closed, by either side, or was never piped.
+    /// False once either side has closed it, or if it was never piped.
     bool is_open() const noexcept;
-    /// The descriptor, for event loops; non-blocking and the Popen's own; no_handle when closed.
+    /// Returns the descriptor for event loops; non-blocking, and it belongs to the Popen. no_handle if it is closed.
     Handle handle() const noexcept;
-    /// End of file for the child, at once: what is queued is dropped. (Of a tty:
-    /// Ctrl-D, and the terminal stays. Where the terminal takes no more at the moment, some KiB that the child has not
-    /// read, the Ctrl-D is lost. communicate() waits.)
+    /// Gives the child end of file at once; drops what is queued. For a tty: sends Ctrl-D, and the terminal stays open.
+    /// If the terminal's input buffer is full (some KiB that the child has not read), Ctrl-D is lost; communicate()
+    /// waits for room.
     void close() noexcept;
-    /// Gives the descriptor away: it is the caller's to write and to close, blocks again, and stays close-on-exec; a write to
-    /// it can raise SIGPIPE. For the Popen it is closed. no_handle, and nothing has changed, where there is none, where something
-    /// waits to be written still, or where it is a terminal, which `out` shares. Out of a Supervisor remove the job first.
+    /// Returns the descriptor and gives it up. The caller must close it. It is blocking again and close-on-exec; a
+    /// write to it can raise SIGPIPE. For the Popen it is closed. If there is no descriptor, if data is still queued,
+    /// or if it is a terminal, which `out` shares, changes nothing and returns no_handle. If the job is in a
+    /// Supervisor, remove it first.
     [[nodiscard]] Handle release() noexcept;
 
   private:
@@ -2658,8 +2718,8 @@ class Writer {
 #include <type_traits>
 #include <vector>
 
-// A Popen that nobody keeps is a job that dies where it was started. g++ looks for that at the constructor only, clang at
-// the class; g++ before 10 takes the former for a mistake.
+// A Popen that is not kept ends its job where it was started. g++ checks [[nodiscard]] on the constructor only, clang
+// on the class; g++ before 10 warns about it on a constructor.
 #if __has_cpp_attribute(nodiscard) >= 201907L
 #define LEASH_TO_BE_KEPT [[nodiscard]]
 #else
@@ -2677,10 +2737,10 @@ class Pump;
 class SupervisorCore;
 }  // namespace detail
 
-/// The system's process id: pid_t.
+/// A process ID, as pid_t.
 using Pid = int;
 
-/// What the pipes of a job gave.
+/// The output of a job, as run() and communicate() return it.
 struct Streams {
     /// Empty; copied and moved like its strings.
     /// @{
@@ -2692,33 +2752,33 @@ struct Streams {
     ~Streams();
     /// @}
 
-    std::string out;                ///< of the streams that are piped
-    std::string err;                ///< likewise
-    std::vector<std::string> errs;  ///< with per_stage: of each stage, in order; `err` is empty then
-    std::string all;                ///< with Options::all: what both said, in the order in which leash read it
-    bool out_truncated = false;     ///< `out` is longer than Options::max_output: this is what Options::keep says
-    bool err_truncated = false;     ///< likewise
+    std::string out;                ///< standard output, if piped or tty
+    std::string err;                ///< standard error, if piped or tty
+    std::vector<std::string> errs;  ///< with per_stage: standard error of each stage, in order; `err` is empty then
+    std::string all;                ///< with Options::all: out and err, in the order in which leash read them
+    bool out_truncated = false;     ///< true if bytes of `out` are missing because of Options::max_output
+    bool err_truncated = false;     ///< the same for `err`, or any of `errs`
     std::size_t out_dropped = 0;    ///< how many bytes of `out` are missing
-    std::size_t err_dropped = 0;    ///< likewise
-    std::size_t all_dropped = 0;    ///< likewise
-    std::size_t out_seam = 0;       ///< where in `out` they are missing: with Keep::ends, in the middle
-    std::size_t err_seam = 0;       ///< likewise; not told with per_stage
-    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was written
-    /// before that is here; later output is not. An entry with pid -1 stands for processes that cannot be named, such as
-    /// another user's.
+    std::size_t err_dropped = 0;    ///< how many bytes of `err`, or of `errs` together, are missing
+    std::size_t all_dropped = 0;    ///< how many bytes of `all` are missing
+    std::size_t out_seam = 0;       ///< the offset in `out` where bytes are missing: with Keep::ends, in the middle
+    std::size_t err_seam = 0;       ///< the same for `err`; 0 with per_stage
+    /// Processes that still had a stream open when `drain` ran out (usually because they left the group). What was
+    /// written before that is here; later output is not. An entry with pid -1 stands for processes that cannot be
+    /// named, such as another user's.
     std::vector<Process> held;
-    std::size_t unwritten = 0;  ///< bytes of the input that the child did not take
+    std::size_t unwritten = 0;  ///< how many bytes of the input could not be written
 };
 
-/// What Popen::communicate() gives.
+/// The result of Popen::communicate().
 struct Captured : Streams {
-    std::optional<ExitStatus> status;  ///< nullopt while the job runs on
-    bool timed_out = false;            ///< the time of this call was up first: the job runs on
+    std::optional<ExitStatus> status;  ///< how the leader ended; nullopt while the job runs
+    bool timed_out = false;            ///< the timeout of this call expired first; the job continues
 };
 
-/// The type of `leader`.
+/// The type of `leash::leader`.
 struct Leader {};
-/// For Popen::send_signal(): that one process instead of all of the job.
+/// An argument of Popen::send_signal(): signals only the leader, not the whole job.
 inline constexpr Leader leader{};
 
 /// Owns a running job: the process (its leader), its process group and your ends of its pipes.
@@ -2730,196 +2790,213 @@ inline constexpr Leader leader{};
 ///     std::cout << sort.wait().describe();                                    // or poll(), wait_for(1s)
 ///     sort.stop(2s);                                                          // or terminate(), kill()
 ///
-/// The destructor ends the job: SIGKILL to all of its processes, and the leader is reaped. detach() gives it up instead. So
-/// `Popen({"prog"});` starts a job and ends it at the semicolon; `Popen({"prog"}).detach();` lets it go.
+/// The destructor ends the job: it sends SIGKILL to all processes of the job and reaps the leader. So
+/// `Popen({"prog"});` starts a job and ends it at the semicolon. `Popen({"prog"}).detach();` lets the job continue.
 ///
-/// There is no thread that watches a job. Options::timeout counts from the start; a call that waits, reads or polls ends
-/// the job when the time is up. Without such a call the job runs until the Popen is destroyed.
+/// No background thread watches the job. Options::timeout counts from the start. A call that waits, reads, writes or
+/// polls ends the job if its time is up. Without such a call the job runs until the Popen is destroyed.
 ///
-/// wait, wait_for, wait_until, poll, stop, interrupt, terminate, kill, send_signal, suspend, resume, pid, exit_handle and the questions at the
-/// end may be called on one handle from any threads at once; a stream, communicate(), detach(), moving and
-/// destroying belong to one thread at a time. Nothing here throws but the constructor, and what waits:
-/// where a sink of yours does, or memory runs out.
+/// Threads: any threads may call these at the same time: wait, wait_for, wait_until, poll, stop, interrupt, terminate,
+/// kill, send_signal, suspend, resume, resize, pid, exit_handle, and the functions from status() on. Only one thread at
+/// a time may use a stream, call communicate() or detach(), move or destroy the Popen.
+///
+/// Exceptions: only the constructors throw, and calls that wait: if a sink or a source throws, or memory runs out.
 class [[nodiscard]] Popen {
   public:
-    /// Starts it. Throws SpawnError where that fails: then nothing has been started and nothing is left.
+    /// Starts the command. If it cannot be started, throws SpawnError; then no process is left. (A file for `out` or
+    /// `err` may already have been created or emptied.)
 #if LEASH_EXCEPTIONS
     LEASH_TO_BE_KEPT explicit Popen(Command command, Options options = {});
-    /// Starts a pipeline, as one job.
+    /// Starts a pipeline as one job. If a stage cannot be started, ends the stages before it and throws SpawnError.
     LEASH_TO_BE_KEPT explicit Popen(Pipeline pipeline, Options options = {});
-    /// The same; without it `Popen({"true"})` could also mean a Popen moved from one that is made of "true". (The empty
-    /// pack keeps `Popen{"ls -l"}` from being a list.)
+    /// Starts a braced list with default options. (Without this, `Popen({"true"})` could also mean a Popen moved from
+    /// one that is made of "true". The empty pack keeps `Popen{"ls -l"}` from being a list.)
     template <class... Nothing, class = std::enable_if_t<sizeof...(Nothing) == 0>>
     LEASH_TO_BE_KEPT explicit Popen(std::initializer_list<Arg> argv, Nothing...) : Popen(Command(argv)) {}
-    /// A list has braces of its own.
+    /// Does not compile: the list needs its own braces, `Popen p({"ls", "-l"})`.
     template <class T, class U, class... More, class = std::enable_if_t<detail::is_text<T> && detail::is_text<U>>>
     explicit Popen(const T&, const U&, const More&...) {
         static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
     }
 #endif
 
-    /// Starts it, without exceptions.
+    /// Starts the command without exceptions. If it cannot be started, returns an Error; then no process is left.
     static Expected<Popen> try_spawn(Command command, Options options = {});
 
-    /// A pipeline, as one job. If a stage cannot be started, ends the stages before it. Error::stage is the
-    /// index of the stage that failed.
+    /// Starts a pipeline as one job, without exceptions. If a stage cannot be started, ends the stages before it and
+    /// returns an Error; Error::stage is the index of the stage that failed.
     static Expected<Popen> try_spawn(Pipeline pipeline, Options options = {});
 
-    /// No job: an empty Popen, like one that was moved from or detached. Each function says what it returns then; where
-    /// nothing is said, nothing happens, and the answer is that of a job of which nothing is known.
+    /// Creates an empty Popen, without a job; a Popen is also empty after a move or detach(). Functions whose comment
+    /// says nothing else do nothing on an empty Popen, and return an error, an unknown status or an empty value.
     Popen() noexcept;
 
-    /// The other handle is empty then.
+    /// Takes over the job; `other` is empty afterwards.
     Popen(Popen&& other) noexcept = default;
-    /// Ends the job that this handle had.
+    /// Ends the job that this Popen had, as the destructor does; then takes over the other job.
     Popen& operator=(Popen&& other) noexcept;
-    /// SIGKILL to the group and to the descendants that have left it, unless the job is over; then waits until they are
-    /// gone: five seconds at most, a bound met only by what no signal can end (it is stuck in the kernel), and not at all
-    /// where the signal is refused.
+    /// Ends the job, if it is not over: SIGKILL to the group and to descendants that left it. Then waits until they are
+    /// gone, at most 5 s; only a process stuck in the kernel takes that long. If the signal is refused (another user's
+    /// process), does not wait. Sinks are not called any more.
     ~Popen();
 
-    /// Is there a job, running or ended? False for an empty handle.
+    /// True if there is a job, running or ended; false for an empty Popen.
     bool valid() const noexcept;
 
-    /// The leader's process id, and that of its group unless Group::inherited; -1 for an empty handle.
+    /// Returns the leader's process ID, which is also the process group ID (not with Group::inherited or join()); -1
+    /// for an empty Popen. The leader of a pipeline is the first stage.
     Pid pid() const noexcept;
 
-    /// The pipes, where `in`, `out`, `err` are piped; otherwise, and on an empty handle, reads and writes answer EBADF.
+    /// Return the host's ends of `in`, `out` and `err`, if these are piped or tty. Otherwise, and for an empty Popen,
+    /// reads and writes fail with EBADF.
     /// @{
     Writer in() & noexcept;
     Reader out() & noexcept;
     Reader err() & noexcept;
     /// @}
-    /// With per_stage: what that stage says, counted from 0; a number that is no stage's answers EBADF. Otherwise the same
-    /// as err().
+    /// With per_stage: returns standard error of one stage, counted from 0; if there is no such stage, reads fail with
+    /// EBADF. Without per_stage: the same as err().
     Reader err(std::size_t stage) & noexcept;
-    // Of a temporary, `for (auto line : Popen(…).out().lines())` would read a job that has died with its handle.
+    // Not of a temporary: in `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read.
     Writer in() && = delete;
     Reader out() && = delete;
     Reader err() && = delete;
     Reader err(std::size_t) && = delete;
 
-    // ---- waiting. None of these reads or closes a pipe: a child that has filled one waits until somebody reads, one
-    // that reads `in` to its end waits for in().close(). communicate() does all at once. Sinks are served, and what
-    // Writer::enqueue() took is written. On an empty handle the status is unknown, at once.
+    // ---- waiting. These calls do not read or close pipes. So if the child fills a pipe, it blocks until you read; if
+    // it reads `in` to end of file, it waits for in().close(). communicate() does all at once. These calls do serve
+    // sinks and a source, and write what Writer::enqueue() took. On an empty Popen they return an unknown status at
+    // once.
 
     /// Returns the status, or nullopt while the job runs (also while processes that the leader left behind still have
     /// `drain`). Does not block, except to end a job whose timeout has expired or whose token was fired.
     [[nodiscard]] std::optional<ExitStatus> poll();
 
-    /// Waits until it is over.
+    /// Waits until the job is over; returns how the leader ended (of a pipeline, the last stage). Ends the job if its
+    /// timeout expires or its token is fired. Does not read pipes: see communicate().
     ExitStatus wait();
-    /// With an end of its own it is wait_for().
+    /// Does not compile: wait() takes no timeout. Use wait_for().
     template <class T>
     ExitStatus wait(const T&) {
         static_assert(!std::is_same_v<T, T>, "leash: wait() has no end of its own: write wait_for(5s).");
         return {};
     }
 
-    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait.
+    /// Waits at most `timeout`; nullopt if the job still runs. Zero or less does not wait. If the job's own timeout
+    /// expires first, ends the job, which can take up to grace + drain longer.
     [[nodiscard]] std::optional<ExitStatus> wait_for(Timeout timeout);
 
-    /// Waits until a point of any clock (a std::chrono::time_point); nullopt if the job still runs.
+    /// Waits until a point in time of any clock (a std::chrono::time_point); nullopt if the job still runs.
     template <class Point, class = typename Point::clock>
     [[nodiscard]] std::optional<ExitStatus> wait_until(const Point& point) {
         return wait_until_deadline(detail::Deadline::at(point));
     }
 
-    // ---- signals, to the whole group (with Group::inherited to the leader alone), as long as the job is not over
+    // ---- signals to the whole group (with Group::inherited or join(): to the processes that leash started), until the
+    // job is over
 
-    /// Sends it. An error (ESRCH), and no signal, once the job is over: its number may be a stranger's by then. So on an
-    /// empty handle.
+    /// Sends a signal to the job. If the job is over or the Popen is empty, returns an error (ESRCH) and sends nothing,
+    /// because the ID may belong to another process by then. SIGKILL is the same as kill().
     Expected<void> send_signal(int number);
-    /// The same to its leader alone (of a pipeline: of the first stage), as kill(2) has it: `send_signal(SIGHUP, leash::leader)`.
-    /// An error, and no signal, once that has ended. SIGKILL too is only for that one then, and nothing that Popen::ended_by()
-    /// tells of.
+    /// Sends a signal to the leader only (of a pipeline, the first stage), as kill(2) does:
+    /// `send_signal(SIGHUP, leash::leader)`. If the leader has ended, returns an error (ESRCH) and sends nothing. With
+    /// SIGKILL, ended_by() stays EndedBy::itself.
     Expected<void> send_signal(int number, Leader);
 
-    /// SIGINT, as Ctrl-C at a terminal sends it, and SIGCONT so that one that is stopped gets it. Does not wait. (What a shell
-    /// has started by `&` ignores it.)
+    /// Sends SIGINT, as Ctrl-C does, then SIGCONT, so that stopped processes get it too. Does not wait. Errors: as
+    /// send_signal(). (Processes that a shell started with `&` ignore SIGINT.)
     Expected<void> interrupt();
 
-    /// SIGTERM, and SIGCONT so that one that is stopped gets it. Does not wait.
+    /// Sends SIGTERM, then SIGCONT, so that stopped processes get it too. Does not wait. Errors: as send_signal().
     Expected<void> terminate();
 
-    /// Stops all of it where it is, by SIGSTOP to the group, and its clocks: of `timeout`, `grace`, `stop_sequence` and `drain` as
-    /// much is left when it goes on, and `idle_timeout` counts anew then. A wait without a time of its own lasts until
-    /// somebody resumes it. Nothing where it is suspended already.
+    /// Stops the job (job control): SIGSTOP to the group. Its clocks stop too: when it continues, `timeout`, `grace`,
+    /// `stop_sequence` and `drain` have as much time left as before, and `idle_timeout` starts again. A wait without a
+    /// limit of its own lasts until the job is resumed. Does nothing if the job is already suspended. If the job is
+    /// over or is being killed, returns ESRCH.
     Expected<void> suspend();
-    /// It goes on, by SIGCONT. So it does where it is ended (stop(), a cancel), and for terminate(), interrupt() and a
-    /// SIGCONT by send_signal().
+    /// Continues a suspended job: SIGCONT to the group. A job also continues when it is ended (stop(), timeout,
+    /// cancel), and by terminate(), interrupt() and send_signal(SIGCONT). If the job is over or is being killed,
+    /// returns ESRCH.
     Expected<void> resume();
 
-    /// SIGKILL, also to the descendants that have left the group. Does not wait for the end; up to 50 ms until all of it is
-    /// stopped, so that none of them starts another one meanwhile.
+    /// Sends SIGKILL to the group and to descendants that left it. Does not wait for their end. It can take up to 50
+    /// ms, because leash first stops the processes so that none can start another one. Errors: ESRCH if the job is
+    /// over, EPERM if the leader runs as another user.
     Expected<void> kill();
-    /// Another signal is for send_signal().
+    /// Does not compile: kill() takes no signal number. Use send_signal().
     template <class T>
     Expected<void> kill(const T&) {
         static_assert(!std::is_same_v<T, T>, "leash: kill() is SIGKILL: write send_signal(SIGINT) for another one.");
         return {};
     }
 
-    /// Ends it in order: SIGTERM, up to `grace` for all of it to go, SIGKILL to what is left, reaped. That is the group and
-    /// the descendants that have left it, as far as they can be found. Returns within grace + Options::drain, but for
-    /// what the kernel takes to end a killed process (see Options::timeout); unknown() where it could not be ended (see
-    /// ExitStatus). Where it is being ended already, the way that is over first counts.
+    /// Ends the job and returns how the leader ended: SIGTERM, up to `grace` for all processes to end, SIGKILL to the
+    /// rest, then reaps. Reaches the group and the descendants that left it, as far as leash can find them. Returns
+    /// within grace + Options::drain, plus the time that the kernel takes to end a killed process (see
+    /// Options::timeout). If the job could not be ended, the status is unknown(). If the job is already being ended,
+    /// the earlier SIGKILL counts.
     ExitStatus stop(Timeout grace);
-    /// The same in the way of its options: Options::stop_sequence, or SIGTERM and Options::grace.
+    /// The same as stop(grace), with Options::stop_sequence, or with SIGTERM and Options::grace.
     ExitStatus stop();
 
-    /// The size of its terminal, where a stream is `tty`; the child gets SIGWINCH. From any thread. EINVAL for
-    /// what is not from 0 to 65535; ENOTTY where it has none, or the terminal has come to its end.
+    /// Sets the size of the job's pseudo-terminal (`tty`); the child gets SIGWINCH. May be called from any thread.
+    /// Errors: EINVAL if a number is not from 0 to 65535; ENOTTY if no stream is a tty, or the tty has reached end of
+    /// file.
     Expected<void> resize(int rows, int columns) noexcept;
 
     // ---- everything at once
 
-    /// Writes `input` and closes `in`; reads `out` and `err`, where they are piped, to their ends; waits. All at the
-    /// same time, on this thread, so that no amount of data blocks either side.
+    /// Writes `input` and closes `in`, reads `out` and `err` (if piped) to end of file, and waits for the job. It does
+    /// all at the same time on this thread, so no amount of data blocks either side. Keeps at most Options::max_output
+    /// of each stream.
     ///
     /// If `timeout` expires first, returns the output so far; the job continues. Call again: unwritten input is written
-    /// first, and the output includes what earlier calls returned. An empty handle gives an empty one, without a status.
+    /// first, and the output includes what earlier calls returned. An empty Popen returns no output and no status.
     [[nodiscard]] Captured communicate(std::string input = {}, Timeout timeout = {});
 
-    /// Lets go: closes the pipes and returns the leader's pid. The job runs on, with no deadline, and is the caller's
-    /// to reap: until it is waited for, or the host ends, it leaves a zombie when it ends.
+    /// Gives the job up: closes the pipes and returns the leader's pid (-1 for an empty Popen). The job continues
+    /// without timeout; die_with_parent no longer applies. The caller must reap the leader (waitpid); until then, or
+    /// until the host ends, it is a zombie after its end. Of a pipeline this holds for every stage.
     Pid detach() noexcept;
 
-    /// A descriptor that becomes readable when the job's process has ended, for event loops; poll() then tells how. A
-    /// pidfd (Linux 5.3) or a kqueue; the Popen's own. no_handle where none can be had: time_left() says when to look. Where poll()
-    /// gives nothing then, somebody else is still there (another stage of a pipeline, one that the leader has left behind):
-    /// ask again, it is that one's now.
+    /// Returns a descriptor for event loops that becomes readable when the leader has ended; then call poll(). It is a
+    /// pidfd (Linux 5.3) or a kqueue, and belongs to the Popen. no_handle if there is none: then time_left() says when
+    /// to poll. If poll() returns nullopt, other processes are left (another stage, or one that the leader left
+    /// behind): call exit_handle() again, it now returns a descriptor for one of those.
     Handle exit_handle() noexcept;
 
-    /// How long an event loop may wait for the handles before it has to call poll() all the same: a deadline will have come
-    /// then (of the job, of what it has left behind, of a grace), or nobody but a look can tell. To be asked anew each time.
-    /// No limit where there is none; zero where it is late, or over, or the handle is empty.
+    /// Returns how long an event loop may wait for the descriptors. After that it must call poll(), because a time is
+    /// over (`timeout`, `grace`, `drain`) or only a look can tell. Call it again before each wait. No limit if there is
+    /// none; zero if the time is over, the job is over, or the Popen is empty.
     Timeout time_left() const;
 
-    // ---- what became of it. Of an empty handle: nothing
+    // ---- the result so far; for an empty Popen: empty values
 
-    /// How it ended, once a call has found it over: what that one gave, be it an unknown one. nullopt before, also where it
-    /// has ended and nobody has looked: poll() looks.
+    /// Returns how the leader ended, once a call has found the job over (it may be unknown). nullopt before that, also
+    /// if the job has ended and no call has looked yet: poll() looks.
     std::optional<ExitStatus> status() const noexcept;
 
-    /// Why it was ended; EndedBy::itself as long as it was not.
+    /// Returns what ended the job, or is ending it; EndedBy::itself if it ended by itself or just runs.
     EndedBy ended_by() const noexcept;
-    /// The job's own deadline had passed, or its idle timeout.
+    /// True if Options::timeout or idle_timeout ended the job.
     bool timed_out() const noexcept { return ended_by() == EndedBy::timeout || ended_by() == EndedBy::idle_timeout; }
-    /// Its Cancel token was fired, or Supervisor::cancel() called.
+    /// True if its Cancel token or Supervisor::cancel() ended the job.
     bool cancelled() const noexcept { return ended_by() == EndedBy::cancel; }
-    /// Whom its end reaches: what Options::reach said.
+    /// Returns Options::reach of the job.
     Reach reach() const noexcept;
-    /// The signal that has stopped it (SIGSTOP, SIGTSTP), as long as it is stopped, which ends nothing; 0 otherwise.
+    /// Returns the signal that stopped the job (SIGSTOP, SIGTSTP) while it is stopped (job control); otherwise 0.
     int stopped() const noexcept;
-    /// Who was still there at the end of the drain, and was killed then: see Options::stragglers.
+    /// Returns the processes that were left when `drain` ran out and got SIGKILL: see Options::stragglers.
     std::vector<Process> stragglers() const;
-    /// Who was still alive at the end of the bound: another user's, or stuck in the kernel.
+    /// Returns the processes that leash could not end in time: another user's, or stuck in the kernel. Does not include
+    /// processes that left the group and that leash did not find.
     std::vector<Process> survivors() const;
-    /// How each stage of a pipeline ended, in order; one entry for a single command. Unknown for one that runs, and has not
-    /// been seen to end; when the job is over all are as told as they will be.
+    /// Returns how each stage of a pipeline ended, in order; one entry for a single command. A stage that has not been
+    /// seen to end is unknown. Once the job is over, the list does not change any more.
     std::vector<ExitStatus> statuses() const;
-    /// What it used (of a pipeline, the last stage); zero until it was seen to end.
+    /// Returns what the leader used (of a pipeline, the last stage; with Reach::cgroup, the whole job); zero until its
+    /// end was seen.
     Usage usage() const noexcept;
 
   private:
@@ -2928,7 +3005,7 @@ class [[nodiscard]] Popen {
     friend struct detail::Prober;
     friend struct detail::Runner;
 
-    /// `is_patient`: a program that is being written at the moment is waited for.
+    /// With `is_patient`, waits for a program file that is being written at the moment.
     static Expected<Popen> start(std::vector<Command> commands, Options&& options, bool is_patient);
 
     std::optional<ExitStatus> wait_until_deadline(detail::Deadline limit);
