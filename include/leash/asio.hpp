@@ -1,29 +1,31 @@
-// leash/asio.hpp - jobs in a loop of Asio's: callbacks, futures and coroutines. Optional: no other header includes it.
+// leash/asio.hpp - jobs as operations of Asio: callbacks, futures, coroutines. Optional: no other header includes it.
 //
-//     leash::Result r = co_await leash::async_run(loop, {"git", "log"}, {.out = leash::piped, .timeout = 5s}, asio::use_awaitable);
+//     leash::Result r = co_await leash::async_run(loop, {"git", "log"}, {.out = leash::piped, .timeout = 5s},
+//                                                 asio::use_awaitable);
 //     std::future<leash::Result> f = leash::async_run(loop, {"make"}, {}, asio::use_future);
 //     leash::async_try_run(loop, {"ls"}, {}, [](leash::Expected<leash::Result> r) { … });
 //
 //     leash::AsyncPopen job(loop, leash::Popen({"sort"}, {.in = leash::piped, .out = leash::piped}));
 //     co_await asio::async_write(job.in(), asio::buffer(text), asio::use_awaitable);
 //     job.in().close();
-//     co_await asio::async_read(job.out(), asio::dynamic_buffer(sorted), redirect_error(asio::use_awaitable, ec));  // eof
+//     co_await asio::async_read(job.out(), asio::dynamic_buffer(sorted),
+//                               redirect_error(asio::use_awaitable, ec));  // eof
 //     leash::ExitStatus status = co_await job.async_wait(asio::use_awaitable);
 //
-// Stand-alone Asio, <asio.hpp>, where it is there, otherwise Boost.Asio; with LEASH_BOOST_ASIO defined, Boost.Asio in any case.
-// Asio 1.18 or later (Boost 1.74); cancellation of single operations since 1.19 (Boost 1.77). The names are in leash itself:
-// a namespace leash::asio would hide ::asio from whoever says `using namespace leash`.
+// Uses stand-alone Asio (<asio.hpp>) if it is installed, otherwise Boost.Asio. If LEASH_BOOST_ASIO is defined, always
+// uses Boost.Asio. Asio 1.18 or later (Boost 1.74); cancellation of single operations since 1.19 (Boost 1.77). The
+// names are in namespace leash, because a namespace leash::asio would hide ::asio after `using namespace leash`.
 //
-// All that Options says of a job holds: its deadlines, grace and drain are kept by a Supervisor that each job has, and a clock of
-// the loop's. Nothing blocks but the start, and the end of a job that is dropped before it is over: a handle that is destroyed,
-// or a loop that is destroyed with an operation pending, kills the job as ~Popen() does. A loop that is only stopped keeps no
-// deadline. As long as a job runs, it is work that keeps run() from returning.
+// All Options of a job apply: a Supervisor for each job and a timer of the loop enforce its timeouts, grace and drain.
+// Only two things block the loop: the start of a job, and the end of a job that is dropped before it is over. If an
+// AsyncPopen is destroyed, or the loop is destroyed during an operation, the job is killed as by ~Popen(). While the
+// loop is stopped, no timeout is enforced. A running job counts as work: run() does not return before the job is over.
 //
-// g++ 12 and older make wrong code of braces in an expression with co_await, or give up: there the command and the options
-// have names, and braces of their own.
+// With g++ 12 and older, do not write braced lists in an expression with co_await: the compiler makes wrong code, or
+// fails. Give the command and the options names first.
 //
-// `where` stands for a loop (an io_context, a thread_pool) or an executor of one. An exception out of a sink leaves through
-// the loop's run(); the job goes on when that is called again. A thread_pool has none: there it is std::terminate().
+// `where` is a loop (an io_context, a thread_pool) or an executor. An exception from a sink leaves run() of the loop;
+// call run() again and the job continues. A thread_pool has no such run(): there, the exception calls std::terminate().
 #ifndef LEASH_0_1_0_ASIO_HPP
 #define LEASH_0_1_0_ASIO_HPP
 
@@ -97,7 +99,7 @@
 
 namespace leash {
 inline namespace LEASH_ABI {
-// Parts of one program may be made with either Asio.
+// So that one program can link parts built with either Asio.
 inline namespace LEASH_ASIO_ABI {
 
 namespace asio_detail {
@@ -111,16 +113,16 @@ constexpr bool has_executor = false;
 template <class Where>
 constexpr bool has_executor<Where, std::void_t<decltype(std::declval<Where&>().get_executor())>> = true;
 
-/// Of a loop, or the executor itself.
+/// Returns the executor of a loop, or the executor itself.
 template <class Where>
 Executor executor_of(Where& where) {
     if constexpr (has_executor<Where>) return where.get_executor();
     else return where;
 }
 
-/// A job in a loop: the handle and the clock of its Supervisor are watched there. All of it belongs to its executor. Who waits
-/// for something looks for it at each piece of news. Whatever waits is the loop's: nothing here holds what the user gave, so
-/// that a coroutine that waits may own its job.
+/// A job in a loop: the handle and the clock of its Supervisor are watched there. All of it belongs to its executor.
+/// Who waits for something looks for it at each piece of news. Whatever waits is the loop's: nothing here holds what
+/// the user gave, so that a coroutine that waits may own its job.
 class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
   public:
     using Clock = net::steady_timer::clock_type;
@@ -153,7 +155,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
 
     const Executor& executor() const noexcept { return executor_; }
     Popen& job() noexcept { return *popen_; }
-    /// The same for a user, of whose calls nothing else tells: who closes a stream ends a read, resume() changes the deadlines.
+    /// The same for a user, of whose calls nothing else tells: who closes a stream ends a read, resume() changes the
+    /// deadlines.
     Popen& lend() {
         if (!over_ && !std::exchange(lent_, true)) {
             net::post(executor_, [job = shared_from_this()] {
@@ -168,7 +171,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
     bool is_closed() const noexcept { return closed_; }
     bool was_asked_to_end() const noexcept { return asked_; }
 
-    /// In order, as after its timeout. From any thread, and from a sink of its own: the Supervisor is not called from there.
+    /// In order, as after its timeout. From any thread, and from a sink of its own: the Supervisor is not called from
+    /// there.
     void end() {
         net::post(executor_, [job = shared_from_this()] {
             if (job->over_ || job->closed_) return;
@@ -178,8 +182,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
         });
     }
 
-    /// Takes it out of the loop. Where a sink of its own does so, in the middle of the Supervisor's work, only to drop it: serve()
-    /// sees to its end then, for which a Popen cannot wait there.
+    /// Takes it out of the loop. Where a sink of its own does so, in the middle of the Supervisor's work, only to drop
+    /// it: serve() sees to its end then, for which a Popen cannot wait there.
     Popen close() {
         closed_ = true;
         unwatch();
@@ -270,8 +274,8 @@ class AsyncJob : public std::enable_shared_from_this<AsyncJob> {
 template <class Handler>
 using ExecutorOf = net::associated_executor_t<Handler, Executor>;
 
-/// Calls it with the results, through the executor that goes with it. From the loop, and not from where its operation began: so
-/// that it need not be posted, for which the executor of a future's would start a thread.
+/// Calls it with the results, through the executor that goes with it. From the loop, and not from where its operation
+/// began: so that it need not be posted, for which the executor of a future's would start a thread.
 template <class Handler, class Results>
 void complete(const ExecutorOf<Handler>& executor, Handler&& handler, Results results) {
     net::dispatch(executor, [handler = std::move(handler), results = std::move(results)]() mutable {
@@ -532,21 +536,23 @@ auto see_through(Where& where, Token&& token, Args... args) {
 
 }  // namespace asio_detail
 
-/// What a job in a loop says: an AsyncReadStream of Asio's, for async_read(), async_read_until() and the like. One read at a
-/// time. It ends (asio::error::eof) with the stream, which ends with the job, as that of a Reader. A read that is cancelled has
-/// taken nothing.
+/// The output of a job in a loop. An AsyncReadStream of Asio, for async_read(), async_read_until() and so on. Start one
+/// read at a time. At end of file, a read completes with asio::error::eof; like that of a Reader, the stream ends at
+/// the latest with the job. A cancelled read takes no data.
 ///
-/// What the job says is read as it comes, also where nobody reads here: Options::max_output bounds what waits, by dropping. One who
-/// would rather have the job wait takes the descriptor before: `asio::posix::stream_descriptor out(loop, popen.out().release());`
-/// That ends with the pipe, whoever holds it, and not with the job.
+/// leash reads output as it arrives, even if you do not read. To bound the memory, set Options::max_output: what
+/// exceeds it is dropped. If instead the job shall block while you do not read, take the descriptor before you create
+/// the AsyncPopen: `asio::posix::stream_descriptor out(loop, popen.out().release());`. That stream ends when every
+/// process has closed the pipe, and not with the job.
 class AsyncReader {
   public:
-    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+    using executor_type = asio_detail::Executor;  ///< as Asio requires
 
-    /// That of the job.
+    /// Returns the executor of the job.
     executor_type get_executor() const noexcept { return job_->executor(); }
 
-    /// Waits for the first byte, then gives what there is; completes with void(error_code, std::size_t).
+    /// Reads what is there, after at least one byte has arrived; completes with void(error_code, std::size_t). Uses the
+    /// first buffer that is not empty.
     template <class Buffers, class Token>
     auto async_read_some(const Buffers& buffers, Token&& token) {
         using Look = asio_detail::LookToRead;
@@ -562,17 +568,18 @@ class AsyncReader {
     bool is_err_;
 };
 
-/// What a job in a loop reads: an AsyncWriteStream of Asio's. One write at a time. A write is complete when the pipe has taken
-/// it; asio::error::broken_pipe where the child reads no more, bad_descriptor where `in` is not piped, or was closed here. Once it
-/// has begun, only a terminal cancellation ends it, and what it had begun to write may be written still.
+/// The input of a job in a loop. An AsyncWriteStream of Asio, for async_write() and so on. Start one write at a time. A
+/// write completes when the pipe has taken the data. If the child has closed its input, the error is
+/// asio::error::broken_pipe. If `in` is not piped or was closed here, it is bad_descriptor. Once a write has begun,
+/// only a terminal cancellation ends it; then the data may still be written.
 class AsyncWriter {
   public:
-    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+    using executor_type = asio_detail::Executor;  ///< as Asio requires
 
-    /// That of the job.
+    /// Returns the executor of the job.
     executor_type get_executor() const noexcept { return job_->executor(); }
 
-    /// Writes some of it, at most 64 KiB; completes with void(error_code, std::size_t).
+    /// Writes data of the first buffer that is not empty, at most 64 KiB; completes with void(error_code, std::size_t).
     template <class Buffers, class Token>
     auto async_write_some(const Buffers& buffers, Token&& token) {
         using Look = asio_detail::LookToWrite;
@@ -581,7 +588,7 @@ class AsyncWriter {
             Look{asio_detail::first_of<asio_detail::net::const_buffer>(buffers)});
     }
 
-    /// End of file for the child.
+    /// Closes `in` when all pending data is written: the child then reads end of file. Does not block.
     void close() { job_->job().in().finish(); }
 
   private:
@@ -590,14 +597,15 @@ class AsyncWriter {
     asio_detail::AsyncJob* job_;
 };
 
-/// A running job in a loop, to talk to, to wait for and to end. As with every object of Asio's: one thread at a time, also where
-/// more than one runs the loop; then give it a strand. What it waits for itself runs on its executor. The loop outlives it.
+/// Owns a running job in a loop: read from it, write to it, wait for it and end it. Like any Asio object, use it from
+/// one thread at a time; if several threads run the loop, give it a strand. Its own work runs on its executor. The loop
+/// must outlive it.
 class AsyncPopen {
   public:
-    using executor_type = asio_detail::Executor;  ///< what Asio asks for
+    using executor_type = asio_detail::Executor;  ///< as Asio requires
 
-    /// Takes a job into the loop. An Error where it cannot be watched (EMFILE, …; EINVAL: an empty handle): then `popen` is as it
-    /// was.
+    /// Moves a job into the loop. Returns an Error if the job cannot be watched (EMFILE, …) or if `popen` is empty
+    /// (EINVAL); then `popen` is unchanged.
     template <class Where>
     static Expected<AsyncPopen> try_watch(Where&& where, Popen&& popen) {
         auto job = std::make_shared<asio_detail::AsyncJob>(asio_detail::executor_of(where));
@@ -605,11 +613,12 @@ class AsyncPopen {
         return AsyncPopen(std::move(job));
     }
 #if LEASH_EXCEPTIONS
-    /// The same; throws SystemError.
+    /// Moves a job into the loop. Throws SystemError if the job cannot be watched.
     template <class Where>
     AsyncPopen(Where&& where, Popen popen) : AsyncPopen(try_watch(where, std::move(popen)).value()) {}
 #endif
-    /// What is moved from has no job, and may be destroyed or assigned to.
+    /// Moves the job; an assignment ends the job that this object had. A moved-from object has no job: only destroy it
+    /// or assign to it.
     /// @{
     AsyncPopen(AsyncPopen&& other) noexcept = default;
     AsyncPopen& operator=(AsyncPopen&& other) noexcept {
@@ -622,41 +631,45 @@ class AsyncPopen {
         return *this;
     }
     /// @}
-    /// Ends the job as ~Popen() does, also from a sink of its own; what waits for it completes with asio::error::operation_aborted.
+    /// Ends the job as ~Popen() does (SIGKILL). Pending operations complete with asio::error::operation_aborted. May be
+    /// called in a sink of the job.
     ~AsyncPopen() {
         if (job_) static_cast<void>(job_->close());
     }
-    /// Takes the job out of the loop, and it goes on. What waits for it completes with asio::error::operation_aborted; this
-    /// handle is as one that is moved from. Out of a sink of the job's it gives an empty handle, and nothing has changed.
+    /// Takes the job out of the loop and returns it; the job continues. Pending operations complete with
+    /// asio::error::operation_aborted, and this object is then like a moved-from one. In a sink of the job, returns an
+    /// empty Popen and changes nothing.
     [[nodiscard]] Popen release() {
         if (job_->is_in_sink()) return Popen();
         return std::exchange(job_, nullptr)->close();
     }
 
-    /// That which it was given.
+    /// Returns the executor that the job was given.
     executor_type get_executor() const noexcept { return job_->executor(); }
 
-    /// The streams, where they are piped.
+    /// Return the streams of the job. Operations on a stream that is not piped complete with an error.
     /// @{
     AsyncWriter& in() noexcept { return in_; }
     AsyncReader& out() noexcept { return out_; }
     AsyncReader& err() noexcept { return err_; }
     /// @}
 
-    /// The job, to signal and to ask: `job->terminate()`, `job->status()`; when it is over, `job->communicate()` has what nobody has
-    /// read. What waits there, also for a deadline, blocks the loop. What is pending here sees what was done as soon as the loop
-    /// has its turn: a read, say, the end of a stream that was closed so.
+    /// Gives access to the Popen, to signal it and to ask it: `job->terminate()`, `job->status()`. When the job is
+    /// over, `job->communicate()` returns output that was not read. Calls that wait, also for a timeout, block the
+    /// loop. Operations that are pending here notice such a call when the loop runs next: for example, a read completes
+    /// if the call closed its stream.
     /// @{
     Popen& operator*() { return job_->lend(); }
     Popen* operator->() { return &job_->lend(); }
     /// @}
 
-    /// Asks it to end as after its timeout: SIGTERM, its grace, SIGKILL, or its stop_sequence. The loop does it: async_wait() tells.
-    /// Popen::ended_by() is EndedBy::cancel then.
+    /// Requests the end of the job as after its timeout: SIGTERM, `grace`, SIGKILL, or its `stop_sequence`. Does not
+    /// block: the loop ends the job, and async_wait() completes. Popen::ended_by() is EndedBy::cancel then. May be
+    /// called in a sink of the job.
     void stop() { job_->end(); }
 
-    /// Waits until it is over; completes with void(error_code, ExitStatus). As often as wanted. Who cancels it gives up waiting;
-    /// the job goes on.
+    /// Waits until the job is over; completes with void(error_code, ExitStatus). May be called more than once.
+    /// Cancellation ends only the wait; the job continues.
     template <class Token>
     auto async_wait(Token&& token) {
         return asio_detail::net::async_initiate<Token, void(asio_detail::ErrorCode, ExitStatus)>(
@@ -674,13 +687,14 @@ class AsyncPopen {
 
 #if LEASH_EXCEPTIONS
 
-/// run() in a loop: starts a command at once (with use_awaitable: when it is awaited), and completes when it is over, with
-/// void(std::exception_ptr, Result). A future and co_await have the Result, and throw SpawnError, with its step and its subject,
-/// where the command cannot be started. How it ended is in the result: no status and no timeout is an exception.
+/// Runs a command or a pipeline in a loop, as run() does. Starts it at once (with use_awaitable: when it is awaited).
+/// Completes when the job is over, with void(std::exception_ptr, Result). A future and co_await give the Result. If the
+/// command cannot be started, they throw SpawnError. An exit status or a timeout does not throw: see Result.
 ///
-/// Cancellation (terminal or partial, through the token's slot) ends the job, all of it, as Options::cancel does: in order, so that
-/// it takes up to its grace. Then it throws asio::system_error of operation_aborted; a callback has the Result too. Where something
-/// else was ending it by then, a timeout, say, that is told, and nothing thrown.
+/// Cancellation of the operation (terminal or partial, through the token's slot) ends the job as Options::cancel does,
+/// which takes up to `grace`. Then the operation throws asio::system_error with operation_aborted; a callback also gets
+/// the Result. If the job was already being ended for another reason, such as its timeout, nothing is thrown, and the
+/// Result has that reason.
 /// @{
 template <class Where, class Token>
 auto async_run(Where&& where, Command command, Options options, Token&& token) {
@@ -694,8 +708,8 @@ auto async_run(Where&& where, Pipeline pipeline, Options options, Token&& token)
 }
 /// @}
 
-/// The same with a job that runs already, and is the operation's own from then on: closes its `in`, if that is piped, and completes
-/// with all that communicate() and the rest would tell. Result::command is empty.
+/// Waits in a loop for a job that runs already, and takes ownership of it: closes its `in` if that is piped, reads its
+/// output, and completes with void(std::exception_ptr, Result) as async_run() does. Result::command is empty.
 template <class Where, class Token>
 auto async_wait(Where&& where, Popen popen, Token&& token) {
     return asio_detail::see_through<asio_detail::Throwing, Token>(where, std::forward<Token>(token), std::move(popen));
@@ -703,8 +717,9 @@ auto async_wait(Where&& where, Popen popen, Token&& token) {
 
 #endif  // LEASH_EXCEPTIONS
 
-/// try_run() in a loop: the same as async_run(), but completes with void(leash::Expected<leash::Result>), for callbacks. Of a
-/// job that was cancelled that is its Result, `cancelled`.
+/// Runs a command or a pipeline in a loop as async_run() does, but completes with void(leash::Expected<leash::Result>),
+/// for callbacks. If the command cannot be started, that is an Error. If the operation is cancelled, it is the Result,
+/// with `cancelled`.
 /// @{
 template <class Where, class Token>
 auto async_try_run(Where&& where, Command command, Options options, Token&& token) {

@@ -9,37 +9,39 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
-/// host it is another token from the fork on: neither process ends the other's jobs.
+/// A token that requests the end of jobs. Give it to any number of jobs as Options::cancel. Copies are the same token.
+/// A fired token stays fired. After a fork(), the child process has a separate token: neither process ends jobs of the
+/// other.
 ///
 ///     leash::Cancel stop;
 ///     std::thread([stop] { wait_for_ctrl_c(); stop.fire(); }).detach();
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
-    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
+    /// Creates a new token. Costs one small allocation. Its pipe is created when a job first waits with it.
     Cancel();
 
-    /// Copied, never moved: no token is without its state.
+    /// Copies refer to the same token. A move copies too, so that there is no empty token.
     /// @{
     Cancel(const Cancel&) = default;
     Cancel& operator=(const Cancel&) = default;
     /// @}
 
-    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and ends it as after its timeout. True for the call that was
-    /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
-    /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
+    /// Requests the end of every job that has this token, also of a job whose leader has ended but not its other
+    /// processes. A call that waits for such a job wakes at once and ends the job as after its timeout. Returns true
+    /// for the first call. Does not block. Safe from any thread and from a signal handler, any number of times. It is
+    /// `const`, because it changes the token and not this object:
+    /// `std::stop_callback follow(stop_token, [c] { c.fire(); });`
     bool fire() const noexcept;
 
-    /// Has fire() been called?
+    /// Returns true if fire() has been called.
     bool fired() const noexcept;
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. no_handle where none can be had. After
-    /// a fork the copy gets another one: it has to ask again.
+    /// Returns a descriptor for event loops: it becomes readable when the token is fired. It belongs to the token: do
+    /// not close it. Returns no_handle if none can be created. After a fork(), call it again in the child process.
     Handle handle() const noexcept;
 
-    /// Are they the same token?
+    /// Compares: are both the same token?
     /// @{
     friend bool operator==(const Cancel& a, const Cancel& b) noexcept { return a.state_.is(b.state_); }
     friend bool operator!=(const Cancel& a, const Cancel& b) noexcept { return !a.state_.is(b.state_); }

@@ -1,4 +1,4 @@
-// leash/detached.hpp - spawn_detached(): a program that is started and let go, with no zombie.
+// leash/detached.hpp - spawn_detached(): starts a program that outlives the host, and leaves no zombie.
 #ifndef LEASH_0_1_0_DETACHED_HPP
 #define LEASH_0_1_0_DETACHED_HPP
 
@@ -11,24 +11,28 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Starts a program that lives on whatever becomes of the host, in a session of its own, and gives its process id, for people and
-/// logs: it is nobody's child that the host knows. It leaves no zombie in the host, whatever that does about its children, and
-/// no status; there is nothing to wait for, and no SIGCHLD. (It is the child of one that has ended by then, so that the system's
-/// init has it; or the host, where that is pid 1 or has made itself a subreaper: see reap_orphans().) What it has is what a job
-/// with these options has. `out` and `err` are inherited by default, as always: a daemon's want a file, or null.
+/// Starts a program in a new session, so that it continues when the host ends. Returns its process ID, for people and
+/// logs.
 ///
-/// An Error where it cannot be started, as for a job, and where an option takes somebody who waits, reads or signals, by its
-/// name: streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
-/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
-/// default, which means that here).
+/// The program is not a child of the host: its parent has already ended, so pid 1 or a subreaper adopts it. The host
+/// gets no SIGCHLD, no zombie and no exit status, and need not wait. (Only if the host itself is pid 1 or a subreaper
+/// does it get the program as a child: see reap_orphans().)
 ///
-/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS: there, Popen::detach() leaves a zombie
-/// to be reaped.
+/// The program inherits what a job with these options inherits. `out` and `err` are inherited by default; for a daemon,
+/// use a file or null.
+///
+/// Returns an Error if the program cannot be started, or if an option needs a waiting parent: streams that are piped,
+/// tty, per_stage or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
+/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or `session`, which are
+/// the same here.
+///
+/// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS. There, use
+/// Popen::detach(), after which the host must reap the child.
 Expected<Pid> try_spawn_detached(Command command, Options options = {});
 
 #if LEASH_EXCEPTIONS
 
-/// try_spawn_detached() that throws SpawnError.
+/// Does the same as try_spawn_detached(), but throws SpawnError instead of returning an Error.
 Pid spawn_detached(Command command, Options options = {});
 
 #endif  // LEASH_EXCEPTIONS

@@ -1,4 +1,4 @@
-// leash/exec.hpp - exec(): become the program, instead of starting it.
+// leash/exec.hpp - exec(): replaces the host by a program, instead of starting a child.
 #ifndef LEASH_0_1_0_EXEC_HPP
 #define LEASH_0_1_0_EXEC_HPP
 
@@ -10,24 +10,29 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Becomes the program, as execve(2) does: it has this process's number, its parent and its terminal, and nothing of the host goes
-/// on. For wrappers and inits. The plan is that of a job, and so is what the program finds: the streams, directory, environment,
-/// umask, nice value and limits that the options say, no descriptor but 0, 1, 2 and `pass_fds`, no signal blocked, and none
-/// ignored but HUP, INT and QUIT where they were. Without options the three streams are inherited; with options `in` is null as
-/// long as they do not say otherwise.
+/// Replaces the calling process by a program, as execve(2) does: the program keeps the process ID, the parent and the
+/// terminal. For wrappers and init programs. Returns only if that fails, with the Error.
 ///
-/// Group::own, inherited and foreground are all the same here: it stays in the group that it is in. `session` makes one, EPERM
-/// where the host leads its group; `join()` moves it. What takes somebody who waits, reads or signals is an error by its name:
-/// streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`.
+/// The program gets what a job with these options gets: streams, directory, environment, umask, nice value and limits.
+/// It has no descriptors except 0, 1, 2 and `pass_fds`, and no blocked signals. It ignores only SIGHUP, SIGINT and
+/// SIGQUIT, and each only if the host ignored it. Without options, the three streams are inherited. If you give
+/// options, the default of `in` is null.
 ///
-/// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
-/// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
-/// session is for good; and without privileges so is a hard limit that was lowered. (A signal that comes between the last step
-/// and the exec that fails finds no handler; a SIGCHLD that was pending is gone.) What the host has buffered itself, in `stdout`
-/// say, it has to flush before. As a thread of its own does the exec, the host's fcntl() locks and SEM_UNDO end with it; flock() stays.
+/// Flush your own buffers, such as that of `stdout`, before the call. fcntl() locks and SEM_UNDO adjustments of the
+/// host end, because a separate thread does the exec; flock() locks stay.
 ///
-/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS.
+/// With Group::own, inherited or foreground, the program stays in the process group of the host. `session` creates a
+/// session; the error is EPERM if the host leads its process group. `join()` moves the program to that group. Options
+/// that need a waiting parent are an error: streams that are piped, tty, per_stage or a sink, `timeout`,
+/// `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`, `keep`, `all`, `reach`, `stragglers`,
+/// `die_with_parent`.
+///
+/// After an error, all threads continue, and the descriptors, directory, umask, nice value, signals, limits and process
+/// group of the host are as before. But a file for `out` or `err` may have been created or emptied, a new session
+/// stays, and so does a lowered hard limit without privileges. A signal that arrives just before the failed exec meets
+/// the default action instead of your handler, and a pending SIGCHLD is lost.
+///
+/// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());
 
 }  // namespace LEASH_ABI

@@ -1,4 +1,4 @@
-// leash/fwd.hpp - the names, for a header of yours that only mentions them; and Handle.
+// leash/fwd.hpp - forward declarations, for headers that only mention the names; and Handle.
 #ifndef LEASH_0_1_0_FWD_HPP
 #define LEASH_0_1_0_FWD_HPP
 
@@ -49,9 +49,9 @@ enum class Reach;
 enum class Step;
 enum class Stragglers;
 
-/// What event loops and the system's calls take: a descriptor.
+/// A file descriptor.
 using Handle = int;
-/// Where there is none.
+/// Stands for no descriptor.
 inline constexpr Handle no_handle = -1;
 
 template <class T>

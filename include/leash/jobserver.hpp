@@ -1,4 +1,4 @@
-// leash/jobserver.hpp - HOW: the jobserver of GNU make, by which programs share out how much runs at a time.
+// leash/jobserver.hpp - HOW: the jobserver of GNU make, which limits how many jobs run at the same time.
 #ifndef LEASH_0_1_0_JOBSERVER_HPP
 #define LEASH_0_1_0_JOBSERVER_HPP
 
@@ -12,32 +12,34 @@ namespace detail {
 struct Tokens;
 }
 
-/// A pipe or a FIFO with a token in it for each job that may run besides those that do. `make -j8` makes one and names it in
-/// MAKEFLAGS; whatever it starts takes a token before it does more than one thing at a time (make itself, cargo, ninja 1.13, g++
-/// with -flto=jobserver), and puts it back. So all of them together run eight.
+/// A jobserver of GNU make: a pipe or a FIFO that contains tokens. `make -j8` creates one and names it in MAKEFLAGS. A
+/// program that `make` starts takes a token before it runs a second job at the same time, and puts the token back
+/// afterwards. make itself, cargo, ninja 1.13 and g++ with -flto=jobserver do so. Thus all of them together run eight
+/// jobs.
 ///
-/// As Options::jobserver it is handed down to one job: without, a job has no descriptor of it, and a `make` there says that the
-/// jobserver is unavailable, and goes on with -j1. As RunAllOptions::jobserver it also bounds how many tasks run.
+/// Options::jobserver passes it to one job. Otherwise a job does not inherit it: a `make` in the job warns that the
+/// jobserver is unavailable and uses -j1. RunAllOptions::jobserver also limits how many tasks run.
 ///
 ///     leash::run({"make"}, {.jobserver = leash::Jobserver::inherited()}).check_ok();
 ///
-/// Copies are the same one. What fails in the making, for want of descriptors say, is told when a job is started with it:
-/// Step::options, "jobserver".
+/// Copies are the same jobserver. If it could not be created (for example, because descriptors were short), the start
+/// of a job with it returns the error: Step::options, subject "jobserver".
 class Jobserver {
   public:
-    /// None: as if it were not there.
+    /// Creates no jobserver: a job with it is started without one.
     Jobserver() = default;
 
-    /// The one of the `make` above this program, as MAKEFLAGS of the host's environment says it (--jobserver-auth=R,W or fifo:PATH;
-    /// --jobserver-fds=R,W of a make before 4.2). None where there is no such word, or make has not handed the descriptors down,
-    /// which it does for recipes that begin with `+` or say $(MAKE). The descriptors are duplicated; the host's stay.
+    /// Returns the jobserver of the `make` that runs this program, as the host's variable MAKEFLAGS names it
+    /// (--jobserver-auth=R,W or fifo:PATH; --jobserver-fds=R,W before make 4.2). Returns none if MAKEFLAGS names none,
+    /// or if `make` did not pass the descriptors: it passes them only to recipe lines that begin with `+` or contain
+    /// $(MAKE). Duplicates the descriptors; the originals stay open.
     static Jobserver inherited();
 
-    /// A new one, for so many at a time in all, 1 to 4096: a pipe with one token less, since who takes part may do one thing
-    /// without any. It lasts as long as the copies of this object.
+    /// Creates a jobserver for `jobs` jobs at the same time, 1 to 4096. Its pipe has one token less, because every
+    /// program may run one job without a token. The pipe is closed when the last copy of the object is destroyed.
     static Jobserver serve(int jobs);
 
-    /// Is there one?
+    /// Returns true if there is a jobserver.
     explicit operator bool() const noexcept { return static_cast<bool>(tokens_); }
 
   private:

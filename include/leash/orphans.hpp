@@ -1,4 +1,4 @@
-// leash/orphans.hpp - reap_orphans(): for hosts to which orphans come, as pid 1 of a container.
+// leash/orphans.hpp - reap_orphans(): for hosts that adopt orphans, such as pid 1 of a container.
 #ifndef LEASH_0_1_0_ORPHANS_HPP
 #define LEASH_0_1_0_ORPHANS_HPP
 
@@ -10,20 +10,23 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Reaps the children of this process that have ended and that nobody claims, and tells how many. For a host to which the orphans of
-/// others come: pid 1 of a container, or a subreaper (PR_SET_CHILD_SUBREAPER). Nothing calls it but you: after a SIGCHLD, or now
-/// and then. It never waits, and costs one system call where no child has ended.
+/// Reaps the children of this process that have ended and that nobody claims. Returns their number. For a host that
+/// adopts orphans of other programs: pid 1 of a container, or a subreaper (PR_SET_CHILD_SUBREAPER). leash never calls
+/// it: call it after a SIGCHLD, or regularly. It does not block. If no child has ended, it costs one system call.
 ///
-/// Claimed is a child for which this process has a pidfd open: every job of leash has one for each of its processes, from its birth
-/// until it is reaped, and so has a guardian of `die_with_parent`; others that use pidfds claim theirs in the same way. There is no
-/// list of jobs anywhere. So these are reaped too: what Popen::detach() let go, and the children of whoever waits by numbers
-/// (system(), popen(), a fork() of yours): do not call it while such a wait is under way.
+/// A child is claimed if this process has a pidfd open for it. leash has one for each process of a job, from the start
+/// until it reaps the process, and for the watcher process of `die_with_parent`. Other code that uses pidfds claims its
+/// children in the same way.
 ///
-/// Not claimed, although it is one of a job, is a process that was started when the host had no descriptor left for its pidfd, or by
-/// posix_spawn (see *Platforms*) in another thread a moment ago: its status may be told as unknown then, and as nothing wrong.
+/// So it also reaps jobs that Popen::detach() gave up, and children of code that waits by process ID (system(),
+/// popen(), your own fork()). Do not call it while such code waits.
 ///
-/// Linux 5.3, with the /proc of the host's own process namespace; elsewhere an Error, ENOSYS or operation_not_supported, and where
-/// the host is out of descriptors.
+/// Two kinds of job processes are not claimed: those that were started when the host had no descriptor left for a
+/// pidfd, and those that posix_spawn (see *Platforms*) started in another thread at this moment. If reap_orphans()
+/// reaps one, its status is unknown.
+///
+/// Linux 5.3 or later, with the /proc of the host's own PID namespace; elsewhere returns an Error
+/// (operation_not_supported). Also returns an Error if the host is out of descriptors.
 Expected<std::size_t> reap_orphans();
 
 }  // namespace LEASH_ABI

@@ -11,21 +11,24 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
-/// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
-/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them;
-/// `executable`, `tty` and Group::session are refused.
-/// A host that ignores SIGCHLD, or reaps every child, may take the first stage away before the next one has joined its
-/// group: that stage then cannot start (Step::spawn, EPERM).
+/// A pipeline: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`. Each command
+/// is a stage; the output of a stage is the input of the next one.
+///
+/// run() and Popen start a pipeline as one job: one process group and one timeout, and a cancel or a signal reaches all
+/// stages. The job has ended when every stage has ended. `in` is for the first stage, `out` for the last one. `err` and
+/// all other options apply to every stage. `executable`, `tty` and Group::session are an error.
+///
+/// If the host ignores SIGCHLD or reaps every child, the first stage may be gone before the next one joins its process
+/// group. Then the next stage cannot be started (Step::spawn, EPERM).
 class Pipeline {
   public:
-    /// The commands, in order.
+    /// Returns the commands, in order.
     /// @{
     const std::vector<Command>& stages() const& noexcept { return stages_; }
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
     /// @}
 
-    /// Copied and moved like a vector of commands.
+    /// Copies or moves the commands.
     /// @{
     Pipeline(const Pipeline& other);
     Pipeline(Pipeline&& other) noexcept;
@@ -34,10 +37,11 @@ class Pipeline {
     ~Pipeline();
     /// @}
 
-    /// One more at the end, for pipelines that are put together at run time.
+    /// Adds a stage at the end, for pipelines that you build at run time. Returns this pipeline.
     Pipeline& append(Command last);
 
-    /// A pipeline that goes on; of two commands, `|` makes one too.
+    /// Adds a command or the stages of another pipeline at the end. Two commands with `|` between them are a pipeline
+    /// too.
     /// @{
     friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
     friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }

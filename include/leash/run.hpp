@@ -1,4 +1,4 @@
-// leash/run.hpp - run(), capture() and check_output(): one call from a command to its result.
+// leash/run.hpp - run(), capture() and check_output(): run one command, or one pipeline, and return its result.
 #ifndef LEASH_0_1_0_RUN_HPP
 #define LEASH_0_1_0_RUN_HPP
 
@@ -20,10 +20,10 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What run() gives, for one command or a pipeline: how it ended, what it said, what it used. Of a pipeline, `status`, `out`
-/// and `usage` are the last stage's.
+/// The result of run(), for a command or a pipeline: how the job ended, its output, the resources that it used. For a
+/// pipeline, `status`, `out` and `usage` are those of the last stage.
 struct [[nodiscard]] Result : Streams {
-    /// Of a job whose status is unknown; copied and moved like its strings.
+    /// The default is a result with an unknown status. Copies and moves its strings.
     /// @{
     Result();
     Result(const Result& other);
@@ -33,43 +33,44 @@ struct [[nodiscard]] Result : Streams {
     ~Result();
     /// @}
 
-    std::string command;                    ///< its first word, "git"; of a pipeline each one's, "ps | sort"
-    ExitStatus status;                      ///< how the leader ended
+    std::string command;                    ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
+    ExitStatus status;                      ///< exit status of the leader; of a pipeline's last stage
     std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
-    EndedBy ended_by = EndedBy::itself;     ///< why: by itself, or what ended the job
-    Reach reach = Reach::group;             ///< whom its end reached
-    bool timed_out = false;                 ///< it was Options::timeout or idle_timeout
-    bool cancelled = false;                 ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};   ///< whom the leader left behind, and who was killed at the end of the drain
-    std::vector<Process> survivors = {};    ///< who was still alive when the call had to return
-    Usage usage;                            ///< what the leader used; with Reach::cgroup, all of the job
-    Duration duration;  ///< by the monotonic clock, from before the start until the job was seen to be over
+    EndedBy ended_by = EndedBy::itself;     ///< what ended the job; `itself`: nothing did
+    Reach reach = Reach::group;             ///< Options::reach of the job
+    bool timed_out = false;                 ///< Options::timeout or idle_timeout ended the job
+    bool cancelled = false;                 ///< a cancel ended the job, or kept it from starting
+    std::vector<Process> stragglers = {};   ///< processes that the leader left and leash killed after `drain`
+    std::vector<Process> survivors = {};    ///< processes that leash could not end in time
+    Usage usage;                            ///< of the leader; with Reach::cgroup, of the whole job
+    Duration duration;                      ///< from before the start until leash saw that the job was over; monotonic
 
-    /// It exited with 0, in time and uncancelled. Of a pipeline every stage did its part: it exited with 0, or, but for the
-    /// last one, SIGPIPE ended it because those after it had enough (`yes | head`). That is what `set -o pipefail` means,
-    /// without its mistake about SIGPIPE.
+    /// Returns true if the command exited with 0 and nothing else ended the job (timeout, cancel, stop, …: see
+    /// `ended_by`). For a pipeline, every stage must have exited with 0. A stage before the last may also have been
+    /// ended by SIGPIPE, as in `yes | head`. Truncated output, `held`, `stragglers` and `survivors` do not count.
     bool ok() const noexcept {
         return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
                (statuses.empty() || failed_stage() == statuses.size());
     }
 
-    /// The last stage of a pipeline that did not do its part, counted from 0; statuses.size() where there is none.
+    /// Returns the index, from 0, of the last stage of a pipeline that failed in the sense of ok(). If none failed, and
+    /// for a single command, returns statuses.size().
     std::size_t failed_stage() const noexcept;
 
 #if LEASH_EXCEPTIONS
-    /// The result itself where it is ok(); throws ProcessFailed where it is not: `leash::run({"make"}).check_ok();`
+    /// Returns the result if it is ok(); otherwise throws ProcessFailed. `leash::run({"make"}).check_ok();`
     /// @{
     const Result& check_ok() const&;
     Result&& check_ok() &&;
     /// @}
 #endif
 
-    /// In one line, for a log: the command's first word, how it ended, how long it took, why it was ended, what was cut off,
-    /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
-    /// argument and no variable: what is secret is rarely elsewhere.
+    /// Returns one line for a log: the first word of the command, its exit status and duration, what ended it, which
+    /// output was truncated. `stragglers`, `survivors` and `held` follow, each process with its pid and the first word
+    /// of its command. The line has no output, no argument and no environment variable, because these may be secret.
     std::string describe() const;
 
-    /// describe(), for streams and for {fmt}.
+    /// Writes describe(), for streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const Result& result) -> decltype(stream << std::string()) {
@@ -81,47 +82,50 @@ struct [[nodiscard]] Result : Streams {
 
 namespace detail {
 
-/// For whoever sees a job through by other means than run().
+/// For code that runs a job without run().
 /// @{
-/// The result of one that was cancelled before its start; its `command` is what the result is to have in any case.
+/// The result of a job that was cancelled before its start. Its `command` is right for any result of the job.
 [[gnu::cold]] Result not_started(const std::vector<Command>& stages, const Options& options);
-/// That of one that has ended, of that name, and what its last communicate() gave.
+/// The result of a job that has ended, from its name and from what its last communicate() returned.
 [[gnu::cold]] Result result_of(const Popen& job, std::string name, Captured captured);
 /// @}
 
 }  // namespace detail
 
-/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
-/// its own end. If the command cannot be started, returns an Error.
+/// Runs a command and waits for its end: starts it, writes `in`, reads `out` and `err` if they are piped, and ends what
+/// the command leaves in its group. Blocks for timeout + grace + drain at most, whatever the child does. Without a
+/// timeout, returns at most `drain` after the leader ended (Stragglers::wait has no such bound). If the command cannot
+/// be started, returns an Error. An exit status or a timeout is not an Error: see Result.
 Expected<Result> try_run(Command command, Options options = {});
 
-/// The same for a pipeline.
+/// Runs a pipeline as one job and waits for its end, as the other try_run() does with a command.
 Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
-/// try_run() with `out` and `err` piped, each where the options say inherit, which is to say nothing about it.
+/// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
+/// piped, and so does `err`.
 /// @{
 Expected<Result> try_capture(Command command, Options options = {});
 Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 /// @}
 
-/// Thrown by check_output() and Result::check_ok() where the command ran and was not ok(). Its message has the program, how it
-/// ended and the end of standard error, in which control characters but newlines and tabs are escaped; that of
-/// check_output() has the start of the script where there is one.
+/// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
+/// program, the exit status and the end of standard error (2000 bytes at most, if it was captured). Control characters
+/// in it are escaped, except newline and tab. After check_output(), the message also has the start of a shell() script.
 ///
-/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
-/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
+/// So do not write a secret into the first line of a script: it would appear where the message appears. Pass it in the
+/// environment or as input. A parameter of shell() is not in the message, but every user can see it in the process
+/// list.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
-    /// `name` is what the message calls the command.
+    /// Creates the exception for `result`. The message calls the command `name`.
     ProcessFailed(const std::string& name, Result result);
 
-    /// How it ended; of a pipeline, how the last stage did that did not do its part.
+    /// Returns the exit status of the command; for a pipeline that of the last stage that failed.
     ExitStatus status() const noexcept { return result_.status; }
-    /// What it said to standard error, where that was captured (of check_output(), the last 64 KiB); with per_stage, that
-    /// stage.
+    /// Returns the captured standard error: after check_output() the last 64 KiB, with per_stage that of the stage that
+    /// failed. Empty if it was not captured.
     const std::string& err() const noexcept { return result_.err; }
-    /// All of it, but that `status` and `err` are as above; `out` is what had come by then.
+    /// Returns the whole result, with `status` and `err` as above. `out` is the output until the command failed.
     const Result& result() const noexcept { return result_; }
 
   private:
@@ -130,26 +134,29 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
 
 #if LEASH_EXCEPTIONS
 
-/// try_run() that throws SpawnError where the command cannot be started. How it ended is in the result: no status
-/// is an exception.
+/// Runs a command and waits for its end, as try_run() does. If the command cannot be started, throws SpawnError. An
+/// exit status or a timeout does not throw: see Result.
 Result run(Command command, Options options = {});
 
-/// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
+/// Runs a pipeline as one job: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`. Throws as the other
+/// run() does.
 Result run(Pipeline pipeline, Options options = {});
 
-/// try_capture() that throws SpawnError: `leash::capture({"git", "log", "-1"}).out`.
+/// Runs a command or a pipeline and captures its output, as try_capture() does:
+/// `leash::capture({"git", "log", "-1"}).out`. If it cannot be started, throws SpawnError.
 /// @{
 Result capture(Command command, Options options = {});
 Result capture(Pipeline pipeline, Options options = {});
 /// @}
 
-/// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
-/// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
-/// it somewhere.
+/// Runs a command and returns its standard output. Throws ProcessFailed if the result is not ok(), and SpawnError if
+/// the command cannot be started. Always captures `out`, whatever the options say. If `err` is inherit (the default),
+/// captures its last 64 KiB for the exception.
 std::string check_output(Command command, Options options = {});
 
-/// The same for a pipeline, of which every stage must do its part: see Result::ok(). The exception tells of the
-/// last stage that did not; with per_stage, its `err` is that stage's.
+/// Runs a pipeline and returns the standard output of its last stage. Throws ProcessFailed if the result is not ok(),
+/// with the status of the last stage that failed and, with per_stage, its `err`. Throws SpawnError if a stage cannot be
+/// started.
 std::string check_output(Pipeline pipeline, Options options = {});
 
 #endif  // LEASH_EXCEPTIONS

@@ -25,75 +25,82 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// One of the commands for run_all(), or a pipeline, with options of its own: its deadline counts from its own start.
-/// `{{"ping", "-c1", host}, {.timeout = 5s}}`.
+/// A command or a pipeline for run_all(), with its options: `{{"ping", "-c1", server}, {.timeout = 5s}}`. The timeout
+/// counts from the start of the task.
 struct Task {
-    /// What a task runs: one command, or several in a row.
+    /// What a task runs: a command or a pipeline.
     class What {
       public:
-        /// From a list, args(), shell() or a pipeline.
+        /// Converts from a list, args(), shell() or a pipeline.
         /// @{
         What(std::initializer_list<Arg> argv);
         What(Command one);
         What(Pipeline pipeline);
         /// @}
-        /// A bare string says here too that it is no command.
+        /// Rejects a bare string when it is compiled: write a list, or shell().
         template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
         What(const T& text) : What(Command(text)) {}
 
-        /// The command, or each one of the pipeline.
+        /// Returns the commands of the pipeline; for a single command just that one.
         const std::vector<Command>& stages() const noexcept { return stages_; }
 
       private:
         std::vector<Command> stages_;
     };
 
-    What command;          ///< what
-    Options options = {};  ///< and how
+    What command;          ///< the command or pipeline to run
+    Options options = {};  ///< its options
 };
 
-/// How run_all() goes about it.
+/// Options of run_all().
 struct RunAllOptions {
-    /// How many tasks run at a time; 0, the default, means as many as this process may use processors, and with a jobserver
-    /// as many as that has tokens for.
+    /// How many tasks run at the same time. Default: 0, the number of processors that this process may use; with a
+    /// jobserver, as many as there are tokens for.
     std::size_t max_running = 0;
 
-    /// Each task that runs besides the first takes a token of it; none by default. It is handed down to those whose options have
-    /// none. An error for all where it cannot be asked without waiting: one by descriptors, on a system without /proc.
+    /// A jobserver to share the number of running tasks with: each running task except the first holds a token. Tasks
+    /// whose options have no jobserver get this one. Default: none. Every result is an Error if leash cannot take
+    /// tokens without blocking: a jobserver given as descriptors, on a platform without /proc.
     Jobserver jobserver = {};
 
-    /// No task is started as long as one runs and the system's load is that high (of the last minute: getloadavg(3)), as with
-    /// `make -l`; looked at whenever something happens, and each second. 0, the default: whatever the load is.
+    /// Starts no further task while one runs and the load average of the last minute (getloadavg(3)) is `max_load` or
+    /// more, as `make -l` does. Checked after each event, and once a second. Default: 0, no limit.
     double max_load = 0;
 
-    /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
-    /// stays where it is.
+    /// Called after a task was started, with its index in the list and the running job. You can read from the job,
+    /// write to it and signal it, but not move it. If a callback throws, run_all() kills the running jobs and passes
+    /// the exception on.
     detail::Callback<std::size_t, Popen&> on_start = {};
 
-    /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
+    /// Called when a task has ended, could not be started or was cancelled before its start, with its index in the list
+    /// and its result. Not called for tasks that `cancel` or `stop_on_failure` kept from starting. If a callback
+    /// throws, run_all() kills the running jobs and passes the exception on.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more. Default:
-    /// false.
+    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more.
+    /// Default: false.
     bool stop_on_failure = false;
 
-    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
-    /// their own besides.
+    /// A token for the whole call: when it is fired, ends the running jobs and starts no more. Default: none. A task
+    /// can also have its own token, in its options.
     std::optional<Cancel> cancel = std::nullopt;
 };
 
-/// Runs commands to their ends, `max_running` at a time, on the calling thread: each as run() does, with its own deadline,
-/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
-/// could not be started, which does not concern the others. A command that was not started, for a cancel or
-/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
+/// Runs commands and waits until all have ended. Runs each as run() does, with its own timeout, capture and sinks, at
+/// most `max_running` at the same time, on the calling thread.
 ///
-/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
-/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
-/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
+/// Returns the results in the order of the list. Each is a Result, or an Error if that command could not be started;
+/// the others still run. If a cancel or stop_on_failure ended a task or kept it from starting, its Result has
+/// `cancelled`.
+///
+/// If a start fails because descriptors, processes or memory are short, run_all() tries again when another task has
+/// ended. If the program file is just being written (ETXTBSY), it tries again for about 0.1 s. Meanwhile the running
+/// tasks are served, and their timeouts enforced.
 ///
 ///     std::vector<leash::Task> tasks;
 ///     for (const auto& host : hosts) tasks.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
-///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64})) count += result && result->ok();
+///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64}))
+///         count += result && result->ok();
 [[nodiscard]] std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how = {});
 
 }  // namespace LEASH_ABI

@@ -13,18 +13,18 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
+/// Returns the name of a signal ("SIGKILL"), or "signal" if leash knows no name for it, as for real-time signals.
 const char* signal_name(int number) noexcept;
 
-/// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
+/// The exit status of a process: it exited with a code, a signal killed it, or the status is unknown.
 ///
-/// Unknown only if the status cannot be had: the host ignores SIGCHLD or other code waited for the process (except where
-/// Linux 6.15 tells it through the pidfd), or the process did not end within the bound of the call.
+/// Unknown only if leash cannot get the status: the host ignores SIGCHLD or other code waited for the process (except
+/// since Linux 6.15, where the pidfd keeps the status), or the process did not end within the bound of the call.
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
 
-    /// One to compare with, or for a test.
+    /// Creates a status, to compare with or for a test.
     /// @{
     static constexpr ExitStatus from_code(int code) { return ExitStatus(Kind::exited, code, false); }
     static constexpr ExitStatus from_signal(int number, bool core = false) {
@@ -32,26 +32,26 @@ class ExitStatus {
     }
     /// @}
 
-    /// Which of the three it is.
+    /// Exactly one of these three is true.
     /// @{
     constexpr bool exited() const noexcept { return kind_ == Kind::exited; }
     constexpr bool signaled() const noexcept { return kind_ == Kind::signaled; }
     constexpr bool unknown() const noexcept { return kind_ == Kind::unknown; }
     /// @}
-    /// exited() with code 0.
+    /// Returns true if the process exited with code 0.
     constexpr bool success() const noexcept { return exited() && number_ == 0; }
 
-    /// What the process gave to exit(), 0 to 255; -1 unless exited().
+    /// Returns the code that the process passed to exit(), 0 to 255; -1 unless exited().
     constexpr int code() const noexcept { return exited() ? number_ : -1; }
-    /// The signal that killed it; 0 unless signaled().
+    /// Returns the number of the signal that killed the process; 0 unless signaled().
     constexpr int signal() const noexcept { return signaled() ? number_ : 0; }
-    /// The signal left a core dump.
+    /// Returns true if a signal killed the process and the kernel wrote a core dump.
     constexpr bool core_dumped() const noexcept { return core_; }
 
-    /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
+    /// Returns a text: "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped" or "unknown".
     std::string describe() const;
 
-    /// The same kind, number and core dump.
+    /// Compares kind, number and core dump.
     /// @{
     friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
@@ -59,7 +59,7 @@ class ExitStatus {
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
     /// @}
 
-    /// describe(), for streams and for {fmt}.
+    /// Writes describe(), for streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const ExitStatus& status) -> decltype(stream << std::string()) {
@@ -77,41 +77,42 @@ class ExitStatus {
     bool core_ = false;
 };
 
-/// Why a job has come to its end.
+/// What ended a job.
 enum class EndedBy {
-    itself,         ///< nobody else: how, its status tells
-    timeout,        ///< Options::timeout had passed
-    idle_timeout,   ///< Options::idle_timeout had passed without output
-    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() called
+    itself,         ///< nothing from outside that leash knows of; see the exit status
+    timeout,        ///< Options::timeout expired
+    idle_timeout,   ///< Options::idle_timeout expired without output
+    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() was called
     stop,           ///< Popen::stop() was called
-    kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
-    terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
-    /// Memory ran out: with Reach::cgroup, where SIGKILL ended one of those that were started (the leader, or a stage), which
-    /// leash did not send, and the kernel says that it killed some of the job for that (Usage::oom_kills). Where the leader
-    /// lived on, as a shell does whose command was killed, it has ended by itself.
+    kill,           ///< Popen::kill() or send_signal(SIGKILL) was called
+    terminal_stop,  ///< the terminal stopped it as a background job (SIGTTIN, SIGTTOU), so leash ended it
+    /// Memory ran out. Only with Reach::cgroup, if SIGKILL that leash did not send ended the leader or a stage, and the
+    /// kernel reports that it killed a process of the job for memory (Usage::oom_kills). If the leader survived, as a
+    /// shell does whose command was killed, the value is `itself`.
     memory
 };
 
-/// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
+/// A process that a result names, as it was at that time: for people and for logs. Do not signal its pid: it may belong
+/// to another process by now.
 struct Process {
-    int pid = 0;  ///< its number; 0 where nobody knows it
-    std::string command =
-        {};                ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
-    std::string why = {};  ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+    int pid = 0;               ///< the process ID; not positive if it is unknown
+    std::string command = {};  ///< the command line, 200 bytes at most, or the name in brackets; empty if unknown
+    std::string why = {};      ///< what it holds, or why it is still there: "another user's"; usually empty
 };
 
-/// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// Zero, and no peak, while the status is unknown, and where others than leash reaped it. With Reach::cgroup, what all of the
-/// job used, once it is over.
+/// Resources that the leader used, and the descendants that it waited for (wait4(2)). Zero, without a peak, if the
+/// status is unknown or code other than leash reaped the leader. With Reach::cgroup, those of the whole job, once it is
+/// over.
 struct Usage {
-    Duration user;    ///< processor time in its own code
-    Duration system;  ///< processor time in the kernel on its behalf
-    /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
-    /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
-    /// BSDs; not macOS).
+    Duration user;    ///< processor time in user mode
+    Duration system;  ///< processor time in the kernel
+    /// The largest resident set size of a single process, in bytes. nullopt if it is not larger than that of the host
+    /// at the start: a child begins in the memory of its host, and the kernel counts that for the child (Linux, BSDs;
+    /// not macOS).
     std::optional<std::uint64_t> peak_memory = std::nullopt;
-    /// With Reach::cgroup: how many of the job the kernel has killed because memory ran out, be it that of a control group
-    /// or all there is (`oom_kill` in memory.events, Linux 4.13, where the memory controller is passed down; otherwise zero).
+    /// With Reach::cgroup: the number of processes of the job that the kernel killed because memory ran out, that of a
+    /// control group or all memory (`oom_kill` in memory.events, Linux 4.13). Zero if the host's control group does not
+    /// enable the memory controller.
     std::uint64_t oom_kills = 0;
 };
 

@@ -1,4 +1,4 @@
-// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+// leash/supervisor.hpp - Supervisor: a set of running jobs, and the next event of any of them.
 #ifndef LEASH_0_1_0_SUPERVISOR_HPP
 #define LEASH_0_1_0_SUPERVISOR_HPP
 
@@ -22,9 +22,10 @@ namespace detail {
 class SupervisorCore;
 }
 
-/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux, kqueue on macOS and the BSDs; elsewhere one poll() over all), but that
-/// a token's firing looks at all. Besides jobs it waits for timers, and for descriptors of yours.
+/// A set of running jobs; next() returns the next event of any of them. The calling thread does the work. The cost of
+/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS and BSDs; elsewhere one
+/// poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
+/// your descriptors.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -33,18 +34,21 @@ class SupervisorCore;
 ///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
 ///     }
 ///
-/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. What job(id).in().enqueue() takes it writes as the job takes it, and what a
-/// communicate() had left to write when the job was added. When it dies, the jobs that are still in it die. One thread at a
-/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
-/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added. Timers
-/// and watches have stayed with the original.
+/// next() reads the output of the jobs as it arrives, enforces their timeouts and calls their sinks. Output that you do
+/// not take is kept in memory; Options::max_output bounds it. next() also writes what job(id).in().enqueue() accepted,
+/// and the input that a communicate() had not written when the job was added. The destructor ends the jobs that are
+/// still in the set.
+///
+/// Use a Supervisor, and the streams of its jobs, from one thread at a time. A sink must not call it.
+///
+/// After a fork(), the Supervisor in the child process cannot touch the jobs of the parent: there, they have ended with
+/// an unknown status, and timers and watches are gone. You can add new jobs.
 class Supervisor {
   public:
-    /// A job in the set, a timer or a watch. No two have the same, not even one after the other; none is 0.
+    /// Identifies a job of the set, a timer or a watch. Never 0, and never used twice.
     using Id = std::uint64_t;
 
-    /// What comes back with each event, for whatever the caller keeps about the job: a number, or a pointer.
+    /// A number or a pointer of yours that each event of a job, timer or watch carries.
     struct Tag {
         /// A number.
         constexpr Tag(std::uintptr_t number = 0) noexcept : value(number) {}
@@ -52,21 +56,21 @@ class Supervisor {
         template <class T>
         Tag(T* pointer) noexcept : value(reinterpret_cast<std::uintptr_t>(pointer)) {}
 
-        std::uintptr_t value;  ///< either as a number
+        std::uintptr_t value;  ///< the number, or the pointer as a number
     };
 
     /// What happened, and to which job.
     struct Event {
-        /// What can happen: to a job, in this order; then what is no job's. More may be added: let a `switch` have a
+        /// The kinds of events: first those of a job, in their order. A later version may add some: give a `switch` a
         /// `default`.
         enum class Kind {
-            output,   ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,   ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
-            ended,    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
+            output,   ///< a piped stream has new output or reached end of file: read job(id).out(). Not for sinks.
+            ending,   ///< leash began to end the job: timeout, cancel, or a stop by the terminal
+            ended,    ///< the job is over: processes and streams. Its last event.
             timer,    ///< the time of an after() has come. Its only event.
-            readable  ///< a descriptor of a watch() is readable, or has ended. Told again as long as it is.
+            readable  ///< a descriptor of a watch() is readable or at end of file. Comes again as long as that is so.
         };
-        /// For short: `event->kind == leash::Supervisor::Event::ended`.
+        /// Short names: `event->kind == leash::Supervisor::Event::ended`.
         /// @{
         static constexpr Kind output = Kind::output;
         static constexpr Kind ending = Kind::ending;
@@ -75,89 +79,102 @@ class Supervisor {
         static constexpr Kind readable = Kind::readable;
         /// @}
 
-        Kind kind = Kind::output;  ///< what
-        Id id = 0;                 ///< to which job, or of which timer or watch
-        std::uintptr_t tag = 0;    ///< what add(), after() or watch() was given
+        Kind kind = Kind::output;  ///< what happened
+        Id id = 0;                 ///< the job, timer or watch that it happened to
+        std::uintptr_t tag = 0;    ///< the tag given to add(), after() or watch()
 
-        /// The pointer that was given as a tag; only of one that was a pointer to such.
+        /// Returns the tag as a pointer. The tag must have been a T*.
         template <class T>
         T* tag_as() const noexcept {
             return reinterpret_cast<T*>(tag);
         }
     };
 
-    /// An empty one. Costs one allocation.
+    /// Creates an empty set. Costs one allocation.
     Supervisor();
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
-    /// SIGKILL to all, and then each is waited for: see ~Popen().
+    /// Sends SIGKILL to all jobs, then waits for each of them as ~Popen() does.
     ~Supervisor();
 
-    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
-    /// `job` is as it was.
+    /// Moves a job into the set. Each of its events carries `tag`. Returns an Error if the job cannot be watched
+    /// (EMFILE, ENOSPC, …), if it is an empty Popen (EINVAL), or if the set is full (EMFILE, after a million entries);
+    /// then `job` is unchanged.
     Expected<Id> add(Popen&& job, Tag tag = {});
 
-    /// How many jobs are in it, those included that have ended and were not removed.
+    /// Returns the number of jobs in the set. Jobs that have ended count until you remove them.
     std::size_t size() const noexcept;
-    /// Is there none?
+    /// Returns true if size() is 0.
     bool empty() const noexcept;
 
-    /// A job of the set, to read from, write to, signal or ask; nullptr where it is not in it (any more). Valid until it is
-    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    /// Returns a job of the set, or nullptr if the set has no such job. Valid until the job is removed. You can read
+    /// from the job, write to it, signal it and wait for it. To give a job up, call remove(id).detach().
     Popen* find(Id id) noexcept;
-    /// The same of one that is in the set for certain, as that of an event is which has just been told.
+    /// Returns a job that is certainly in the set, such as the job of the event that next() just returned. Otherwise
+    /// the behaviour is undefined: use find().
     Popen& job(Id id) noexcept { return *find(id); }
 
-    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
+    /// Takes a job out of the set, running or ended, and returns it. Returns an empty Popen if the set has no such job.
+    /// Drops the events of the job that next() has not returned yet.
     Popen remove(Id id);
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when there is nothing to
-    /// wait for: no job whose end has not been told, no timer and no watch. With zero it never waits.
+    /// Waits for the next event, at most `timeout` (default: no limit), and returns it. Returns nullopt when the time
+    /// is up. Returns nullopt at once if there is nothing to wait for: no job whose `ended` event is still to come, no
+    /// timer and no watch. With a timeout of zero, does not block.
     ///
-    /// A signal handler that runs meanwhile does not end the wait (EINTR is not told). One that wants to be seen fires a
-    /// token (Cancel::fire()) or writes to a pipe, and that is watched: so nothing is missed, whenever the signal comes.
+    /// A signal does not interrupt the wait (no EINTR). If a signal handler must wake it, let the handler call
+    /// Cancel::fire() on a token given to cancel_with(), or write to a pipe that you watch(). Then no signal is missed.
     std::optional<Event> next(Timeout timeout = {});
 
-    /// Will nothing happen any more, but at what is watched? Every job's end has been told, and there is no timer. Tells
-    /// what next() meant that gave nothing, and when a loop is over that has a watch: `while (!jobs.done())`.
+    /// Returns true if next() has returned the `ended` event of every job and no timer is left. Watches do not count.
+    /// Use it as the condition of a loop that has a watch (`while (!jobs.done())`), and to see why next() returned
+    /// nullopt.
     bool done() const noexcept;
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL, or its `stop_sequence`. Does not
-    /// wait: next() tells of each.
+    /// Ends all jobs of the set as if the Cancel token of each had been fired: SIGTERM, `grace`, SIGKILL, or its
+    /// `stop_sequence`. Does not wait: next() returns the events of each job.
     void cancel();
 
-    /// The same when this token is fired, at once where it was; and so it will be for jobs that are added later. In the
-    /// place of one that was given before. It wakes next(), which tells of each job; timers and watches stay. An error
-    /// (EMFILE, …) where the token cannot be watched: then there is none. In a forked copy of the host it is to be given anew.
+    /// Calls cancel() when `token` is fired, or at once if it was fired before. Then jobs that you add later are ended
+    /// too. Firing the token wakes next(). Timers and watches stay. Replaces the token of an earlier call. Returns an
+    /// Error (EMFILE, …) if the token cannot be watched; then the Supervisor has no token. After a fork(), the child
+    /// process must call it again.
     Expected<void> cancel_with(const Cancel& token);
 
-    // ---- what else a loop waits for
+    // ---- timers and descriptors
 
-    /// Tells Event::timer once, when so long has passed: to start again what has ended, say, and later each time. At once
-    /// with zero and less; never with no limit, which keeps next() waiting all the same. It costs no descriptor. Gives 0,
-    /// and no event, where there are a million jobs, timers and watches already.
+    /// Creates a timer: next() returns one Event::timer when `delay` has passed. Use it to restart a job after a pause,
+    /// for example. A delay of zero or less has passed at once. A delay without limit never passes, and next() keeps
+    /// waiting for it. Needs no descriptor. Returns the id of the timer; returns 0, and creates no timer, if the set is
+    /// full (a million entries).
     Id after(Timeout delay, Tag tag = {});
 
-    /// Tells Event::readable as long as the descriptor is readable, or has ended: a pipe that a signal handler writes to, a
-    /// socket, the handle() of a Cancel. It stays the caller's, who reads from it before the next event. It is watched through
-    /// a copy: say forget(id) before it is closed, and when a token has been fired, which its handle tells for ever. An error
-    /// where it cannot be watched (EPERM: a file; EBADF; EMFILE, …).
+    /// Watches a descriptor of yours: a socket, a pipe that a signal handler writes to, the handle() of a Cancel.
+    /// next() returns Event::readable as long as the descriptor is readable or at end of file. So read from it before
+    /// you call next() again.
+    ///
+    /// The descriptor stays yours. leash watches a duplicate: call forget(id) before you close the descriptor. Also
+    /// call it when a token has been fired, because the handle of the token stays readable. Returns an Error if the
+    /// descriptor cannot be watched (EBADF; EPERM: a regular file, with epoll; EMFILE, …).
     Expected<Id> watch(Handle fd, Tag tag = {});
 
-    /// Takes back an after() that has not been told, or a watch(). False where it is not there any more, or a job.
+    /// Removes a timer or a watch. Returns false if there is none with this id, or if the timer's event was returned
+    /// already, or if the id is that of a job.
     bool forget(Id id) noexcept;
 
-    // ---- inside of a foreign event loop
+    // ---- inside another event loop
 
-    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing, but
-    /// only so many times: a job that says something all the time always has one event more. For what is left, time_left() is
-    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or
-    /// cancel_with(), in a forked copy of the host too, and on systems that have neither epoll nor kqueue.
+    /// Returns a descriptor that becomes readable when there is something to do. Then call next(0s) until it returns
+    /// nullopt, but limit the number of calls, because a job that writes all the time always has one more event. If
+    /// events are left, time_left() is zero or the descriptor is still readable. The descriptor belongs to the
+    /// Supervisor: do not close it.
+    ///
+    /// Returns no_handle before the first add(), watch() or cancel_with() (after a fork() again), and on platforms that
+    /// have neither epoll nor kqueue.
     Handle handle() const noexcept;
 
-    /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
-    /// there is none; zero if events are waiting, and after add(). As a plain number:
+    /// Returns the longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due.
+    /// No limit if there is none; zero if events are waiting, and after add(). As a plain number:
     /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 

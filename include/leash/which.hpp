@@ -1,4 +1,4 @@
-// leash/which.hpp - which file a program's name means.
+// leash/which.hpp - which(): finds the file of a program.
 #ifndef LEASH_0_1_0_WHICH_HPP
 #define LEASH_0_1_0_WHICH_HPP
 
@@ -11,12 +11,12 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The file that a job with this environment, and the host's directory, would be started from: an absolute path, not resolved
-/// further. Nothing where there is none that this host may execute (by access(2)).
+/// Returns the file that a job with this environment would execute, as an absolute path. Does not resolve symbolic
+/// links. Returns nullopt if there is no such file, or the host may not execute it (access(2)).
 ///
-/// A name without a slash is looked up in that environment's PATH, the host's own by default; in "/bin:/usr/bin" where it has
-/// none. An empty member of PATH means the host's directory, as POSIX has it and as the start takes it; the directory is never
-/// looked into otherwise. A name with a slash is that file.
+/// Searches for a name without a slash in PATH of `env`, by default that of the host; without PATH, in "/bin:/usr/bin".
+/// An empty entry of PATH means the working directory, as in POSIX; otherwise the working directory is not searched. A
+/// name with a slash is a path, relative to the working directory of the host.
 std::optional<std::string> which(const std::string& name, const Env& env = Env::inherited());
 
 }  // namespace LEASH_ABI

@@ -22,14 +22,14 @@
 // OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
 // SOFTWARE.
 
-// leash/format.hpp - statuses, errors and results for std::format. Include it where you use that: <leash/leash.hpp> does not.
+// leash/format.hpp - std::format for ExitStatus, Error and Result. <leash/leash.hpp> does not include it.
 #ifndef LEASH_0_1_0_FORMAT_HPP
 #define LEASH_0_1_0_FORMAT_HPP
 
 #include <leash/leash.hpp>
 
-// It is there with the libraries of g++ 13 and clang 17, from C++20 on; before, this header is empty. (clang's tells of it by
-// __cpp_lib_format since 19 only.)
+// std::format needs C++20 and the library of g++ 13 or clang 17. Otherwise this header is empty. (clang's library
+// defines __cpp_lib_format only since 19.)
 #if __cplusplus >= 202002L && __has_include(<format>)
 #include <format>
 #include <string_view>
@@ -41,7 +41,7 @@ namespace leash {
 inline namespace LEASH_ABI {
 namespace detail {
 
-/// What format_as() says, with the format specification of a string: `{:>20}`.
+/// Formats what format_as() returns, with the format specification of a string: `{:>20}`.
 struct TextFormatter : std::formatter<std::string_view> {
     template <class Value, class Context>
     auto format(const Value& value, Context& context) const {
@@ -53,13 +53,13 @@ struct TextFormatter : std::formatter<std::string_view> {
 }  // namespace LEASH_ABI
 }  // namespace leash
 
-/// `std::format("{}", status)`: ExitStatus::describe().
+/// Formats ExitStatus::describe(): `std::format("{}", status)`.
 template <>
 struct std::formatter<leash::ExitStatus> : leash::detail::TextFormatter {};
-/// Error::message().
+/// Formats Error::message().
 template <>
 struct std::formatter<leash::Error> : leash::detail::TextFormatter {};
-/// Result::describe(): one line, without what may be secret.
+/// Formats Result::describe(): one line, without output, arguments or variables.
 template <>
 struct std::formatter<leash::Result> : leash::detail::TextFormatter {};
 

@@ -24,36 +24,37 @@
 
 // leash - start other programs, and leave nothing of them behind.
 //
-// A tour by topic: run(), capture(), Popen, run_all(), Supervisor, Options. The comment at each declaration has the details;
-// the guides, by task, are in docs/README.md. The examples are C++20, which can name options; in C++17 fill the same struct
-// field by field:
+// A tour by topic: run(), capture(), Popen, run_all(), Supervisor, Options. The comment at each declaration has the
+// details; the guides, by task, are in docs/README.md. The examples are C++20, which can name options; in C++17 fill
+// the same struct field by field:
 //
 //     leash::Options options;
 //     options.out = leash::piped;
 //
-// RUNNING. A braced list is the argument vector, and no shell ever sees it. The Result says how it ended; that a
-// command failed is no exception, that it could not be started is one (SpawnError).
+// RUNNING. A braced list is the argument vector; no shell is involved. The Result says how the command ended. If a
+// command fails, run() does not throw. If a command cannot be started, run() throws SpawnError.
 //
 //     leash::Result r = leash::run({"sh", "-c", "exit 3"});
 //     assert(r.status.exited() && r.status.code() == 3 && !r.ok());
 //     assert(r.status.describe() == "exited 3");
 //
-// CAPTURING. `out` and `err` go where the options say: inherit (the default), null, piped, file(), fd(), sink(), line_sink().
+// CAPTURING. The options say where `out` and `err` go: inherit (the default), null, piped, file(), fd(), sink(),
+// line_sink().
 //
 //     assert(leash::run({"echo", "hi"}, {.out = leash::piped}).out == "hi\n");
 //     assert(leash::capture({"ls", "/nowhere"}).err != "");    // out and err piped
 //     assert(leash::check_output({"echo", "hi"}) == "hi\n");  // throws ProcessFailed unless ok()
-//     leash::run({"true"}).check_ok();                        // likewise: nobody looks at the result
+//     leash::run({"true"}).check_ok();                        // throws it too
 //
-// SHELL OR NOT. shell() is the only way to a shell, and its parameters are data: "$1", "$2", … A bare string does not
+// SHELL OR NOT. A shell runs only if you call shell(). Its parameters are data: "$1", "$2", … A bare string does not
 // compile. args() makes a command from a vector.
 //
 //     assert(leash::check_output(leash::shell("echo \"$1\" | wc -c", {"it's $HOME"})) == "11\n");
 //     assert(leash::check_output(leash::args({"echo", "it's $HOME"})) == "it's $HOME\n");
 //
-// TIMEOUTS. `timeout` counts from the start. When it is up, the job gets SIGTERM, its group and the descendants that left
-// it, and after `grace` SIGKILL; the output so far is returned. It is enforced only inside calls: there is no background
-// thread. `max_output` bounds what is kept.
+// TIMEOUTS. `timeout` counts from the start. When it is up, the job gets SIGTERM, its group and the descendants that
+// left it, and after `grace` SIGKILL; the output so far is returned. It is enforced only inside calls: there is no
+// background thread. `max_output` bounds what is kept.
 //
 //     r = leash::run(leash::shell("echo some; sleep 60 & sleep 60"), {.out = leash::piped, .timeout = 1s});
 //     assert(r.timed_out && r.out == "some\n" && r.status.signal() == SIGTERM);
@@ -61,8 +62,8 @@
 //     r = leash::run({"yes"}, {.out = leash::piped, .timeout = 100ms, .max_output = 10});
 //     assert(r.out.size() == 10 && r.out_truncated);
 //
-// STREAMS. A Popen is a running job; where a stream is piped, it has our end of it. communicate() does both directions
-// at once. Each call takes a timeout of its own, after which nothing is lost and the job runs on.
+// STREAMS. A Popen owns a running job and your ends of its pipes. communicate() writes the input and reads the output
+// at the same time. Each call takes its own timeout; when that expires, no data is lost and the job continues.
 //
 //     leash::Popen cat({"cat"}, {.in = leash::piped, .out = leash::piped});
 //     assert(cat.in().write("one\ntwo\n", 5s));
@@ -72,8 +73,8 @@
 //     leash::Popen seq({"seq", "3"}, {.out = leash::piped});
 //     for (std::string_view line : seq.out().lines()) assert(line.size() == 1);
 //
-// CONVERSATIONS. expect() reads until one of several texts comes; then it is your turn. With `tty` the child has a
-// terminal: what it prints and asks is then what a person would see.
+// CONVERSATIONS. expect() reads until one of the given texts appears. With `tty` the child has a pseudo-terminal, so it
+// prints and asks what it would show to a user.
 //
 //     leash::Popen asks(leash::shell("printf 'name: '; read name; echo \"hello $name\""),
 //                       {.in = leash::tty, .out = leash::tty, .terminal = {.echo = false}});
@@ -81,8 +82,9 @@
 //     asks.in().write("joe\n");
 //     assert(asks.communicate({}, 5s).out == "hello joe\r\n");
 //
-// MANY. A pipeline is one job. run_all() runs many commands, so many at a time, on this thread; a Supervisor is the
-// same for jobs that come and go, and for event loops; of Asio's loops, jobs are operations with <leash/asio.hpp>.
+// MANY. A pipeline is one job. run_all() runs a list of commands, a limited number at a time, on this thread. A
+// Supervisor holds a set of jobs that can change while they run; use it in event loops too. For Asio, see
+// <leash/asio.hpp>.
 //
 //     assert(leash::check_output(leash::args({"seq", "9"}) | leash::args({"tail", "-1"})) == "9\n");
 //
@@ -90,12 +92,12 @@
 //     for (const char* code : {"0", "1"}) tasks.push_back({leash::shell("exit $1", {code})});
 //     assert(leash::run_all(std::move(tasks))[1]->status.code() == 1);
 //
-// ENDING. The destructor of a Popen ends the job: SIGKILL to all of its processes, and the leader is reaped. stop() sends
-// SIGTERM first; detach() gives the job up. When the leader ends by itself, the processes that it left in the group have `drain`
-// to finish; then they are ended, and named. Stragglers::leave leaves them alone, Stragglers::wait waits for them. Reach::tree
-// also finds processes with their own session that lost their parents (Linux); Reach::cgroup finds all, if a control group can
-// be created; die_with_parent ends the job also if the host is killed. A Cancel token ends any number of jobs, from a thread
-// or from a signal handler. `ended_by` says why a job was ended.
+// ENDING. The destructor of a Popen ends the job: SIGKILL to all of its processes, and the leader is reaped. stop()
+// sends SIGTERM first; detach() gives the job up. When the leader ends by itself, the processes that it left in the
+// group have `drain` to finish; then they are ended, and named. Stragglers::leave leaves them alone, Stragglers::wait
+// waits for them. Reach::tree also finds processes with their own session that lost their parents (Linux);
+// Reach::cgroup finds all, if a control group can be created; die_with_parent ends the job also if the host is killed.
+// A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` says why a job was ended.
 //
 //     r = leash::run(leash::shell("(sleep 0.2; echo late) & sleep 60 & echo early"), {.out = leash::piped});
 //     assert(r.ok() && r.out == "early\nlate\n" && r.stragglers.size() == 1 && r.stragglers[0].command == "sleep 60");
@@ -103,31 +105,32 @@
 //     leash::Popen sleeper({"sleep", "60"});
 //     assert(!sleeper.poll() && !sleeper.wait_for(10ms));
 //     assert(sleeper.stop(2s).signal() == SIGTERM);
-//     assert(sleeper.kill().error().code == std::errc::no_such_process);  // never a signal to a stranger
+//     assert(sleeper.kill().error().code == std::errc::no_such_process);  // over: no signal is sent
 //
 //     leash::Cancel cancel;
 //     cancel.fire();
 //     assert(leash::run({"sleep", "60"}, {.cancel = cancel}).cancelled);
 //
-// SURROUNDINGS. The child has the host's directory and environment, and of its descriptors 0, 1, 2 and those that are
-// listed; nothing else. A group of its own cannot read the terminal: Options::interactive() is for tools that are to read
-// it, and does what a shell does about Ctrl-C and Ctrl-Z. Any other job that the terminal stops for using it is ended.
+// SURROUNDINGS. The child inherits the host's directory and environment, descriptors 0, 1 and 2, and the descriptors in
+// `pass_fds`; no others. A job in its own process group cannot read the terminal. For a tool that must read it, use
+// Options::interactive(), which handles Ctrl-C and Ctrl-Z as a shell does. If the terminal stops any other job, leash
+// ends it.
 //
 //     assert(leash::check_output({"pwd"}, {.cwd = "/"}) == "/\n");
 //     assert(leash::check_output({"env"}, {.env = leash::Env::inherited().only({"X_*"}).set("A", "1")}) == "A=1\n");
 //     assert(*leash::which("env") == leash::which("env", leash::Env::inherited().without({"*_TOKEN"})));
 //     assert(leash::run(leash::shell("echo hi >&5"), {.pass_fds = {{1, 5}}}).ok());
 //
-// umask, nice and limits bound what it may do, and probe() shows what it would have (both Linux).
+// umask, nice and limits restrict the child. probe() shows what it would inherit (Linux).
 //
 //     assert(leash::probe({.umask = 077}).descriptors.size() == 3);
 //
-// exec() becomes a program instead of starting it, spawn_detached() starts one and lets it go, and reap_orphans() is for hosts that
-// are pid 1 (all three Linux).
+// exec() replaces the host by a program. spawn_detached() starts a program that outlives the host. reap_orphans() is
+// for hosts that are pid 1. (All three: Linux.)
 //
-//     assert(leash::exec({"ls"}, {.out = leash::piped}).subject == "out");  // nobody would be there to read that
+//     assert(leash::exec({"ls"}, {.out = leash::piped}).subject == "out");  // piped needs a reader
 //
-// ERRORS. What could not be started says at which step, and with what: see Step.
+// ERRORS. The error of a failed start has the step that failed and its subject, such as a path: see Step.
 //
 //     try { leash::run({"gti", "status"}).check_ok(); }
 //     catch (const leash::SpawnError& e) { assert(e.step() == leash::Step::program && e.subject() == "gti"); }
@@ -138,19 +141,20 @@
 //     leash::Expected<leash::Result> e = leash::try_run({"ls"}, {.cwd = "/nowhere"});
 //     assert(!e && e.error().message() == "leash: cwd \"/nowhere\": No such file or directory");
 //
-// THREADS. Any number of them may wait for, poll and signal one Popen; a stream, communicate() and the handle itself
-// belong to one at a time. There is no background thread: the calling thread does the work, enforces timeouts and serves
-// the sinks.
+// THREADS. Any number of threads may wait for, poll and signal one Popen. Use its streams and communicate(), move it
+// and destroy it from one thread at a time. There is no background thread: the calling thread does the work, enforces
+// timeouts and calls the sinks.
 //
-// PROMISES. The command is explicit; no descriptor leaks; nothing is left over; a timeout is a hard bound, timeout + grace +
-// drain; only the job is signalled; nothing global is changed; the status is true, or unknown; no amount of data blocks;
-// waiting does not spin. The README lists the tests of each, and the limits: leash cannot find a process that made its own
-// session and whose parent has ended (without Reach::tree), and the call returns in time without it (`held`).
+// PROMISES. The command is explicit; no descriptor leaks; nothing is left over; a timeout is a hard bound, timeout +
+// grace + drain; only the job is signalled; nothing global is changed; the status is true, or unknown; no amount of
+// data blocks; waiting does not spin. The README lists the tests of each. The main limit: without Reach::tree, leash
+// cannot find a process that made its own session and whose parent has ended; the call returns in time without it, and
+// `held` may name it.
 #ifndef LEASH_0_1_0_LEASH_HPP
 #define LEASH_0_1_0_LEASH_HPP
 
 // =====================================================================================================================
-// leash/config.hpp - version, platform, exceptions, form. Every macro that outlives its own file is defined here.
+// leash/config.hpp - version, platform, exceptions, header-only or compiled. All macros of more than one file.
 #ifndef LEASH_0_1_0_CONFIG_HPP
 #define LEASH_0_1_0_CONFIG_HPP
 
@@ -158,20 +162,20 @@
 #error "leash: two versions of it in one file; the header that comes second has to be of the first one's version"
 #endif
 
-/// The version, here and nowhere else: CMakeLists.txt and meson.build read these three lines.
+/// The version. It stands only here: CMakeLists.txt and meson.build read these three lines.
 /// @{
 #define LEASH_VERSION_MAJOR 0
 #define LEASH_VERSION_MINOR 1
 #define LEASH_VERSION_PATCH 0
 /// @}
-/// The same as one number, for `#if`: 1.2.3 is 10203.
+/// The version as one number, for `#if`: 1.2.3 is 10203.
 #define LEASH_VERSION (LEASH_VERSION_MAJOR * 10000 + LEASH_VERSION_MINOR * 100 + LEASH_VERSION_PATCH)
 
 #if !((defined(__cplusplus) && __cplusplus >= 201703L) || (defined(_MSVC_LANG) && _MSVC_LANG >= 201703L))
 #error "leash needs C++17 or later: compile with -std=c++17 (or /std:c++17)"
 #endif
 
-// 1 on the systems that detail/posix serves. Windows is planned.
+// 1 on POSIX platforms, which detail/posix supports. Windows is planned.
 #if defined(__unix__) || defined(__APPLE__)
 #define LEASH_POSIX 1
 #else
@@ -182,16 +186,17 @@
 #error "leash needs what _GNU_SOURCE declares, which g++ and clang++ define: compile without -U_GNU_SOURCE"
 #endif
 
-/// 0 with -fno-exceptions: then the functions that throw are not declared, and try_run() and Popen::try_spawn()
-/// are the way in. Everything else is the same.
+/// 1, or 0 with -fno-exceptions. With 0, functions that throw are not declared: use those whose name begins with
+/// `try_`, such as try_run() and Popen::try_spawn(). Everything else is the same.
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
 #define LEASH_EXCEPTIONS 1
 #else
 #define LEASH_EXCEPTIONS 0
 #endif
 
-// Header-only by default. With LEASH_COMPILED, in every file of the program, the headers only declare, and one file has
-// LEASH_IMPLEMENTATION too, or the program links leash::compiled, which is that file.
+// Header-only is the default. If every file of the program is compiled with LEASH_COMPILED, the headers only declare.
+// Then one file must also define LEASH_IMPLEMENTATION, or the program must link leash::compiled, which contains that
+// file.
 #if defined(LEASH_IMPLEMENTATION) && !defined(LEASH_COMPILED)
 #error "leash: LEASH_IMPLEMENTATION is for one file of a program of which every file is compiled with LEASH_COMPILED"
 #endif
@@ -201,9 +206,9 @@
 #define LEASH_INLINE inline
 #endif
 
-// What everything in leash:: is in besides: v0_1_0, with _compiled where the bodies are elsewhere, with _nothrow without
-// exceptions. Parts of one program that were compiled with different versions, with and without exceptions, header-only
-// and not, can so be linked together, and where the bodies are missing the linker names what is wanted. Users never write it.
+// The inline namespace in leash:: that holds everything: v0_1_0, plus _compiled with LEASH_COMPILED, plus _nothrow
+// without exceptions. So one program can link parts that use different versions or modes. If the bodies are missing,
+// the linker's message names the mode. Users never write this name.
 #define LEASH_JOIN_EXPANDED(major, minor, patch, suffix) v##major##_##minor##_##patch##suffix
 #define LEASH_JOIN(major, minor, patch, suffix) LEASH_JOIN_EXPANDED(major, minor, patch, suffix)
 #if LEASH_EXCEPTIONS && defined(LEASH_COMPILED)
@@ -216,8 +221,8 @@
 #define LEASH_ABI LEASH_JOIN(LEASH_VERSION_MAJOR, LEASH_VERSION_MINOR, LEASH_VERSION_PATCH, _nothrow)
 #endif
 
-// The test seam. A test that defines LEASH_FAULTS provides leash_fault(), which is asked before every system
-// call and answers with the errno to fail with, or 0 to let the call through. Otherwise nothing is compiled.
+// For fault-injection tests. A test that defines LEASH_FAULTS provides leash_fault(). leash calls it before every
+// system call: it returns the errno to fail with, or 0 to make the call. Without LEASH_FAULTS, nothing is compiled.
 #if defined(LEASH_FAULTS)
 int leash_fault(const char* call) noexcept;
 #define LEASH_FAULT(call) ::leash_fault(call)
@@ -228,7 +233,7 @@ int leash_fault(const char* call) noexcept;
 #endif  // LEASH_0_1_0_CONFIG_HPP
 
 // =====================================================================================================================
-// leash/fwd.hpp - the names, for a header of yours that only mentions them; and Handle.
+// leash/fwd.hpp - forward declarations, for headers that only mention the names; and Handle.
 #ifndef LEASH_0_1_0_FWD_HPP
 #define LEASH_0_1_0_FWD_HPP
 
@@ -277,9 +282,9 @@ enum class Reach;
 enum class Step;
 enum class Stragglers;
 
-/// What event loops and the system's calls take: a descriptor.
+/// A file descriptor.
 using Handle = int;
-/// Where there is none.
+/// Stands for no descriptor.
 inline constexpr Handle no_handle = -1;
 
 template <class T>
@@ -1009,18 +1014,18 @@ class Deadline {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The signal's name ("SIGKILL"), or "signal" for one that has none here, real-time signals among them.
+/// Returns the name of a signal ("SIGKILL"), or "signal" if leash knows no name for it, as for real-time signals.
 const char* signal_name(int number) noexcept;
 
-/// How the leader of a job ended: it exited with a code, or a signal killed it, or nobody can know.
+/// The exit status of a process: it exited with a code, a signal killed it, or the status is unknown.
 ///
-/// Unknown only if the status cannot be had: the host ignores SIGCHLD or other code waited for the process (except where
-/// Linux 6.15 tells it through the pidfd), or the process did not end within the bound of the call.
+/// Unknown only if leash cannot get the status: the host ignores SIGCHLD or other code waited for the process (except
+/// since Linux 6.15, where the pidfd keeps the status), or the process did not end within the bound of the call.
 class ExitStatus {
   public:
     constexpr ExitStatus() = default;  ///< unknown
 
-    /// One to compare with, or for a test.
+    /// Creates a status, to compare with or for a test.
     /// @{
     static constexpr ExitStatus from_code(int code) { return ExitStatus(Kind::exited, code, false); }
     static constexpr ExitStatus from_signal(int number, bool core = false) {
@@ -1028,26 +1033,26 @@ class ExitStatus {
     }
     /// @}
 
-    /// Which of the three it is.
+    /// Exactly one of these three is true.
     /// @{
     constexpr bool exited() const noexcept { return kind_ == Kind::exited; }
     constexpr bool signaled() const noexcept { return kind_ == Kind::signaled; }
     constexpr bool unknown() const noexcept { return kind_ == Kind::unknown; }
     /// @}
-    /// exited() with code 0.
+    /// Returns true if the process exited with code 0.
     constexpr bool success() const noexcept { return exited() && number_ == 0; }
 
-    /// What the process gave to exit(), 0 to 255; -1 unless exited().
+    /// Returns the code that the process passed to exit(), 0 to 255; -1 unless exited().
     constexpr int code() const noexcept { return exited() ? number_ : -1; }
-    /// The signal that killed it; 0 unless signaled().
+    /// Returns the number of the signal that killed the process; 0 unless signaled().
     constexpr int signal() const noexcept { return signaled() ? number_ : 0; }
-    /// The signal left a core dump.
+    /// Returns true if a signal killed the process and the kernel wrote a core dump.
     constexpr bool core_dumped() const noexcept { return core_; }
 
-    /// "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped", "unknown".
+    /// Returns a text: "exited 3", "killed by SIGKILL (9)", "killed by SIGSEGV (11), core dumped" or "unknown".
     std::string describe() const;
 
-    /// The same kind, number and core dump.
+    /// Compares kind, number and core dump.
     /// @{
     friend constexpr bool operator==(ExitStatus a, ExitStatus b) noexcept {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
@@ -1055,7 +1060,7 @@ class ExitStatus {
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
     /// @}
 
-    /// describe(), for streams and for {fmt}.
+    /// Writes describe(), for streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const ExitStatus& status) -> decltype(stream << std::string()) {
@@ -1073,41 +1078,42 @@ class ExitStatus {
     bool core_ = false;
 };
 
-/// Why a job has come to its end.
+/// What ended a job.
 enum class EndedBy {
-    itself,         ///< nobody else: how, its status tells
-    timeout,        ///< Options::timeout had passed
-    idle_timeout,   ///< Options::idle_timeout had passed without output
-    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() called
+    itself,         ///< nothing from outside that leash knows of; see the exit status
+    timeout,        ///< Options::timeout expired
+    idle_timeout,   ///< Options::idle_timeout expired without output
+    cancel,         ///< its Cancel token was fired, or Supervisor::cancel() was called
     stop,           ///< Popen::stop() was called
-    kill,           ///< Popen::kill() was called, or send_signal(SIGKILL)
-    terminal_stop,  ///< it used the host's terminal from the background, which stopped it (SIGTTIN, SIGTTOU), for good
-    /// Memory ran out: with Reach::cgroup, where SIGKILL ended one of those that were started (the leader, or a stage), which
-    /// leash did not send, and the kernel says that it killed some of the job for that (Usage::oom_kills). Where the leader
-    /// lived on, as a shell does whose command was killed, it has ended by itself.
+    kill,           ///< Popen::kill() or send_signal(SIGKILL) was called
+    terminal_stop,  ///< the terminal stopped it as a background job (SIGTTIN, SIGTTOU), so leash ended it
+    /// Memory ran out. Only with Reach::cgroup, if SIGKILL that leash did not send ended the leader or a stage, and the
+    /// kernel reports that it killed a process of the job for memory (Usage::oom_kills). If the leader survived, as a
+    /// shell does whose command was killed, the value is `itself`.
     memory
 };
 
-/// A process that a result tells of, as it was then: for people, and for a log. Its number may be another's by now.
+/// A process that a result names, as it was at that time: for people and for logs. Do not signal its pid: it may belong
+/// to another process by now.
 struct Process {
-    int pid = 0;  ///< its number; 0 where nobody knows it
-    std::string command =
-        {};                ///< its command line, the first 200 bytes, or its name in brackets; empty where it has none
-    std::string why = {};  ///< what it did, or why it is still there: "holds out", "another user's"; mostly empty
+    int pid = 0;               ///< the process ID; not positive if it is unknown
+    std::string command = {};  ///< the command line, 200 bytes at most, or the name in brackets; empty if unknown
+    std::string why = {};      ///< what it holds, or why it is still there: "another user's"; usually empty
 };
 
-/// What the leader and the descendants that it had waited for used, from the call that reaped it (wait4).
-/// Zero, and no peak, while the status is unknown, and where others than leash reaped it. With Reach::cgroup, what all of the
-/// job used, once it is over.
+/// Resources that the leader used, and the descendants that it waited for (wait4(2)). Zero, without a peak, if the
+/// status is unknown or code other than leash reaped the leader. With Reach::cgroup, those of the whole job, once it is
+/// over.
 struct Usage {
-    Duration user;    ///< processor time in its own code
-    Duration system;  ///< processor time in the kernel on its behalf
-    /// The largest resident set of any one of them, in bytes. Unknown where it is no more than the host's own had been
-    /// when the job started: a child begins in its host's memory, and the kernel counts that as the child's (Linux, the
-    /// BSDs; not macOS).
+    Duration user;    ///< processor time in user mode
+    Duration system;  ///< processor time in the kernel
+    /// The largest resident set size of a single process, in bytes. nullopt if it is not larger than that of the host
+    /// at the start: a child begins in the memory of its host, and the kernel counts that for the child (Linux, BSDs;
+    /// not macOS).
     std::optional<std::uint64_t> peak_memory = std::nullopt;
-    /// With Reach::cgroup: how many of the job the kernel has killed because memory ran out, be it that of a control group
-    /// or all there is (`oom_kill` in memory.events, Linux 4.13, where the memory controller is passed down; otherwise zero).
+    /// With Reach::cgroup: the number of processes of the job that the kernel killed because memory ran out, that of a
+    /// control group or all memory (`oom_kill` in memory.events, Linux 4.13). Zero if the host's control group does not
+    /// enable the memory controller.
     std::uint64_t oom_kills = 0;
 };
 
@@ -1336,21 +1342,24 @@ std::string chomp(std::string text);
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Commands in a row: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`.
-/// run() and Popen make one job of it: one process group, one deadline, one cancel, one kill; it has ended when
-/// every stage has. Options::in is the first stage's, `out` the last one's; `err` and all else are for each of them;
-/// `executable`, `tty` and Group::session are refused.
-/// A host that ignores SIGCHLD, or reaps every child, may take the first stage away before the next one has joined its
-/// group: that stage then cannot start (Step::spawn, EPERM).
+/// A pipeline: `leash::args({"dmesg"}) | leash::shell("grep -i \"$1\"", {what}) | leash::args({"tail"})`. Each command
+/// is a stage; the output of a stage is the input of the next one.
+///
+/// run() and Popen start a pipeline as one job: one process group and one timeout, and a cancel or a signal reaches all
+/// stages. The job has ended when every stage has ended. `in` is for the first stage, `out` for the last one. `err` and
+/// all other options apply to every stage. `executable`, `tty` and Group::session are an error.
+///
+/// If the host ignores SIGCHLD or reaps every child, the first stage may be gone before the next one joins its process
+/// group. Then the next stage cannot be started (Step::spawn, EPERM).
 class Pipeline {
   public:
-    /// The commands, in order.
+    /// Returns the commands, in order.
     /// @{
     const std::vector<Command>& stages() const& noexcept { return stages_; }
     std::vector<Command>&& stages() && noexcept { return std::move(stages_); }
     /// @}
 
-    /// Copied and moved like a vector of commands.
+    /// Copies or moves the commands.
     /// @{
     Pipeline(const Pipeline& other);
     Pipeline(Pipeline&& other) noexcept;
@@ -1359,10 +1368,11 @@ class Pipeline {
     ~Pipeline();
     /// @}
 
-    /// One more at the end, for pipelines that are put together at run time.
+    /// Adds a stage at the end, for pipelines that you build at run time. Returns this pipeline.
     Pipeline& append(Command last);
 
-    /// A pipeline that goes on; of two commands, `|` makes one too.
+    /// Adds a command or the stages of another pipeline at the end. Two commands with `|` between them are a pipeline
+    /// too.
     /// @{
     friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
     friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }
@@ -1838,37 +1848,39 @@ class ErrorOutput {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Given as Options::cancel to any number of jobs. Copies are the same token; fire() is for good. In a forked copy of the
-/// host it is another token from the fork on: neither process ends the other's jobs.
+/// A token that requests the end of jobs. Give it to any number of jobs as Options::cancel. Copies are the same token.
+/// A fired token stays fired. After a fork(), the child process has a separate token: neither process ends jobs of the
+/// other.
 ///
 ///     leash::Cancel stop;
 ///     std::thread([stop] { wait_for_ctrl_c(); stop.fire(); }).detach();
 ///     leash::Result r = leash::run({"make"}, {.cancel = stop});   // r.cancelled
 class Cancel {
   public:
-    /// A new token. Costs one small allocation; its pipe is made when a job first waits with it.
+    /// Creates a new token. Costs one small allocation. Its pipe is created when a job first waits with it.
     Cancel();
 
-    /// Copied, never moved: no token is without its state.
+    /// Copies refer to the same token. A move copies too, so that there is no empty token.
     /// @{
     Cancel(const Cancel&) = default;
     Cancel& operator=(const Cancel&) = default;
     /// @}
 
-    /// Ends every job that was given this token, also one that only waits for what its leader has left behind: whatever
-    /// waits for one wakes at once and ends it as after its timeout. True for the call that was
-    /// the first. From any thread, any number of times, and from a signal handler. `const`, since it is the token that
-    /// changes and not this handle: `std::stop_callback follow(stop_token, [c] { c.fire(); });`
+    /// Requests the end of every job that has this token, also of a job whose leader has ended but not its other
+    /// processes. A call that waits for such a job wakes at once and ends the job as after its timeout. Returns true
+    /// for the first call. Does not block. Safe from any thread and from a signal handler, any number of times. It is
+    /// `const`, because it changes the token and not this object:
+    /// `std::stop_callback follow(stop_token, [c] { c.fire(); });`
     bool fire() const noexcept;
 
-    /// Has fire() been called?
+    /// Returns true if fire() has been called.
     bool fired() const noexcept;
 
-    /// A descriptor that becomes readable when fired, for event loops; the token's own. no_handle where none can be had. After
-    /// a fork the copy gets another one: it has to ask again.
+    /// Returns a descriptor for event loops: it becomes readable when the token is fired. It belongs to the token: do
+    /// not close it. Returns no_handle if none can be created. After a fork(), call it again in the child process.
     Handle handle() const noexcept;
 
-    /// Are they the same token?
+    /// Compares: are both the same token?
     /// @{
     friend bool operator==(const Cancel& a, const Cancel& b) noexcept { return a.state_.is(b.state_); }
     friend bool operator!=(const Cancel& a, const Cancel& b) noexcept { return !a.state_.is(b.state_); }
@@ -1885,7 +1897,7 @@ class Cancel {
 #endif  // LEASH_0_1_0_CANCEL_HPP
 
 // =====================================================================================================================
-// leash/jobserver.hpp - HOW: the jobserver of GNU make, by which programs share out how much runs at a time.
+// leash/jobserver.hpp - HOW: the jobserver of GNU make, which limits how many jobs run at the same time.
 #ifndef LEASH_0_1_0_JOBSERVER_HPP
 #define LEASH_0_1_0_JOBSERVER_HPP
 
@@ -1896,32 +1908,34 @@ namespace detail {
 struct Tokens;
 }
 
-/// A pipe or a FIFO with a token in it for each job that may run besides those that do. `make -j8` makes one and names it in
-/// MAKEFLAGS; whatever it starts takes a token before it does more than one thing at a time (make itself, cargo, ninja 1.13, g++
-/// with -flto=jobserver), and puts it back. So all of them together run eight.
+/// A jobserver of GNU make: a pipe or a FIFO that contains tokens. `make -j8` creates one and names it in MAKEFLAGS. A
+/// program that `make` starts takes a token before it runs a second job at the same time, and puts the token back
+/// afterwards. make itself, cargo, ninja 1.13 and g++ with -flto=jobserver do so. Thus all of them together run eight
+/// jobs.
 ///
-/// As Options::jobserver it is handed down to one job: without, a job has no descriptor of it, and a `make` there says that the
-/// jobserver is unavailable, and goes on with -j1. As RunAllOptions::jobserver it also bounds how many tasks run.
+/// Options::jobserver passes it to one job. Otherwise a job does not inherit it: a `make` in the job warns that the
+/// jobserver is unavailable and uses -j1. RunAllOptions::jobserver also limits how many tasks run.
 ///
 ///     leash::run({"make"}, {.jobserver = leash::Jobserver::inherited()}).check_ok();
 ///
-/// Copies are the same one. What fails in the making, for want of descriptors say, is told when a job is started with it:
-/// Step::options, "jobserver".
+/// Copies are the same jobserver. If it could not be created (for example, because descriptors were short), the start
+/// of a job with it returns the error: Step::options, subject "jobserver".
 class Jobserver {
   public:
-    /// None: as if it were not there.
+    /// Creates no jobserver: a job with it is started without one.
     Jobserver() = default;
 
-    /// The one of the `make` above this program, as MAKEFLAGS of the host's environment says it (--jobserver-auth=R,W or fifo:PATH;
-    /// --jobserver-fds=R,W of a make before 4.2). None where there is no such word, or make has not handed the descriptors down,
-    /// which it does for recipes that begin with `+` or say $(MAKE). The descriptors are duplicated; the host's stay.
+    /// Returns the jobserver of the `make` that runs this program, as the host's variable MAKEFLAGS names it
+    /// (--jobserver-auth=R,W or fifo:PATH; --jobserver-fds=R,W before make 4.2). Returns none if MAKEFLAGS names none,
+    /// or if `make` did not pass the descriptors: it passes them only to recipe lines that begin with `+` or contain
+    /// $(MAKE). Duplicates the descriptors; the originals stay open.
     static Jobserver inherited();
 
-    /// A new one, for so many at a time in all, 1 to 4096: a pipe with one token less, since who takes part may do one thing
-    /// without any. It lasts as long as the copies of this object.
+    /// Creates a jobserver for `jobs` jobs at the same time, 1 to 4096. Its pipe has one token less, because every
+    /// program may run one job without a token. The pipe is closed when the last copy of the object is destroyed.
     static Jobserver serve(int jobs);
 
-    /// Is there one?
+    /// Returns true if there is a jobserver.
     explicit operator bool() const noexcept { return static_cast<bool>(tokens_); }
 
   private:
@@ -2388,7 +2402,7 @@ struct Options {
 #endif  // LEASH_0_1_0_OPTIONS_HPP
 
 // =====================================================================================================================
-// leash/which.hpp - which file a program's name means.
+// leash/which.hpp - which(): finds the file of a program.
 #ifndef LEASH_0_1_0_WHICH_HPP
 #define LEASH_0_1_0_WHICH_HPP
 
@@ -2398,12 +2412,12 @@ struct Options {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// The file that a job with this environment, and the host's directory, would be started from: an absolute path, not resolved
-/// further. Nothing where there is none that this host may execute (by access(2)).
+/// Returns the file that a job with this environment would execute, as an absolute path. Does not resolve symbolic
+/// links. Returns nullopt if there is no such file, or the host may not execute it (access(2)).
 ///
-/// A name without a slash is looked up in that environment's PATH, the host's own by default; in "/bin:/usr/bin" where it has
-/// none. An empty member of PATH means the host's directory, as POSIX has it and as the start takes it; the directory is never
-/// looked into otherwise. A name with a slash is that file.
+/// Searches for a name without a slash in PATH of `env`, by default that of the host; without PATH, in "/bin:/usr/bin".
+/// An empty entry of PATH means the working directory, as in POSIX; otherwise the working directory is not searched. A
+/// name with a slash is a path, relative to the working directory of the host.
 std::optional<std::string> which(const std::string& name, const Env& env = Env::inherited());
 
 }  // namespace LEASH_ABI
@@ -3025,7 +3039,7 @@ class [[nodiscard]] Popen {
 #endif  // LEASH_0_1_0_POPEN_HPP
 
 // =====================================================================================================================
-// leash/run.hpp - run(), capture() and check_output(): one call from a command to its result.
+// leash/run.hpp - run(), capture() and check_output(): run one command, or one pipeline, and return its result.
 #ifndef LEASH_0_1_0_RUN_HPP
 #define LEASH_0_1_0_RUN_HPP
 
@@ -3038,10 +3052,10 @@ class [[nodiscard]] Popen {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What run() gives, for one command or a pipeline: how it ended, what it said, what it used. Of a pipeline, `status`, `out`
-/// and `usage` are the last stage's.
+/// The result of run(), for a command or a pipeline: how the job ended, its output, the resources that it used. For a
+/// pipeline, `status`, `out` and `usage` are those of the last stage.
 struct [[nodiscard]] Result : Streams {
-    /// Of a job whose status is unknown; copied and moved like its strings.
+    /// The default is a result with an unknown status. Copies and moves its strings.
     /// @{
     Result();
     Result(const Result& other);
@@ -3051,43 +3065,44 @@ struct [[nodiscard]] Result : Streams {
     ~Result();
     /// @}
 
-    std::string command;                    ///< its first word, "git"; of a pipeline each one's, "ps | sort"
-    ExitStatus status;                      ///< how the leader ended
+    std::string command;                    ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
+    ExitStatus status;                      ///< exit status of the leader; of a pipeline's last stage
     std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
-    EndedBy ended_by = EndedBy::itself;     ///< why: by itself, or what ended the job
-    Reach reach = Reach::group;             ///< whom its end reached
-    bool timed_out = false;                 ///< it was Options::timeout or idle_timeout
-    bool cancelled = false;                 ///< it was Options::cancel; the job was ended, or not even started
-    std::vector<Process> stragglers = {};   ///< whom the leader left behind, and who was killed at the end of the drain
-    std::vector<Process> survivors = {};    ///< who was still alive when the call had to return
-    Usage usage;                            ///< what the leader used; with Reach::cgroup, all of the job
-    Duration duration;  ///< by the monotonic clock, from before the start until the job was seen to be over
+    EndedBy ended_by = EndedBy::itself;     ///< what ended the job; `itself`: nothing did
+    Reach reach = Reach::group;             ///< Options::reach of the job
+    bool timed_out = false;                 ///< Options::timeout or idle_timeout ended the job
+    bool cancelled = false;                 ///< a cancel ended the job, or kept it from starting
+    std::vector<Process> stragglers = {};   ///< processes that the leader left and leash killed after `drain`
+    std::vector<Process> survivors = {};    ///< processes that leash could not end in time
+    Usage usage;                            ///< of the leader; with Reach::cgroup, of the whole job
+    Duration duration;                      ///< from before the start until leash saw that the job was over; monotonic
 
-    /// It exited with 0, in time and uncancelled. Of a pipeline every stage did its part: it exited with 0, or, but for the
-    /// last one, SIGPIPE ended it because those after it had enough (`yes | head`). That is what `set -o pipefail` means,
-    /// without its mistake about SIGPIPE.
+    /// Returns true if the command exited with 0 and nothing else ended the job (timeout, cancel, stop, …: see
+    /// `ended_by`). For a pipeline, every stage must have exited with 0. A stage before the last may also have been
+    /// ended by SIGPIPE, as in `yes | head`. Truncated output, `held`, `stragglers` and `survivors` do not count.
     bool ok() const noexcept {
         return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
                (statuses.empty() || failed_stage() == statuses.size());
     }
 
-    /// The last stage of a pipeline that did not do its part, counted from 0; statuses.size() where there is none.
+    /// Returns the index, from 0, of the last stage of a pipeline that failed in the sense of ok(). If none failed, and
+    /// for a single command, returns statuses.size().
     std::size_t failed_stage() const noexcept;
 
 #if LEASH_EXCEPTIONS
-    /// The result itself where it is ok(); throws ProcessFailed where it is not: `leash::run({"make"}).check_ok();`
+    /// Returns the result if it is ok(); otherwise throws ProcessFailed. `leash::run({"make"}).check_ok();`
     /// @{
     const Result& check_ok() const&;
     Result&& check_ok() &&;
     /// @}
 #endif
 
-    /// In one line, for a log: the command's first word, how it ended, how long it took, why it was ended, what was cut off,
-    /// and who was killed, is still there or held a stream, each by number and first word. Nothing of what the job said, no
-    /// argument and no variable: what is secret is rarely elsewhere.
+    /// Returns one line for a log: the first word of the command, its exit status and duration, what ended it, which
+    /// output was truncated. `stragglers`, `survivors` and `held` follow, each process with its pid and the first word
+    /// of its command. The line has no output, no argument and no environment variable, because these may be secret.
     std::string describe() const;
 
-    /// describe(), for streams and for {fmt}.
+    /// Writes describe(), for streams and for {fmt}.
     /// @{
     template <class Stream>
     friend auto operator<<(Stream& stream, const Result& result) -> decltype(stream << std::string()) {
@@ -3099,47 +3114,50 @@ struct [[nodiscard]] Result : Streams {
 
 namespace detail {
 
-/// For whoever sees a job through by other means than run().
+/// For code that runs a job without run().
 /// @{
-/// The result of one that was cancelled before its start; its `command` is what the result is to have in any case.
+/// The result of a job that was cancelled before its start. Its `command` is right for any result of the job.
 [[gnu::cold]] Result not_started(const std::vector<Command>& stages, const Options& options);
-/// That of one that has ended, of that name, and what its last communicate() gave.
+/// The result of a job that has ended, from its name and from what its last communicate() returned.
 [[gnu::cold]] Result result_of(const Popen& job, std::string name, Captured captured);
 /// @}
 
 }  // namespace detail
 
-/// Runs a command to its end: starts it, feeds `in`, reads `out` and `err` where they are piped, waits, and leaves
-/// nothing behind. Returns within timeout + grace + drain, whatever the child does; without a timeout, within `drain` of
-/// its own end. If the command cannot be started, returns an Error.
+/// Runs a command and waits for its end: starts it, writes `in`, reads `out` and `err` if they are piped, and ends what
+/// the command leaves in its group. Blocks for timeout + grace + drain at most, whatever the child does. Without a
+/// timeout, returns at most `drain` after the leader ended (Stragglers::wait has no such bound). If the command cannot
+/// be started, returns an Error. An exit status or a timeout is not an Error: see Result.
 Expected<Result> try_run(Command command, Options options = {});
 
-/// The same for a pipeline.
+/// Runs a pipeline as one job and waits for its end, as the other try_run() does with a command.
 Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
-/// try_run() with `out` and `err` piped, each where the options say inherit, which is to say nothing about it.
+/// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
+/// piped, and so does `err`.
 /// @{
 Expected<Result> try_capture(Command command, Options options = {});
 Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 /// @}
 
-/// Thrown by check_output() and Result::check_ok() where the command ran and was not ok(). Its message has the program, how it
-/// ended and the end of standard error, in which control characters but newlines and tabs are escaped; that of
-/// check_output() has the start of the script where there is one.
+/// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
+/// program, the exit status and the end of standard error (2000 bytes at most, if it was captured). Control characters
+/// in it are escaped, except newline and tab. After check_output(), the message also has the start of a shell() script.
 ///
-/// So what is secret and stands in the first line of a script goes to wherever messages go. A script can have it from the
-/// environment, or as input; a parameter of shell() is not in messages, but in everybody's list of processes.
+/// So do not write a secret into the first line of a script: it would appear where the message appears. Pass it in the
+/// environment or as input. A parameter of shell() is not in the message, but every user can see it in the process
+/// list.
 class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
   public:
-    /// `name` is what the message calls the command.
+    /// Creates the exception for `result`. The message calls the command `name`.
     ProcessFailed(const std::string& name, Result result);
 
-    /// How it ended; of a pipeline, how the last stage did that did not do its part.
+    /// Returns the exit status of the command; for a pipeline that of the last stage that failed.
     ExitStatus status() const noexcept { return result_.status; }
-    /// What it said to standard error, where that was captured (of check_output(), the last 64 KiB); with per_stage, that
-    /// stage.
+    /// Returns the captured standard error: after check_output() the last 64 KiB, with per_stage that of the stage that
+    /// failed. Empty if it was not captured.
     const std::string& err() const noexcept { return result_.err; }
-    /// All of it, but that `status` and `err` are as above; `out` is what had come by then.
+    /// Returns the whole result, with `status` and `err` as above. `out` is the output until the command failed.
     const Result& result() const noexcept { return result_; }
 
   private:
@@ -3148,26 +3166,29 @@ class [[gnu::visibility("default")]] ProcessFailed : public std::runtime_error {
 
 #if LEASH_EXCEPTIONS
 
-/// try_run() that throws SpawnError where the command cannot be started. How it ended is in the result: no status
-/// is an exception.
+/// Runs a command and waits for its end, as try_run() does. If the command cannot be started, throws SpawnError. An
+/// exit status or a timeout does not throw: see Result.
 Result run(Command command, Options options = {});
 
-/// The same for a pipeline: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`.
+/// Runs a pipeline as one job: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`. Throws as the other
+/// run() does.
 Result run(Pipeline pipeline, Options options = {});
 
-/// try_capture() that throws SpawnError: `leash::capture({"git", "log", "-1"}).out`.
+/// Runs a command or a pipeline and captures its output, as try_capture() does:
+/// `leash::capture({"git", "log", "-1"}).out`. If it cannot be started, throws SpawnError.
 /// @{
 Result capture(Command command, Options options = {});
 Result capture(Pipeline pipeline, Options options = {});
 /// @}
 
-/// The standard output of a command that must succeed. Throws ProcessFailed where it does not, and SpawnError where
-/// it cannot be started. `out` is always captured; so is `err` (its end, for the exception) unless the options send
-/// it somewhere.
+/// Runs a command and returns its standard output. Throws ProcessFailed if the result is not ok(), and SpawnError if
+/// the command cannot be started. Always captures `out`, whatever the options say. If `err` is inherit (the default),
+/// captures its last 64 KiB for the exception.
 std::string check_output(Command command, Options options = {});
 
-/// The same for a pipeline, of which every stage must do its part: see Result::ok(). The exception tells of the
-/// last stage that did not; with per_stage, its `err` is that stage's.
+/// Runs a pipeline and returns the standard output of its last stage. Throws ProcessFailed if the result is not ok(),
+/// with the status of the last stage that failed and, with per_stage, its `err`. Throws SpawnError if a stage cannot be
+/// started.
 std::string check_output(Pipeline pipeline, Options options = {});
 
 #endif  // LEASH_EXCEPTIONS
@@ -3178,7 +3199,7 @@ std::string check_output(Pipeline pipeline, Options options = {});
 #endif  // LEASH_0_1_0_RUN_HPP
 
 // =====================================================================================================================
-// leash/supervisor.hpp - Supervisor: many running jobs, and the next thing that happens to one of them.
+// leash/supervisor.hpp - Supervisor: a set of running jobs, and the next event of any of them.
 #ifndef LEASH_0_1_0_SUPERVISOR_HPP
 #define LEASH_0_1_0_SUPERVISOR_HPP
 
@@ -3194,9 +3215,10 @@ namespace detail {
 class SupervisorCore;
 }
 
-/// Running jobs, from which the next event is taken: on the calling thread, with no other. What an event costs does not
-/// grow with the number of jobs (epoll on Linux, kqueue on macOS and the BSDs; elsewhere one poll() over all), but that
-/// a token's firing looks at all. Besides jobs it waits for timers, and for descriptors of yours.
+/// A set of running jobs; next() returns the next event of any of them. The calling thread does the work. The cost of
+/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS and BSDs; elsewhere one
+/// poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
+/// your descriptors.
 ///
 ///     leash::Supervisor jobs;
 ///     for (const auto& host : hosts)
@@ -3205,18 +3227,21 @@ class SupervisorCore;
 ///         if (event->kind == leash::Supervisor::Event::ended) use(jobs.remove(event->id).communicate());
 ///     }
 ///
-/// It reads what the jobs say as it comes, keeps their deadlines, and serves their sinks; Options::max_output bounds
-/// what it keeps of what nobody takes. What job(id).in().enqueue() takes it writes as the job takes it, and what a
-/// communicate() had left to write when the job was added. When it dies, the jobs that are still in it die. One thread at a
-/// time, the streams of its jobs included; a sink must not call it. In a forked copy of the host it has other jobs: those
-/// that came along have ended, their statuses unknown, and are nothing to the original's; new ones may be added. Timers
-/// and watches have stayed with the original.
+/// next() reads the output of the jobs as it arrives, enforces their timeouts and calls their sinks. Output that you do
+/// not take is kept in memory; Options::max_output bounds it. next() also writes what job(id).in().enqueue() accepted,
+/// and the input that a communicate() had not written when the job was added. The destructor ends the jobs that are
+/// still in the set.
+///
+/// Use a Supervisor, and the streams of its jobs, from one thread at a time. A sink must not call it.
+///
+/// After a fork(), the Supervisor in the child process cannot touch the jobs of the parent: there, they have ended with
+/// an unknown status, and timers and watches are gone. You can add new jobs.
 class Supervisor {
   public:
-    /// A job in the set, a timer or a watch. No two have the same, not even one after the other; none is 0.
+    /// Identifies a job of the set, a timer or a watch. Never 0, and never used twice.
     using Id = std::uint64_t;
 
-    /// What comes back with each event, for whatever the caller keeps about the job: a number, or a pointer.
+    /// A number or a pointer of yours that each event of a job, timer or watch carries.
     struct Tag {
         /// A number.
         constexpr Tag(std::uintptr_t number = 0) noexcept : value(number) {}
@@ -3224,21 +3249,21 @@ class Supervisor {
         template <class T>
         Tag(T* pointer) noexcept : value(reinterpret_cast<std::uintptr_t>(pointer)) {}
 
-        std::uintptr_t value;  ///< either as a number
+        std::uintptr_t value;  ///< the number, or the pointer as a number
     };
 
     /// What happened, and to which job.
     struct Event {
-        /// What can happen: to a job, in this order; then what is no job's. More may be added: let a `switch` have a
+        /// The kinds of events: first those of a job, in their order. A later version may add some: give a `switch` a
         /// `default`.
         enum class Kind {
-            output,   ///< it said something, or a stream has ended: job(id).out().try_read() has it. Not for sinks.
-            ending,   ///< a timeout has passed, it was cancelled, or stopped by the terminal: it is being ended
-            ended,    ///< it is over: it has ended, its streams have too, and nobody is left. The last event of a job.
+            output,   ///< a piped stream has new output or reached end of file: read job(id).out(). Not for sinks.
+            ending,   ///< leash began to end the job: timeout, cancel, or a stop by the terminal
+            ended,    ///< the job is over: processes and streams. Its last event.
             timer,    ///< the time of an after() has come. Its only event.
-            readable  ///< a descriptor of a watch() is readable, or has ended. Told again as long as it is.
+            readable  ///< a descriptor of a watch() is readable or at end of file. Comes again as long as that is so.
         };
-        /// For short: `event->kind == leash::Supervisor::Event::ended`.
+        /// Short names: `event->kind == leash::Supervisor::Event::ended`.
         /// @{
         static constexpr Kind output = Kind::output;
         static constexpr Kind ending = Kind::ending;
@@ -3247,89 +3272,102 @@ class Supervisor {
         static constexpr Kind readable = Kind::readable;
         /// @}
 
-        Kind kind = Kind::output;  ///< what
-        Id id = 0;                 ///< to which job, or of which timer or watch
-        std::uintptr_t tag = 0;    ///< what add(), after() or watch() was given
+        Kind kind = Kind::output;  ///< what happened
+        Id id = 0;                 ///< the job, timer or watch that it happened to
+        std::uintptr_t tag = 0;    ///< the tag given to add(), after() or watch()
 
-        /// The pointer that was given as a tag; only of one that was a pointer to such.
+        /// Returns the tag as a pointer. The tag must have been a T*.
         template <class T>
         T* tag_as() const noexcept {
             return reinterpret_cast<T*>(tag);
         }
     };
 
-    /// An empty one. Costs one allocation.
+    /// Creates an empty set. Costs one allocation.
     Supervisor();
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
-    /// SIGKILL to all, and then each is waited for: see ~Popen().
+    /// Sends SIGKILL to all jobs, then waits for each of them as ~Popen() does.
     ~Supervisor();
 
-    /// Takes a job into the set; `tag` is handed back with its events, for whatever the caller keeps about it. An error
-    /// (EMFILE, ENOSPC, …; EINVAL for an empty handle; a million jobs are too many) where it cannot be watched: then
-    /// `job` is as it was.
+    /// Moves a job into the set. Each of its events carries `tag`. Returns an Error if the job cannot be watched
+    /// (EMFILE, ENOSPC, …), if it is an empty Popen (EINVAL), or if the set is full (EMFILE, after a million entries);
+    /// then `job` is unchanged.
     Expected<Id> add(Popen&& job, Tag tag = {});
 
-    /// How many jobs are in it, those included that have ended and were not removed.
+    /// Returns the number of jobs in the set. Jobs that have ended count until you remove them.
     std::size_t size() const noexcept;
-    /// Is there none?
+    /// Returns true if size() is 0.
     bool empty() const noexcept;
 
-    /// A job of the set, to read from, write to, signal or ask; nullptr where it is not in it (any more). Valid until it is
-    /// removed. It may be waited for directly too. To let go of one, say remove(id).detach().
+    /// Returns a job of the set, or nullptr if the set has no such job. Valid until the job is removed. You can read
+    /// from the job, write to it, signal it and wait for it. To give a job up, call remove(id).detach().
     Popen* find(Id id) noexcept;
-    /// The same of one that is in the set for certain, as that of an event is which has just been told.
+    /// Returns a job that is certainly in the set, such as the job of the event that next() just returned. Otherwise
+    /// the behaviour is undefined: use find().
     Popen& job(Id id) noexcept { return *find(id); }
 
-    /// Takes a job out of the set, ended or not; an empty handle where it is not in it. Its further events are dropped.
+    /// Takes a job out of the set, running or ended, and returns it. Returns an empty Popen if the set has no such job.
+    /// Drops the events of the job that next() has not returned yet.
     Popen remove(Id id);
 
-    /// The next event; waits for it, at most so long. nullopt when the time is up, and at once when there is nothing to
-    /// wait for: no job whose end has not been told, no timer and no watch. With zero it never waits.
+    /// Waits for the next event, at most `timeout` (default: no limit), and returns it. Returns nullopt when the time
+    /// is up. Returns nullopt at once if there is nothing to wait for: no job whose `ended` event is still to come, no
+    /// timer and no watch. With a timeout of zero, does not block.
     ///
-    /// A signal handler that runs meanwhile does not end the wait (EINTR is not told). One that wants to be seen fires a
-    /// token (Cancel::fire()) or writes to a pipe, and that is watched: so nothing is missed, whenever the signal comes.
+    /// A signal does not interrupt the wait (no EINTR). If a signal handler must wake it, let the handler call
+    /// Cancel::fire() on a token given to cancel_with(), or write to a pipe that you watch(). Then no signal is missed.
     std::optional<Event> next(Timeout timeout = {});
 
-    /// Will nothing happen any more, but at what is watched? Every job's end has been told, and there is no timer. Tells
-    /// what next() meant that gave nothing, and when a loop is over that has a watch: `while (!jobs.done())`.
+    /// Returns true if next() has returned the `ended` event of every job and no timer is left. Watches do not count.
+    /// Use it as the condition of a loop that has a watch (`while (!jobs.done())`), and to see why next() returned
+    /// nullopt.
     bool done() const noexcept;
 
-    /// Ends all jobs at once, as if each one's Cancel token had been fired: SIGTERM, its `grace`, SIGKILL, or its `stop_sequence`. Does not
-    /// wait: next() tells of each.
+    /// Ends all jobs of the set as if the Cancel token of each had been fired: SIGTERM, `grace`, SIGKILL, or its
+    /// `stop_sequence`. Does not wait: next() returns the events of each job.
     void cancel();
 
-    /// The same when this token is fired, at once where it was; and so it will be for jobs that are added later. In the
-    /// place of one that was given before. It wakes next(), which tells of each job; timers and watches stay. An error
-    /// (EMFILE, …) where the token cannot be watched: then there is none. In a forked copy of the host it is to be given anew.
+    /// Calls cancel() when `token` is fired, or at once if it was fired before. Then jobs that you add later are ended
+    /// too. Firing the token wakes next(). Timers and watches stay. Replaces the token of an earlier call. Returns an
+    /// Error (EMFILE, …) if the token cannot be watched; then the Supervisor has no token. After a fork(), the child
+    /// process must call it again.
     Expected<void> cancel_with(const Cancel& token);
 
-    // ---- what else a loop waits for
+    // ---- timers and descriptors
 
-    /// Tells Event::timer once, when so long has passed: to start again what has ended, say, and later each time. At once
-    /// with zero and less; never with no limit, which keeps next() waiting all the same. It costs no descriptor. Gives 0,
-    /// and no event, where there are a million jobs, timers and watches already.
+    /// Creates a timer: next() returns one Event::timer when `delay` has passed. Use it to restart a job after a pause,
+    /// for example. A delay of zero or less has passed at once. A delay without limit never passes, and next() keeps
+    /// waiting for it. Needs no descriptor. Returns the id of the timer; returns 0, and creates no timer, if the set is
+    /// full (a million entries).
     Id after(Timeout delay, Tag tag = {});
 
-    /// Tells Event::readable as long as the descriptor is readable, or has ended: a pipe that a signal handler writes to, a
-    /// socket, the handle() of a Cancel. It stays the caller's, who reads from it before the next event. It is watched through
-    /// a copy: say forget(id) before it is closed, and when a token has been fired, which its handle tells for ever. An error
-    /// where it cannot be watched (EPERM: a file; EBADF; EMFILE, …).
+    /// Watches a descriptor of yours: a socket, a pipe that a signal handler writes to, the handle() of a Cancel.
+    /// next() returns Event::readable as long as the descriptor is readable or at end of file. So read from it before
+    /// you call next() again.
+    ///
+    /// The descriptor stays yours. leash watches a duplicate: call forget(id) before you close the descriptor. Also
+    /// call it when a token has been fired, because the handle of the token stays readable. Returns an Error if the
+    /// descriptor cannot be watched (EBADF; EPERM: a regular file, with epoll; EMFILE, …).
     Expected<Id> watch(Handle fd, Tag tag = {});
 
-    /// Takes back an after() that has not been told, or a watch(). False where it is not there any more, or a job.
+    /// Removes a timer or a watch. Returns false if there is none with this id, or if the timer's event was returned
+    /// already, or if the id is that of a job.
     bool forget(Id id) noexcept;
 
-    // ---- inside of a foreign event loop
+    // ---- inside another event loop
 
-    /// A descriptor that becomes readable when there is something to do: then call next(0s) until it gives nothing, but
-    /// only so many times: a job that says something all the time always has one event more. For what is left, time_left() is
-    /// zero, or this is readable still. It is the Supervisor's own. no_handle before the first add(), watch() or
-    /// cancel_with(), in a forked copy of the host too, and on systems that have neither epoll nor kqueue.
+    /// Returns a descriptor that becomes readable when there is something to do. Then call next(0s) until it returns
+    /// nullopt, but limit the number of calls, because a job that writes all the time always has one more event. If
+    /// events are left, time_left() is zero or the descriptor is still readable. The descriptor belongs to the
+    /// Supervisor: do not close it.
+    ///
+    /// Returns no_handle before the first add(), watch() or cancel_with() (after a fork() again), and on platforms that
+    /// have neither epoll nor kqueue.
     Handle handle() const noexcept;
 
-    /// The longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due. No limit if
-    /// there is none; zero if events are waiting, and after add(). As a plain number:
+    /// Returns the longest time that the loop may wait for handle(). After it, call next(0s), because a timer is due.
+    /// No limit if there is none; zero if events are waiting, and after add(). As a plain number:
     /// `std::min<std::chrono::nanoseconds>(time_left().length(), 1h)`.
     Timeout time_left() const;
 
@@ -3357,75 +3395,82 @@ class Supervisor {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// One of the commands for run_all(), or a pipeline, with options of its own: its deadline counts from its own start.
-/// `{{"ping", "-c1", host}, {.timeout = 5s}}`.
+/// A command or a pipeline for run_all(), with its options: `{{"ping", "-c1", server}, {.timeout = 5s}}`. The timeout
+/// counts from the start of the task.
 struct Task {
-    /// What a task runs: one command, or several in a row.
+    /// What a task runs: a command or a pipeline.
     class What {
       public:
-        /// From a list, args(), shell() or a pipeline.
+        /// Converts from a list, args(), shell() or a pipeline.
         /// @{
         What(std::initializer_list<Arg> argv);
         What(Command one);
         What(Pipeline pipeline);
         /// @}
-        /// A bare string says here too that it is no command.
+        /// Rejects a bare string when it is compiled: write a list, or shell().
         template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
         What(const T& text) : What(Command(text)) {}
 
-        /// The command, or each one of the pipeline.
+        /// Returns the commands of the pipeline; for a single command just that one.
         const std::vector<Command>& stages() const noexcept { return stages_; }
 
       private:
         std::vector<Command> stages_;
     };
 
-    What command;          ///< what
-    Options options = {};  ///< and how
+    What command;          ///< the command or pipeline to run
+    Options options = {};  ///< its options
 };
 
-/// How run_all() goes about it.
+/// Options of run_all().
 struct RunAllOptions {
-    /// How many tasks run at a time; 0, the default, means as many as this process may use processors, and with a jobserver
-    /// as many as that has tokens for.
+    /// How many tasks run at the same time. Default: 0, the number of processors that this process may use; with a
+    /// jobserver, as many as there are tokens for.
     std::size_t max_running = 0;
 
-    /// Each task that runs besides the first takes a token of it; none by default. It is handed down to those whose options have
-    /// none. An error for all where it cannot be asked without waiting: one by descriptors, on a system without /proc.
+    /// A jobserver to share the number of running tasks with: each running task except the first holds a token. Tasks
+    /// whose options have no jobserver get this one. Default: none. Every result is an Error if leash cannot take
+    /// tokens without blocking: a jobserver given as descriptors, on a platform without /proc.
     Jobserver jobserver = {};
 
-    /// No task is started as long as one runs and the system's load is that high (of the last minute: getloadavg(3)), as with
-    /// `make -l`; looked at whenever something happens, and each second. 0, the default: whatever the load is.
+    /// Starts no further task while one runs and the load average of the last minute (getloadavg(3)) is `max_load` or
+    /// more, as `make -l` does. Checked after each event, and once a second. Default: 0, no limit.
     double max_load = 0;
 
-    /// Called with a task's place in the list when it has been started. The job may be read from, written to, signalled: it
-    /// stays where it is.
+    /// Called after a task was started, with its index in the list and the running job. You can read from the job,
+    /// write to it and signal it, but not move it. If a callback throws, run_all() kills the running jobs and passes
+    /// the exception on.
     detail::Callback<std::size_t, Popen&> on_start = {};
 
-    /// Called with a task's place when it has ended, or could not be started. In the order of the ends.
+    /// Called when a task has ended, could not be started or was cancelled before its start, with its index in the list
+    /// and its result. Not called for tasks that `cancel` or `stop_on_failure` kept from starting. If a callback
+    /// throws, run_all() kills the running jobs and passes the exception on.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
-    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more. Default:
-    /// false.
+    /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more.
+    /// Default: false.
     bool stop_on_failure = false;
 
-    /// Ends those that run and keeps the rest from starting, when it is fired; none by default. Jobs may have tokens of
-    /// their own besides.
+    /// A token for the whole call: when it is fired, ends the running jobs and starts no more. Default: none. A task
+    /// can also have its own token, in its options.
     std::optional<Cancel> cancel = std::nullopt;
 };
 
-/// Runs commands to their ends, `max_running` at a time, on the calling thread: each as run() does, with its own deadline,
-/// capture and sinks. What they gave comes in the order of the list: a Result, or the Error with which a command
-/// could not be started, which does not concern the others. A command that was not started, for a cancel or
-/// stop_on_failure, has a Result that says `cancelled`; so have those that were ended for it.
+/// Runs commands and waits until all have ended. Runs each as run() does, with its own timeout, capture and sinks, at
+/// most `max_running` at the same time, on the calling thread.
 ///
-/// Where there are no descriptors, processes or memory for one more, it is started when another one has ended. No start
-/// keeps the deadlines of those that run waiting: bytes() are written as they are read, and where a program is being
-/// written at the moment (ETXTBSY), the others are looked after until it can be tried again.
+/// Returns the results in the order of the list. Each is a Result, or an Error if that command could not be started;
+/// the others still run. If a cancel or stop_on_failure ended a task or kept it from starting, its Result has
+/// `cancelled`.
+///
+/// If a start fails because descriptors, processes or memory are short, run_all() tries again when another task has
+/// ended. If the program file is just being written (ETXTBSY), it tries again for about 0.1 s. Meanwhile the running
+/// tasks are served, and their timeouts enforced.
 ///
 ///     std::vector<leash::Task> tasks;
 ///     for (const auto& host : hosts) tasks.push_back({{"ping", "-c1", host}, {.out = leash::null, .timeout = 5s}});
-///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64})) count += result && result->ok();
+///     for (const auto& result : leash::run_all(std::move(tasks), {.max_running = 64}))
+///         count += result && result->ok();
 [[nodiscard]] std::vector<Expected<Result>> run_all(std::vector<Task> tasks, RunAllOptions how = {});
 
 }  // namespace LEASH_ABI
@@ -3434,7 +3479,7 @@ struct RunAllOptions {
 #endif  // LEASH_0_1_0_RUN_ALL_HPP
 
 // =====================================================================================================================
-// leash/probe.hpp - probe(): what a program would have that is started with these options.
+// leash/probe.hpp - probe(): shows what a program inherits if it is started with these options.
 #ifndef LEASH_0_1_0_PROBE_HPP
 #define LEASH_0_1_0_PROBE_HPP
 
@@ -3444,40 +3489,42 @@ struct RunAllOptions {
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// What a program has at its first instruction, as Linux tells it.
+/// What a program inherits, as the kernel shows it (Linux).
 struct Probe {
-    /// An open descriptor.
+    /// An open descriptor of the child.
     struct Descriptor {
-        int number = -1;  ///< in the child
+        int number = -1;  ///< its number in the child
 
-        /// A path ("/dev/null"), or what else the kernel calls it ("pipe:[4026]", "anon_inode:[eventpoll]"); a socket by its
-        /// addresses: "tcp 127.0.0.1:80, listening", "udp 0.0.0.0:53", "tcp 10.0.0.1:4711 to 10.0.0.2:80",
-        /// "unix /run/x.sock, listening"; "socket:[4026]" where they are not to be had.
+        /// What is open: a path ("/dev/null"), the kernel's name ("pipe:[4026]", "anon_inode:[eventpoll]"), or the
+        /// addresses of a socket: "tcp 127.0.0.1:80, listening", "udp 0.0.0.0:53", "tcp 10.0.0.1:4711 to 10.0.0.2:80",
+        /// "unix /run/x.sock, listening"; "socket:[4026]" if the addresses are unknown.
         std::string what;
     };
 
-    std::vector<Descriptor> descriptors;  ///< by number
-    std::vector<int> ignored_signals;  ///< by number; where glibc's posix_spawn starts it, 32 and 33 are: its own two
-    std::vector<int> blocked_signals;  ///< by number
-    std::vector<std::string> environment;  ///< the names, in their order; no values, which may be secret
-    std::string cwd;                       ///< a whole path
-    int umask = -1;                        ///< -1 before Linux 4.7
-    int nice = 0;                          ///< the value itself, not what was added
-    Limits limits;  ///< those in force (the soft ones); Limits::inherited and none(): without a limit
+    std::vector<Descriptor> descriptors;  ///< the open descriptors, sorted by number
+    std::vector<int> ignored_signals;     ///< signal numbers; with glibc's posix_spawn also 32 and 33, which glibc uses
+    std::vector<int> blocked_signals;     ///< signal numbers
+    std::vector<std::string> environment;  ///< names of the variables, in their order; no values, which may be secret
+    std::string cwd;                       ///< the working directory, an absolute path
+    int umask = -1;                        ///< the file mode creation mask; -1 before Linux 4.7
+    int nice = 0;                          ///< the nice value itself, not the increment
+    Limits limits;  ///< the soft limits; Limits::inherited, or none() for cpu_time, means unlimited
 };
 
-/// Starts a process in the very way in which a job with these options is started, looks at it before it does anything, and
-/// ends it. For a host's tests ("my listening socket is nobody's") and for its self-check at its start. The process is a
-/// /bin/sh that stops itself; `executable` does not count, nor does `timeout`: it takes a few milliseconds, and ten seconds at
-/// the most. Files are opened, and emptied, as for the job.
+/// Starts a process as a job with these options is started, reads from /proc what it inherited, and kills it. Use it in
+/// tests ("no child has my listening socket") or when your program starts.
 ///
-/// An Error where such a job cannot be started, where it ends at once (a limit that leaves no room even for that), and
-/// where there is no Linux or no /proc (operation_not_supported).
+/// The process is a /bin/sh that stops itself, so `executable` and `timeout` are ignored. Blocks for a few
+/// milliseconds, at most ten seconds. Files for `out` and `err` are created or emptied, as for the job.
+///
+/// Returns an Error if the process cannot be started, or if it ends before leash has looked (for example, because a
+/// limit is too low for a shell). On platforms other than Linux, or without /proc, the error is
+/// operation_not_supported.
 Expected<Probe> try_probe(Options options = {});
 
 #if LEASH_EXCEPTIONS
 
-/// try_probe() that throws SpawnError.
+/// Does the same as try_probe(), but throws SpawnError instead of returning an Error.
 Probe probe(Options options = {});
 
 #endif  // LEASH_EXCEPTIONS
@@ -3488,31 +3535,36 @@ Probe probe(Options options = {});
 #endif  // LEASH_0_1_0_PROBE_HPP
 
 // =====================================================================================================================
-// leash/exec.hpp - exec(): become the program, instead of starting it.
+// leash/exec.hpp - exec(): replaces the host by a program, instead of starting a child.
 #ifndef LEASH_0_1_0_EXEC_HPP
 #define LEASH_0_1_0_EXEC_HPP
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Becomes the program, as execve(2) does: it has this process's number, its parent and its terminal, and nothing of the host goes
-/// on. For wrappers and inits. The plan is that of a job, and so is what the program finds: the streams, directory, environment,
-/// umask, nice value and limits that the options say, no descriptor but 0, 1, 2 and `pass_fds`, no signal blocked, and none
-/// ignored but HUP, INT and QUIT where they were. Without options the three streams are inherited; with options `in` is null as
-/// long as they do not say otherwise.
+/// Replaces the calling process by a program, as execve(2) does: the program keeps the process ID, the parent and the
+/// terminal. For wrappers and init programs. Returns only if that fails, with the Error.
 ///
-/// Group::own, inherited and foreground are all the same here: it stays in the group that it is in. `session` makes one, EPERM
-/// where the host leads its group; `join()` moves it. What takes somebody who waits, reads or signals is an error by its name:
-/// streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`.
+/// The program gets what a job with these options gets: streams, directory, environment, umask, nice value and limits.
+/// It has no descriptors except 0, 1, 2 and `pass_fds`, and no blocked signals. It ignores only SIGHUP, SIGINT and
+/// SIGQUIT, and each only if the host ignored it. Without options, the three streams are inherited. If you give
+/// options, the default of `in` is null.
 ///
-/// It comes back only where that fails, with the Error. Then all threads go on, and the host's descriptors, directory, umask,
-/// nice value, signals, limits and group are as they were. But what was opened as `out` or `err` has been created or emptied; a
-/// session is for good; and without privileges so is a hard limit that was lowered. (A signal that comes between the last step
-/// and the exec that fails finds no handler; a SIGCHLD that was pending is gone.) What the host has buffered itself, in `stdout`
-/// say, it has to flush before. As a thread of its own does the exec, the host's fcntl() locks and SEM_UNDO end with it; flock() stays.
+/// Flush your own buffers, such as that of `stdout`, before the call. fcntl() locks and SEM_UNDO adjustments of the
+/// host end, because a separate thread does the exec; flock() locks stay.
 ///
-/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS.
+/// With Group::own, inherited or foreground, the program stays in the process group of the host. `session` creates a
+/// session; the error is EPERM if the host leads its process group. `join()` moves the program to that group. Options
+/// that need a waiting parent are an error: streams that are piped, tty, per_stage or a sink, `timeout`,
+/// `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`, `keep`, `all`, `reach`, `stragglers`,
+/// `die_with_parent`.
+///
+/// After an error, all threads continue, and the descriptors, directory, umask, nice value, signals, limits and process
+/// group of the host are as before. But a file for `out` or `err` may have been created or emptied, a new session
+/// stays, and so does a lowered hard limit without privileges. A signal that arrives just before the failed exec meets
+/// the default action instead of your handler, and a pending SIGCHLD is lost.
+///
+/// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());
 
 }  // namespace LEASH_ABI
@@ -3521,31 +3573,35 @@ inline namespace LEASH_ABI {
 #endif  // LEASH_0_1_0_EXEC_HPP
 
 // =====================================================================================================================
-// leash/detached.hpp - spawn_detached(): a program that is started and let go, with no zombie.
+// leash/detached.hpp - spawn_detached(): starts a program that outlives the host, and leaves no zombie.
 #ifndef LEASH_0_1_0_DETACHED_HPP
 #define LEASH_0_1_0_DETACHED_HPP
 
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Starts a program that lives on whatever becomes of the host, in a session of its own, and gives its process id, for people and
-/// logs: it is nobody's child that the host knows. It leaves no zombie in the host, whatever that does about its children, and
-/// no status; there is nothing to wait for, and no SIGCHLD. (It is the child of one that has ended by then, so that the system's
-/// init has it; or the host, where that is pid 1 or has made itself a subreaper: see reap_orphans().) What it has is what a job
-/// with these options has. `out` and `err` are inherited by default, as always: a daemon's want a file, or null.
+/// Starts a program in a new session, so that it continues when the host ends. Returns its process ID, for people and
+/// logs.
 ///
-/// An Error where it cannot be started, as for a job, and where an option takes somebody who waits, reads or signals, by its
-/// name: streams that are piped, tty or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
-/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`, and a `group` other than `session` (and `own`, the
-/// default, which means that here).
+/// The program is not a child of the host: its parent has already ended, so pid 1 or a subreaper adopts it. The host
+/// gets no SIGCHLD, no zombie and no exit status, and need not wait. (Only if the host itself is pid 1 or a subreaper
+/// does it get the program as a child: see reap_orphans().)
 ///
-/// Linux on x86-64 and arm64, where the direct start is (see *Platforms*); elsewhere ENOSYS: there, Popen::detach() leaves a zombie
-/// to be reaped.
+/// The program inherits what a job with these options inherits. `out` and `err` are inherited by default; for a daemon,
+/// use a file or null.
+///
+/// Returns an Error if the program cannot be started, or if an option needs a waiting parent: streams that are piped,
+/// tty, per_stage or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
+/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or `session`, which are
+/// the same here.
+///
+/// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS. There, use
+/// Popen::detach(), after which the host must reap the child.
 Expected<Pid> try_spawn_detached(Command command, Options options = {});
 
 #if LEASH_EXCEPTIONS
 
-/// try_spawn_detached() that throws SpawnError.
+/// Does the same as try_spawn_detached(), but throws SpawnError instead of returning an Error.
 Pid spawn_detached(Command command, Options options = {});
 
 #endif  // LEASH_EXCEPTIONS
@@ -3556,7 +3612,7 @@ Pid spawn_detached(Command command, Options options = {});
 #endif  // LEASH_0_1_0_DETACHED_HPP
 
 // =====================================================================================================================
-// leash/orphans.hpp - reap_orphans(): for hosts to which orphans come, as pid 1 of a container.
+// leash/orphans.hpp - reap_orphans(): for hosts that adopt orphans, such as pid 1 of a container.
 #ifndef LEASH_0_1_0_ORPHANS_HPP
 #define LEASH_0_1_0_ORPHANS_HPP
 
@@ -3565,20 +3621,23 @@ Pid spawn_detached(Command command, Options options = {});
 namespace leash {
 inline namespace LEASH_ABI {
 
-/// Reaps the children of this process that have ended and that nobody claims, and tells how many. For a host to which the orphans of
-/// others come: pid 1 of a container, or a subreaper (PR_SET_CHILD_SUBREAPER). Nothing calls it but you: after a SIGCHLD, or now
-/// and then. It never waits, and costs one system call where no child has ended.
+/// Reaps the children of this process that have ended and that nobody claims. Returns their number. For a host that
+/// adopts orphans of other programs: pid 1 of a container, or a subreaper (PR_SET_CHILD_SUBREAPER). leash never calls
+/// it: call it after a SIGCHLD, or regularly. It does not block. If no child has ended, it costs one system call.
 ///
-/// Claimed is a child for which this process has a pidfd open: every job of leash has one for each of its processes, from its birth
-/// until it is reaped, and so has a guardian of `die_with_parent`; others that use pidfds claim theirs in the same way. There is no
-/// list of jobs anywhere. So these are reaped too: what Popen::detach() let go, and the children of whoever waits by numbers
-/// (system(), popen(), a fork() of yours): do not call it while such a wait is under way.
+/// A child is claimed if this process has a pidfd open for it. leash has one for each process of a job, from the start
+/// until it reaps the process, and for the watcher process of `die_with_parent`. Other code that uses pidfds claims its
+/// children in the same way.
 ///
-/// Not claimed, although it is one of a job, is a process that was started when the host had no descriptor left for its pidfd, or by
-/// posix_spawn (see *Platforms*) in another thread a moment ago: its status may be told as unknown then, and as nothing wrong.
+/// So it also reaps jobs that Popen::detach() gave up, and children of code that waits by process ID (system(),
+/// popen(), your own fork()). Do not call it while such code waits.
 ///
-/// Linux 5.3, with the /proc of the host's own process namespace; elsewhere an Error, ENOSYS or operation_not_supported, and where
-/// the host is out of descriptors.
+/// Two kinds of job processes are not claimed: those that were started when the host had no descriptor left for a
+/// pidfd, and those that posix_spawn (see *Platforms*) started in another thread at this moment. If reap_orphans()
+/// reaps one, its status is unknown.
+///
+/// Linux 5.3 or later, with the /proc of the host's own PID namespace; elsewhere returns an Error
+/// (operation_not_supported). Also returns an Error if the host is out of descriptors.
 Expected<std::size_t> reap_orphans();
 
 }  // namespace LEASH_ABI
