@@ -527,7 +527,7 @@ TEST_CASE("a stage that cannot join the group is told as that, also in the foreg
         CHECK(started.error().stage == 1);
         CHECK(started.error().code == std::errc::operation_not_permitted);
         const std::string hint(started.error().hint);
-        CHECK((hint.find("the group that it was to join is gone") == 0) == (group != leash::Group::inherited));
+        CHECK((hint.find("the job's process group no longer exists") == 0) == (group != leash::Group::inherited));
     }
 }
 

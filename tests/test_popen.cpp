@@ -525,7 +525,7 @@ TEST_CASE("a moved-from handle is empty and harmless, and the job goes with the 
         CHECK(p.wait_for(1h).has_value());
         CHECK(p.wait_until(std::chrono::steady_clock::now()).has_value());
         CHECK(p.kill().error().code == std::errc::no_such_process);
-        CHECK(std::string(p.kill().error().hint) == "an empty handle: moved from, or detached");
+        CHECK(std::string(p.kill().error().hint) == "the Popen is empty: moved from, or detached");
         CHECK(p.terminate().error().code == std::errc::no_such_process);
         CHECK_FALSE(p.send_signal(SIGKILL).has_value());
         CHECK(p.stop().unknown());

@@ -55,7 +55,7 @@ TEST_CASE("a program is looked up in the PATH that the child has, in its order")
 
 TEST_CASE("a refusal tells what is likely to be meant") {
     CHECK(std::string(refusal({"ls -l"}).hint) ==
-          "not found in the child's PATH; each argument is an element of its own in the list");
+          "not found in the child's PATH; write each argument as its own element of the list");
     leash::Options options;
     options.cwd = "/etc";
     const leash::Error relative = refusal({"./leash-no-such-tool"}, options);
@@ -488,7 +488,7 @@ TEST_CASE("a program that somebody is about to finish writing is waited for a li
         const std::string script = directory.file("script", "#!" + program + "\n", 0755);
         const leash::Error error = refusal(leash::args({script}));
         CHECK(error.code == std::errc::text_file_busy);
-        if (std::string(error.hint).find("it, or what") == 0) {
+        if (std::string(error.hint).find("the script, or the interpreter") == 0) {
             CHECK(error.step == Step::program);
             CHECK(error.subject == script);
             MESSAGE("this kernel does not tell which of the two it is");

@@ -5211,7 +5211,7 @@ struct PipeEnds {
 }
 
 [[gnu::cold]] inline Error no_pipe(const char* stream) {
-    return last_error(Step::redirect, stream, "no pipe could be made");
+    return last_error(Step::redirect, stream, "could not create a pipe");
 }
 
 /// Makes our end of a pipe non-blocking, which the child's end does not see: a pipe's two ends are two file
@@ -5234,10 +5234,10 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
         const int error = errno;
         struct stat info {};
         const char* hint = "";
-        if (error == EWOULDBLOCK) hint = "another process has a lease on it, or a lock: try again";
+        if (error == EWOULDBLOCK) hint = "another process has a lease or a lock on the file: try again";
         if (error == ENXIO && sys::stat(path.c_str(), &info) == 0) {
-            if (S_ISFIFO(info.st_mode)) hint = "nobody reads this FIFO";
-            if (S_ISSOCK(info.st_mode)) hint = "a socket is no file to open: connect to it, and pass fd(…)";
+            if (S_ISFIFO(info.st_mode)) hint = "no process reads this FIFO";
+            if (S_ISSOCK(info.st_mode)) hint = "a socket cannot be opened as a file: connect to it, and use fd(…)";
         }
         return failed(error, hint);
     }
@@ -5333,10 +5333,11 @@ inline void grow_pipe(const Fd& fd) noexcept {
 /// A file without a name that holds the data, to be read from its start.
 [[gnu::cold]] inline Expected<void> file_with(std::string_view data, const char* stream, Fd& fd) {
     fd = Fd(sys::unnamed_file());
-    if (!fd.is_open() || !move_above_standard(fd)) return last_error(Step::redirect, stream, "no file for the bytes");
+    if (!fd.is_open() || !move_above_standard(fd))
+        return last_error(Step::redirect, stream, "could not create a file for the bytes");
     while (!data.empty()) {
         const ssize_t n = write_some(fd, data);
-        if (n <= 0) return last_error(Step::redirect, stream, "the bytes could not be stored");
+        if (n <= 0) return last_error(Step::redirect, stream, "could not store the bytes");
         data.remove_prefix(static_cast<std::size_t>(n));
     }
     if (sys::lseek(fd.get(), 0, SEEK_SET) != 0) return last_error(Step::redirect, stream);
@@ -6356,7 +6357,7 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
     tokens.jobs = jobs;
     if (jobs < 1 || jobs > 4096) {  // what a pipe holds anywhere
         tokens.error = EINVAL;
-        tokens.why = "not 1 to 4096 jobs";
+        tokens.why = "jobs must be from 1 to 4096";
         return served;
     }
     detail::os::PipeEnds ends;
@@ -6664,7 +6665,8 @@ inline Expected<std::string> absolute(std::string path) {
     if (!is_relative(path)) return path;
     std::string here(256, '\0');
     while (sys::getcwd(&here[0], here.size()) == nullptr) {
-        if (errno != ERANGE) return make_error(errno, Step::program, path, "the host's directory cannot be told");
+        if (errno != ERANGE)
+            return make_error(errno, Step::program, path, "could not get the host's working directory");
         here.resize(here.size() * 2);
     }
     here.resize(here.find('\0'));
@@ -6706,7 +6708,7 @@ inline Expected<std::string> absolute(std::string path) {
     const bool is_line = name.find(' ') != std::string::npos;
     return make_error(reason, Step::program, name,
                       reason == EACCES ? "found in PATH, but not executable"
-                      : is_line ? "not found in the child's PATH; each argument is an element of its own in the list"
+                      : is_line ? "not found in the child's PATH; write each argument as its own element of the list"
                                 : "not found in the child's PATH");
 }
 
@@ -6742,7 +6744,8 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
         path = *std::move(interpreter);
     }
     return make_error(error, Step::program, script,
-                      is_busy ? "it, or what its #! line names, is being written" : "it, or what its #! line names");
+                      is_busy ? "the script, or the interpreter in its #! line, is being written"
+                              : "the script, or the interpreter in its #! line");
 }
 
 /// The system's refusal to execute a program that is there, told as what it is about: exec has one number for a
@@ -6752,7 +6755,7 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
     for (int depth = 0; depth < 5; ++depth) {  // as many as Linux follows
         auto interpreter = interpreter_of(seen_from_host(path, cwd));
         if (!interpreter) break;
-        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line names nothing");
+        if (interpreter->empty()) return make_error(error, Step::interpreter, path, "its #! line is empty");
         path = *std::move(interpreter);
         // "/bin/sh\r": the file has the line ends of another system
         const bool carriage_return = path.back() == '\r';
@@ -6765,12 +6768,14 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
     switch (error) {
         // It is there and may be executed: what is missing is what it needs itself.
         case ENOENT:
-            return make_error(error, Step::interpreter, path, "it is there, its own loader or interpreter is not");
+            return make_error(error, Step::interpreter, path,
+                              "the file exists, but its loader or interpreter does not");
         case ENOEXEC:
             return make_error(
                 error, step, path,
-                is_program ? "not a program for this system, nor a script with a #! line; leash::shell() runs scripts"
-                           : "named by a #! line, but not a program for this system");
+                is_program
+                    ? "not a program for this system, and not a script with a #! line; leash::shell() runs scripts"
+                    : "named by a #! line, but not a program for this system");
         default: break;
     }
     return is_program ? make_error(error, step, path, error == ETXTBSY ? "the file is being written" : "")
@@ -6788,11 +6793,11 @@ inline const char* default_search_path() noexcept { return "/bin:/usr/bin"; }
 [[gnu::cold]] inline Error explain_size(const std::string& program, char* const* argv, char* const* environment) {
     if (char* const* const word = find_too_long(argv))
         return make_error(E2BIG, Step::command, concat({"argument ", decimal(word - argv)}),
-                          "longer than the system takes a single one; a file, or `in`, can be of any length");
+                          "longer than the system allows for one argument; use a file or `in` for long data");
     if (char* const* const variable = find_too_long(environment)) {
         const std::string_view entry = *variable;
         return make_error(E2BIG, Step::environment, std::string(entry.substr(0, entry.find('=', 1))),
-                          "longer than the system takes a single variable");
+                          "longer than the system allows for one variable");
     }
     return make_error(E2BIG, Step::spawn, program, "arguments and environment exceed the system's limit");
 }
@@ -7515,7 +7520,7 @@ struct PseudoTerminal {
     char path[128];
     if (!made.ours.is_open() || !move_above_standard(made.ours) || !make_nonblocking(made.ours) ||
         sys::unlock_terminal(made.ours.get(), path, sizeof path) != 0)
-        return last_error(Step::redirect, "tty", "no pseudo-terminal could be made");
+        return last_error(Step::redirect, "tty", "could not create a pseudo-terminal");
     made.path = path;
     made.theirs = Fd::open(path, O_RDWR | O_NOCTTY);
     sys::Modes modes{};
@@ -8390,16 +8395,15 @@ class Traces : public Counted {
     [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
-            return make_error(errno, Step::options, "reach",
-                              errno == ENOSYS ? "tree: only Linux tells of a process whose it is" : "tree");
+            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: needs Linux" : "tree");
         if (!shows_processes())
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
-                "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+                "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
         const Fd handle(sys::open_exit(sys::getpid()));
         if (!handle.is_open() && !is_shortage(errno))
             return make_error(errno, Step::options, "reach",
-                              "tree: no pidfd can be had here, by which alone to signal it");
+                              "tree: needs pidfds, to signal processes that left the group");
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
@@ -8848,8 +8852,8 @@ class Cgroup : public Counted {
         const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
         return last_error(
             Step::options, concat({"reach: ", path}),
-            may_not ? "cgroup: this user may make none here; one that it may comes with `systemd-run --user "
-                      "--scope -p Delegate=yes`, or with Delegate=yes in the service, or as root in a container"
+            may_not ? "cgroup: no permission to create a control group here. Start the host with `systemd-run --user "
+                      "--scope -p Delegate=yes`, with Delegate=yes in its service, or as root in a container"
                     : "cgroup");
     }
 
@@ -8862,7 +8866,7 @@ class Cgroup : public Counted {
             return last_error(Step::options, "reach: /proc/self/mountinfo", "cgroup");
         if (!sys::shows_inventory)
             return make_error(std::errc::operation_not_supported, Step::options, "reach",
-                              "cgroup: only Linux has control groups, and tells of them in /proc");
+                              "cgroup: needs Linux with /proc");
         // "0::/its/path"
         std::size_t at = groups.compare(0, 3, "0::") == 0 ? 0 : groups.find("\n0::");
         if (at != std::string::npos) at = groups.find("0::", at) + 3;
@@ -8885,7 +8889,7 @@ class Cgroup : public Counted {
         }
         return make_error(
             std::errc::operation_not_supported, Step::options, "reach",
-            "cgroup: control groups of version 2 are not mounted here, or not those that this host is in");
+            "cgroup: cgroup v2 is not mounted here, or the mount does not show the control group of the host");
     }
 
     /// The number of the namespace in which the host's number means the host: "4026531836".
@@ -10462,16 +10466,16 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
         return failure(std::errc::invalid_argument, Step::options, "stop_sequence", why);
     };
     if (!options.stop_sequence.empty() && options.grace.is_given())
-        return refuse("together with grace, which is the time of a single SIGTERM: one of the two");
+        return refuse("cannot be combined with grace: use one of the two");
     Duration all;
     for (const StopStep& step : options.stop_sequence) {
         if (step.signal <= 0 || step.signal >= NSIG) return refuse("there is no such signal");
-        if (step.signal == SIGKILL) return refuse("SIGKILL comes last in any case");
-        if (step.signal == SIGSTOP) return refuse("SIGSTOP asks nobody to end");
-        if (step.grace.length() < Duration()) return refuse("a negative time");
+        if (step.signal == SIGKILL) return refuse("SIGKILL always comes last: do not list it");
+        if (step.signal == SIGSTOP) return refuse("SIGSTOP does not ask a process to end");
+        if (step.grace.length() < Duration()) return refuse("a time must not be negative");
         all = all + step.grace.length();
     }
-    if (Timeout(all).is_none()) return refuse("without an end, no deadline could hold");
+    if (Timeout(all).is_none()) return refuse("must be finite");
     return {};
 }
 
@@ -10482,9 +10486,9 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     if (options.idle_timeout.length() <= zero)
         return failure(std::errc::invalid_argument, Step::options, "idle_timeout", "must be greater than zero");
     const auto check_limit = [&](Timeout time, const char* name) -> Expected<void> {
-        if (time.length() < zero) return failure(std::errc::invalid_argument, Step::options, name, "negative");
-        if (time.is_none())
-            return failure(std::errc::invalid_argument, Step::options, name, "without an end, no deadline could hold");
+        if (time.length() < zero)
+            return failure(std::errc::invalid_argument, Step::options, name, "must not be negative");
+        if (time.is_none()) return failure(std::errc::invalid_argument, Step::options, name, "must be finite");
         return {};
     };
     if (auto checked = check_limit(options.grace, "grace"); !checked) return checked;
@@ -10501,12 +10505,12 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
         if (os::is_for_host_alone(stream.number))
             return refuse(
                 std::errc::invalid_argument,
-                "non-blocking, as a Popen's own end is: the child would lose data (EAGAIN). A pipeline, a | b, "
-                "connects jobs; otherwise clear O_NONBLOCK");
+                "a non-blocking pipe or terminal: the child would get EAGAIN and lose data. To connect jobs, use a "
+                "pipeline, a | b; otherwise clear O_NONBLOCK");
     }
     if (stream.is(Stdio::Kind::file) && (stream.text.empty() || has_nul(stream.text)))
         return failure(std::errc::invalid_argument, Step::redirect, concat({name, ": ", stream.text}),
-                       "a path is not empty and has no NUL");
+                       "a path must not be empty or contain NUL");
     return {};
 }
 
@@ -10514,7 +10518,7 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
     if (auto checked = check_stream(stdio_of(options.in), "in"); !checked) return checked;
     if (stdio_of(options.in).append)
         return failure(std::errc::invalid_argument, Step::redirect, concat({"in: ", stdio_of(options.in).text}),
-                       "input cannot be appended to");
+                       "append is for output only");
     if (auto checked = check_stream(stdio_of(options.out), "out"); !checked) return checked;
     if (auto checked = check_stream(stdio_of(options.err), "err"); !checked) return checked;
     return {};
@@ -10523,11 +10527,11 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 [[gnu::cold]] inline Expected<void> check_bounds(const Options& options) {
     if (options.group == Group::join(options.group.joined()) && options.group.joined() <= 1)
         return failure(std::errc::invalid_argument, Step::options, concat({"group: ", decimal(options.group.joined())}),
-                       "join: no group to be joined");
+                       "join: not the ID of a process group");
     if (options.umask < -1 || options.umask > 0777)
-        return failure(std::errc::invalid_argument, Step::options, "umask", "not from 0 to 0777, nor -1");
+        return failure(std::errc::invalid_argument, Step::options, "umask", "must be from 0 to 0777, or -1");
     if (options.nice < -40 || options.nice > 40)
-        return failure(std::errc::invalid_argument, Step::options, "nice", "not from -40 to 40");
+        return failure(std::errc::invalid_argument, Step::options, "nice", "must be from -40 to 40");
     if (options.limits.cpu_time.length() <= Duration())
         return failure(std::errc::invalid_argument, Step::options, "limits.cpu_time", "must be greater than zero");
     return {};
@@ -10545,15 +10549,17 @@ inline bool has_terminal(const Options& options) noexcept {
     if (!has_terminal(options)) return {};
     if (is_pipeline)
         return failure(std::errc::invalid_argument, Step::options, "tty",
-                       "not for a pipeline: shell(\"a | b\") can have one");
+                       "not possible for a pipeline: use shell(\"a | b\")");
     if (!options.out.is(tty) && !options.err.is(tty))
         return failure(std::errc::invalid_argument, Step::options, "in",
-                       "a terminal that nobody reads: say tty for `out` or `err` too");
+                       "no stream reads the terminal: use tty for `out` or `err` too");
     if (!options.group.is_new() || options.group == Group::foreground)
-        return failure(std::errc::invalid_argument, Step::options, "group", "a tty takes a session of its own");
+        return failure(std::errc::invalid_argument, Step::options, "group",
+                       "tty needs a new session: use Group::own or Group::session");
     const auto fits = [](int size) { return size >= 0 && size <= UINT16_MAX; };
     if (!fits(options.terminal.rows) || !fits(options.terminal.columns))
-        return failure(std::errc::invalid_argument, Step::options, "terminal", "a size that is not from 0 to 65535");
+        return failure(std::errc::invalid_argument, Step::options, "terminal",
+                       "rows and columns must be from 0 to 65535");
     return {};
 }
 
@@ -10569,7 +10575,7 @@ inline bool has_terminal(const Options& options) noexcept {
         if (pass.theirs < 3)
             return refuse(pass, std::errc::invalid_argument, "0, 1 and 2 are in, out and err; pass to 3 or more");
         if (pass.theirs >= sys::descriptor_limit() - 1)
-            return refuse(pass, std::errc::bad_file_descriptor, "not below RLIMIT_NOFILE - 1");
+            return refuse(pass, std::errc::bad_file_descriptor, "must be less than RLIMIT_NOFILE - 1");
         targets.push_back(pass.theirs);
     }
     os::sort(targets);
@@ -10577,7 +10583,7 @@ inline bool has_terminal(const Options& options) noexcept {
         if (targets[i] != targets[i - 1]) continue;
         std::size_t last = passes.size() - 1;
         while (passes[last].theirs != targets[i]) --last;
-        return refuse(passes[last], std::errc::invalid_argument, "passed to twice");
+        return refuse(passes[last], std::errc::invalid_argument, "two entries have this number in the child");
     }
     return {};
 }
@@ -10624,17 +10630,18 @@ inline bool has_terminal(const Options& options) noexcept {
         if (pass.theirs == -1) pass.theirs = pass.ours;
     }
     if (auto checked = check_passes(options.pass_fds); !checked) return checked;
-    if (has_nul(options.cwd)) return failure(std::errc::invalid_argument, Step::cwd, options.cwd, "a path has no NUL");
+    if (has_nul(options.cwd))
+        return failure(std::errc::invalid_argument, Step::cwd, options.cwd, "a path must not contain NUL");
     if (!options.cwd.empty()) {
         if (const int why = os::why_not_directory(options.cwd.c_str())) return failure(why, Step::cwd, options.cwd);
     }
     if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
     if (commands.size() > 1) {
         if (!options.executable.empty())
-            return failure(std::errc::invalid_argument, Step::options, "executable", "not for a pipeline");
+            return failure(std::errc::invalid_argument, Step::options, "executable", "not possible for a pipeline");
         if (options.group == Group::session)
             return failure(std::errc::invalid_argument, Step::options, "group",
-                           "a pipeline cannot be a session of its own: nobody can join one");
+                           "a pipeline cannot have a session: a process cannot join an existing one");
     }
 
     const std::optional<std::string> path = options.env.get("PATH");
@@ -10762,14 +10769,13 @@ struct Resource {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "what starts the job here cannot set it"
+                          error == ENOSYS ? "this system, or the shell that starts the job here, cannot set it"
                           : is_refused    ? refused
                                           : "");
     };
     if (action.kind == Action::Kind::mask) return fail("umask", "");
-    if (action.kind == Action::Kind::be_nice)
-        return fail("nice", "only with privileges may it be less nice than the host");
-    return fail(Resource::of(action.from).option, "more than the host's own hard limit");
+    if (action.kind == Action::Kind::be_nice) return fail("nice", "less than zero needs privileges");
+    return fail(Resource::of(action.from).option, "above the host's hard limit");
 }
 
 }  // namespace detail::os
@@ -11118,20 +11124,20 @@ class Launcher {
             case argv0:
                 return fail(
                     Step::options, "executable",
-                    "another argv[0] than the file's own, which a shell cannot give to a program; and one starts "
-                    "the job here, for its umask, nice value, limits or control group");
+                    "argv[0] must be the file here: a shell starts the job, to set umask, nice, limits or a control "
+                    "group, and cannot set argv[0]");
             case environment:
                 return fail(Step::environment, not_a_variable(image.environment),
-                            "no variable, and dropped by the shell that starts the job here");
+                            "not a variable name: the shell that starts the job here would drop it");
             case descriptors:
                 return fail(Step::options, "pass_fds",
-                            "one of 3 to 9 has to be free for the shell that starts the job here");
-            case shell: return fail(Step::spawn, LEASH_SHELL, "for umask, nice, limits or a control group");
-            case env: return fail(Step::spawn, "env", "for umask, nice, limits or a control group");
+                            "one number from 3 to 9 must stay free for the shell that starts the job here");
+            case shell: return fail(Step::spawn, LEASH_SHELL, "needed for umask, nice, limits or a control group");
+            case env: return fail(Step::spawn, "env", "needed for umask, nice, limits or a control group");
             case nice:
             case none: break;
         }
-        return fail(Step::spawn, "nice", "for the nice value");
+        return fail(Step::spawn, "nice", "needed for the nice value");
     }
 
   private:
@@ -11491,7 +11497,7 @@ class Guardian : public Counted {
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
         Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
-        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "needed for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
@@ -11733,7 +11739,7 @@ class Sources {
         struct stat file {};
         if (sys::stat(out.text.c_str(), &file) == 0 && S_ISREG(file.st_mode)) {
             if (!out.append && is_same(file, in()))
-                return refuse("it is `in` too, and would be emptied before it is read");
+                return refuse("the same file as `in`: it would be emptied before it is read");
             if (is_same(file, other.number)) {
                 if (!out.append && !other.emptied)
                     return refuse(
@@ -11877,10 +11883,11 @@ class Wiring {
             case Action::Kind::open: return fail(Step::redirect, concat({names[action.to], action.path}));
             case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
             case Action::Kind::tell:
-            case Action::Kind::follow: return fail(Step::spawn, image.path, "the guardian of die_with_parent is gone");
+            case Action::Kind::follow:
+                return fail(Step::spawn, image.path, "the guardian process of die_with_parent has ended");
             case Action::Kind::enter:
                 return fail(Step::options, concat({"reach: ", action.path, "/cgroup.procs"}),
-                            "cgroup: it could not be put there");
+                            "cgroup: the child could not enter it");
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return explain_bound(action, birth.error);
@@ -11896,12 +11903,13 @@ class Wiring {
     if (birth.step == Birth::Step::copy)
         return fail(Step::spawn, image.path,
                     birth.error == EBADF
-                        ? "a descriptor above RLIMIT_NOFILE, which was lowered, cannot be kept from the child"
+                        ? "RLIMIT_NOFILE was lowered: a descriptor above it cannot be closed in the child"
                         : "");
     if (birth.step == Birth::Step::begin) {
         // Then it was that, whatever the error says: glibc before 2.36 makes EPERM of it.
         if (const int refusal = sys::refusal_of_clone())
-            return make_error(refusal, Step::spawn, image.path, "a filter keeps this host from starting processes");
+            return make_error(refusal, Step::spawn, image.path,
+                              "a system call filter does not let this host create processes");
     }
     const bool is_join = actions.group.joined() != 0 && birth.step != Birth::Step::exec;
     if (is_join && (birth.error == EPERM || birth.error == ESRCH || birth.step == Birth::Step::group))
@@ -11910,7 +11918,7 @@ class Wiring {
     const bool joins = actions.group != Group::inherited && actions.leader != 0;
     if (joins && birth.error == EPERM && birth.step != Birth::Step::exec)
         return fail(Step::spawn, image.path,
-                    "the group that it was to join is gone: did the first stage leave it, or does this host "
+                    "the job's process group no longer exists: did the first stage leave it, or does this host "
                     "ignore SIGCHLD?");
     if (birth.step == Birth::Step::group) return fail(Step::spawn, image.path);
     return explain_spawn(birth.error, image.path, plan.cwd, image.argv, image.environment);
@@ -13297,9 +13305,9 @@ namespace detail {
     const std::string_view name = signal_name(number);
     const std::string more = name == "signal" ? " " + decimal(number) : "";
     return failure(error, Step::signal, concat({name, more, " to pid ", decimal(pid)}),
-                   pid < 0          ? "an empty handle: moved from, or detached"
+                   pid < 0          ? "the Popen is empty: moved from, or detached"
                    : error == ESRCH ? ended
-                   : error == EPERM ? "it runs as another user"
+                   : error == EPERM ? "the process runs as another user"
                                     : "");
 }
 
@@ -13356,7 +13364,7 @@ LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
 }
 
 LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
-    constexpr const char* of_size = "a size that is not from 0 to 65535";
+    constexpr const char* of_size = "rows and columns must be from 0 to 65535";
     const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
     if (height != rows || width != columns)
         return detail::failure(std::errc::invalid_argument, Step::stream, "tty", of_size);
@@ -13573,8 +13581,8 @@ inline const char* describe(EndedBy why) noexcept {
         case EndedBy::stop: return ", stopped";
         case EndedBy::kill: return ", killed on request";
         case EndedBy::terminal_stop:
-            return ", ended because it used the host's terminal, which had stopped it: Options::interactive() lends it "
-                   "the terminal, Group::session keeps it away from it";
+            return ", ended because the host's terminal stopped it: use Options::interactive() to give it the "
+                   "terminal, or Group::session to keep it away from the terminal";
         case EndedBy::memory: return ", out of memory";
     }
     return "";
@@ -14105,11 +14113,13 @@ class SupervisorCore : public Counted {
 
     /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
     Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
-        if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "the Popen is empty");
         if (!open()) return os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
-        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        if (free_.empty())
+            return make_error(std::errc::too_many_files_open, Step::stream, self,
+                              "more than a million jobs, timers and watches");
         Member& member = enter(std::move(job), tag);
         const Id id = member.id;
         ++size_;
@@ -14167,7 +14177,9 @@ class SupervisorCore : public Counted {
     Expected<Id> watch(int fd, std::uintptr_t tag) {
         if (!open()) return os::last_error(Step::stream, self);
         make_room(-1);
-        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
+        if (free_.empty())
+            return make_error(std::errc::too_many_files_open, Step::stream, self,
+                              "more than a million jobs, timers and watches");
         os::Fd copy(os::duplicate_above(fd, 3));
         if (!copy.is_open()) return os::last_error(Step::stream, decimal(fd));
         Member& member = enter(Popen(), tag);
@@ -14753,7 +14765,8 @@ struct Share {
 [[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
     if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     if (tokens.own.is_open()) return {};
-    return failure(std::errc::operation_not_supported, Step::options, "jobserver", "without /proc it must be a FIFO");
+    return failure(std::errc::operation_not_supported, Step::options, "jobserver",
+                   "must be a FIFO if there is no /proc");
 }
 
 struct AllRunner {
@@ -14984,7 +14997,7 @@ struct Prober {
 
     static Error ended() {
         return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
-                          "the probe has ended before it could be looked at");
+                          "the probe ended before leash could look at it");
     }
 
     static Expected<Probe> look(Popen& job) {
@@ -15028,7 +15041,7 @@ struct Prober {
 LEASH_INLINE Expected<Probe> try_probe(Options options) {
     if (!detail::sys::shows_inventory || !detail::os::shows_processes())
         return detail::make_error(std::errc::operation_not_supported, Step::options, "probe",
-                                  "only Linux shows what a process has, with the /proc of the host's own namespace");
+                                  "needs Linux, with the /proc of the host's own PID namespace");
     options.executable.clear();
     options.timeout = Timeout::none();
     auto job = Popen::try_spawn(shell("kill -STOP $$"), std::move(options));
@@ -15125,7 +15138,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     });
     if (birth.error == 0) return birth.pid;
     if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
-        return make_error(ENOSYS, Step::spawn, image.path, "only where Linux's direct start is, on x86-64 and arm64");
+        return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
     return explain_birth(birth, actions, image, plan);
 }
 
@@ -15150,7 +15163,8 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Error exec(Command command, Options options) {
-    if (auto checked = detail::os::check_alone(options, "the program would be the host itself: nobody is there for it");
+    if (auto checked = detail::os::check_alone(
+            options, "not possible: the program replaces the host, so leash cannot wait for it");
         !checked)
         return checked.error();
     if (options.group.is_new() && options.group != Group::session) options.group = Group::inherited;
@@ -15178,10 +15192,11 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Expected<Pid> try_spawn_detached(Command command, Options options) {
-    constexpr const char* why = "nobody is there for a program that was let go";
+    constexpr const char* why = "not possible for a detached program: leash does not wait for it";
     if (auto checked = detail::os::check_alone(options, why); !checked) return checked.error();
     if (options.group != Group::own && options.group != Group::session)
-        return detail::make_error(std::errc::invalid_argument, Step::options, "group", "it has a session of its own");
+        return detail::make_error(std::errc::invalid_argument, Step::options, "group",
+                                  "a detached program always gets a new session");
     options.group = Group::session;
     return detail::os::start_alone(std::move(command), std::move(options), detail::os::start_detached);
 }
@@ -15235,7 +15250,7 @@ struct OrphanReaper {
         os::ProcessTable table;
         if (!sys::has_pidfd || !os::shows_processes())
             return failure(std::errc::operation_not_supported, Step::signal, "reap_orphans",
-                           "only Linux tells whose a child is, in the /proc of the host's own namespace");
+                           "needs Linux, with the /proc of the host's own PID namespace");
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;

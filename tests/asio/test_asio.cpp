@@ -159,7 +159,7 @@ TEST_CASE("asio: what cannot be started is told with its step and its subject") 
     CHECK(option->error().step == leash::Step::options);
     CHECK(option->error().subject == "timeout");
     CHECK_THROWS_WITH_AS(static_cast<void>(take(future)), program->error().message().c_str(), leash::SpawnError);
-    CHECK(contains(what_of(got.thrown), "an empty handle"));
+    CHECK(contains(what_of(got.thrown), "the Popen is empty"));
     CHECK_THROWS_AS(leash::AsyncPopen(loop, leash::Popen()), leash::SystemError);
 }
 

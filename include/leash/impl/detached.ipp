@@ -16,10 +16,11 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Expected<Pid> try_spawn_detached(Command command, Options options) {
-    constexpr const char* why = "nobody is there for a program that was let go";
+    constexpr const char* why = "not possible for a detached program: leash does not wait for it";
     if (auto checked = detail::os::check_alone(options, why); !checked) return checked.error();
     if (options.group != Group::own && options.group != Group::session)
-        return detail::make_error(std::errc::invalid_argument, Step::options, "group", "it has a session of its own");
+        return detail::make_error(std::errc::invalid_argument, Step::options, "group",
+                                  "a detached program always gets a new session");
     options.group = Group::session;
     return detail::os::start_alone(std::move(command), std::move(options), detail::os::start_detached);
 }

@@ -15,7 +15,8 @@ namespace leash {
 inline namespace LEASH_ABI {
 
 LEASH_INLINE Error exec(Command command, Options options) {
-    if (auto checked = detail::os::check_alone(options, "the program would be the host itself: nobody is there for it");
+    if (auto checked = detail::os::check_alone(
+            options, "not possible: the program replaces the host, so leash cannot wait for it");
         !checked)
         return checked.error();
     if (options.group.is_new() && options.group != Group::session) options.group = Group::inherited;

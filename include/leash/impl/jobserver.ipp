@@ -142,7 +142,7 @@ LEASH_INLINE detail::Tokens* tokens_of(const Jobserver& jobserver) noexcept { re
     tokens.jobs = jobs;
     if (jobs < 1 || jobs > 4096) {  // what a pipe holds anywhere
         tokens.error = EINVAL;
-        tokens.why = "not 1 to 4096 jobs";
+        tokens.why = "jobs must be from 1 to 4096";
         return served;
     }
     detail::os::PipeEnds ends;

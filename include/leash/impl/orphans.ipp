@@ -41,7 +41,7 @@ struct OrphanReaper {
         os::ProcessTable table;
         if (!sys::has_pidfd || !os::shows_processes())
             return failure(std::errc::operation_not_supported, Step::signal, "reap_orphans",
-                           "only Linux tells whose a child is, in the /proc of the host's own namespace");
+                           "needs Linux, with the /proc of the host's own PID namespace");
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;

@@ -98,9 +98,9 @@ namespace detail {
     const std::string_view name = signal_name(number);
     const std::string more = name == "signal" ? " " + decimal(number) : "";
     return failure(error, Step::signal, concat({name, more, " to pid ", decimal(pid)}),
-                   pid < 0          ? "an empty handle: moved from, or detached"
+                   pid < 0          ? "the Popen is empty: moved from, or detached"
                    : error == ESRCH ? ended
-                   : error == EPERM ? "it runs as another user"
+                   : error == EPERM ? "the process runs as another user"
                                     : "");
 }
 
@@ -157,7 +157,7 @@ LEASH_INLINE ExitStatus Popen::stop(const StopStep* step) {
 }
 
 LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
-    constexpr const char* of_size = "a size that is not from 0 to 65535";
+    constexpr const char* of_size = "rows and columns must be from 0 to 65535";
     const auto height = static_cast<unsigned short>(rows), width = static_cast<unsigned short>(columns);
     if (height != rows || width != columns)
         return detail::failure(std::errc::invalid_argument, Step::stream, "tty", of_size);

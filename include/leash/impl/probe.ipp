@@ -52,7 +52,7 @@ struct Prober {
 
     static Error ended() {
         return make_error(std::errc::no_child_process, Step::spawn, "/bin/sh",
-                          "the probe has ended before it could be looked at");
+                          "the probe ended before leash could look at it");
     }
 
     static Expected<Probe> look(Popen& job) {
@@ -96,7 +96,7 @@ struct Prober {
 LEASH_INLINE Expected<Probe> try_probe(Options options) {
     if (!detail::sys::shows_inventory || !detail::os::shows_processes())
         return detail::make_error(std::errc::operation_not_supported, Step::options, "probe",
-                                  "only Linux shows what a process has, with the /proc of the host's own namespace");
+                                  "needs Linux, with the /proc of the host's own PID namespace");
     options.executable.clear();
     options.timeout = Timeout::none();
     auto job = Popen::try_spawn(shell("kill -STOP $$"), std::move(options));

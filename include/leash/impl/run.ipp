@@ -68,8 +68,8 @@ inline const char* describe(EndedBy why) noexcept {
         case EndedBy::stop: return ", stopped";
         case EndedBy::kill: return ", killed on request";
         case EndedBy::terminal_stop:
-            return ", ended because it used the host's terminal, which had stopped it: Options::interactive() lends it "
-                   "the terminal, Group::session keeps it away from it";
+            return ", ended because the host's terminal stopped it: use Options::interactive() to give it the "
+                   "terminal, or Group::session to keep it away from the terminal";
         case EndedBy::memory: return ", out of memory";
     }
     return "";

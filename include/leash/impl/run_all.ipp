@@ -70,7 +70,8 @@ struct Share {
 [[gnu::cold]] inline Expected<void> check_jobserver(const Tokens& tokens) {
     if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     if (tokens.own.is_open()) return {};
-    return failure(std::errc::operation_not_supported, Step::options, "jobserver", "without /proc it must be a FIFO");
+    return failure(std::errc::operation_not_supported, Step::options, "jobserver",
+                   "must be a FIFO if there is no /proc");
 }
 
 struct AllRunner {

@@ -51,11 +51,13 @@ class SupervisorCore : public Counted {
 
     /// `anyhow`: also where it cannot be watched, for want of descriptors or the like. Then it is looked at now and then.
     Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
-        if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "an empty handle");
+        if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "the Popen is empty");
         if (!open()) return os::last_error(Step::stream, self);
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
-        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million jobs");
+        if (free_.empty())
+            return make_error(std::errc::too_many_files_open, Step::stream, self,
+                              "more than a million jobs, timers and watches");
         Member& member = enter(std::move(job), tag);
         const Id id = member.id;
         ++size_;
@@ -113,7 +115,9 @@ class SupervisorCore : public Counted {
     Expected<Id> watch(int fd, std::uintptr_t tag) {
         if (!open()) return os::last_error(Step::stream, self);
         make_room(-1);
-        if (free_.empty()) return make_error(std::errc::too_many_files_open, Step::stream, self, "a million watches");
+        if (free_.empty())
+            return make_error(std::errc::too_many_files_open, Step::stream, self,
+                              "more than a million jobs, timers and watches");
         os::Fd copy(os::duplicate_above(fd, 3));
         if (!copy.is_open()) return os::last_error(Step::stream, decimal(fd));
         Member& member = enter(Popen(), tag);

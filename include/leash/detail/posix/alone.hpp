@@ -85,7 +85,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     });
     if (birth.error == 0) return birth.pid;
     if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
-        return make_error(ENOSYS, Step::spawn, image.path, "only where Linux's direct start is, on x86-64 and arm64");
+        return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
     return explain_birth(birth, actions, image, plan);
 }
 

@@ -93,14 +93,13 @@ struct Resource {
     const auto fail = [&](const char* option, const char* refused) {
         const bool is_refused = error == EPERM || error == EACCES;
         return make_error(error, Step::options, option,
-                          error == ENOSYS ? "what starts the job here cannot set it"
+                          error == ENOSYS ? "this system, or the shell that starts the job here, cannot set it"
                           : is_refused    ? refused
                                           : "");
     };
     if (action.kind == Action::Kind::mask) return fail("umask", "");
-    if (action.kind == Action::Kind::be_nice)
-        return fail("nice", "only with privileges may it be less nice than the host");
-    return fail(Resource::of(action.from).option, "more than the host's own hard limit");
+    if (action.kind == Action::Kind::be_nice) return fail("nice", "less than zero needs privileges");
+    return fail(Resource::of(action.from).option, "above the host's hard limit");
 }
 
 }  // namespace detail::os

@@ -152,8 +152,8 @@ class Cgroup : public Counted {
         const bool may_not = errno == EACCES || errno == EPERM || errno == EROFS || errno == ENOENT;
         return last_error(
             Step::options, concat({"reach: ", path}),
-            may_not ? "cgroup: this user may make none here; one that it may comes with `systemd-run --user "
-                      "--scope -p Delegate=yes`, or with Delegate=yes in the service, or as root in a container"
+            may_not ? "cgroup: no permission to create a control group here. Start the host with `systemd-run --user "
+                      "--scope -p Delegate=yes`, with Delegate=yes in its service, or as root in a container"
                     : "cgroup");
     }
 
@@ -166,7 +166,7 @@ class Cgroup : public Counted {
             return last_error(Step::options, "reach: /proc/self/mountinfo", "cgroup");
         if (!sys::shows_inventory)
             return make_error(std::errc::operation_not_supported, Step::options, "reach",
-                              "cgroup: only Linux has control groups, and tells of them in /proc");
+                              "cgroup: needs Linux with /proc");
         // "0::/its/path"
         std::size_t at = groups.compare(0, 3, "0::") == 0 ? 0 : groups.find("\n0::");
         if (at != std::string::npos) at = groups.find("0::", at) + 3;
@@ -189,7 +189,7 @@ class Cgroup : public Counted {
         }
         return make_error(
             std::errc::operation_not_supported, Step::options, "reach",
-            "cgroup: control groups of version 2 are not mounted here, or not those that this host is in");
+            "cgroup: cgroup v2 is not mounted here, or the mount does not show the control group of the host");
     }
 
     /// The number of the namespace in which the host's number means the host: "4026531836".

@@ -60,7 +60,7 @@ class Guardian : public Counted {
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
         Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
-        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "for die_with_parent");
+        if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "needed for die_with_parent");
         pids.push_back(birth.pid);
         exits.push_back(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});

@@ -106,20 +106,20 @@ class Launcher {
             case argv0:
                 return fail(
                     Step::options, "executable",
-                    "another argv[0] than the file's own, which a shell cannot give to a program; and one starts "
-                    "the job here, for its umask, nice value, limits or control group");
+                    "argv[0] must be the file here: a shell starts the job, to set umask, nice, limits or a control "
+                    "group, and cannot set argv[0]");
             case environment:
                 return fail(Step::environment, not_a_variable(image.environment),
-                            "no variable, and dropped by the shell that starts the job here");
+                            "not a variable name: the shell that starts the job here would drop it");
             case descriptors:
                 return fail(Step::options, "pass_fds",
-                            "one of 3 to 9 has to be free for the shell that starts the job here");
-            case shell: return fail(Step::spawn, LEASH_SHELL, "for umask, nice, limits or a control group");
-            case env: return fail(Step::spawn, "env", "for umask, nice, limits or a control group");
+                            "one number from 3 to 9 must stay free for the shell that starts the job here");
+            case shell: return fail(Step::spawn, LEASH_SHELL, "needed for umask, nice, limits or a control group");
+            case env: return fail(Step::spawn, "env", "needed for umask, nice, limits or a control group");
             case nice:
             case none: break;
         }
-        return fail(Step::spawn, "nice", "for the nice value");
+        return fail(Step::spawn, "nice", "needed for the nice value");
     }
 
   private:

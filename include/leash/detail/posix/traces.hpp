@@ -41,16 +41,15 @@ class Traces : public Counted {
     [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
-            return make_error(errno, Step::options, "reach",
-                              errno == ENOSYS ? "tree: only Linux tells of a process whose it is" : "tree");
+            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: needs Linux" : "tree");
         if (!shows_processes())
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
-                "tree: /proc is not there, or another process namespace's, and shows who has left the group");
+                "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
         const Fd handle(sys::open_exit(sys::getpid()));
         if (!handle.is_open() && !is_shortage(errno))
             return make_error(errno, Step::options, "reach",
-                              "tree: no pidfd can be had here, by which alone to signal it");
+                              "tree: needs pidfds, to signal processes that left the group");
         char text[33];
         std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(number[0]),
                       static_cast<unsigned long long>(number[1]));
