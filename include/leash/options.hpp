@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <leash/cancel.hpp>
@@ -90,6 +91,12 @@ class Env {
         static_assert(!std::is_void_v<Nothing>,
                       "leash: a list is no environment: write leash::Env::inherited().set(\"NAME\", \"value\"), or "
                       "leash::Env::from({\"NAME=value\"}) for nothing else.");
+    }
+
+    /// Does not compile: a map or a vector does not tell either. Use from().
+    template <class Entries, class = decltype(std::declval<const Entries&>().begin())>
+    Env(const Entries&) : Env(false) {
+        static_assert(std::is_void_v<Entries>, "leash: a container is no environment: write leash::Env::from(it).");
     }
 
     /// Sets a variable, in place of an earlier value. If the name is empty or contains `=` or NUL, or the value

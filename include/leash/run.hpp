@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <cstddef>
@@ -101,6 +102,21 @@ Expected<Result> try_run(Command command, Options options = {});
 /// Runs a pipeline as one job and waits for its end, as the other try_run() does with a command.
 Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
+namespace detail {
+
+/// For several strings that are given as a command.
+template <class T, class U>
+using IfWords = std::enable_if_t<is_text<T> && is_text<U>>;
+
+}  // namespace detail
+
+/// Does not compile: several strings need braces.
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Expected<Result> try_run(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_run({\"ls\", \"-l\"}).");
+    return Result();
+}
+
 /// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
 /// piped, and so does `err`.
 /// @{
@@ -141,6 +157,25 @@ Result run(Command command, Options options = {});
 /// Runs a pipeline as one job: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`. Throws as the other
 /// run() does.
 Result run(Pipeline pipeline, Options options = {});
+
+/// Do not compile: several strings need braces.
+/// @{
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Result run(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::run({\"ls\", \"-l\"}).");
+    return {};
+}
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Result capture(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::capture({\"ls\", \"-l\"}).");
+    return {};
+}
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+std::string check_output(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::check_output({\"ls\", \"-l\"}).");
+    return {};
+}
+/// @}
 
 /// Runs a command or a pipeline and captures its output, as try_capture() does:
 /// `leash::capture({"git", "log", "-1"}).out`. If it cannot be started, throws SpawnError.

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include <cstdint>
 
@@ -57,6 +58,19 @@ class ExitStatus {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
     }
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
+    /// @}
+    /// Do not compile: a status is not a number, because a signal is not an exit code.
+    /// @{
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    friend constexpr bool operator==(ExitStatus, T) {
+        static_assert(!std::is_arithmetic_v<T>,
+                      "leash: a status is no number: write status.success(), or status.code() == 0.");
+        return false;
+    }
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    friend constexpr bool operator!=(ExitStatus a, T number) {
+        return !(a == number);
+    }
     /// @}
 
     /// Writes describe(), for streams and for {fmt}.

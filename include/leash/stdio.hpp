@@ -225,12 +225,18 @@ auto& stdio_of(Stream& stream) noexcept {
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
+template <class T>
+constexpr bool is_no_output = is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || is_function<T>;
+
 /// Fails to compile, with a message that says what to write.
 template <class T>
 constexpr void refuse_output() {
     static_assert(!is_text<T>,
                   "leash: a string is no output: write leash::file(\"path\"), or leash::piped to read it.");
     static_assert(!std::is_arithmetic_v<T>, "leash: a number is no output: write leash::fd(number).");
+    static_assert(
+        is_text<T> || is_function<T> || !std::is_pointer_v<T>,
+        "leash: a pointer is no output: write leash::piped, leash::sink(function) or leash::fd(fileno(file)).");
     static_assert(!is_function<T>, "leash: a function is no output by itself: write leash::sink(function).");
 }
 
@@ -274,9 +280,8 @@ class Output {
     Output(Descriptor to) : stdio_(to) {}
     Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
-    /// Does not compile: a string, number or function needs file(), fd() or sink().
-    template <class T,
-              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
+    template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
     Output(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
@@ -303,9 +308,8 @@ class ErrorOutput {
     ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
     ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
-    /// Does not compile: a string, number or function needs file(), fd() or sink().
-    template <class T,
-              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
+    template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
     ErrorOutput(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }

@@ -2,6 +2,7 @@
 // expect: leash: a number is no input: write leash::fd(number).
 // expect: leash: a string is no output: write leash::file("path"), or leash::piped to read it.
 // expect: leash: a number is no output: write leash::fd(number).
+// expect: leash: a pointer is no output: write leash::piped, leash::sink(function) or leash::fd(fileno(file)).
 // expect: leash: a function is no output by itself: write leash::sink(function).
 #include <leash/leash.hpp>
 
@@ -11,5 +12,7 @@ int main() {
     options.in = 7;
     options.out = std::string("path");
     options.err = 2;
+    std::string text;
+    options.out = &text;
     options.out = [](std::string_view) {};
 }
