@@ -1008,6 +1008,7 @@ class Deadline {
 
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include <cstdint>
 
@@ -1058,6 +1059,19 @@ class ExitStatus {
         return a.kind_ == b.kind_ && a.number_ == b.number_ && a.core_ == b.core_;
     }
     friend constexpr bool operator!=(ExitStatus a, ExitStatus b) noexcept { return !(a == b); }
+    /// @}
+    /// Do not compile: a status is not a number, because a signal is not an exit code.
+    /// @{
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    friend constexpr bool operator==(ExitStatus, T) {
+        static_assert(!std::is_arithmetic_v<T>,
+                      "leash: a status is no number: write status.success(), or status.code() == 0.");
+        return false;
+    }
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    friend constexpr bool operator!=(ExitStatus a, T number) {
+        return !(a == number);
+    }
     /// @}
 
     /// Writes describe(), for streams and for {fmt}.
@@ -1741,12 +1755,18 @@ auto& stdio_of(Stream& stream) noexcept {
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
+template <class T>
+constexpr bool is_no_output = is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || is_function<T>;
+
 /// Fails to compile, with a message that says what to write.
 template <class T>
 constexpr void refuse_output() {
     static_assert(!is_text<T>,
                   "leash: a string is no output: write leash::file(\"path\"), or leash::piped to read it.");
     static_assert(!std::is_arithmetic_v<T>, "leash: a number is no output: write leash::fd(number).");
+    static_assert(
+        is_text<T> || is_function<T> || !std::is_pointer_v<T>,
+        "leash: a pointer is no output: write leash::piped, leash::sink(function) or leash::fd(fileno(file)).");
     static_assert(!is_function<T>, "leash: a function is no output by itself: write leash::sink(function).");
 }
 
@@ -1790,9 +1810,8 @@ class Output {
     Output(Descriptor to) : stdio_(to) {}
     Output(Sink to) : stdio_(std::move(to)) {}
     /// @}
-    /// Does not compile: a string, number or function needs file(), fd() or sink().
-    template <class T,
-              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
+    template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
     Output(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
@@ -1819,9 +1838,8 @@ class ErrorOutput {
     ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
     ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
     /// @}
-    /// Does not compile: a string, number or function needs file(), fd() or sink().
-    template <class T,
-              class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T> || detail::is_function<T>>>
+    /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
+    template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
     ErrorOutput(const T&) : stdio_(null) {
         detail::refuse_output<T>();
     }
@@ -1960,6 +1978,7 @@ class Jobserver {
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace leash {
@@ -2033,6 +2052,12 @@ class Env {
         static_assert(!std::is_void_v<Nothing>,
                       "leash: a list is no environment: write leash::Env::inherited().set(\"NAME\", \"value\"), or "
                       "leash::Env::from({\"NAME=value\"}) for nothing else.");
+    }
+
+    /// Does not compile: a map or a vector does not tell either. Use from().
+    template <class Entries, class = decltype(std::declval<const Entries&>().begin())>
+    Env(const Entries&) : Env(false) {
+        static_assert(std::is_void_v<Entries>, "leash: a container is no environment: write leash::Env::from(it).");
     }
 
     /// Sets a variable, in place of an earlier value. If the name is empty or contains `=` or NUL, or the value
@@ -3045,6 +3070,7 @@ class [[nodiscard]] Popen {
 
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <cstddef>
@@ -3133,6 +3159,21 @@ Expected<Result> try_run(Command command, Options options = {});
 /// Runs a pipeline as one job and waits for its end, as the other try_run() does with a command.
 Expected<Result> try_run(Pipeline pipeline, Options options = {});
 
+namespace detail {
+
+/// For several strings that are given as a command.
+template <class T, class U>
+using IfWords = std::enable_if_t<is_text<T> && is_text<U>>;
+
+}  // namespace detail
+
+/// Does not compile: several strings need braces.
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Expected<Result> try_run(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_run({\"ls\", \"-l\"}).");
+    return Result();
+}
+
 /// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
 /// piped, and so does `err`.
 /// @{
@@ -3173,6 +3214,25 @@ Result run(Command command, Options options = {});
 /// Runs a pipeline as one job: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`. Throws as the other
 /// run() does.
 Result run(Pipeline pipeline, Options options = {});
+
+/// Do not compile: several strings need braces.
+/// @{
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Result run(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::run({\"ls\", \"-l\"}).");
+    return {};
+}
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Result capture(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::capture({\"ls\", \"-l\"}).");
+    return {};
+}
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+std::string check_output(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::check_output({\"ls\", \"-l\"}).");
+    return {};
+}
+/// @}
 
 /// Runs a command or a pipeline and captures its output, as try_capture() does:
 /// `leash::capture({"git", "log", "-1"}).out`. If it cannot be started, throws SpawnError.
