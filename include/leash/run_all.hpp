@@ -72,9 +72,9 @@ struct RunAllOptions {
     /// the exception on.
     detail::Callback<std::size_t, Popen&> on_start = {};
 
-    /// Called when a task has ended, could not be started or was cancelled before its start, with its index in the list
-    /// and its result. Not called for tasks that `cancel` or `stop_on_failure` kept from starting. If a callback
-    /// throws, run_all() kills the running jobs and passes the exception on.
+    /// Called when a task has ended, could not be started, or was cancelled before its start by its own token, with its
+    /// index in the list and its result. Not called for tasks that RunAllOptions::cancel or stop_on_failure kept from
+    /// starting. If a callback throws, run_all() kills the running jobs and passes the exception on.
     detail::Callback<std::size_t, const Expected<Result>&> on_end = {};
 
     /// If true: after the first job that is not ok() or cannot be started, ends the running jobs and starts no more.
