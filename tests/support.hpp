@@ -105,6 +105,22 @@ inline std::string read_file(const std::string& path) {
     return text;
 }
 
+/// The value of a variable in a process's environment, as that was at its exec; empty where it has none.
+inline std::string variable_of(pid_t pid, const std::string& name) {
+    const std::string environment = '\0' + read_file("/proc/" + std::to_string(pid) + "/environ") + '\0';
+    const std::string start = '\0' + name + '=';
+    const std::size_t at = environment.find(start);
+    if (at == std::string::npos) return "";
+    return environment.substr(at + start.size(), environment.find('\0', at + 1) - at - start.size());
+}
+/// Options of one who has the cookie of somebody else's job, but not as its own: in what it keeps of an environment.
+inline leash::Options keeping(const std::string& cookie, leash::Options options) {
+    const std::string entry = "LEASH_JOB=" + cookie;
+    options.env.set("A_DUMP", entry).set("A_LIST", "HOME=/\n" + entry + "\nTERM=dumb");
+    options.env.set("LEASH_JOB_OF_ANOTHER", cookie);
+    return options;
+}
+
 /// The open descriptors of this process.
 inline std::set<int> open_descriptors() {
     std::set<int> open;

@@ -230,6 +230,30 @@ TEST_CASE("the guardians of many jobs end what is theirs, and nobody whose own h
     CHECK(census.reaches(4));
 }
 
+TEST_CASE("a guardian spares who has the cookie only inside of another variable") {
+    const Census census;
+    const TemporaryDirectory directory;
+    Host host([&] {
+        Options options = guarded(capture(census));
+        options.reach = Reach::tree;
+        const std::string file = directory / "pid";
+        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
+                              .out()
+                              .read_until("ready\n", soon));
+    });
+    REQUIRE(host.is_ready());
+    const pid_t escaped = std::atoi(read_file(directory / "pid").c_str());
+    const std::string cookie = support::variable_of(escaped, "LEASH_JOB");
+    REQUIRE(cookie != "");
+    const leash::Popen bystander(child({"sleep"}), support::keeping(cookie, silent(census)));
+    const auto all = host.children();
+    host.end(SIGKILL);
+    CHECK(are_gone({escaped}));
+    CHECK(are_gone(all));  // the guardian has looked everywhere
+    CHECK(census.reaches(1));
+    CHECK(is_alive(bystander.pid()));
+}
+
 TEST_CASE("where no more processes can be started, a guardian finds everybody all the same") {
     const Census census;
     const TemporaryDirectory directory;

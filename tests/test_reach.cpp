@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -331,7 +332,7 @@ TEST_CASE("a bomb of daemons is ended") {
     }
 }
 
-TEST_CASE("nobody else is ended: neither strangers that come and go nor a copy of the host that has the pipes open") {
+TEST_CASE("nobody else is ended: no stranger that comes and goes, no copy of the host, nobody who notes a cookie") {
     const Census census;
     const TemporaryDirectory directory;
     std::atomic<bool> stop{false};
@@ -354,6 +355,7 @@ TEST_CASE("nobody else is ended: neither strangers that come and go nor a copy o
         }
     });
     pid_t copy = -1;
+    std::optional<leash::Popen> keeper;
     for (int number = 0; number < 30; ++number) {
         const Escaped who(directory, number);
         leash::Popen job(escape(who, {"session", "fork", "stay"}), with_tree(census));
@@ -363,8 +365,14 @@ TEST_CASE("nobody else is ended: neither strangers that come and go nor a copy o
             ::alarm(300);
             for (;;) ::pause();
         }
+        if (!keeper) {
+            const std::string cookie = support::variable_of(job.pid(), "LEASH_JOB");
+            REQUIRE(cookie != "");
+            keeper.emplace(child({"sleep"}), support::keeping(cookie, support::silent(census)));
+        }
         job.stop(10ms);
         CHECK(!who.is_there());
+        if (number == 0) CHECK(is_alive(keeper->pid()));
     }
     CHECK(eventually([&] { return strangers > 300; }));
     stop = true;

@@ -8576,7 +8576,7 @@ class Traces : public Counted {
         for (std::size_t at = 0; at < all.size();) {
             const std::size_t end = all.find('\0', at);
             const std::string_view entry = all.substr(at, end - at);
-            if (starts_with(entry, variable) && entry.find(cookie_) != std::string_view::npos) return Word::ours;
+            if (starts_with(entry, "LEASH_JOB=") && entry.find(cookie_) != std::string_view::npos) return Word::ours;
             at += entry.size() + 1;
         }
         for (const std::string& name : given_) found += has(all, name) ? 1U : 0U;
@@ -11586,21 +11586,43 @@ class Guardian : public Counted {
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
     /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
     /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
-    /// copy of the host may hold the lifeline open. It starts nothing: the system may have no room for more processes.
+    /// copy of the host may hold the lifeline open.
     ///
     /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
     /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
     /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
     /// environment is read at once: it is shorter than what tells of its age.)
+    ///
+    /// A shell does not see where a variable begins. What stands before and after tells the job's cookie from one that is
+    /// quoted in another variable; where it does not, grep -z is asked, if there is one that knows it. Nothing else is
+    /// started: the system may have no room for more processes. (A shell ends at that, by its trap.)
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line=
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line= grep=grep
 cd /
 look() {
     line= parent= at=
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
     parent=$2 at=${20}
+}
+bears_cookie() {
+    found=
+    while end=. && { IFS= read -r line && end= || [ -n "$line" ]; }; do
+        found=other
+        while case $line in *LEASH_JOB=*"$cookie"*) ;; *) false ;; esac do
+            before=${line%%LEASH_JOB=*} line=${line#*LEASH_JOB=}
+            value=${line%%[!0-9a-f:]*}
+            case $value in *"$cookie"*) ;; *) continue ;; esac
+            last=${before#"${before%?}"} next=$end${line#"$value"}
+            case ${last:- }$next in
+            [A-Za-z0-9/._-][A-Za-z_]* | [A-Za-z0-9/._-]. | [A-Za-z0-9/._-].[A-Za-z_]*) found=ours && return ;;
+            esac
+            [ -z "$grep" ] || grep -qsz "^LEASH_JOB=[0-9a-f:]*$cookie" "/proc/$1/environ"
+            [ $? = 1 ] || found=ours
+            return
+        done
+    done < "/proc/$1/environ"
 }
 seek() {
     for one in /proc/[0-9]*; do
@@ -11611,10 +11633,7 @@ seek() {
             look "$one" && [ "$at" -lt "$begun" ]; then
             found=other
         else
-            while IFS= read -r line || [ -n "$line" ]; do
-                found=other
-                case $line in *"$cookie"*) found=ours && break ;; esac
-            done < "/proc/$one/environ"
+            bears_cookie "$one"
         fi
         case $found in
         other) eval "other$one=yes" ;;
@@ -11622,16 +11641,23 @@ seek() {
         esac
     done
 }
-finish() {
-    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
-    look "$group"
-    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
+search() {
+    seek "$group"
     idle=0 round=0
-    [ -z "$cookie" ] || seek "$group"
-    while [ -n "$cookie" ] && [ $idle -lt 5 ] && [ $round -lt 100 ]; do
+    while [ $idle -lt 5 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
         seek 0
     done
+}
+finish() {
+    trap '' URG
+    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
+    look "$group"
+    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
+    [ -n "$cookie" ] || exit
+    trap 'grep=; search' EXIT
+    search
+    trap - EXIT
     exit
 }
 ask() {

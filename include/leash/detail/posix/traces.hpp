@@ -162,7 +162,7 @@ class Traces : public Counted {
         for (std::size_t at = 0; at < all.size();) {
             const std::size_t end = all.find('\0', at);
             const std::string_view entry = all.substr(at, end - at);
-            if (starts_with(entry, variable) && entry.find(cookie_) != std::string_view::npos) return Word::ours;
+            if (starts_with(entry, "LEASH_JOB=") && entry.find(cookie_) != std::string_view::npos) return Word::ours;
             at += entry.size() + 1;
         }
         for (const std::string& name : given_) found += has(all, name) ? 1U : 0U;
