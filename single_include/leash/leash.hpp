@@ -9978,26 +9978,31 @@ LEASH_CHILD_PART long word(T value) noexcept {
     else return reinterpret_cast<long>(value);
 }
 
-/// A system call, which gives the negated errno where it fails. (No array and no braces here, or clang calls memset.)
-template <class A = int, class B = int, class C = int, class D = int>
-LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d = {}) noexcept {
+/// In no template, where g++ 10 forgets which register a variable is to be in.
+LEASH_CHILD_PART long system_call_of_words(long number, long a, long b, long c, long d) noexcept {
 #if defined(__x86_64__)
     long result;
-    register long fourth __asm__("r10") = word(d);
+    register long fourth __asm__("r10") = d;
     __asm__ volatile("syscall"
                      : "=a"(result)
-                     : "a"(number), "D"(word(a)), "S"(word(b)), "d"(word(c)), "r"(fourth)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
                      : "rcx", "r11", "memory");
     return result;
 #else
     register long name __asm__("x8") = number;
-    register long first __asm__("x0") = word(a);
-    register long second __asm__("x1") = word(b);
-    register long third __asm__("x2") = word(c);
-    register long fourth __asm__("x3") = word(d);
+    register long first __asm__("x0") = a;
+    register long second __asm__("x1") = b;
+    register long third __asm__("x2") = c;
+    register long fourth __asm__("x3") = d;
     __asm__ volatile("svc 0" : "+r"(first) : "r"(name), "r"(second), "r"(third), "r"(fourth) : "memory");
     return first;
 #endif
+}
+
+/// A system call, which gives the negated errno where it fails. (No array and no braces here, or clang calls memset.)
+template <class A = int, class B = int, class C = int, class D = int>
+LEASH_CHILD_PART long system_call(long number, A a = {}, B b = {}, C c = {}, D d = {}) noexcept {
+    return system_call_of_words(number, word(a), word(b), word(c), word(d));
 }
 
 constexpr long close_range_number = 436;
@@ -10257,7 +10262,7 @@ inline int hand_over(void* argument) noexcept {
     return 0;
 }
 
-/// begin() takes 2.5 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
+/// begin() takes 6 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
 /// may save in it.
 class Stack {
   public:

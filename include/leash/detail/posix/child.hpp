@@ -189,7 +189,7 @@ inline int hand_over(void* argument) noexcept {
     return 0;
 }
 
-/// begin() takes 2.5 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
+/// begin() takes 6 KiB at most, where nothing is optimized, and a handler's frame up to 12 KiB, with all that a processor
 /// may save in it.
 class Stack {
   public:
