@@ -162,9 +162,7 @@ class Bench:
     # ---- large ones, on all processors
 
     def much(self):
-        size, through = (256 << 20, 64 << 20) if self.quick else (1 << 30, 256 << 20)
         rounds = 3 if self.quick else 9
-        octave = [(part << 24) + (256 << 10) for part in (range(8, 16, 2) if self.quick else range(8, 16))]
 
         def speed(verb):
             def measure(key, _):
@@ -182,6 +180,13 @@ class Bench:
             return [workers[key].numbers("both", through, CHILD, "cat")[0] / 1e6]
 
         with Workers(self.programs) as workers:
+            # As much as takes the floor a second or two: where memory is slow to be had, 1 GiB would take hours.
+            size = 128 << 20
+            most = 256 << 20 if self.quick else 1 << 30
+            while size < most and workers["floor"].numbers("big", size, CHILD, "flood", size)[0] < 0.8e9:
+                size *= 2
+            through = size // 4
+            octave = [part * (size // 64) + (256 << 10) for part in (range(8, 16, 2) if self.quick else range(8, 16))]
             series, = interleave(workers, rounds, speed("big"))
             self.note("big capture", summarise(series, "GiB/s", "floor", "higher", bytes=size))
             series, = interleave(workers, len(octave), memory)
@@ -285,9 +290,11 @@ class Bench:
     # ---- many
 
     def many(self):
-        count, rounds = (800, 2) if self.quick else (5000, 5)
+        rounds = 2 if self.quick else 5
         fifo = os.path.join(BUILD, "fifo")
         for name, verb in (("many", "many"), ("many, captured", "many captured")):
+            count = 800
+
             def measure(key, _):
                 if os.path.exists(fifo):  # with what the last ones left in it
                     os.unlink(fifo)
@@ -296,6 +303,8 @@ class Bench:
                 return count / (ns / 1e9), cpu / count / 1000
 
             with Workers(self.programs, setup=[("limit", 16384)]) as workers:
+                if not self.quick:  # what takes the floor some seconds: others take ten times as long, and are not to hang
+                    count = max(1500, min(5000, int(3 * measure("floor", 0)[0])))
                 rate, cpu = interleave(workers, rounds, measure, 2)
             self.note(name, summarise(rate, "children/s", "floor", "higher", count=count))
             self.note(name + ", processor time", summarise(cpu, "µs a child", "floor", count=count))

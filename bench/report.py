@@ -144,12 +144,13 @@ def with_figures(readme, report):
         return cell(results[name]["rows"]["leash"])
 
     peers = ("boost_v2", "libuv", "qt5", "python")  # the last one compiles nothing
+    count = f"{results['many']['count']:,}".replace(",", " ")
     lines = [
         f"Measured on {describe(report['machine'])}; {report['machine']['date']}.",
         "",
         f"- **Start and wait:** {own('spawn', ratio)} times a hand-written `posix_spawn` with the same guarantees "
         f"({told('spawn', ratio, *peers)}).",
-        f"- **5 000 short jobs, 512 at the same time:** {own('many', value)} a second (hand-written code "
+        f"- **{count} short jobs, 512 at the same time:** {own('many', value)} a second (hand-written code "
         f"{value(results['many']['rows']['floor'])}; {told('many', value, *peers)}).",
         f"- **Compile a file that captures output, header-only:** {own('include, -O2', value)} s of processor time with `-O2` "
         f"({told('include, -O2', value, *peers)}; the last two come compiled); see [what it costs to compile](docs/compile-time.md).",
