@@ -4,6 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/mman.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
 using namespace faults;
 using leash::detail::os::has_direct_start;
 
@@ -17,6 +22,10 @@ int leash_fault(const char* call) noexcept {
         fault_of_this_thread = nullptr;  // counting must not count itself
         ++(*fault->seen)[call];
         fault_of_this_thread = fault;
+        return 0;
+    }
+    if (fault->told) {
+        fault->told(call);
         return 0;
     }
     if (fault->order != nullptr) {
@@ -298,6 +307,157 @@ Outcome bounded(const Census& census) {
     return outcome;
 }
 
+Outcome transcript(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    options.err = leash::piped;
+    options.all = true;
+    auto result = leash::try_run(dash("echo out; echo err >&2; exit 3"), std::move(options));
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->status.code() == 3, "status");
+    expect(outcome, result->out == "out\n" && result->err == "err\n", "each");
+    std::string all = result->all;
+    std::sort(all.begin(), all.end());
+    expect(outcome, all == "\n\neorrtu" && result->all_dropped == 0, "all of it");
+    outcome.survivors = !result->survivors.empty();
+    return outcome;
+}
+
+Outcome served(const Census& census) {
+    Outcome outcome;
+    leash::Options options = marked(census);
+    options.jobserver = leash::Jobserver::serve(3);
+    options.out = leash::piped;
+    const leash::Jobserver kept = options.jobserver;
+    auto result = leash::try_run(dash("test -p /dev/fd/3 && test -p /dev/fd/4 && echo $MAKEFLAGS"), std::move(options));
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->ok() && result->out == "-j3 --jobserver-fds=3,4 --jobserver-auth=3,4\n", "has it");
+    outcome.survivors = !result->survivors.empty();
+    return outcome;
+}
+
+Outcome handed_down(const Census& census) {
+    Outcome outcome;
+    const FromMake make;
+    leash::Options options = marked(census);
+    options.jobserver = leash::Jobserver::inherited();
+    options.out = leash::piped;
+    const bool is_there = static_cast<bool>(options.jobserver);
+    auto result = leash::try_run(dash("echo $MAKEFLAGS"), std::move(options));
+    expect(outcome, make.tokens() == 3, "tokens");
+    if (!result) return outcome.error = result.error(), outcome;
+    expect(outcome, result->ok() && (!is_there || result->out.find("-j4 --jobserver-fds=") == 0), "has it");
+    const Fault& fault = *fault_of_this_thread;  // what could not be looked at is taken for none
+    expect(outcome, is_there || (fault.fired && !is_harmless(fault)), "a jobserver");
+    outcome.survivors = !result->survivors.empty();
+    return outcome;
+}
+
+#if defined(__linux__)
+Outcome nobodys_child(const Census& census) {
+    Outcome outcome;
+    const TemporaryDirectory directory;
+    leash::Options options;
+    options.env = census.env();
+    options.cwd = directory.path();
+    options.out = leash::file(directory / "out");
+    const auto pid = leash::try_spawn_detached(dash("echo here"), std::move(options));
+    if (!pid) outcome.error = pid.error();
+    // The mark of one that has just been started cannot be read yet.
+    if (pid) expect(outcome, eventually([&] { return read_file(directory / "out") == "here\n"; }), "it runs");
+    else expect(outcome, read_file(directory / "out").empty(), "it did not run");
+    expect(outcome, eventually([&] { return census.alive().empty(); }), "it ends");
+    return outcome;
+}
+
+/// exec() in a host of its own, which tells by memory that both have what it cannot tell any more.
+Outcome replaced(const Census& census) {
+    struct Shared {
+        bool fired;
+        int step, code;
+        char subject[200], wrong[200];
+        std::size_t count;
+        char calls[1000][32];
+    };
+    Outcome outcome;
+    Fault& fault = *fault_of_this_thread;
+    void* const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return outcome.wrong = "no memory", outcome;
+    Shared& shared = *new (memory) Shared{};
+    leash::Options options;
+    options.env = census.env();
+    options.cwd = "/";
+    options.umask = 022;
+    options.out = leash::null;
+    const pid_t host = ::fork();
+    if (host == 0) {
+        if (fault.seen != nullptr) {
+            fault.seen = nullptr;
+            fault.told = [&](const char* call) { std::snprintf(shared.calls[shared.count++ % 1000], 32, "%s", call); };
+        }
+        fault.before = [&] { shared.fired = true; };
+        const std::set<int> before = open_descriptors();
+        const leash::Error error = leash::exec(dash("exit 3"), options);
+        const Spared spared;
+        shared.step = static_cast<int>(error.step);
+        shared.code = error.code.value();
+        std::snprintf(shared.subject, sizeof shared.subject, "%s", error.subject.c_str());
+        if (open_descriptors() != before) std::snprintf(shared.wrong, sizeof shared.wrong, "the host's descriptors");
+        if (has_children()) std::snprintf(shared.wrong, sizeof shared.wrong, "the host's children");
+        ::_exit(4);
+    }
+    int status = -1;
+    ::waitpid(host, &status, 0);
+    fault.fired = shared.fired;
+    for (std::size_t i = 0; fault.seen != nullptr && i < shared.count; ++i) ++(*fault.seen)[shared.calls[i]];
+    outcome.wrong = shared.wrong;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 4) {
+        outcome.error =
+            leash::Error{{shared.code, std::system_category()}, static_cast<leash::Step>(shared.step), shared.subject};
+    } else {
+        expect(outcome, WIFEXITED(status) && WEXITSTATUS(status) == 3, "status");
+    }
+    ::munmap(memory, sizeof(Shared));
+    return outcome;
+}
+
+/// One orphan among the host's children, and one child that is a job.
+Outcome adopted(const Census& census) {
+    Outcome outcome;
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    {
+        std::optional<leash::Popen> job;
+        {
+            const Spared spared;
+            job.emplace(dash("exit 3"), marked(census));
+            const pid_t parent = ::fork();
+            if (parent == 0) ::_exit(::fork() == 0 ? 7 : 0);
+            ::waitpid(parent, nullptr, 0);
+            const auto is_over = [&](pid_t pid) { return state_of(pid) == 'Z'; };
+            expect(outcome, eventually([&] { return is_over(job->pid()); }), "the job ends");
+        }
+        std::size_t count = 0;
+        expect(outcome, eventually([&] {
+                   const auto reaped = leash::reap_orphans();
+                   if (reaped) {
+                       count += *reaped;
+                   } else {
+                       outcome.error = reaped.error();
+                       expect(outcome, outcome.error->code != std::errc::function_not_supported, "not as documented");
+                   }
+                   return count > 0;
+               }),
+               "the orphan is reaped, once nothing fails any more");
+        expect(outcome, count == 1, "and nobody else");
+        const Spared spared;
+        expect(outcome, job->wait().code() == 3, "the job's status");
+    }
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
+    return outcome;
+}
+#endif
+
 #if defined(__linux__)
 Outcome left_the_group(const Census& census) {
     Outcome outcome;
@@ -350,10 +510,16 @@ const Scenario scenarios[] = {
     {"a job with a guardian", guarded},
     {"with a umask, a nice value and limits", bounded},
 };
+const Scenario with_extras[] = {{"the transcript", transcript},
+                                {"a jobserver that is served", served},
+                                {"a jobserver that is inherited", handed_down}};
 #if defined(__linux__)
 Outcome escaped_from_tree(const Census& census) { return escaped(census, leash::Reach::tree); }
 Outcome escaped_in_cgroup(const Census& census) { return escaped(census, leash::Reach::cgroup); }
 
+const Scenario alone[] = {{"a program that is nobody's child", nobodys_child, std::nullopt, false, true},
+                          {"exec()", replaced, std::nullopt, false, true},
+                          {"orphans", adopted}};
 const Scenario with_cgroup[] = {{"a daemon, and Reach::cgroup", escaped_in_cgroup}};
 const Scenario with_pidfds[] = {{"SIGKILL, where some have left the group", left_the_group},
                                 {"a daemon, and Reach::tree", escaped_from_tree}};
@@ -374,6 +540,21 @@ TEST_CASE("every system call may fail once, at every place: the result is right 
     CHECK(unseen(tried, {"open", "close", "read", "write", "pipe", "fcntl", "memfd_create", "poll", "stat", "access",
                          start_call, "waitid", "reap", has_direct_start ? "clone_pidfd" : "open_exit",
                          has_direct_start ? "clone" : "signals_by_flags"}) == "");
+}
+
+TEST_CASE("so it may with a transcript or a jobserver, without a handle, and where orphans are reaped") {
+    const Tried tried = try_all(with_extras, {"open", "read", "write", "pipe", "fcntl", "fstat", start_call}, false);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"open", "read", "write", "pipe", "fcntl", "fstat"}) == "");
+#if defined(__linux__)
+    if (!has_direct_start) return;
+    const Tried apart = try_all(alone, {}, false);
+    MESSAGE(apart.attempts, " attempts");
+    CHECK(apart.wrong == "");
+    CHECK(unseen(apart, {"open", "close_range", "clone", "child_action", "exec", "readlink", "open_exit", "reap"}) ==
+          "");
+#endif
 }
 
 TEST_CASE("a plain run makes no more system calls than it needs") {

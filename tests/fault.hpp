@@ -8,10 +8,16 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 namespace faults {
 
@@ -30,6 +36,7 @@ struct Fault {
     bool no_pidfd = false;                       // besides, as on an old kernel
     std::map<std::string, int>* seen = nullptr;  // or all are counted and none fails,
     std::vector<std::string>* order = nullptr;   // or told in their order
+    std::function<void(const char*)> told = {};  // or told to a function
 };
 inline thread_local Fault* fault_of_this_thread = nullptr;
 
@@ -167,12 +174,52 @@ inline bool is_true(const leash::Error& error) {
     return error.code && error.code.value() > 0 && !error.message().empty();
 }
 
+/// While it lives, nothing fails.
+class Spared {
+  public:
+    Spared() : fault_(std::exchange(fault_of_this_thread, nullptr)) {}
+    Spared(const Spared&) = delete;
+    Spared& operator=(const Spared&) = delete;
+    ~Spared() { fault_of_this_thread = fault_; }
+
+  private:
+    Fault* fault_;
+};
+
+/// The pipe of a `make -j4` that runs this program: with three tokens.
+class FromMake {
+  public:
+    FromMake() {
+        if (::pipe2(ends_, O_CLOEXEC) != 0 || ::write(ends_[1], "abc", 3) != 3) std::abort();
+        const std::string both = std::to_string(ends_[0]) + "," + std::to_string(ends_[1]);
+        ::setenv("MAKEFLAGS", ("-j4 --jobserver-auth=" + both).c_str(), 1);
+    }
+    FromMake(const FromMake&) = delete;
+    FromMake& operator=(const FromMake&) = delete;
+    ~FromMake() {
+        ::unsetenv("MAKEFLAGS");
+        ::close(ends_[0]);
+        ::close(ends_[1]);
+    }
+
+    /// How many tokens are in it.
+    int tokens() const {
+        int count = 0;
+        ::ioctl(ends_[0], FIONREAD, &count);
+        return count;
+    }
+
+  private:
+    int ends_[2];
+};
+
 /// One thing from start to end, handles and all.
 struct Scenario {
     const char* name;
     Outcome (*run)(const Census&);
     std::optional<leash::Step> fails = std::nullopt;  // it ends in an error in any case: of this step
     bool silent = false;                              // no handle is left that could tell of survivors
+    bool has_one_way = false;                         // to be started: directly
     bool is_shown = true;                             // who is to be ended is found where /proc is not to be read
 };
 
@@ -225,17 +272,24 @@ inline std::string attempt(const Scenario& scenario, Fault& fault) {
             // a file, unlike a pipe, never says EAGAIN: nobody need wait for it
             const bool file_not_ready = fault.call != nullptr && std::strcmp(fault.call, "write") == 0 &&
                                         fault.error == EAGAIN && outcome.error->step == leash::Step::redirect;
+            // reap_orphans() says where it could not look, which others make do without
+            const bool looks_for_orphans = outcome.error->subject == "reap_orphans";
             // nor does one of /proc, nor is it empty: what was read of it is what there is
             const bool proc_not_ready = fault.call != nullptr && std::strcmp(fault.call, "read") == 0 &&
                                         (fault.error == EAGAIN || fault.error == -1) &&
-                                        outcome.error->step == leash::Step::options;
+                                        (outcome.error->step == leash::Step::options || looks_for_orphans);
             // without pidfds there is no Reach::tree, and where the direct start is refused are no limits and no control groups
             const std::string failed = fault.call == nullptr ? "" : fault.call;
+            const bool not_looked = looks_for_orphans && (failed == "opendir" || failed == "open_exit");
+            // an empty pipe takes all the tokens at once
+            const bool no_tokens = outcome.error->subject == "jobserver" && failed == "write";
             const bool no_start = (failed == "clone" || failed == "child_table" || failed == "close_range") &&
                                   outcome.error->code == std::errc::function_not_supported;
             const bool no_option = outcome.error->step == leash::Step::options && (failed == "open_exit" || no_start);
-            const bool has_reason =
-                fault.fired && (!is_harmless(fault) || file_not_ready || proc_not_ready || no_option);
+            const bool no_way = scenario.has_one_way && outcome.error->step == leash::Step::spawn &&
+                                (failed == "clone" || failed == "child_table" || failed == "close_range");
+            const bool has_reason = fault.fired && (!is_harmless(fault) || file_not_ready || proc_not_ready ||
+                                                    not_looked || no_tokens || no_option || no_way);
             if (!scenario.fails) expect(outcome, has_reason, "no reason for: " + message);
             else if (is_harmless(fault)) expect(outcome, outcome.error->step == *scenario.fails, "not so: " + message);
         } else {

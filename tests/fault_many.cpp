@@ -13,18 +13,6 @@ using Id = leash::Supervisor::Id;
 
 namespace {
 
-/// While it lives, nothing fails.
-class Spared {
-  public:
-    Spared() : fault_(std::exchange(fault_of_this_thread, nullptr)) {}
-    Spared(const Spared&) = delete;
-    Spared& operator=(const Spared&) = delete;
-    ~Spared() { fault_of_this_thread = fault_; }
-
-  private:
-    Fault* fault_;
-};
-
 // ---- the scenarios
 
 /// Starts a job and adds it. One that cannot be added is as it was: it is seen through without the Supervisor.
@@ -159,6 +147,88 @@ Outcome ended_by_force(const Census& census) {
     return outcome;
 }
 
+/// A descriptor of ours, a timer and a token beside jobs of which one has its input from a function, the other from the
+/// queue of its pipe.
+Outcome watched_and_fed(const Census& census) {
+    Outcome outcome;
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return outcome.wrong = "no pipe", outcome;
+    const leash::detail::os::Fd read(ends[0]), write(ends[1]);
+    leash::Supervisor jobs;
+    leash::Options options = marked(census);
+    const auto watch = jobs.watch(read.get(), 7);
+    if (!watch) return outcome.error = watch.error(), outcome;
+    const leash::Cancel token;
+    if (const auto with = jobs.cancel_with(token); !with) return outcome.error = with.error(), outcome;
+    const Id timer = jobs.after(1ms);
+    constexpr std::size_t size = 100'000;  // more than a pipe holds
+    int pieces = 4;
+    options.out = leash::piped;
+    options.in = leash::source([&] { return pieces-- > 0 ? std::string(size / 4, 'x') : std::string(); });
+    const auto first = start(jobs, outcome, dash("exec wc -c"), options);
+    if (!first) return outcome;
+    options.in = leash::piped;
+    auto job = leash::Popen::try_spawn(dash("exec wc -c"), options);
+    if (!job) return outcome.error = job.error(), outcome;
+    outcome.partial = !job->in().enqueue(std::string(size, 'y'));
+    job->in().finish();
+    const auto second = jobs.add(*std::move(job));
+    if (!second) return outcome.error = second.error(), outcome;
+    int readable = 0, timers = 0;
+    while (!jobs.done() || readable == 0) {
+        const auto event = jobs.next(20s);
+        if (!event) break;
+        if (event->kind == Event::timer) {
+            ++timers;
+            expect(outcome, event->id == timer && ::write(write.get(), "x", 1) == 1, "the timer's event");
+        }
+        if (event->kind == Event::readable) {
+            char byte;
+            ++readable;
+            expect(outcome, event->id == *watch && event->tag == 7 && ::read(read.get(), &byte, 1) == 1, "the watch's");
+        }
+    }
+    expect(outcome, timers == 1 && readable == 1, "each is told once");
+    expect(outcome, jobs.forget(*watch) && !jobs.forget(timer), "forgotten");
+    for (const Id id : {*first, *second}) {
+        leash::Popen ended = jobs.remove(id);
+        const leash::Captured captured = ended.communicate({}, 20s);
+        outcome.survivors |= !ended.survivors().empty();
+        expect(outcome, captured.status && captured.status->success(), "status");
+        if (captured.unwritten > 0 || std::atoi(captured.out.c_str()) != int{size}) outcome.partial = true;
+    }
+    return outcome;
+}
+
+/// run_all() with the tokens of the `make` that runs the host.
+Outcome run_with_tokens(const Census& census) {
+    Outcome outcome;
+    const FromMake make;
+    leash::RunAllOptions how;
+    how.jobserver = leash::Jobserver::inherited();
+    how.max_running = 3;
+    std::vector<leash::Task> jobs;
+    for (int i = 0; i < 3; ++i) {
+        jobs.push_back({dash("echo $MAKEFLAGS"), marked(census)});
+        jobs.back().options.out = leash::piped;
+    }
+    const bool is_there = static_cast<bool>(how.jobserver);
+    for (const auto& result : leash::run_all(std::move(jobs), std::move(how))) {
+        if (!result) {
+            outcome.error = result.error();
+            continue;
+        }
+        expect(outcome, result->ok(), "ok");
+        expect(outcome, !is_there || result->out.find("-j4 --jobserver") == 0, "has it");
+        outcome.survivors |= !result->survivors.empty();
+    }
+    const Fault* const fault = fault_of_this_thread;
+    const std::string failed = fault->call != nullptr && fault->fired ? fault->call : "";
+    expect(outcome, is_there || failed == "fcntl" || failed == "fstat", "a jobserver");
+    expect(outcome, make.tokens() == 3 || failed == "write", "tokens");
+    return outcome;
+}
+
 #if defined(__linux__)
 Outcome left_the_group(const Census& census) {
     Outcome outcome;
@@ -230,8 +300,10 @@ const Scenario scenarios[] = {
 };
 #if defined(__linux__)
 const Scenario apart[] = {
-    {"ended by force, where some have left the group", left_the_group, std::nullopt, false, false}};
+    {"ended by force, where some have left the group", left_the_group, std::nullopt, false, false, false}};
 #endif
+const Scenario with_others[] = {{"a watch, a timer, a source and a queue", watched_and_fed},
+                                {"run_all with a jobserver", run_with_tokens}};
 const Scenario adding[] = {{"add() alone", only_added}};
 
 /// All but epoll_control, of which only the adding can fail: the kernel has nothing to allocate in order to change or to
@@ -278,6 +350,16 @@ TEST_CASE("a Supervisor and run_all() where a system call fails once, at every p
 #if defined(__linux__)
     CHECK(try_all(apart, {}, false).wrong == "");
 #endif
+}
+
+TEST_CASE("every system call may fail once beside a Supervisor's watches, and where tokens limit what runs") {
+    const Tried tried = try_all(
+        with_others,
+        {"open", "read", "write", "pipe", "fcntl", "fstat", "epoll_create", "epoll_control", "epoll_wait", start_call},
+        false);
+    MESSAGE(tried.attempts, " attempts");
+    CHECK(tried.wrong == "");
+    CHECK(unseen(tried, {"open", "read", "write", "fcntl", "fstat", "epoll_control"}) == "");
 }
 
 TEST_CASE("a job that cannot be added is as it was, and can be added later") {

@@ -15228,8 +15228,11 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
         return born;
     });
     if (birth.error == 0) return birth.pid;
-    if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+    if (birth.step == Birth::Step::begin && birth.error == ENOSYS)
         return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
+    if (birth.step == Birth::Step::begin && birth.error == EPERM)  // of the clone: the program was not tried
+        return make_error(EPERM, Step::spawn, image.path,
+                          "a system call filter does not let this host create processes");
     return explain_birth(birth, actions, image, plan);
 }
 
@@ -15335,13 +15338,15 @@ struct OrphanReaper {
     };
     std::vector<Ended> ended;
 
-    static Error refused() { return os::last_error(Step::signal, "reap_orphans"); }
+    static Error not_supported() {
+        return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
+                          "needs Linux 5.3, with the /proc of the host's own PID namespace");
+    }
+    static Error refused() { return errno == ENOSYS ? not_supported() : os::last_error(Step::signal, "reap_orphans"); }
 
     Expected<void> find_ended() {
         os::ProcessTable table;
-        if (!sys::has_pidfd || !os::shows_processes())
-            return failure(std::errc::operation_not_supported, Step::signal, "reap_orphans",
-                           "needs Linux, with the /proc of the host's own PID namespace");
+        if (!sys::has_pidfd || !os::shows_processes()) return not_supported();
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
@@ -15358,7 +15363,8 @@ struct OrphanReaper {
             if (*name == '.') continue;
             const std::string link = os::read_link(concat({"/proc/thread-self/fd/", name}));
             std::string info;
-            if (link.find("pidfd") == std::string::npos) continue;
+            // A link that cannot be read may be a pidfd's.
+            if (!link.empty() && link.find("pidfd") == std::string::npos) continue;
             if (!os::read_whole(concat({"/proc/thread-self/fdinfo/", name}), info)) {
                 if (errno == ENOENT) continue;  // closed meanwhile
                 return refused();

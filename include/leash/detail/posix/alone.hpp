@@ -84,8 +84,11 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
         return born;
     });
     if (birth.error == 0) return birth.pid;
-    if (birth.error == ENOSYS && birth.step == Birth::Step::begin)
+    if (birth.step == Birth::Step::begin && birth.error == ENOSYS)
         return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
+    if (birth.step == Birth::Step::begin && birth.error == EPERM)  // of the clone: the program was not tried
+        return make_error(EPERM, Step::spawn, image.path,
+                          "a system call filter does not let this host create processes");
     return explain_birth(birth, actions, image, plan);
 }
 
