@@ -6,6 +6,7 @@
 
 #include "support.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <future>
@@ -23,12 +24,24 @@
 #if defined(LEASH_BOOST_ASIO)
 #include <boost/asio.hpp>
 #define SLOTS (BOOST_ASIO_VERSION >= 101900)
+#if __has_include(<boost/asio/deferred.hpp>)
+#define DEFERRED boost::asio::deferred
+#elif __has_include(<boost/asio/experimental/deferred.hpp>)
+#include <boost/asio/experimental/deferred.hpp>
+#define DEFERRED boost::asio::experimental::deferred
+#endif
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
 #define COROUTINES
 #endif
 #else
 #include <asio.hpp>
 #define SLOTS (ASIO_VERSION >= 101900)
+#if __has_include(<asio/deferred.hpp>)
+#define DEFERRED asio::deferred
+#elif __has_include(<asio/experimental/deferred.hpp>)
+#include <asio/experimental/deferred.hpp>
+#define DEFERRED asio::experimental::deferred
+#endif
 #if defined(ASIO_HAS_CO_AWAIT)
 #define COROUTINES
 #endif
@@ -393,6 +406,94 @@ TEST_CASE("asio: a future, of a command and of a job that runs") {
     CHECK(take(second).out == "two\n");
 }
 
+TEST_CASE("asio: a handler that can only be moved is called once, through the executor that it is bound to") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    asio::io_context loop;
+    asio::thread_pool others(1);
+    const auto strand = asio::make_strand(others);
+    std::atomic<int> calls{0}, astray{0};
+    const auto bound = [&] {
+        return asio::bind_executor(strand, [&, own = std::make_unique<int>(1)](auto&&...) {
+            calls += *own;
+            astray += strand.running_in_this_thread() ? 0 : 1;
+        });
+    };
+    leash::AsyncPopen job(loop, leash::Popen({"cat"}, options));
+    char taken[10];
+    job.async_wait(bound());
+    job.out().async_read_some(asio::buffer(taken), bound());
+    job.in().async_write_some(asio::buffer("said", 4), bound());
+    leash::async_wait(loop, leash::Popen({"echo"}, capture(census)), bound());
+    leash::async_run(loop, {"echo"}, capture(census), bound());
+    leash::async_run(loop, leash::args({"echo"}) | leash::args({"cat"}), capture(census), bound());
+    leash::async_run(loop, {"no-such-program"}, {}, bound());
+    leash::async_try_run(loop, {"no-such-program"}, {}, bound());
+    while (calls < 7 && loop.run_one_for(20s) > 0) continue;
+    job.in().close();
+    run(loop);
+    others.join();
+    CHECK(calls == 8);
+    CHECK(astray == 0);
+    CHECK(std::string_view(taken, 4) == "said");
+    CHECK(census.is_empty());
+#if SLOTS
+    loop.restart();
+    asio::cancellation_signal signal;
+    asio::thread_pool more(1);
+    bool is_aborted = false;
+    leash::async_run(
+        loop, leash::shell("sleep 60 & wait"), silent(census),
+        asio::bind_cancellation_slot(
+            signal.slot(), asio::bind_executor(asio::make_strand(more), [&, own = std::make_unique<int>(1)](
+                                                                            std::exception_ptr error, leash::Result r) {
+                is_aborted = *own == 1 && error && r.cancelled;
+            })));
+    loop.poll();
+    signal.emit(asio::cancellation_type::terminal);
+    run(loop);
+    more.join();
+    CHECK(is_aborted);
+    CHECK(census.is_empty());
+#endif
+}
+
+#if defined(DEFERRED)
+TEST_CASE("asio: a deferred operation does nothing before it is called, and then what it does otherwise") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::piped;
+    asio::io_context loop;
+    Got first, second;
+    int ends = 0;
+    auto runs = leash::async_run(loop, {"echo", "one"}, capture(census), DEFERRED);
+    auto tries = leash::async_try_run(loop, {"no-such-program"}, {}, DEFERRED);
+    auto waits = leash::async_wait(loop, leash::Popen({"echo", "two"}, capture(census)), DEFERRED);
+    leash::AsyncPopen job(loop, leash::Popen({"cat"}, options));
+    char taken[10];
+    auto ended = job.async_wait(DEFERRED);
+    auto reads = job.out().async_read_some(asio::buffer(taken), DEFERRED);
+    auto writes = job.in().async_write_some(asio::buffer("said", 4), DEFERRED);
+    loop.poll();
+    CHECK_FALSE(first.result);
+    std::move(runs)(first.handler());
+    std::move(tries)([&](leash::Expected<leash::Result> result) { ends += result ? 0 : 1; });
+    std::move(waits)(second.handler());
+    std::move(ended)([&](ErrorCode error, leash::ExitStatus status) { ends += !error && status.success(); });
+    std::move(writes)([&](ErrorCode error, std::size_t count) { ends += !error && count == 4; });
+    std::move(reads)([&](ErrorCode error, std::size_t count) {
+        ends += !error && count == 4;
+        job.in().close();
+    });
+    run(loop);
+    CHECK(first.result.value().out == "one\n");
+    CHECK(second.result.value().out == "two\n");
+    CHECK(ends == 4);
+    CHECK(census.is_empty());
+}
+#endif
+
 TEST_CASE("asio: threads") {
     const Census census;
     std::vector<std::future<leash::Result>> results;
@@ -485,6 +586,28 @@ TEST_CASE("asio: a job that floods does not keep the loop") {
     run(loop);
     CHECK(job->ended_by() == leash::EndedBy::cancel);
     CHECK(census.is_empty());
+}
+
+TEST_CASE("asio: what max_output has left out of a stream is told by communicate(), also if the rest was read") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.max_output = 1000;
+    asio::io_context loop;
+    leash::AsyncPopen job(loop, leash::Popen({helper(), "write", "300000"}, options));
+    job.async_wait([](ErrorCode, leash::ExitStatus) {});
+    run(loop);
+    std::string taken;
+    ErrorCode end;
+    asio::async_read(job.out(), asio::dynamic_buffer(taken), [&](ErrorCode error, std::size_t) { end = error; });
+    loop.restart();
+    run(loop);
+    CHECK(end == asio::error::eof);
+    CHECK(taken.size() == 1000);
+    const leash::Captured left = job->communicate();
+    CHECK(left.out.empty());
+    CHECK(left.out_truncated);
+    CHECK(left.out_dropped == 299'000);
+    CHECK_FALSE(left.err_truncated);
 }
 
 TEST_CASE("asio: a handle that is destroyed ends its job, and tells who waits") {
