@@ -6157,15 +6157,16 @@ inline bool has_close_range() noexcept {
 }
 
 /// The errno with which a filter keeps this host from making processes; 0 where it does not. Asked with arguments that
-/// every kernel refuses as EINVAL: no size; a thread that shares no memory.
+/// every kernel refuses as EINVAL: no size; a thread that shares no signal handlers, with what posix_spawn asks for besides
+/// (CLONE_VM, CLONE_VFORK), since a filter may look at the flags.
 inline int refusal_of_clone() noexcept {
 #if defined(__linux__)
-    constexpr long clone3 = 435, clone_thread = 0x10000;
+    constexpr long clone3 = 435, thread_like_vfork = 0x10000 | 0x100 | 0x4000;
     if (LEASH_CLONE3) {
         if (::syscall(clone3, nullptr, 0) == 0 || errno == EINVAL) return 0;
         if (errno != ENOSYS) return errno;
     }
-    return ::syscall(SYS_clone, clone_thread, clone_thread, 0, 0, 0) == 0 || errno == EINVAL ? 0 : errno;
+    return ::syscall(SYS_clone, thread_like_vfork, thread_like_vfork, 0, 0, 0) == 0 || errno == EINVAL ? 0 : errno;
 #else
     return 0;
 #endif
