@@ -566,9 +566,10 @@ auto see_through(Where& where, Token&& token, Args... args) {
 ///
 /// leash reads output as it arrives, even if you do not read. To bound the memory, set Options::max_output: what waits
 /// to be read and exceeds it is dropped. The stream does not show the gap. When the job is over, `out_truncated` and
-/// `out_dropped` of `job->communicate()` tell of it, also if all that was kept has been read. If instead the job shall block while you do not read, take the descriptor before you create
-/// the AsyncPopen: `asio::posix::stream_descriptor out(loop, popen.out().release());`. That stream ends when every
-/// process has closed the pipe, and not with the job.
+/// `out_dropped` of `job->communicate()` tell of it, also if all that was kept has been read. If instead the job shall
+/// block while you do not read, take the descriptor before you create the AsyncPopen:
+/// `asio::posix::stream_descriptor out(loop, popen.out().release());`. That stream ends when every process has closed
+/// the pipe, and not with the job.
 class AsyncReader {
   public:
     using executor_type = asio_detail::Executor;  ///< as Asio requires
