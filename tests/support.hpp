@@ -117,7 +117,8 @@ inline std::string variable_of(pid_t pid, const std::string& name) {
 inline leash::Options keeping(const std::string& cookie, leash::Options options) {
     const std::string entry = "LEASH_JOB=" + cookie;
     options.env.set("A_DUMP", entry).set("A_LIST", "HOME=/\n" + entry + "\nTERM=dumb");
-    options.env.set("LEASH_JOB_OF_ANOTHER", cookie);
+    options.env.set("LEASH_JOB_OF_ANOTHER", cookie).set("SAVED_LEASH_JOB", cookie).set("CFLAGS", "-D" + entry);
+    options.env.set("AN_END", "of " + entry + "\n");
     return options;
 }
 

@@ -180,6 +180,12 @@ TEST_CASE("with Reach::tree also those who have got away end") {
         static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
                               .out()
                               .read_until("ready\n", soon));
+        // What is in it besides, and what a job had around this one that was not leash's, makes no difference.
+        options.env.set("LEASH_JOB", "Build 7;\nnight").set("LARGE", std::string(100'000, 'x'));
+        const std::string third = directory / "third";
+        static_cast<void>(start(child({"escape", third, "session", "fork", "close", "stay"}), options)
+                              .out()
+                              .read_until("ready\n", soon));
         options.env = leash::Env::empty();
         const std::string other = directory / "other";
         static_cast<void>(start(child({"escape", other, "session", "fork", "close", "stay"}), options)
@@ -188,6 +194,7 @@ TEST_CASE("with Reach::tree also those who have got away end") {
     });
     REQUIRE(host.is_ready());
     const std::vector<pid_t> escaped = {std::atoi(read_file(directory / "pid").c_str()),
+                                        std::atoi(read_file(directory / "third").c_str()),
                                         std::atoi(read_file(directory / "other").c_str())};
     for (const pid_t one : escaped) REQUIRE((one > 1 && is_alive(one)));
     host.end(SIGKILL);
