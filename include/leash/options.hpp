@@ -94,7 +94,8 @@ class Env {
     }
 
     /// Does not compile: a map or a vector does not tell either. Use from().
-    template <class Entries, class = decltype(std::declval<const Entries&>().begin())>
+    template <class Entries, class = std::enable_if_t<!detail::is_text<Entries>>,
+              class = decltype(std::declval<const Entries&>().begin())>
     Env(const Entries&) : Env(false) {
         static_assert(std::is_void_v<Entries>, "leash: a container is no environment: write leash::Env::from(it).");
     }

@@ -106,7 +106,7 @@ namespace detail {
 
 /// For several strings that are given as a command.
 template <class T, class U>
-using IfWords = std::enable_if_t<is_text<T> && is_text<U>>;
+using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertible_v<const U&, Options>>;
 
 }  // namespace detail
 
@@ -123,6 +123,13 @@ Expected<Result> try_run(const T&, const U&, const More&...) {
 Expected<Result> try_capture(Command command, Options options = {});
 Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 /// @}
+
+/// Does not compile: several strings need braces.
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Expected<Result> try_capture(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_capture({\"ls\", \"-l\"}).");
+    return Result();
+}
 
 /// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
 /// program, the exit status and the end of standard error (2000 bytes at most, if it was captured). Control characters

@@ -61,16 +61,12 @@ class ExitStatus {
     /// @}
     /// Do not compile: a status is not a number, because a signal is not an exit code.
     /// @{
-    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-    friend constexpr bool operator==(ExitStatus, T) {
-        static_assert(!std::is_arithmetic_v<T>,
-                      "leash: a status is no number: write status.success(), or status.code() == 0.");
-        return false;
-    }
-    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-    friend constexpr bool operator!=(ExitStatus a, T number) {
-        return !(a == number);
-    }
+    // clang-format off: compilers show the line
+    template <class T>
+    friend std::enable_if_t<std::is_arithmetic_v<T>, bool> operator==(ExitStatus, T) = delete;  // leash: a status is no number: write status.success(), or status.code() == 0.
+    template <class T>
+    friend std::enable_if_t<std::is_arithmetic_v<T>, bool> operator!=(ExitStatus, T) = delete;  // leash: a status is no number: write !status.success(), or status.code() != 0.
+    // clang-format on
     /// @}
 
     /// Writes describe(), for streams and for {fmt}.

@@ -1062,16 +1062,12 @@ class ExitStatus {
     /// @}
     /// Do not compile: a status is not a number, because a signal is not an exit code.
     /// @{
-    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-    friend constexpr bool operator==(ExitStatus, T) {
-        static_assert(!std::is_arithmetic_v<T>,
-                      "leash: a status is no number: write status.success(), or status.code() == 0.");
-        return false;
-    }
-    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-    friend constexpr bool operator!=(ExitStatus a, T number) {
-        return !(a == number);
-    }
+    // clang-format off: compilers show the line
+    template <class T>
+    friend std::enable_if_t<std::is_arithmetic_v<T>, bool> operator==(ExitStatus, T) = delete;  // leash: a status is no number: write status.success(), or status.code() == 0.
+    template <class T>
+    friend std::enable_if_t<std::is_arithmetic_v<T>, bool> operator!=(ExitStatus, T) = delete;  // leash: a status is no number: write !status.success(), or status.code() != 0.
+    // clang-format on
     /// @}
 
     /// Writes describe(), for streams and for {fmt}.
@@ -2055,7 +2051,8 @@ class Env {
     }
 
     /// Does not compile: a map or a vector does not tell either. Use from().
-    template <class Entries, class = decltype(std::declval<const Entries&>().begin())>
+    template <class Entries, class = std::enable_if_t<!detail::is_text<Entries>>,
+              class = decltype(std::declval<const Entries&>().begin())>
     Env(const Entries&) : Env(false) {
         static_assert(std::is_void_v<Entries>, "leash: a container is no environment: write leash::Env::from(it).");
     }
@@ -3163,7 +3160,7 @@ namespace detail {
 
 /// For several strings that are given as a command.
 template <class T, class U>
-using IfWords = std::enable_if_t<is_text<T> && is_text<U>>;
+using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertible_v<const U&, Options>>;
 
 }  // namespace detail
 
@@ -3180,6 +3177,13 @@ Expected<Result> try_run(const T&, const U&, const More&...) {
 Expected<Result> try_capture(Command command, Options options = {});
 Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 /// @}
+
+/// Does not compile: several strings need braces.
+template <class T, class U, class... More, class = detail::IfWords<T, U>>
+Expected<Result> try_capture(const T&, const U&, const More&...) {
+    static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_capture({\"ls\", \"-l\"}).");
+    return Result();
+}
 
 /// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
 /// program, the exit status and the end of standard error (2000 bytes at most, if it was captured). Control characters
@@ -11599,12 +11603,12 @@ class Guardian : public Counted {
     /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
     /// environment is read at once: it is shorter than what tells of its age.)
     ///
-    /// A shell does not see where a variable begins. What stands before and after tells the job's cookie from one that is
-    /// quoted in another variable; where it does not, grep -z is asked, if there is one that knows it. Nothing else is
-    /// started: the system may have no room for more processes. (A shell ends at that, by its trap.)
+    /// A shell that reads to a NUL (bash, mksh) sees the variables themselves. Another one (dash, ash) sees only that the cookie
+    /// stands somewhere, and asks grep -z about all of these at once, if there is one that knows it. Only then a process is
+    /// started: the system may have no room for more, at which such a shell ends, and its EXIT trap goes on without grep.
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= line= grep=grep
+host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= by_nul= has_grep=yes line=
 cd /
 look() {
     line= parent= at=
@@ -11612,40 +11616,49 @@ look() {
     set -- ${line##*) }
     parent=$2 at=${20}
 }
-bears_cookie() {
+read_environment() {
     found=
-    while end=. && { IFS= read -r line && end= || [ -n "$line" ]; }; do
+    while IFS= read -r ${by_nul:+-d ""} line || [ -n "$line" ]; do
         found=other
-        while case $line in *LEASH_JOB=*"$cookie"*) ;; *) false ;; esac do
-            before=${line%%LEASH_JOB=*} line=${line#*LEASH_JOB=}
-            value=${line%%[!0-9a-f:]*}
-            case $value in *"$cookie"*) ;; *) continue ;; esac
-            last=${before#"${before%?}"} next=$end${line#"$value"}
-            case ${last:- }$next in
-            [A-Za-z0-9/._-][A-Za-z_]* | [A-Za-z0-9/._-]. | [A-Za-z0-9/._-].[A-Za-z_]*) found=ours && return ;;
-            esac
-            [ -z "$grep" ] || grep -qsz "^LEASH_JOB=[0-9a-f:]*$cookie" "/proc/$1/environ"
-            [ $? = 1 ] || found=ours
-            return
-        done
+        case $by_nul$line in
+        yesLEASH_JOB=*"$cookie"*) found=ours && break ;;
+        yes*) ;;
+        *"$cookie"*) found=${has_grep:+perhaps} && found=${found:-ours} && break ;;
+        esac
     done < "/proc/$1/environ"
 }
+end_one() { kill -9 "$1" && idle=0; }
+end_these() {
+    all=
+    for one; do all="$all /proc/$one/environ"; done
+    bearers=$(grep -lsz "^LEASH_JOB=.*$cookie" $all)
+    grep -qsz '^LC_ALL=C$' "/proc/$$/environ" || has_grep=
+    for one; do
+        case $has_grep$bearers in
+        yes*"/proc/$one/environ"*) end_one "$one" ;;
+        yes*) eval "other$one=\$quotes$one quotes$one=yes" ;;
+        *) end_one "$one" ;;
+        esac
+    done
+}
 seek() {
+    perhaps=
     for one in /proc/[0-9]*; do
         one=${one#/proc/}
         eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
-        found=
         if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
             look "$one" && [ "$at" -lt "$begun" ]; then
             found=other
         else
-            bears_cookie "$one"
+            read_environment "$one"
         fi
         case $found in
         other) eval "other$one=yes" ;;
-        ours) kill -9 "$one" && idle=0 ;;
+        perhaps) perhaps="$perhaps $one" ;;
+        ours) end_one "$one" ;;
         esac
     done
+    [ -z "$perhaps" ] || end_these $perhaps
 }
 search() {
     seek "$group"
@@ -11661,7 +11674,7 @@ finish() {
     look "$group"
     case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
     [ -n "$cookie" ] || exit
-    trap 'grep=; search' EXIT
+    trap 'has_grep=; search' EXIT
     search
     trap - EXIT
     exit
@@ -11670,6 +11683,7 @@ ask() {
     look $$
     [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
 }
+IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul=yes
 IFS= read -r line < /proc/self/stat
 case $line in "$$ "*) has_proc=yes ;; esac
 trap 'was_told=yes; [ -z "$group" ] || ask' URG

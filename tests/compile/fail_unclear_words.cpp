@@ -4,6 +4,7 @@
 // expect: leash: a command is a list: write leash::Popen p({"ls", "-l"}).
 // expect: leash: a command is a list: write leash::run({"ls", "-l"}).
 // expect: leash: a command is a list: write leash::try_run({"ls", "-l"}).
+// expect: leash: a command is a list: write leash::try_capture({"ls", "-l"}).
 // expect: leash: a command is a list: write leash::capture({"ls", "-l"}).
 // expect: leash: a command is a list: write leash::check_output({"ls", "-l"}).
 // expect: leash: wait() has no end of its own: write wait_for(5s).
@@ -21,6 +22,7 @@ int main() {
     leash::Popen p{"ls", "-l"};
     static_cast<void>(leash::run("ls", "-l"));
     static_cast<void>(leash::try_run("ls", std::string("-l")));
+    static_cast<void>(leash::try_capture("ls", "-l"));
     static_cast<void>(leash::capture("ls", "-l", "-a"));
     static_cast<void>(leash::check_output("ls", "-l"));
     static_cast<void>(p.wait() == 0);
