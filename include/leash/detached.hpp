@@ -22,9 +22,9 @@ inline namespace LEASH_ABI {
 /// use a file or null.
 ///
 /// Returns an Error if the program cannot be started, or if an option needs a waiting parent: streams that are piped,
-/// tty, per_stage or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or `session`, which are
-/// the same here.
+/// tty, per_stage, a source() or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
+/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or
+/// `session`, which are the same here.
 ///
 /// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS. There, use
 /// Popen::detach(), after which the host must reap the child.

@@ -23,14 +23,14 @@ inline namespace LEASH_ABI {
 ///
 /// With Group::own, inherited or foreground, the program stays in the process group of the host. `session` creates a
 /// session; the error is EPERM if the host leads its process group. `join()` moves the program to that group. Options
-/// that need a waiting parent are an error: streams that are piped, tty, per_stage or a sink, `timeout`,
+/// that need a waiting parent are an error: streams that are piped, tty, per_stage, a source() or a sink, `timeout`,
 /// `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`, `keep`, `all`, `reach`, `stragglers`,
 /// `die_with_parent`.
 ///
 /// After an error, all threads continue, and the descriptors, directory, umask, nice value, signals, limits and process
 /// group of the host are as before. But a file for `out` or `err` may have been created or emptied, a new session
-/// stays, and so does a lowered hard limit without privileges. A signal that arrives just before the failed exec meets
-/// the default action instead of your handler, and a pending SIGCHLD is lost.
+/// stays, and so does, without privileges, a hard limit that was lowered. A signal that arrives just before the failed
+/// exec meets the default action instead of your handler, and a pending SIGCHLD is lost.
 ///
 /// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());

@@ -236,7 +236,7 @@ enum class Reach {
     /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
     /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
     /// leash finds these processes by:
-    /// - their parents, as long as these live; leash also looks while the job runs, in calls that wait for it;
+    /// - their parents, as long as these live; leash also looks while the job runs, when output wakes a call or in poll();
     /// - their session, if a process of the job made it;
     /// - the variable LEASH_JOB in their environment;
     /// - an open end of the job's pipes (the end that the job got).
@@ -402,8 +402,8 @@ struct Options {
     /// (Linux 5.14). A guardian process does this: a waiting /bin/sh in its own group, a child of the host that the
     /// host must not wait for. It costs one more start, two descriptors and 0.13 MB while the job runs.
     ///
-    /// On Linux (x86-64 and arm64) there is no gap. On systems where posix_spawn starts the job (see *Platforms*), the
-    /// job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
+    /// With the direct start (Linux 5.9, x86-64 and arm64) there is no gap. Where posix_spawn starts the job (see
+    /// *Platforms*), the job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
     /// host.
     bool die_with_parent = false;
 
@@ -414,8 +414,8 @@ struct Options {
     /// end a killed process (one with tens of gigabytes takes a second), the call waits for that, at most 5 s.
     Timeout timeout = Timeout::none();
 
-    /// The longest time without output on a stream that the current call reads (piped, tty or a sink), from the last
-    /// output or the start of the call. Default: no limit. Zero or less is an error. When it has expired, leash ends
+    /// The longest time without output of the job on any stream that is piped, tty or a sink, from the last output or the
+    /// start of the call. Only a call that reads one of them enforces it. Default: no limit. Zero or less is an error. When it has expired, leash ends
     /// the job as after `timeout`; the result has timed_out and EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 

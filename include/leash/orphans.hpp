@@ -15,7 +15,7 @@ inline namespace LEASH_ABI {
 /// it: call it after a SIGCHLD, or regularly. It does not block. If no child has ended, it costs one system call.
 ///
 /// A child is claimed if this process has a pidfd open for it. leash has one for each process of a job, from the start
-/// until it reaps the process, and for the watcher process of `die_with_parent`. Other code that uses pidfds claims its
+/// until it reaps the process, and for the guardian of `die_with_parent`. Other code that uses pidfds claims its
 /// children in the same way.
 ///
 /// So it also reaps jobs that Popen::detach() gave up, and children of code that waits by process ID (system(),
@@ -23,7 +23,7 @@ inline namespace LEASH_ABI {
 ///
 /// Two kinds of job processes are not claimed: those that were started when the host had no descriptor left for a
 /// pidfd, and those that posix_spawn (see *Platforms*) started in another thread at this moment. If reap_orphans()
-/// reaps one, its status is unknown.
+/// reaps one, its status may be unknown.
 ///
 /// Linux 5.3 or later, with the /proc of the host's own PID namespace; elsewhere returns an Error
 /// (operation_not_supported). Also returns an Error if the host is out of descriptors.

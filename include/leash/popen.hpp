@@ -223,7 +223,7 @@ class [[nodiscard]] Popen {
 
     /// Sends SIGKILL to the group and to descendants that left it. Does not wait for their end. It can take up to 50
     /// ms, because leash first stops the processes so that none can start another one. Errors: ESRCH if the job is
-    /// over, EPERM if the leader runs as another user.
+    /// over, EPERM if one of the processes that leash started runs as another user.
     Expected<void> kill();
     /// Does not compile: kill() takes no signal number. Use send_signal().
     template <class T>

@@ -23,8 +23,8 @@ class SupervisorCore;
 }
 
 /// A set of running jobs; next() returns the next event of any of them. The calling thread does the work. The cost of
-/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS and BSDs; elsewhere one
-/// poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
+/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS, FreeBSD, OpenBSD and
+/// DragonFly; elsewhere one poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
 /// your descriptors.
 ///
 ///     leash::Supervisor jobs;

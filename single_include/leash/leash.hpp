@@ -2193,7 +2193,7 @@ enum class Reach {
     /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
     /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
     /// leash finds these processes by:
-    /// - their parents, as long as these live; leash also looks while the job runs, in calls that wait for it;
+    /// - their parents, as long as these live; leash also looks while the job runs, when output wakes a call or in poll();
     /// - their session, if a process of the job made it;
     /// - the variable LEASH_JOB in their environment;
     /// - an open end of the job's pipes (the end that the job got).
@@ -2359,8 +2359,8 @@ struct Options {
     /// (Linux 5.14). A guardian process does this: a waiting /bin/sh in its own group, a child of the host that the
     /// host must not wait for. It costs one more start, two descriptors and 0.13 MB while the job runs.
     ///
-    /// On Linux (x86-64 and arm64) there is no gap. On systems where posix_spawn starts the job (see *Platforms*), the
-    /// job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
+    /// With the direct start (Linux 5.9, x86-64 and arm64) there is no gap. Where posix_spawn starts the job (see
+    /// *Platforms*), the job stays if the host is killed during the start, and a forked copy of the host that still runs counts as the
     /// host.
     bool die_with_parent = false;
 
@@ -2371,8 +2371,8 @@ struct Options {
     /// end a killed process (one with tens of gigabytes takes a second), the call waits for that, at most 5 s.
     Timeout timeout = Timeout::none();
 
-    /// The longest time without output on a stream that the current call reads (piped, tty or a sink), from the last
-    /// output or the start of the call. Default: no limit. Zero or less is an error. When it has expired, leash ends
+    /// The longest time without output of the job on any stream that is piped, tty or a sink, from the last output or the
+    /// start of the call. Only a call that reads one of them enforces it. Default: no limit. Zero or less is an error. When it has expired, leash ends
     /// the job as after `timeout`; the result has timed_out and EndedBy::idle_timeout.
     Timeout idle_timeout = Timeout::none();
 
@@ -2958,7 +2958,7 @@ class [[nodiscard]] Popen {
 
     /// Sends SIGKILL to the group and to descendants that left it. Does not wait for their end. It can take up to 50
     /// ms, because leash first stops the processes so that none can start another one. Errors: ESRCH if the job is
-    /// over, EPERM if the leader runs as another user.
+    /// over, EPERM if one of the processes that leash started runs as another user.
     Expected<void> kill();
     /// Does not compile: kill() takes no signal number. Use send_signal().
     template <class T>
@@ -3280,8 +3280,8 @@ class SupervisorCore;
 }
 
 /// A set of running jobs; next() returns the next event of any of them. The calling thread does the work. The cost of
-/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS and BSDs; elsewhere one
-/// poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
+/// an event does not grow with the number of jobs (epoll on Linux, kqueue on 64-bit macOS, FreeBSD, OpenBSD and
+/// DragonFly; elsewhere one poll() over all). Only a token that is fired costs a look at all jobs. A Supervisor also waits for timers and for
 /// your descriptors.
 ///
 ///     leash::Supervisor jobs;
@@ -3619,14 +3619,14 @@ inline namespace LEASH_ABI {
 ///
 /// With Group::own, inherited or foreground, the program stays in the process group of the host. `session` creates a
 /// session; the error is EPERM if the host leads its process group. `join()` moves the program to that group. Options
-/// that need a waiting parent are an error: streams that are piped, tty, per_stage or a sink, `timeout`,
+/// that need a waiting parent are an error: streams that are piped, tty, per_stage, a source() or a sink, `timeout`,
 /// `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`, `keep`, `all`, `reach`, `stragglers`,
 /// `die_with_parent`.
 ///
 /// After an error, all threads continue, and the descriptors, directory, umask, nice value, signals, limits and process
 /// group of the host are as before. But a file for `out` or `err` may have been created or emptied, a new session
-/// stays, and so does a lowered hard limit without privileges. A signal that arrives just before the failed exec meets
-/// the default action instead of your handler, and a pending SIGCHLD is lost.
+/// stays, and so does, without privileges, a hard limit that was lowered. A signal that arrives just before the failed
+/// exec meets the default action instead of your handler, and a pending SIGCHLD is lost.
 ///
 /// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS.
 [[nodiscard]] Error exec(Command command, Options options = Options::interactive());
@@ -3655,9 +3655,9 @@ inline namespace LEASH_ABI {
 /// use a file or null.
 ///
 /// Returns an Error if the program cannot be started, or if an option needs a waiting parent: streams that are piped,
-/// tty, per_stage or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`, `max_output`,
-/// `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or `session`, which are
-/// the same here.
+/// tty, per_stage, a source() or a sink, `timeout`, `idle_timeout`, `grace`, `stop_sequence`, `drain`, `cancel`,
+/// `max_output`, `keep`, `all`, `reach`, `stragglers`, `die_with_parent`. `group` must be `own` (the default) or
+/// `session`, which are the same here.
 ///
 /// Linux on x86-64 and arm64, if the direct start is available (see *Platforms*); elsewhere ENOSYS. There, use
 /// Popen::detach(), after which the host must reap the child.
@@ -3690,7 +3690,7 @@ inline namespace LEASH_ABI {
 /// it: call it after a SIGCHLD, or regularly. It does not block. If no child has ended, it costs one system call.
 ///
 /// A child is claimed if this process has a pidfd open for it. leash has one for each process of a job, from the start
-/// until it reaps the process, and for the watcher process of `die_with_parent`. Other code that uses pidfds claims its
+/// until it reaps the process, and for the guardian of `die_with_parent`. Other code that uses pidfds claims its
 /// children in the same way.
 ///
 /// So it also reaps jobs that Popen::detach() gave up, and children of code that waits by process ID (system(),
@@ -3698,7 +3698,7 @@ inline namespace LEASH_ABI {
 ///
 /// Two kinds of job processes are not claimed: those that were started when the host had no descriptor left for a
 /// pidfd, and those that posix_spawn (see *Platforms*) started in another thread at this moment. If reap_orphans()
-/// reaps one, its status is unknown.
+/// reaps one, its status may be unknown.
 ///
 /// Linux 5.3 or later, with the /proc of the host's own PID namespace; elsewhere returns an Error
 /// (operation_not_supported). Also returns an Error if the host is out of descriptors.
@@ -15244,10 +15244,11 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     });
     if (birth.error == 0) return birth.pid;
     if (birth.step == Birth::Step::begin && birth.error == ENOSYS)
-        return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
+        return make_error(ENOSYS, Step::spawn, image.path,
+                          "needs the direct start: Linux 5.9 on x86-64 or arm64, and no filter of its system calls");
     if (birth.step == Birth::Step::begin && birth.error == EPERM)  // of the clone: the program was not tried
         return make_error(EPERM, Step::spawn, image.path,
-                          "a system call filter does not let this host create processes");
+                          "a system call filter does not let this host create a process by clone()");
     return explain_birth(birth, actions, image, plan);
 }
 

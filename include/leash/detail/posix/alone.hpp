@@ -85,10 +85,11 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     });
     if (birth.error == 0) return birth.pid;
     if (birth.step == Birth::Step::begin && birth.error == ENOSYS)
-        return make_error(ENOSYS, Step::spawn, image.path, "needs the direct start: Linux on x86-64 or arm64");
+        return make_error(ENOSYS, Step::spawn, image.path,
+                          "needs the direct start: Linux 5.9 on x86-64 or arm64, and no filter of its system calls");
     if (birth.step == Birth::Step::begin && birth.error == EPERM)  // of the clone: the program was not tried
         return make_error(EPERM, Step::spawn, image.path,
-                          "a system call filter does not let this host create processes");
+                          "a system call filter does not let this host create a process by clone()");
     return explain_birth(birth, actions, image, plan);
 }
 
