@@ -1062,7 +1062,8 @@ class ExitStatus {
     /// @}
     /// Do not compile: a status is not a number, because a signal is not an exit code.
     /// @{
-    // clang-format off: compilers show the line
+    // Compilers show the line:
+    // clang-format off
     template <class T>
     friend std::enable_if_t<std::is_arithmetic_v<T>, bool> operator==(ExitStatus, T) = delete;  // leash: a status is no number: write status.success(), or status.code() == 0.
     template <class T>
