@@ -9,7 +9,8 @@ from programs import LIBRARIES, NAMES
 WIDTH = 780
 INK, FAINT, GRID = "#1f2933", "#6b7785", "#e3e7eb"
 COLOURS = {"leash": "#c8321f", "leash_posix_spawn": "#e38d7f", "floor": "#1f2933", "bare": "#8a94a0",
-           "boost_v1": "#2f6fb3", "boost_v2": "#7fb0de", "libuv": "#3a9a5b", "glib": "#b8860b", "qt5": "#86b817", "poco": "#8a4fa3", "python": "#d98cb3"}
+           "boost_v1": "#2f6fb3", "boost_v2": "#7fb0de", "libuv": "#3a9a5b", "glib": "#b8860b", "qt5": "#86b817",
+           "poco": "#8a4fa3", "python": "#d98cb3"}
 
 
 def text(x, y, words, size=13, fill=INK, anchor="start", weight="normal"):

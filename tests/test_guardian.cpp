@@ -93,6 +93,16 @@ leash::Popen& start(leash::Command command, const Options& options) {
     return *new leash::Popen(std::move(command), options);
 }
 
+#if defined(__linux__)
+/// A job of which a daemon, whose pid is in the file, has got away when this returns.
+leash::Popen& start_escape(const std::string& file, const Options& options) {
+    leash::Popen& job = start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options);
+    static_cast<void>(job.out().read_until("ready\n", soon));
+    return job;
+}
+pid_t pid_in(const std::string& file) { return std::atoi(read_file(file).c_str()); }
+#endif
+
 bool are_gone(const std::vector<pid_t>& pids) {
     return eventually([&] {
         for (const pid_t pid : pids) {
@@ -176,26 +186,16 @@ TEST_CASE("with Reach::tree also those who have got away end") {
     Host host([&] {
         Options options = guarded(capture(census));
         options.reach = Reach::tree;
-        const std::string file = directory / "pid";
-        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
-                              .out()
-                              .read_until("ready\n", soon));
+        start_escape(directory / "pid", options);
         // What is in it besides, and what a job had around this one that was not leash's, makes no difference.
         options.env.set("LEASH_JOB", "Build 7;\nnight").set("LARGE", std::string(100'000, 'x'));
-        const std::string third = directory / "third";
-        static_cast<void>(start(child({"escape", third, "session", "fork", "close", "stay"}), options)
-                              .out()
-                              .read_until("ready\n", soon));
+        start_escape(directory / "third", options);
         options.env = leash::Env::empty();
-        const std::string other = directory / "other";
-        static_cast<void>(start(child({"escape", other, "session", "fork", "close", "stay"}), options)
-                              .out()
-                              .read_until("ready\n", soon));
+        start_escape(directory / "other", options);
     });
     REQUIRE(host.is_ready());
-    const std::vector<pid_t> escaped = {std::atoi(read_file(directory / "pid").c_str()),
-                                        std::atoi(read_file(directory / "third").c_str()),
-                                        std::atoi(read_file(directory / "other").c_str())};
+    const std::vector<pid_t> escaped = {pid_in(directory / "pid"), pid_in(directory / "third"),
+                                        pid_in(directory / "other")};
     for (const pid_t one : escaped) REQUIRE((one > 1 && is_alive(one)));
     host.end(SIGKILL);
     CHECK(are_gone(escaped));
@@ -205,34 +205,25 @@ TEST_CASE("with Reach::tree also those who have got away end") {
 TEST_CASE("the guardians of many jobs end what is theirs, and nobody whose own has gone before or who has none") {
     const Census census;
     const TemporaryDirectory directory;
-    const auto start_escape = [&](const std::string& name, const Options& options) -> leash::Popen& {
-        leash::Popen& job =
-            start(child({"escape", directory / name, "session", "fork", "close", "ignore", "stay"}), options);
-        static_cast<void>(job.out().read_until("ready\n", soon));
-        return job;
-    };
     Host host([&] {
         Options options = capture(census);
         options.reach = Reach::tree;
-        start_escape("without", options);
+        start_escape(directory / "without", options);
         for (int i = 0; i < 4; ++i) {
-            start_escape(std::to_string(i), guarded(options));
-            if (i == 1) start_escape("let go", guarded(options)).detach();
+            start_escape(directory / std::to_string(i), guarded(options));
+            if (i == 1) start_escape(directory / "let go", guarded(options)).detach();
         }
     });
     REQUIRE(host.is_ready());
-    const auto pid_of = [&](const std::string& name) {
-        return static_cast<pid_t>(std::atoi(read_file(directory / name).c_str()));
-    };
     std::vector<pid_t> escaped;
-    for (int i = 0; i < 4; ++i) escaped.push_back(pid_of(std::to_string(i)));
+    for (int i = 0; i < 4; ++i) escaped.push_back(pid_in(directory / std::to_string(i)));
     for (const pid_t one : escaped) REQUIRE((one > 1 && is_alive(one)));
     host.end(SIGKILL);
     CHECK(are_gone(escaped));
     for (const char* const spared : {"without", "let go"}) {
         CAPTURE(spared);
-        REQUIRE(pid_of(spared) > 1);
-        CHECK(is_alive(pid_of(spared)));
+        REQUIRE(pid_in(directory / spared) > 1);
+        CHECK(is_alive(pid_in(directory / spared)));
     }
     CHECK(census.reaches(4));
 }
@@ -243,13 +234,10 @@ TEST_CASE("a guardian spares who has the cookie only inside of another variable"
     Host host([&] {
         Options options = guarded(capture(census));
         options.reach = Reach::tree;
-        const std::string file = directory / "pid";
-        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
-                              .out()
-                              .read_until("ready\n", soon));
+        start_escape(directory / "pid", options);
     });
     REQUIRE(host.is_ready());
-    const pid_t escaped = std::atoi(read_file(directory / "pid").c_str());
+    const pid_t escaped = pid_in(directory / "pid");
     const std::string cookie = support::variable_of(escaped, "LEASH_JOB");
     REQUIRE(cookie != "");
     const leash::Popen bystander(child({"sleep"}), support::keeping(cookie, silent(census)));
@@ -265,7 +253,7 @@ TEST_CASE("where no more processes can be started, a guardian finds everybody al
     const Census census;
     const TemporaryDirectory directory;
     ::chmod(directory.path().c_str(), 0777);
-    const auto escaped = [&] { return static_cast<pid_t>(std::atoi(read_file(directory / "pid").c_str())); };
+    const auto escaped = [&] { return pid_in(directory / "pid"); };
     Host host([&] {
         // The limit does not hold for root.
         if (::getuid() == 0 && (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)) return;
@@ -302,13 +290,10 @@ TEST_CASE("who was there before the job keeps its guardian from nothing, however
     Host host([&] {
         Options options = guarded(capture(census));
         options.reach = Reach::tree;
-        const std::string file = directory / "pid";
-        static_cast<void>(start(child({"escape", file, "session", "fork", "close", "ignore", "stay"}), options)
-                              .out()
-                              .read_until("ready\n", soon));
+        start_escape(directory / "pid", options);
     });
     REQUIRE(host.is_ready());
-    const pid_t escaped = std::atoi(read_file(directory / "pid").c_str());
+    const pid_t escaped = pid_in(directory / "pid");
     const auto all = host.children();
     host.end(SIGKILL);
     CHECK(are_gone({escaped}));

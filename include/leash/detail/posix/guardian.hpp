@@ -97,8 +97,9 @@ class Guardian : public Counted {
     /// environment is read at once: it is shorter than what tells of its age.)
     ///
     /// A shell that reads to a NUL (bash, mksh) sees the variables themselves. Another one (dash, ash) sees only that the cookie
-    /// stands somewhere, and asks grep -z about all of these at once, if there is one that knows it. Only then a process is
-    /// started: the system may have no room for more, at which such a shell ends, and its EXIT trap goes on without grep.
+    /// stands somewhere, and asks grep -z about all of these at once. Where no grep knows that, or this one was not let finish
+    /// (2 is also for who has gone meanwhile), all of them are ended. Only then a process is started: the system may have no
+    /// room for more, at which such a shell ends, and its EXIT trap goes on without grep.
     static constexpr const char* script = R"(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= by_nul= has_grep=yes line=
@@ -125,7 +126,7 @@ end_these() {
     all=
     for one; do all="$all /proc/$one/environ"; done
     bearers=$(grep -lsz "^LEASH_JOB=.*$cookie" $all)
-    grep -qsz '^LC_ALL=C$' "/proc/$$/environ" || has_grep=
+    [ $? -le 2 ] && grep -qsz '^LC_ALL=C$' "/proc/$$/environ" || has_grep=
     for one; do
         case $has_grep$bearers in
         yes*"/proc/$one/environ"*) end_one "$one" ;;
