@@ -56,11 +56,19 @@ inline bool refuse_clone_with(unsigned flag, int error) {
     return install(filter);
 }
 
-/// From now on /proc is empty for this process and its children. For a forked host. False where that is not permitted.
-inline bool hide_proc() {
-    return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-           ::mount("none", "/proc", "tmpfs", 0, nullptr) == 0;
+/// What is mounted from now on is so for this process and its children. For a forked host. False where that is not permitted.
+inline bool unshare_mounts() {
+    return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 }
+
+/// From now on this process and its children find another file in this place. For a forked host. False where that is not
+/// permitted.
+inline bool put_in_place_of(const std::string& path, const std::string& other) {
+    return unshare_mounts() && ::mount(other.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0;
+}
+
+/// From now on /proc is empty for this process and its children. For a forked host. False where that is not permitted.
+inline bool hide_proc() { return unshare_mounts() && ::mount("none", "/proc", "tmpfs", 0, nullptr) == 0; }
 
 }  // namespace support
 

@@ -1,6 +1,7 @@
 // tests/test_guardian.cpp - Options::die_with_parent: what a host started ends with it, in whichever way it ends.
 #include <doctest/doctest.h>
 
+#include "sandbox.hpp"
 #include "support.hpp"
 
 #include <functional>
@@ -247,6 +248,38 @@ TEST_CASE("a guardian spares who has the cookie only inside of another variable"
     CHECK(are_gone(all));  // the guardian has looked everywhere
     CHECK(census.reaches(1));
     CHECK(is_alive(bystander.pid()));
+}
+
+TEST_CASE("a grep that cannot be started, knows no -z or is not let finish spares nobody") {
+    const auto grep = leash::which("grep");
+    if (!grep) return;
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string copy = directory.file("copy", read_file(*grep), 0755);
+    const std::string others[] = {
+        "/dev/null",
+        directory.file("without", "#!/bin/sh\nexit 1\n", 0755),
+        directory.file("killed", "#!/bin/sh\ntest $1 = -lsz && kill -9 $$\nexec " + copy + " \"$@\"\n", 0755),
+    };
+    for (const std::string& other : others) {
+        CAPTURE(other);
+        Host host([&] {
+            if (!support::put_in_place_of(*grep, other)) return;
+            Options options = guarded(capture(census));
+            options.reach = Reach::tree;
+            start_escape(directory / "pid", options);
+        });
+        REQUIRE(host.is_ready());
+        const auto all = host.children();
+        if (all.empty()) {
+            MESSAGE("only root may do that: skipped");
+            return;
+        }
+        host.end(SIGKILL);
+        CHECK(are_gone(all));
+        CHECK(census.reaches(0));
+        std::remove((directory / "pid").c_str());
+    }
 }
 
 TEST_CASE("where no more processes can be started, a guardian finds everybody all the same") {
