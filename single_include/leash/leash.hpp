@@ -2230,8 +2230,8 @@ struct Terminal {
 enum class Stragglers {
     kill,   ///< They may go on for Options::drain, then get SIGKILL; Result::stragglers names those. The default.
     leave,  ///< They stay, for a command that starts a daemon. leash no longer watches them.
-    wait    ///< The job lasts until they and their output have ended. Only Options::timeout, idle_timeout, a cancel
-    ///< token or stop() bounds that. (A shell's `$(…)` waits only for the output: `leave`, with a long drain.)
+    wait    ///< The job lasts until they and their output have ended. Only Options::timeout, idle_timeout, a token or
+            ///< stop() bounds that. (A shell's `$(…)` waits only for the output: `leave`, with a long drain.)
 };
 
 /// Which part of a longer output Options::max_output keeps.
