@@ -116,9 +116,11 @@ TEST_CASE("read_until with a bound gives what is too long in pieces, and says so
     CHECK(p.wait().success());
     CHECK(out.read_until("\n", 4, {}).error == std::errc::message_size);
     CHECK(out.read_until("\n", SIZE_MAX, {}).data == "ijkl");
-    read = out.read_until("\n", 5, {});
-    CHECK(read.eof);
-    CHECK_FALSE(read.error);
+    for (const std::size_t most : {5, 0}) {
+        read = out.read_until("\n", most, {});
+        CHECK(read.eof);
+        CHECK_FALSE(read.error);
+    }
 }
 
 TEST_CASE("the delimiter itself counts for the bound, wherever it was cut") {
@@ -341,6 +343,8 @@ TEST_CASE("a stream that is not piped answers EBADF and opens nothing") {
         CHECK(reader.handle() == -1);
         CHECK(reader.read().error == std::errc::bad_file_descriptor);
         CHECK(reader.read_until("x").error == std::errc::bad_file_descriptor);
+        for (const std::size_t most : {0, 9})
+            CHECK(reader.read_until("x", most, {}).error == std::errc::bad_file_descriptor);
         CHECK(reader.read_all().error == std::errc::bad_file_descriptor);
         CHECK_FALSE(reader.read_all().complete);
         reader.close();

@@ -323,6 +323,11 @@ class Grace : public Timeout {
     template <class T, class = detail::IfDuration<T>>
     constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
     /// @}
+    /// Does not compile: a number has no unit.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Grace(T) {
+        detail::refuse_number<T>();
+    }
 
     /// True if it was set; false for the default.
     constexpr bool is_given() const { return is_given_; }

@@ -226,6 +226,10 @@ template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
 template <class T>
+constexpr bool is_no_input =
+    is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || std::is_invocable_v<const T&>;
+
+template <class T>
 constexpr bool is_no_output = is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || is_function<T>;
 
 /// Fails to compile, with a message that says what to write.
@@ -253,12 +257,16 @@ class Input {
     Input(Bytes from) : stdio_(std::move(from)) {}
     Input(Source from) : stdio_(std::move(from)) {}
     /// @}
-    /// Does not compile: a string may be data or a path, and a number may not be meant as a descriptor.
-    template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
+    /// Does not compile: a string may be data or a path; a number, pointer or function needs fd() or source().
+    template <class T, class = std::enable_if_t<detail::is_no_input<T>>>
     Input(const T&) : stdio_(null) {
+        constexpr bool is_function = std::is_invocable_v<const T&>;
         static_assert(!detail::is_text<T>,
                       "leash: a string is no input: write leash::bytes(\"data\") or leash::file(\"path\").");
-        static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
+        static_assert(!std::is_arithmetic_v<T>, "leash: a number is no input: write leash::fd(number).");
+        static_assert(detail::is_text<T> || is_function || !std::is_pointer_v<T>,
+                      "leash: a pointer is no input: write leash::piped or leash::fd(fileno(file)).");
+        static_assert(!is_function, "leash: a function is no input by itself: write leash::source(function).");
     }
 
     /// True if it is this redirection.

@@ -100,6 +100,9 @@ class Reader {
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
+    /// Does not compile: one pair of braces is enough. (In C++20 two strings in braces of their own would be one pattern,
+    /// from one address to another.)
+    Match expect(std::initializer_list<std::initializer_list<const char*>> patterns, Timeout timeout = {}) = delete;
     /// The same with a range of patterns that convert to std::string_view, for example a vector of strings.
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>

@@ -55,7 +55,8 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
         detail::Deadline::after(timeout));
     const std::size_t count = stream_->waiting().size();
     if (at <= most && delimiter.size() <= most - at) return give(at + delimiter.size(), true, false);
-    if (count < most) return is_open() ? give(0, false, true) : give(count, false, false);
+    const bool is_over = count == 0 && !is_open();  // also where nothing was asked for
+    if (count < most || is_over) return is_open() ? give(0, false, true) : give(count, false, false);
     Read read = give(most, false, false);
     read.error = std::make_error_code(std::errc::message_size);
     return read;

@@ -1,0 +1,7 @@
+// expect: deleted
+#include <leash/leash.hpp>
+
+int main() {
+    leash::Popen p;
+    p.out().expect({{"a", "b"}});
+}
