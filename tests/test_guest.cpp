@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include <poll.h>
 #include <pthread.h>
 
 using support::Census;
@@ -424,6 +425,52 @@ TEST_CASE("a forked copy of the host that waits for a job takes no output from t
     p.in().close();
     CHECK(p.wait().code() == 5);
     CHECK(heard == "said\n");
+}
+
+TEST_CASE("a forked copy of the host writes nothing to a job of the original's, and takes nothing from it") {
+    const Census census;
+    using Touch = void (*)(leash::Popen&);
+    const Touch touches[] = {
+        [](leash::Popen& p) { static_cast<void>(p.in().enqueue("no\n")); },
+        [](leash::Popen& p) { p.in().write("no\n", 100ms); },
+        [](leash::Popen& p) { p.in().finish(); },
+        [](leash::Popen& p) { p.in().close(); },
+        [](leash::Popen& p) { static_cast<void>(p.communicate({}, 100ms)); },
+        [](leash::Popen& p) { static_cast<void>(p.resize(7, 7)); },
+        [](leash::Popen& p) {
+            if (p.out().release() >= 0 || p.in().release() >= 0) ::_exit(1);
+        },
+        [](leash::Popen& p) {
+            leash::Supervisor jobs;
+            const auto id = jobs.add(std::move(p));
+            if (id) jobs.job(*id).in().enqueue("no\n");
+            while (jobs.next(100ms)) {}
+        },
+    };
+    for (const leash::Redirect stream : {leash::piped, leash::tty}) {
+        for (const Touch touch : touches) {
+            leash::Options options = support::capture(census);
+            options.in = stream;
+            options.out = stream;
+            leash::Popen p(leash::shell("echo ready; read x; echo \"$x\"; stty size 2>&1"), options);
+            pollfd ready{p.out().handle(), POLLIN, 0};
+            CHECK(::poll(&ready, 1, 60'000) == 1);
+            CHECK(support::in_host([&]() -> std::string {
+                      touch(p);
+                      return "";
+                  }) == "");
+            if (stream == leash::piped) {
+                CHECK((::fcntl(p.in().handle(), F_GETFL) & O_NONBLOCK) != 0);
+                CHECK((::fcntl(p.out().handle(), F_GETFL) & O_NONBLOCK) != 0);
+            }
+            CHECK(p.in().write("yes\n", 60s));
+            const std::string said = p.communicate().out;
+            CHECK(said.substr(0, 5) == "ready");
+            CHECK(said.find("yes") != std::string::npos);
+            CHECK(said.find("no\n") == std::string::npos);
+            CHECK((stream == leash::piped || said.find("24 80") != std::string::npos));
+        }
+    }
 }
 
 TEST_CASE("signals of the host's interrupt no call") {

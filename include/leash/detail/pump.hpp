@@ -124,8 +124,16 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < count_outputs(); ++i) output(i).close();
     }
 
+    /// False in a forked copy of the host: what that writes, or gives away, would be missing or too much in the original.
+    bool is_original() noexcept {
+        if (job.is_ours()) return true;
+        in.close();
+        return false;
+    }
+
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
     int resize(unsigned short rows, unsigned short columns) noexcept {
+        if (!is_original()) return ENOTTY;
         os::Backoff backoff;
         for (;;) {
             const int first = out.resize(rows, columns);

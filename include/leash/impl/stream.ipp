@@ -126,7 +126,7 @@ LEASH_INLINE void Reader::close() noexcept {
 }
 
 LEASH_INLINE Handle Reader::release() {
-    if (!is_piped()) return -1;
+    if (!is_piped() || !pump_->is_original()) return -1;
     const detail::Incoming::Use use(*stream_);
     return stream_->release();
 }
@@ -295,13 +295,13 @@ LEASH_INLINE Handle Writer::handle() const noexcept {
 }
 
 LEASH_INLINE void Writer::close() noexcept {
-    if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
+    if (pump_ != nullptr && !pump_->in.has_source() && pump_->is_original()) pump_->in.finish_now();
 }
 
-LEASH_INLINE Handle Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
+LEASH_INLINE Handle Writer::release() noexcept { return is_open() && pump_->is_original() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
-    if (!is_open() || !pump_->in.is_unfinished()) return false;
+    if (!is_open() || !pump_->is_original() || !pump_->in.is_unfinished()) return false;
     pump_->in.add(std::move(data));
     pump_->in.push();
     pump_->in.told_queue();
@@ -311,11 +311,11 @@ LEASH_INLINE bool Writer::enqueue(std::string data) {
 LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
 
 LEASH_INLINE void Writer::finish() noexcept {
-    if (pump_ != nullptr) pump_->in.finish();
+    if (pump_ != nullptr && pump_->is_original()) pump_->in.finish();
 }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
-    if (!is_open()) return false;
+    if (!is_open() || !pump_->is_original()) return false;
     detail::Outgoing& in = pump_->in;
     in.push();
     detail::Pump::Want want;

@@ -53,6 +53,8 @@ class SupervisorCore : public Counted {
     Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
         if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "the Popen is empty");
         if (!open()) return os::last_error(Step::stream, self);
+        // Nobody here reads what is the original's.
+        if (!job.pump_->job.is_ours()) job.pump_->close_streams();
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
         if (free_.empty())
