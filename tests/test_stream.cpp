@@ -4,6 +4,9 @@
 #include "support.hpp"
 
 #include <stdexcept>
+#if __has_include(<ranges>)
+#include <ranges>
+#endif
 
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -532,6 +535,28 @@ TEST_CASE("the iterator over the lines is an input iterator") {
     CHECK(*at == "two");
     at++;
     CHECK(at == lines.end());
+}
+
+TEST_CASE("who counts the lines waits for none that nobody looks at, and loses none") {
+    const Census census;
+    leash::Popen p(leash::shell("echo one; echo two; read x; echo three; echo four; echo five"), piped(census));
+    auto lines = p.out().lines(500ms);
+    auto at = lines.begin();
+    CHECK(*at == "one");
+    CHECK(*++at == "two");
+    ++at;  // as views::take(2) does it behind its last one
+    CHECK_FALSE(lines.timed_out());
+    CHECK(p.in().write("go\n"));
+    CHECK(p.out().read_until("\n", 60s).data == "three\n");
+    CHECK(*at == "four");
+    ++at;
+    ++at;  // two steps are two lines
+    CHECK(at == lines.end());
+#if defined(__cpp_lib_ranges) && __cpp_lib_ranges >= 202110L && (!defined(__clang__) || __clang_major__ >= 16)
+    leash::Popen seq(child({"print", "1\n2\n3\n"}), piped(census));
+    for (std::string_view line : seq.out().lines() | std::views::take(2)) CHECK(line < "3");
+    CHECK(seq.out().read_until("\n").data == "3\n");
+#endif
 }
 
 // ---- writing

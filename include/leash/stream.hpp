@@ -186,7 +186,8 @@ class Reader {
 
 /// The lines of a stream, for a range-based for. Each line is without its newline; a carriage return stays. Text
 /// without a newline at the end of the stream is a line too. A view is valid until the next step, or another read of
-/// the stream. A line can have any length.
+/// the stream. A line can have any length. Only the loop's condition waits for the next line: `views::take(3)` neither
+/// waits for a fourth line nor takes it.
 class Reader::Lines {
   public:
     class iterator {
@@ -198,19 +199,21 @@ class Reader::Lines {
         using iterator_category = std::input_iterator_tag;
 
         iterator() = default;
-        std::string_view operator*() const noexcept { return lines_->line_; }
-        const std::string_view* operator->() const noexcept { return &lines_->line_; }
+        std::string_view operator*() const { return lines_->look(), lines_->line_; }
+        const std::string_view* operator->() const { return lines_->look(), &lines_->line_; }
         iterator& operator++() {
-            if (!lines_->next()) lines_ = nullptr;
+            lines_->look();
+            lines_->is_due_ = true;  // and no more: who takes so many has no use for the next one
             return *this;
         }
         void operator++(int) { ++*this; }
-        friend bool operator==(iterator a, iterator b) noexcept { return a.lines_ == b.lines_; }
-        friend bool operator!=(iterator a, iterator b) noexcept { return a.lines_ != b.lines_; }
+        friend bool operator==(iterator a, iterator b) { return a.current() == b.current(); }
+        friend bool operator!=(iterator a, iterator b) { return a.current() != b.current(); }
 
       private:
         friend class Lines;
         explicit iterator(Lines* lines) noexcept : lines_(lines) {}
+        Lines* current() const { return lines_ != nullptr && lines_->look() ? lines_ : nullptr; }
         Lines* lines_ = nullptr;
     };
 
@@ -239,12 +242,15 @@ class Reader::Lines {
     Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
 
     bool next();
+    bool look();
 
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
     std::error_code error_;
     bool timed_out_ = false;
+    bool has_line_ = false;
+    bool is_due_ = false;  // the next one, as soon as somebody looks
 };
 
 /// The host's end of a piped `in`: Popen::in(). Small, and valid as long as its Popen (also if that is moved). Only one

@@ -221,11 +221,19 @@ LEASH_INLINE Reader::Lines& Reader::Lines::operator=(Lines&& other) noexcept {
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     error_ = {};
     timed_out_ = false;
-    const bool any = next();
+    is_due_ = false;
+    has_line_ = next();
 #if LEASH_EXCEPTIONS
     if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
 #endif
-    return iterator(any ? this : nullptr);
+    return iterator(has_line_ ? this : nullptr);
+}
+
+/// Is there a line to be seen? What is thrown on the way leaves it due.
+LEASH_INLINE bool Reader::Lines::look() {
+    if (is_due_) has_line_ = next();
+    is_due_ = false;
+    return has_line_;
 }
 
 LEASH_INLINE bool Reader::Lines::next() {
