@@ -95,6 +95,8 @@ TEST_CASE("the defaults are those that are documented") {
     CHECK(options.stragglers == leash::Stragglers::kill);
     CHECK(options.timeout.is_none());
     CHECK(options.grace.length() == 1s);
+    CHECK(options.stop_sequence.empty());
+    CHECK(leash::StopStep().signal == 0);
     CHECK(options.drain.length() == 2s);
     CHECK(options.max_output == SIZE_MAX);
     CHECK_FALSE(options.cancel.has_value());

@@ -338,8 +338,8 @@ class Grace : public Timeout {
 
 /// One step of Options::stop_sequence: a signal that asks the job to end, and the time until the next step.
 struct StopStep {
-    int signal;     ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
-    Timeout grace;  ///< zero: the next step follows at once; must be finite
+    int signal = 0;  ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
+    Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
 /// Everything about a job except its command. In C++20 name the fields, in this order:
