@@ -1753,6 +1753,10 @@ template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
 template <class T>
+constexpr bool is_no_input =
+    is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || std::is_invocable_v<const T&>;
+
+template <class T>
 constexpr bool is_no_output = is_text<T> || std::is_arithmetic_v<T> || std::is_pointer_v<T> || is_function<T>;
 
 /// Fails to compile, with a message that says what to write.
@@ -1780,12 +1784,16 @@ class Input {
     Input(Bytes from) : stdio_(std::move(from)) {}
     Input(Source from) : stdio_(std::move(from)) {}
     /// @}
-    /// Does not compile: a string may be data or a path, and a number may not be meant as a descriptor.
-    template <class T, class = std::enable_if_t<detail::is_text<T> || std::is_arithmetic_v<T>>>
+    /// Does not compile: a string may be data or a path; a number, pointer or function needs fd() or source().
+    template <class T, class = std::enable_if_t<detail::is_no_input<T>>>
     Input(const T&) : stdio_(null) {
+        constexpr bool is_function = std::is_invocable_v<const T&>;
         static_assert(!detail::is_text<T>,
                       "leash: a string is no input: write leash::bytes(\"data\") or leash::file(\"path\").");
-        static_assert(detail::is_text<T>, "leash: a number is no input: write leash::fd(number).");
+        static_assert(!std::is_arithmetic_v<T>, "leash: a number is no input: write leash::fd(number).");
+        static_assert(detail::is_text<T> || is_function || !std::is_pointer_v<T>,
+                      "leash: a pointer is no input: write leash::piped or leash::fd(fileno(file)).");
+        static_assert(!is_function, "leash: a function is no input by itself: write leash::source(function).");
     }
 
     /// True if it is this redirection.
@@ -2281,6 +2289,11 @@ class Grace : public Timeout {
     template <class T, class = detail::IfDuration<T>>
     constexpr Grace(const T& length) : Timeout(length), is_given_(true) {}
     /// @}
+    /// Does not compile: a number has no unit.
+    template <class T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
+    constexpr Grace(T) {
+        detail::refuse_number<T>();
+    }
 
     /// True if it was set; false for the default.
     constexpr bool is_given() const { return is_given_; }
@@ -2291,8 +2304,8 @@ class Grace : public Timeout {
 
 /// One step of Options::stop_sequence: a signal that asks the job to end, and the time until the next step.
 struct StopStep {
-    int signal;     ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
-    Timeout grace;  ///< zero: the next step follows at once; must be finite
+    int signal = 0;  ///< SIGINT, SIGHUP, …; not SIGKILL, which always comes last, and not SIGSTOP
+    Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
 /// Everything about a job except its command. In C++20 name the fields, in this order:
@@ -2547,6 +2560,9 @@ class Reader {
     Match expect(std::initializer_list<std::string_view> patterns, Timeout timeout = {});
     /// The same with one pattern.
     Match expect(std::string_view pattern, Timeout timeout = {});
+    /// Does not compile: one pair of braces is enough. (In C++20 two strings in braces of their own would be one pattern,
+    /// from one address to another.)
+    Match expect(std::initializer_list<std::initializer_list<const char*>> patterns, Timeout timeout = {}) = delete;
     /// The same with a range of patterns that convert to std::string_view, for example a vector of strings.
     template <class Range, class = std::enable_if_t<!std::is_convertible_v<const Range&, std::string_view>>,
               class = decltype(std::string_view(*std::declval<const Range&>().begin()))>
@@ -2630,7 +2646,8 @@ class Reader {
 
 /// The lines of a stream, for a range-based for. Each line is without its newline; a carriage return stays. Text
 /// without a newline at the end of the stream is a line too. A view is valid until the next step, or another read of
-/// the stream. A line can have any length.
+/// the stream. A line can have any length. Only the loop's condition waits for the next line: `views::take(3)` neither
+/// waits for a fourth line nor takes it.
 class Reader::Lines {
   public:
     class iterator {
@@ -2642,19 +2659,21 @@ class Reader::Lines {
         using iterator_category = std::input_iterator_tag;
 
         iterator() = default;
-        std::string_view operator*() const noexcept { return lines_->line_; }
-        const std::string_view* operator->() const noexcept { return &lines_->line_; }
+        std::string_view operator*() const { return lines_->look(), lines_->line_; }
+        const std::string_view* operator->() const { return lines_->look(), &lines_->line_; }
         iterator& operator++() {
-            if (!lines_->next()) lines_ = nullptr;
+            lines_->look();
+            lines_->is_due_ = true;  // and no more: who takes so many has no use for the next one
             return *this;
         }
         void operator++(int) { ++*this; }
-        friend bool operator==(iterator a, iterator b) noexcept { return a.lines_ == b.lines_; }
-        friend bool operator!=(iterator a, iterator b) noexcept { return a.lines_ != b.lines_; }
+        friend bool operator==(iterator a, iterator b) { return a.current() == b.current(); }
+        friend bool operator!=(iterator a, iterator b) { return a.current() != b.current(); }
 
       private:
         friend class Lines;
         explicit iterator(Lines* lines) noexcept : lines_(lines) {}
+        Lines* current() const { return lines_ != nullptr && lines_->look() ? lines_ : nullptr; }
         Lines* lines_ = nullptr;
     };
 
@@ -2683,12 +2702,15 @@ class Reader::Lines {
     Lines(Reader reader, detail::Deadline limit) : reader_(reader), limit_(limit) {}
 
     bool next();
+    bool look();
 
     Reader reader_;
     detail::Deadline limit_;
     std::string_view line_;
     std::error_code error_;
     bool timed_out_ = false;
+    bool has_line_ = false;
+    bool is_due_ = false;  // the next one, as soon as somebody looks
 };
 
 /// The host's end of a piped `in`: Popen::in(). Small, and valid as long as its Popen (also if that is moved). Only one
@@ -12252,8 +12274,16 @@ class Pump : public Counted {
         for (std::size_t i = 0; i < count_outputs(); ++i) output(i).close();
     }
 
+    /// False in a forked copy of the host: what that writes, or gives away, would be missing or too much in the original.
+    bool is_original() noexcept {
+        if (job.is_ours()) return true;
+        in.close();
+        return false;
+    }
+
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
     int resize(unsigned short rows, unsigned short columns) noexcept {
+        if (!is_original()) return ENOTTY;
         os::Backoff backoff;
         for (;;) {
             const int first = out.resize(rows, columns);
@@ -13042,7 +13072,8 @@ LEASH_INLINE Read Reader::read_until(std::string_view delimiter, std::size_t mos
         detail::Deadline::after(timeout));
     const std::size_t count = stream_->waiting().size();
     if (at <= most && delimiter.size() <= most - at) return give(at + delimiter.size(), true, false);
-    if (count < most) return is_open() ? give(0, false, true) : give(count, false, false);
+    const bool is_over = count == 0 && !is_open();  // also where nothing was asked for
+    if (count < most || is_over) return is_open() ? give(0, false, true) : give(count, false, false);
     Read read = give(most, false, false);
     read.error = std::make_error_code(std::errc::message_size);
     return read;
@@ -13112,7 +13143,7 @@ LEASH_INLINE void Reader::close() noexcept {
 }
 
 LEASH_INLINE Handle Reader::release() {
-    if (!is_piped()) return -1;
+    if (!is_piped() || !pump_->is_original()) return -1;
     const detail::Incoming::Use use(*stream_);
     return stream_->release();
 }
@@ -13207,11 +13238,19 @@ LEASH_INLINE Reader::Lines& Reader::Lines::operator=(Lines&& other) noexcept {
 LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     error_ = {};
     timed_out_ = false;
-    const bool any = next();
+    is_due_ = false;
+    has_line_ = next();
 #if LEASH_EXCEPTIONS
     if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
 #endif
-    return iterator(any ? this : nullptr);
+    return iterator(has_line_ ? this : nullptr);
+}
+
+/// Is there a line to be seen? What is thrown on the way leaves it due.
+LEASH_INLINE bool Reader::Lines::look() {
+    if (is_due_) has_line_ = next();
+    is_due_ = false;
+    return has_line_;
 }
 
 LEASH_INLINE bool Reader::Lines::next() {
@@ -13281,13 +13320,13 @@ LEASH_INLINE Handle Writer::handle() const noexcept {
 }
 
 LEASH_INLINE void Writer::close() noexcept {
-    if (pump_ != nullptr && !pump_->in.has_source()) pump_->in.finish_now();
+    if (pump_ != nullptr && !pump_->in.has_source() && pump_->is_original()) pump_->in.finish_now();
 }
 
-LEASH_INLINE Handle Writer::release() noexcept { return is_open() ? pump_->in.release() : -1; }
+LEASH_INLINE Handle Writer::release() noexcept { return is_open() && pump_->is_original() ? pump_->in.release() : -1; }
 
 LEASH_INLINE bool Writer::enqueue(std::string data) {
-    if (!is_open() || !pump_->in.is_unfinished()) return false;
+    if (!is_open() || !pump_->is_original() || !pump_->in.is_unfinished()) return false;
     pump_->in.add(std::move(data));
     pump_->in.push();
     pump_->in.told_queue();
@@ -13297,11 +13336,11 @@ LEASH_INLINE bool Writer::enqueue(std::string data) {
 LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
 
 LEASH_INLINE void Writer::finish() noexcept {
-    if (pump_ != nullptr) pump_->in.finish();
+    if (pump_ != nullptr && pump_->is_original()) pump_->in.finish();
 }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
-    if (!is_open()) return false;
+    if (!is_open() || !pump_->is_original()) return false;
     detail::Outgoing& in = pump_->in;
     in.push();
     detail::Pump::Want want;
@@ -13492,7 +13531,7 @@ LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
     pump.join_aside();
-    if (pump.in.is_open() && !pump.in.has_source()) {
+    if (pump.is_original() && pump.in.is_open() && !pump.in.has_source()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
     } else {
@@ -14223,6 +14262,8 @@ class SupervisorCore : public Counted {
     Expected<Id> add(Popen&& job, std::uintptr_t tag, bool anyhow) {
         if (!job.pump_) return make_error(std::errc::invalid_argument, Step::stream, self, "the Popen is empty");
         if (!open()) return os::last_error(Step::stream, self);
+        // Nobody here reads what is the original's.
+        if (!job.pump_->job.is_ours()) job.pump_->close_streams();
         const int cancel = job.pump_->cancel_handle();  // asked once: next time there may be another answer
         make_room(cancel);
         if (free_.empty())
