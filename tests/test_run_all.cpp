@@ -342,6 +342,37 @@ TEST_CASE("the callbacks are told of the job and of its result: the same as come
     }
 }
 
+TEST_CASE("on_start can write to a job, and its input ends when that has returned and all is written") {
+    const NothingLeft before;
+    leash::Options piped, terminal, given;
+    piped.in = leash::piped;
+    piped.out = leash::piped;
+    terminal.in = leash::tty;
+    terminal.out = leash::tty;
+    terminal.terminal.echo = false;
+    given.in = leash::bytes("given");
+    given.out = leash::piped;
+    const leash::Command cat = leash::args({"cat"});
+    const std::string much = pattern(1'000'000);
+    leash::RunAllOptions how = at_most(3);
+    how.on_start = [&](std::size_t index, leash::Popen& job) {
+        if (index == 0) CHECK(job.in().write("written "));
+        if (index == 0) CHECK(job.in().try_write("and more"));
+        if (index == 1) CHECK(job.in().enqueue(much));
+        if (index == 2) CHECK(job.in().write("line\n"));
+        if (index == 3) CHECK(!job.in().enqueue("more"));
+    };
+    const Results results =
+        leash::run_all({{cat, piped}, {cat, piped}, {cat, terminal}, {cat, given}, {cat, piped}}, how);
+    REQUIRE(all_ok(results));
+    CHECK(results[0]->out == "written and more");
+    CHECK(results[1]->out == much);
+    CHECK(results[2]->out == "line\r\n");
+    CHECK(results[3]->out == "given");
+    CHECK(results[4]->out.empty());
+    CHECK(before.holds());
+}
+
 TEST_CASE("what a callback throws leaves run_all(), and nothing is left behind") {
     const Census census;
     const NothingLeft before;

@@ -68,8 +68,9 @@ struct RunAllOptions {
     double max_load = 0;
 
     /// Called after a task was started, with its index in the list and the running job. You can read from the job,
-    /// write to it and signal it, but not move it. If a callback throws, run_all() kills the running jobs and passes
-    /// the exception on.
+    /// write to it and signal it, but not move it. A piped `in` (or tty) gets end of file when on_start has returned
+    /// and what it queued is written: use enqueue() for more than a little, because the other jobs wait during a
+    /// write(). If a callback throws, run_all() kills the running jobs and passes the exception on.
     detail::Callback<std::size_t, Popen&> on_start = {};
 
     /// Called when a task has ended, could not be started, or was cancelled before its start by its own token, with its

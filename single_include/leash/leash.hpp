@@ -3525,8 +3525,9 @@ struct RunAllOptions {
     double max_load = 0;
 
     /// Called after a task was started, with its index in the list and the running job. You can read from the job,
-    /// write to it and signal it, but not move it. If a callback throws, run_all() kills the running jobs and passes
-    /// the exception on.
+    /// write to it and signal it, but not move it. A piped `in` (or tty) gets end of file when on_start has returned
+    /// and what it queued is written: use enqueue() for more than a little, because the other jobs wait during a
+    /// write(). If a callback throws, run_all() kills the running jobs and passes the exception on.
     detail::Callback<std::size_t, Popen&> on_start = {};
 
     /// Called when a task has ended, could not be started, or was cancelled before its start by its own token, with its
@@ -13336,7 +13337,9 @@ LEASH_INLINE bool Writer::enqueue(std::string data) {
 LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
 
 LEASH_INLINE void Writer::finish() noexcept {
-    if (pump_ != nullptr && pump_->is_original()) pump_->in.finish();
+    if (pump_ == nullptr || !pump_->is_original()) return;
+    pump_->in.finish();
+    pump_->in.told_queue();  // a terminal's end of file is written, too
 }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
@@ -14924,8 +14927,9 @@ struct AllRunner {
     Share share;  // given back when all have ended
     SupervisorCore running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;  // to be started
-    std::string input;     // what that one is to be given
+    std::size_t next = 0;   // to be started
+    std::string input;      // what that one is to be given
+    bool is_given = false;  // all that it is to be given: nobody writes more
     // Its program is being written: when to try again, and how long to wait then.
     Deadline again = Deadline::now();
     Duration pause = Duration::milliseconds(1);
@@ -15003,6 +15007,7 @@ struct AllRunner {
         Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
             input = {};  // it may have been tried before
+            is_given = false;
             ++next;
             tell_end(index);
             return true;
@@ -15011,6 +15016,7 @@ struct AllRunner {
                 .is(detail::Stdio::Kind::bytes)) {  // written as run() does it, while the others run
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
+            is_given = true;
         }
         if (is_too_many()) {
             is_held = true;
@@ -15026,6 +15032,7 @@ struct AllRunner {
         ++next;
         pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
+        const bool is_whole = std::exchange(is_given, false);
         options = {};
         if (!started) {
             results[index] = std::move(started).error();
@@ -15034,10 +15041,12 @@ struct AllRunner {
         }
         Outgoing& in = started->pump_->in;
         if (!data.empty()) in.add(std::move(data));
-        in.finish();
+        if (is_whole) in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
         is_short = running.is_blind(id) && running.size() > 1;
-        how.on_start(index, *running.find_job(id));
+        Popen& job = *running.find_job(id);
+        how.on_start(index, job);
+        job.in().finish();
         return true;
     }
 

@@ -80,8 +80,9 @@ struct AllRunner {
     Share share;  // given back when all have ended
     SupervisorCore running;
     std::vector<Expected<Result>> results;
-    std::size_t next = 0;  // to be started
-    std::string input;     // what that one is to be given
+    std::size_t next = 0;   // to be started
+    std::string input;      // what that one is to be given
+    bool is_given = false;  // all that it is to be given: nobody writes more
     // Its program is being written: when to try again, and how long to wait then.
     Deadline again = Deadline::now();
     Duration pause = Duration::milliseconds(1);
@@ -159,6 +160,7 @@ struct AllRunner {
         Options& options = tasks[index].options;
         if (options.cancel && options.cancel->fired()) {
             input = {};  // it may have been tried before
+            is_given = false;
             ++next;
             tell_end(index);
             return true;
@@ -167,6 +169,7 @@ struct AllRunner {
                 .is(detail::Stdio::Kind::bytes)) {  // written as run() does it, while the others run
             input = std::move(detail::stdio_of(options.in).text);
             options.in = piped;
+            is_given = true;
         }
         if (is_too_many()) {
             is_held = true;
@@ -182,6 +185,7 @@ struct AllRunner {
         ++next;
         pause = Duration::milliseconds(1);
         std::string data = std::exchange(input, {});
+        const bool is_whole = std::exchange(is_given, false);
         options = {};
         if (!started) {
             results[index] = std::move(started).error();
@@ -190,10 +194,12 @@ struct AllRunner {
         }
         Outgoing& in = started->pump_->in;
         if (!data.empty()) in.add(std::move(data));
-        in.finish();
+        if (is_whole) in.finish();
         const Supervisor::Id id = running.add(*std::move(started), index, true).value();
         is_short = running.is_blind(id) && running.size() > 1;
-        how.on_start(index, *running.find_job(id));
+        Popen& job = *running.find_job(id);
+        how.on_start(index, job);
+        job.in().finish();
         return true;
     }
 

@@ -319,7 +319,9 @@ LEASH_INLINE bool Writer::enqueue(std::string data) {
 LEASH_INLINE std::size_t Writer::queued() const noexcept { return pump_ != nullptr ? pump_->in.unwritten() : 0; }
 
 LEASH_INLINE void Writer::finish() noexcept {
-    if (pump_ != nullptr && pump_->is_original()) pump_->in.finish();
+    if (pump_ == nullptr || !pump_->is_original()) return;
+    pump_->in.finish();
+    pump_->in.told_queue();  // a terminal's end of file is written, too
 }
 
 LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
