@@ -115,7 +115,8 @@ class Supervisor {
     Popen& job(Id id) noexcept { return *find(id); }
 
     /// Takes a job out of the set, running or ended, and returns it. Returns an empty Popen if the set has no such job.
-    /// Drops the events of the job that next() has not returned yet.
+    /// Drops the events of the job that next() has not returned yet. If you do not use the job: `(void)remove(id)`. (The
+    /// compiler warns about `remove(id);`, because it would kill a job that still runs.)
     Popen remove(Id id);
 
     /// Waits for the next event, at most `timeout` (default: no limit), and returns it. Returns nullopt when the time
