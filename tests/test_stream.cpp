@@ -119,7 +119,7 @@ TEST_CASE("read_until with a bound gives what is too long in pieces, and says so
     CHECK(p.wait().success());
     CHECK(out.read_until("\n", 4, {}).error == std::errc::message_size);
     CHECK(out.read_until("\n", SIZE_MAX, {}).data == "ijkl");
-    for (const std::size_t most : {5, 0}) {
+    for (const std::size_t most : {std::size_t{5}, std::size_t{0}}) {
         read = out.read_until("\n", most, {});
         CHECK(read.eof);
         CHECK_FALSE(read.error);
@@ -346,13 +346,13 @@ TEST_CASE("a stream that is not piped answers EBADF and opens nothing") {
         CHECK(reader.handle() == -1);
         CHECK(reader.read().error == std::errc::bad_file_descriptor);
         CHECK(reader.read_until("x").error == std::errc::bad_file_descriptor);
-        for (const std::size_t most : {0, 9})
+        for (const std::size_t most : {std::size_t{0}, std::size_t{9}})
             CHECK(reader.read_until("x", most, {}).error == std::errc::bad_file_descriptor);
         CHECK(reader.read_all().error == std::errc::bad_file_descriptor);
         CHECK_FALSE(reader.read_all().complete);
         reader.close();
         leash::Reader::Lines lines = reader.lines();
-        CHECK_THROWS_AS(static_cast<void>(lines.begin()), std::system_error);  // not just no lines
+        CHECK_THROWS_AS(static_cast<void>(lines.begin()), leash::SystemError);  // not just no lines
         CHECK(lines.error() == std::errc::bad_file_descriptor);
         CHECK_FALSE(lines.timed_out());
     }
@@ -508,6 +508,23 @@ TEST_CASE("lines say how they have ended") {
     CHECK_FALSE(third.timed_out());
     CHECK_FALSE(third.error());
     CHECK(third.begin() == third.end());  // an end is no error
+}
+
+TEST_CASE("the lines of what is not piped: an error that says what to write") {
+    leash::Popen p({"true"}), none;
+    const auto said = [](leash::Reader reader) -> std::string {
+        try {
+            static_cast<void>(reader.lines().begin());
+            return "nothing";
+        } catch (const leash::SystemError& e) {
+            CHECK(e.step() == leash::Step::stream);
+            CHECK(e.code() == std::errc::bad_file_descriptor);
+            return e.what();
+        }
+    };
+    CHECK(said(p.out()) == "leash: stream \"out\": Bad file descriptor (not piped: set .out = leash::piped)");
+    CHECK(said(p.err()) == "leash: stream \"err\": Bad file descriptor (not piped: set .err = leash::piped)");
+    CHECK(said(none.out()).find("no such stream") != std::string::npos);
 }
 
 TEST_CASE("lines may be moved before they begin") {

@@ -133,7 +133,7 @@ class Reader {
 
     /// Returns a range of lines for a range-based for. `timeout` limits all lines together. The range ends with the
     /// stream or when the time is up: see Lines::timed_out(). If the stream is not piped, or the call is made in a sink
-    /// of the job, begin() throws std::system_error (EBADF, EDEADLK); without exceptions there are no lines, and
+    /// of the job, begin() throws SystemError (EBADF, EDEADLK); without exceptions there are no lines, and
     /// Lines::error() tells why.
     [[nodiscard]] Lines lines(Timeout timeout = {});
 
@@ -243,6 +243,7 @@ class Reader::Lines {
 
     bool next();
     bool look();
+    [[noreturn]] void fail() const;
 
     Reader reader_;
     detail::Deadline limit_;

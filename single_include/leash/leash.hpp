@@ -2593,7 +2593,7 @@ class Reader {
 
     /// Returns a range of lines for a range-based for. `timeout` limits all lines together. The range ends with the
     /// stream or when the time is up: see Lines::timed_out(). If the stream is not piped, or the call is made in a sink
-    /// of the job, begin() throws std::system_error (EBADF, EDEADLK); without exceptions there are no lines, and
+    /// of the job, begin() throws SystemError (EBADF, EDEADLK); without exceptions there are no lines, and
     /// Lines::error() tells why.
     [[nodiscard]] Lines lines(Timeout timeout = {});
 
@@ -2703,6 +2703,7 @@ class Reader::Lines {
 
     bool next();
     bool look();
+    [[noreturn]] void fail() const;
 
     Reader reader_;
     detail::Deadline limit_;
@@ -3395,7 +3396,8 @@ class Supervisor {
     Popen& job(Id id) noexcept { return *find(id); }
 
     /// Takes a job out of the set, running or ended, and returns it. Returns an empty Popen if the set has no such job.
-    /// Drops the events of the job that next() has not returned yet.
+    /// Drops the events of the job that next() has not returned yet. If you do not use the job: `(void)remove(id)`. (The
+    /// compiler warns about `remove(id);`, because it would kill a job that still runs.)
     Popen remove(Id id);
 
     /// Waits for the next event, at most `timeout` (default: no limit), and returns it. Returns nullopt when the time
@@ -13242,9 +13244,21 @@ LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     is_due_ = false;
     has_line_ = next();
 #if LEASH_EXCEPTIONS
-    if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
+    if (error_) fail();
 #endif
     return iterator(has_line_ ? this : nullptr);
+}
+
+[[gnu::cold]] LEASH_INLINE void Reader::Lines::fail() const {
+    Error error;
+    error.code = error_;
+    error.step = Step::stream;
+    error.subject = reader_.is_err_ ? "err" : "out";
+    if (reader_.stream_ == nullptr) error.hint = "there is no such stream: no job, or no stage with this number";
+    else if (error_ == std::errc::resource_deadlock_would_occur) error.hint = "read in a sink of the same job";
+    else if (error_ == std::errc::bad_file_descriptor)
+        error.hint = reader_.is_err_ ? "not piped: set .err = leash::piped" : "not piped: set .out = leash::piped";
+    detail::raise_error(error);
 }
 
 /// Is there a line to be seen? What is thrown on the way leaves it due.

@@ -19,7 +19,7 @@
 #include <leash/detail/incoming.hpp>
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/pump.hpp>
-#include <leash/detail/raise.hpp>
+#include <leash/error.hpp>
 #include <leash/stream.hpp>
 
 namespace leash {
@@ -224,9 +224,21 @@ LEASH_INLINE Reader::Lines::iterator Reader::Lines::begin() {
     is_due_ = false;
     has_line_ = next();
 #if LEASH_EXCEPTIONS
-    if (error_) detail::raise<std::system_error>(error_, "leash: the lines of a stream");
+    if (error_) fail();
 #endif
     return iterator(has_line_ ? this : nullptr);
+}
+
+[[gnu::cold]] LEASH_INLINE void Reader::Lines::fail() const {
+    Error error;
+    error.code = error_;
+    error.step = Step::stream;
+    error.subject = reader_.is_err_ ? "err" : "out";
+    if (reader_.stream_ == nullptr) error.hint = "there is no such stream: no job, or no stage with this number";
+    else if (error_ == std::errc::resource_deadlock_would_occur) error.hint = "read in a sink of the same job";
+    else if (error_ == std::errc::bad_file_descriptor)
+        error.hint = reader_.is_err_ ? "not piped: set .err = leash::piped" : "not piped: set .out = leash::piped";
+    detail::raise_error(error);
 }
 
 /// Is there a line to be seen? What is thrown on the way leaves it due.
