@@ -81,6 +81,8 @@ TEST_CASE("a job whose token was fired before the start is not started by run") 
     const leash::Result result = leash::run(child({"print", "x"}), options);
     CHECK(result.cancelled);
     CHECK(result.unwritten == 16);
+    CHECK(result.describe() == support::helper() + ": not started, cancelled");
+    CHECK_THROWS_WITH(result.check_ok(), ("leash: \"" + support::helper() + "\" not started, cancelled").c_str());
     CHECK(leash::run_all({{child({"print", "x"}), options}}).front().value().unwritten == 16);
     CHECK(result.status.unknown());
     CHECK_FALSE(result.ok());

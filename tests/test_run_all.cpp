@@ -73,7 +73,9 @@ class Starts {
 
 /// Was it kept from starting?
 bool is_not_started(const Ended& result) {
-    return result && result->cancelled && result->status.unknown() && !result->ok() && !result->timed_out;
+    const std::string said = ": not started, cancelled";  // at its end, and no time
+    return result && result->cancelled && result->status.unknown() && !result->ok() && !result->timed_out &&
+           result->describe() == result->command + said;
 }
 
 bool all_ok(const Results& results) {

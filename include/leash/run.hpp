@@ -67,8 +67,9 @@ struct [[nodiscard]] Result : Streams {
 #endif
 
     /// Returns one line for a log: the first word of the command, its exit status and duration, what ended it, which
-    /// output was truncated. `stragglers`, `survivors` and `held` follow, each process with its pid and the first word
-    /// of its command. The line has no output, no argument and no environment variable, because these may be secret.
+    /// output was truncated; or `touch: not started, cancelled`. `stragglers`, `survivors` and `held` follow, each
+    /// process with its pid and the first word of its command. The line has no output, no argument and no environment
+    /// variable, because these may be secret.
     std::string describe() const;
 
     /// Writes describe(), for streams and for {fmt}.

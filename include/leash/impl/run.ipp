@@ -90,6 +90,16 @@ inline ExitStatus telling_status(const Result& result) noexcept {
     return failed < result.statuses.size() ? result.statuses[failed] : result.status;
 }
 
+/// Did a cancel keep it from starting? A job that was started took some time.
+inline bool was_not_started(const Result& result) noexcept {
+    return result.cancelled && result.status.unknown() && result.duration.count() == 0;
+}
+
+/// "exited 0", "not started".
+[[gnu::cold]] inline std::string describe_status(const Result& result) {
+    return was_not_started(result) ? "not started" : telling_status(result).describe();
+}
+
 /// "git", and "ps | sort: stage 0" where that one failed.
 [[gnu::cold]] inline std::string name_of(const Result& result) {
     const std::size_t failed = result.failed_stage();
@@ -102,10 +112,10 @@ inline ExitStatus telling_status(const Result& result) noexcept {
 LEASH_INLINE std::string Result::describe() const {
     const auto milliseconds = detail::decimal(duration.count() / 1'000'000 % 1000);
     const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
-    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
-                           detail::telling_status(*this).describe(), " in ",
-                           detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
-                           detail::describe_end(*this)});
+    const auto took =
+        detail::concat({" in ", detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s"});
+    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ", detail::describe_status(*this),
+                           detail::was_not_started(*this) ? "" : took, detail::describe_end(*this)});
 }
 
 namespace detail {
@@ -212,8 +222,8 @@ namespace detail {
         tail.remove_prefix(tail.size() - most);
         tail.remove_prefix(count_rest(tail));
     }
-    return concat({"leash: \"", name, "\" ", telling_status(result).describe(), describe_end(result),
-                   tail.empty() ? "" : ": ", printable(tail, "\n\t")});
+    return concat({"leash: \"", name, "\" ", describe_status(result), describe_end(result), tail.empty() ? "" : ": ",
+                   printable(tail, "\n\t")});
 }
 
 }  // namespace detail
