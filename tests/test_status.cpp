@@ -142,6 +142,20 @@ TEST_CASE("what the leader used is told once it has ended") {
     CHECK(busy.usage.system < std::chrono::minutes(5));
 }
 
+TEST_CASE("what ended a job has a name") {
+    using leash::EndedBy;
+    const std::pair<EndedBy, std::string> all[] = {{EndedBy::itself, "itself"},
+                                                   {EndedBy::timeout, "timeout"},
+                                                   {EndedBy::idle_timeout, "idle_timeout"},
+                                                   {EndedBy::cancel, "cancel"},
+                                                   {EndedBy::stop, "stop"},
+                                                   {EndedBy::kill, "kill"},
+                                                   {EndedBy::terminal_stop, "terminal_stop"},
+                                                   {EndedBy::memory, "memory"}};
+    for (const auto& [why, name] : all) CHECK(leash::to_string(why) == name);
+    CHECK(std::string(leash::to_string(static_cast<EndedBy>(99))) == "?");
+}
+
 TEST_CASE("the peak of memory is the child's, or unknown where the host's own may be counted in") {
     const std::string wrong = support::in_host([]() -> std::string {
         constexpr std::size_t mib = std::size_t{1} << 20;

@@ -103,6 +103,9 @@ enum class EndedBy {
     memory
 };
 
+/// Returns the name of what ended a job: "itself", "timeout", "idle_timeout", …
+const char* to_string(EndedBy why) noexcept;
+
 /// A process that a result names, as it was at that time: for people and for logs. Do not signal its pid: it may belong
 /// to another process by now.
 struct Process {

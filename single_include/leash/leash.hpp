@@ -1104,6 +1104,9 @@ enum class EndedBy {
     memory
 };
 
+/// Returns the name of what ended a job: "itself", "timeout", "idle_timeout", …
+const char* to_string(EndedBy why) noexcept;
+
 /// A process that a result names, as it was at that time: for people and for logs. Do not signal its pid: it may belong
 /// to another process by now.
 struct Process {
@@ -3145,8 +3148,9 @@ struct [[nodiscard]] Result : Streams {
 #endif
 
     /// Returns one line for a log: the first word of the command, its exit status and duration, what ended it, which
-    /// output was truncated. `stragglers`, `survivors` and `held` follow, each process with its pid and the first word
-    /// of its command. The line has no output, no argument and no environment variable, because these may be secret.
+    /// output was truncated; or `touch: not started, cancelled`. `stragglers`, `survivors` and `held` follow, each
+    /// process with its pid and the first word of its command. The line has no output, no argument and no environment
+    /// variable, because these may be secret.
     std::string describe() const;
 
     /// Writes describe(), for streams and for {fmt}.
@@ -4062,6 +4066,20 @@ LEASH_INLINE const char* signal_name(int number) noexcept {
         case SIGSYS: return "SIGSYS";
         default: return "signal";
     }
+}
+
+[[gnu::cold]] LEASH_INLINE const char* to_string(EndedBy why) noexcept {
+    switch (why) {
+        case EndedBy::itself: return "itself";
+        case EndedBy::timeout: return "timeout";
+        case EndedBy::idle_timeout: return "idle_timeout";
+        case EndedBy::cancel: return "cancel";
+        case EndedBy::stop: return "stop";
+        case EndedBy::kill: return "kill";
+        case EndedBy::terminal_stop: return "terminal_stop";
+        case EndedBy::memory: return "memory";
+    }
+    return "?";
 }
 
 LEASH_INLINE std::string ExitStatus::describe() const {
@@ -13767,6 +13785,16 @@ inline ExitStatus telling_status(const Result& result) noexcept {
     return failed < result.statuses.size() ? result.statuses[failed] : result.status;
 }
 
+/// Did a cancel keep it from starting? A job that was started took some time.
+inline bool was_not_started(const Result& result) noexcept {
+    return result.cancelled && result.status.unknown() && result.duration.count() == 0;
+}
+
+/// "exited 0", "not started".
+[[gnu::cold]] inline std::string describe_status(const Result& result) {
+    return was_not_started(result) ? "not started" : telling_status(result).describe();
+}
+
 /// "git", and "ps | sort: stage 0" where that one failed.
 [[gnu::cold]] inline std::string name_of(const Result& result) {
     const std::size_t failed = result.failed_stage();
@@ -13779,10 +13807,10 @@ inline ExitStatus telling_status(const Result& result) noexcept {
 LEASH_INLINE std::string Result::describe() const {
     const auto milliseconds = detail::decimal(duration.count() / 1'000'000 % 1000);
     const std::string_view zeros = std::string_view("00").substr(milliseconds.size() - 1);
-    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ",
-                           detail::telling_status(*this).describe(), " in ",
-                           detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s",
-                           detail::describe_end(*this)});
+    const auto took =
+        detail::concat({" in ", detail::decimal(duration.count() / 1'000'000'000), ".", zeros, milliseconds, " s"});
+    return detail::concat({detail::name_of(*this), command.empty() ? "" : ": ", detail::describe_status(*this),
+                           detail::was_not_started(*this) ? "" : took, detail::describe_end(*this)});
 }
 
 namespace detail {
@@ -13889,8 +13917,8 @@ namespace detail {
         tail.remove_prefix(tail.size() - most);
         tail.remove_prefix(count_rest(tail));
     }
-    return concat({"leash: \"", name, "\" ", telling_status(result).describe(), describe_end(result),
-                   tail.empty() ? "" : ": ", printable(tail, "\n\t")});
+    return concat({"leash: \"", name, "\" ", describe_status(result), describe_end(result), tail.empty() ? "" : ": ",
+                   printable(tail, "\n\t")});
 }
 
 }  // namespace detail

@@ -191,6 +191,7 @@ void errors() {
         use(error.message());
         use(error.subject);
         use(leash::to_string(error.step));
+        use(leash::to_string(leash::EndedBy::itself));
         static_cast<void>(error.code == std::errc::no_such_file_or_directory && error.step == leash::Step::program);
     }
     if (q) static_cast<void>(q->wait() == (*q).wait());

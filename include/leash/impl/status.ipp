@@ -51,6 +51,20 @@ LEASH_INLINE const char* signal_name(int number) noexcept {
     }
 }
 
+[[gnu::cold]] LEASH_INLINE const char* to_string(EndedBy why) noexcept {
+    switch (why) {
+        case EndedBy::itself: return "itself";
+        case EndedBy::timeout: return "timeout";
+        case EndedBy::idle_timeout: return "idle_timeout";
+        case EndedBy::cancel: return "cancel";
+        case EndedBy::stop: return "stop";
+        case EndedBy::kill: return "kill";
+        case EndedBy::terminal_stop: return "terminal_stop";
+        case EndedBy::memory: return "memory";
+    }
+    return "?";
+}
+
 LEASH_INLINE std::string ExitStatus::describe() const {
     if (exited()) return detail::concat({"exited ", detail::decimal(number_)});
     if (!signaled()) return "unknown";
