@@ -21,6 +21,13 @@ class Cancel {
     /// Creates a new token. Costs one small allocation. Its pipe is created when a job first waits with it.
     Cancel();
 
+    /// Does not compile: a copy is the same token.
+    template <class T>
+    Cancel(T*) : Cancel() {
+        static_assert(sizeof(T*) == 0,
+                      "leash: a token is given as it is: write .cancel = token, a copy is the same one.");
+    }
+
     /// Copies refer to the same token. A move copies too, so that there is no empty token.
     /// @{
     Cancel(const Cancel&) = default;

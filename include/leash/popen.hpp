@@ -119,6 +119,11 @@ class [[nodiscard]] Popen {
     explicit Popen(const T&, const U&, const More&...) {
         static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
     }
+    /// Does not compile: where a stream goes is one of the options.
+    // clang-format off
+    template <class T, class = detail::IfRedirect<T>>
+    explicit Popen(const Command&, T) = delete;  // leash: a stream has a name: write leash::Popen p(command, {.out = leash::piped}).
+    // clang-format on
 #endif
 
     /// Starts the command without exceptions. If it cannot be started, returns an Error; then no process is left.
@@ -158,11 +163,14 @@ class [[nodiscard]] Popen {
     /// With per_stage: returns standard error of one stage, counted from 0; if there is no such stage, reads fail with
     /// EBADF. Without per_stage: the same as err().
     Reader err(std::size_t stage) & noexcept;
-    // Not of a temporary: in `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read.
-    Writer in() && = delete;
-    Reader out() && = delete;
-    Reader err() && = delete;
-    Reader err(std::size_t) && = delete;
+    // In `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read. Compilers show the
+    // line:
+    // clang-format off
+    Writer in() && = delete;              // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.in()
+    Reader out() && = delete;             // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.out()
+    Reader err() && = delete;             // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.err()
+    Reader err(std::size_t) && = delete;  // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.err(0)
+    // clang-format on
 
     // ---- waiting. These calls do not read or close pipes. So if the child fills a pipe, it blocks until you read; if
     // it reads `in` to end of file, it waits for in().close(). communicate() does all at once. These calls do serve

@@ -111,6 +111,13 @@ using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertibl
 
 }  // namespace detail
 
+/// Does not compile: where a stream goes is one of the options.
+// Compilers show the line:
+// clang-format off
+template <class T, class = detail::IfRedirect<T>>
+Expected<Result> try_run(const Command&, T) = delete;  // leash: a stream has a name: write try_run(command, {.out = leash::piped}).
+// clang-format on
+
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
 Expected<Result> try_run(const T&, const U&, const More&...) {
@@ -165,6 +172,12 @@ Result run(Command command, Options options = {});
 /// Runs a pipeline as one job: `leash::run(leash::args({"ps"}) | leash::args({"wc", "-l"}), …)`. Throws as the other
 /// run() does.
 Result run(Pipeline pipeline, Options options = {});
+
+/// Does not compile: where a stream goes is one of the options.
+// clang-format off
+template <class T, class = detail::IfRedirect<T>>
+Result run(const Command&, T) = delete;  // leash: a stream has a name: write run(command, {.out = leash::piped}).
+// clang-format on
 
 /// Do not compile: several strings need braces.
 /// @{

@@ -37,14 +37,23 @@ struct Task {
         What(Command one);
         What(Pipeline pipeline);
         /// @}
-        /// Rejects a bare string when it is compiled: write a list, or shell().
+        /// Does not compile for a bare string: the command is a list in its own braces, or shell().
         template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
-        What(const T& text) : What(Command(text)) {}
+        What(const T& text) : What(command_of(text)) {
+            static_assert(!detail::is_text<T>,
+                          "leash: a task has braces, and its command has its own: write {{\"ls\", \"-l\"}}, or "
+                          "{{\"ls\", \"-l\"}, options}; a list of tasks is {{{\"ls\"}}, {{\"pwd\"}}}.");
+        }
 
         /// Returns the commands of the pipeline; for a single command just that one.
         const std::vector<Command>& stages() const noexcept { return stages_; }
 
       private:
+        template <class T>
+        static Command command_of(const T& text) {
+            if constexpr (detail::is_text<T>) return Command(detail::FromVector(), {});  // which is refused
+            else return Command(text);
+        }
         std::vector<Command> stages_;
     };
 

@@ -222,6 +222,10 @@ auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
 }
 
+/// Enables a template for the constants null, inherit, piped and tty, and not for `{}`.
+template <class T>
+using IfRedirect = std::enable_if_t<std::is_same_v<T, Redirect>>;
+
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 

@@ -88,6 +88,15 @@ class Reader {
     /// most `most` bytes plus 1 MiB in memory.
     [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
+    /// Do not compile: a delimiter is a string.
+    /// @{
+    // Compilers show the line:
+    // clang-format off
+    Read read_until(char, Timeout = {}) = delete;          // leash: a delimiter is a string: write read_until("\n").
+    Read read_until(char, std::size_t, Timeout) = delete;  // leash: a delimiter is a string: write read_until("\n", most, timeout).
+    // clang-format on
+    /// @}
+
     /// Reads exactly `count` bytes, for example a message body whose length was in the header. If the stream ends
     /// before, the result is not complete, and data is the rest. It keeps all bytes in memory: check a length that
     /// another program sent.

@@ -2,17 +2,20 @@
 #ifndef LEASH_0_1_0_SUPERVISOR_HPP
 #define LEASH_0_1_0_SUPERVISOR_HPP
 
+#include <initializer_list>
 #include <optional>
 
 #include <cstddef>
 #include <cstdint>
 
 #include <leash/cancel.hpp>
+#include <leash/command.hpp>
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/error.hpp>
 #include <leash/fwd.hpp>
+#include <leash/options.hpp>
 #include <leash/popen.hpp>
 
 namespace leash {
@@ -101,6 +104,14 @@ class Supervisor {
     /// (EMFILE, ENOSPC, …), if it is an empty Popen (EINVAL), or if the set is full (EMFILE, after a million entries);
     /// then `job` is unchanged.
     Expected<Id> add(Popen&& job, Tag tag = {});
+    /// Do not compile: a job is started first.
+    /// @{
+    // Compilers show the line:
+    // clang-format off
+    Expected<Id> add(std::initializer_list<Arg>, const Options& = {}) = delete;  // leash: a command is no job: write add(leash::Popen({"ls"}, options)).
+    Expected<Id> add(const Command&, const Options& = {}) = delete;  // leash: a command is no job: write add(leash::Popen(command, options)).
+    // clang-format on
+    /// @}
 
     /// Returns the number of jobs in the set. Jobs that have ended count until you remove them.
     std::size_t size() const noexcept;

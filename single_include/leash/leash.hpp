@@ -922,6 +922,14 @@ class Timeout {
         detail::refuse_number<T>();
     }
 
+    /// Does not compile for std::nullopt, which is known here by being empty and without a default.
+    template <class T, class = void,
+              std::enable_if_t<std::is_empty_v<T> && !std::is_default_constructible_v<T>, int> = 0>
+    constexpr Timeout(const T&) {
+        static_assert(std::is_default_constructible_v<T>,
+                      "leash: no limit is leash::Timeout::none(), and the default: write that, or nothing.");
+    }
+
     static constexpr Timeout none() noexcept { return {}; }  ///< no limit
 
     /// True if there is no limit.
@@ -1752,6 +1760,10 @@ auto& stdio_of(Stream& stream) noexcept {
     return stream.stdio_;
 }
 
+/// Enables a template for the constants null, inherit, piped and tty, and not for `{}`.
+template <class T>
+using IfRedirect = std::enable_if_t<std::is_same_v<T, Redirect>>;
+
 template <class T>
 constexpr bool is_function = std::is_invocable_v<const T&, std::string_view>;
 
@@ -1885,6 +1897,13 @@ class Cancel {
   public:
     /// Creates a new token. Costs one small allocation. Its pipe is created when a job first waits with it.
     Cancel();
+
+    /// Does not compile: a copy is the same token.
+    template <class T>
+    Cancel(T*) : Cancel() {
+        static_assert(sizeof(T*) == 0,
+                      "leash: a token is given as it is: write .cancel = token, a copy is the same one.");
+    }
 
     /// Copies refer to the same token. A move copies too, so that there is no empty token.
     /// @{
@@ -2551,6 +2570,15 @@ class Reader {
     /// most `most` bytes plus 1 MiB in memory.
     [[nodiscard]] Read read_until(std::string_view delimiter, std::size_t most, Timeout timeout);
 
+    /// Do not compile: a delimiter is a string.
+    /// @{
+    // Compilers show the line:
+    // clang-format off
+    Read read_until(char, Timeout = {}) = delete;          // leash: a delimiter is a string: write read_until("\n").
+    Read read_until(char, std::size_t, Timeout) = delete;  // leash: a delimiter is a string: write read_until("\n", most, timeout).
+    // clang-format on
+    /// @}
+
     /// Reads exactly `count` bytes, for example a message body whose length was in the header. If the stream ends
     /// before, the result is not complete, and data is the rest. It keeps all bytes in memory: check a length that
     /// another program sent.
@@ -2881,6 +2909,11 @@ class [[nodiscard]] Popen {
     explicit Popen(const T&, const U&, const More&...) {
         static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::Popen p({\"ls\", \"-l\"}).");
     }
+    /// Does not compile: where a stream goes is one of the options.
+    // clang-format off
+    template <class T, class = detail::IfRedirect<T>>
+    explicit Popen(const Command&, T) = delete;  // leash: a stream has a name: write leash::Popen p(command, {.out = leash::piped}).
+    // clang-format on
 #endif
 
     /// Starts the command without exceptions. If it cannot be started, returns an Error; then no process is left.
@@ -2920,11 +2953,14 @@ class [[nodiscard]] Popen {
     /// With per_stage: returns standard error of one stage, counted from 0; if there is no such stage, reads fail with
     /// EBADF. Without per_stage: the same as err().
     Reader err(std::size_t stage) & noexcept;
-    // Not of a temporary: in `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read.
-    Writer in() && = delete;
-    Reader out() && = delete;
-    Reader err() && = delete;
-    Reader err(std::size_t) && = delete;
+    // In `for (auto line : Popen(…).out().lines())` the job would already be ended when it is read. Compilers show the
+    // line:
+    // clang-format off
+    Writer in() && = delete;              // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.in()
+    Reader out() && = delete;             // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.out()
+    Reader err() && = delete;             // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.err()
+    Reader err(std::size_t) && = delete;  // leash: the Popen would end before its stream is used: give it a name, Popen p(…); p.err(0)
+    // clang-format on
 
     // ---- waiting. These calls do not read or close pipes. So if the child fills a pipe, it blocks until you read; if
     // it reads `in` to end of file, it waits for in().close(). communicate() does all at once. These calls do serve
@@ -3192,6 +3228,13 @@ using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertibl
 
 }  // namespace detail
 
+/// Does not compile: where a stream goes is one of the options.
+// Compilers show the line:
+// clang-format off
+template <class T, class = detail::IfRedirect<T>>
+Expected<Result> try_run(const Command&, T) = delete;  // leash: a stream has a name: write try_run(command, {.out = leash::piped}).
+// clang-format on
+
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
 Expected<Result> try_run(const T&, const U&, const More&...) {
@@ -3247,6 +3290,12 @@ Result run(Command command, Options options = {});
 /// run() does.
 Result run(Pipeline pipeline, Options options = {});
 
+/// Does not compile: where a stream goes is one of the options.
+// clang-format off
+template <class T, class = detail::IfRedirect<T>>
+Result run(const Command&, T) = delete;  // leash: a stream has a name: write run(command, {.out = leash::piped}).
+// clang-format on
+
 /// Do not compile: several strings need braces.
 /// @{
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
@@ -3295,6 +3344,7 @@ std::string check_output(Pipeline pipeline, Options options = {});
 #ifndef LEASH_0_1_0_SUPERVISOR_HPP
 #define LEASH_0_1_0_SUPERVISOR_HPP
 
+#include <initializer_list>
 #include <optional>
 
 #include <cstddef>
@@ -3386,6 +3436,14 @@ class Supervisor {
     /// (EMFILE, ENOSPC, …), if it is an empty Popen (EINVAL), or if the set is full (EMFILE, after a million entries);
     /// then `job` is unchanged.
     Expected<Id> add(Popen&& job, Tag tag = {});
+    /// Do not compile: a job is started first.
+    /// @{
+    // Compilers show the line:
+    // clang-format off
+    Expected<Id> add(std::initializer_list<Arg>, const Options& = {}) = delete;  // leash: a command is no job: write add(leash::Popen({"ls"}, options)).
+    Expected<Id> add(const Command&, const Options& = {}) = delete;  // leash: a command is no job: write add(leash::Popen(command, options)).
+    // clang-format on
+    /// @}
 
     /// Returns the number of jobs in the set. Jobs that have ended count until you remove them.
     std::size_t size() const noexcept;
@@ -3500,14 +3558,23 @@ struct Task {
         What(Command one);
         What(Pipeline pipeline);
         /// @}
-        /// Rejects a bare string when it is compiled: write a list, or shell().
+        /// Does not compile for a bare string: the command is a list in its own braces, or shell().
         template <class T, class = std::enable_if_t<std::is_convertible_v<const T&, Command>>>
-        What(const T& text) : What(Command(text)) {}
+        What(const T& text) : What(command_of(text)) {
+            static_assert(!detail::is_text<T>,
+                          "leash: a task has braces, and its command has its own: write {{\"ls\", \"-l\"}}, or "
+                          "{{\"ls\", \"-l\"}, options}; a list of tasks is {{{\"ls\"}}, {{\"pwd\"}}}.");
+        }
 
         /// Returns the commands of the pipeline; for a single command just that one.
         const std::vector<Command>& stages() const noexcept { return stages_; }
 
       private:
+        template <class T>
+        static Command command_of(const T& text) {
+            if constexpr (detail::is_text<T>) return Command(detail::FromVector(), {});  // which is refused
+            else return Command(text);
+        }
         std::vector<Command> stages_;
     };
 

@@ -1,4 +1,4 @@
-// expect: deleted
+// expect: leash: the Popen would end before its stream is used: give it a name
 #include <leash/leash.hpp>
 
 int main() {
