@@ -56,8 +56,21 @@ TEST_CASE("a program is looked up in the PATH that the child has, in its order")
 TEST_CASE("a refusal tells what is likely to be meant") {
     CHECK(std::string(refusal({"ls -l"}).hint) ==
           "not found in the child's PATH; write each argument as its own element of the list");
+    const std::string tilde = "only a shell expands ~: write the whole path";
+    CHECK(refusal({"~/leash-no-such-tool"}).hint == tilde);
     leash::Options options;
+    options.env.set("PATH", "/nowhere");
+    CHECK(refusal({"cd", "/tmp"}, options).hint ==
+          "built into the shell, and no program: see Options::cwd and env, or use leash::shell()");
+    options = {};
+    options.cwd = "~/leash-no-such-place";
+    CHECK(refusal({"true"}, options).hint == tilde);
+    options.cwd.clear();
+    options.out = leash::file("~/leash-no-such-place/log");
+    CHECK(refusal({"true"}, options).hint == tilde);
+    options = {};
     options.cwd = "/etc";
+    CHECK(refusal({"~/leash-no-such-tool"}, options).hint == tilde);
     const leash::Error relative = refusal({"./leash-no-such-tool"}, options);
     CHECK(relative.code == std::errc::no_such_file_or_directory);
     CHECK(relative.subject == "./leash-no-such-tool");

@@ -1714,6 +1714,12 @@ TEST_CASE("a descriptor that is watched is told of as long as it is readable, an
         CHECK(jobs.watch(-1).error().code == std::errc::bad_file_descriptor);
         CHECK(jobs.watch(-1).error().step == leash::Step::stream);
         CHECK(jobs.watch(-1).error().subject == "-1");
+        const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        const auto refused = jobs.watch(file);  // by epoll
+        if (!refused) CHECK(refused.error().code == std::errc::operation_not_permitted);
+        if (!refused) CHECK(refused.error().hint == "a file is always readable: there is nothing to wait for");
+        if (refused) CHECK(jobs.forget(*refused));
+        ::close(file);
     }
     CHECK(before.holds());
 }

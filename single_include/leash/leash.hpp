@@ -5398,6 +5398,12 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
     return fd.is_open() && sys::fcntl(fd.get(), F_SETFL, 0) == 0 ? fd.release() : -1;
 }
 
+/// Where a path is not there that a shell would have made another one of.
+[[gnu::cold]] inline const char* hint_of_missing(int error, std::string_view path) noexcept {
+    const bool has_tilde = error == ENOENT && !path.empty() && path.front() == '~';
+    return has_tilde ? "only a shell expands ~: write the whole path" : "";
+}
+
 /// Opens a user's file. O_NONBLOCK keeps a FIFO from blocking the host (it is taken off again: the child shares the
 /// description), O_NOCTTY keeps a terminal from becoming the host's.
 [[gnu::cold]] inline Expected<void> open_file(const std::string& path, int flags, const char* stream, Fd& fd) {
@@ -5408,7 +5414,7 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
     if (!fd.is_open()) {
         const int error = errno;
         struct stat info {};
-        const char* hint = "";
+        const char* hint = hint_of_missing(error, path);
         if (error == EWOULDBLOCK) hint = "another process has a lease or a lock on the file: try again";
         if (error == ENXIO && sys::stat(path.c_str(), &info) == 0) {
             if (S_ISFIFO(info.st_mode)) hint = "no process reads this FIFO";
@@ -6829,6 +6835,15 @@ inline int why_not_executable(const char* path) noexcept {
     return sys::access(path, X_OK) == 0 || !is_no(errno) ? 0 : errno;
 }
 
+/// What only a shell can do, since it does it to itself: there is no such program, or one of no use.
+[[gnu::cold]] inline bool is_built_in(std::string_view name) noexcept {
+    for (const std::string_view one : {"cd", "export", "source", ".", "alias", "ulimit", "umask", "set", "unset",
+                                       "eval", "exec", "command", "type", "wait"}) {
+        if (name == one) return true;
+    }
+    return false;
+}
+
 inline bool is_relative(const std::string& path) noexcept { return path.empty() || path.front() != '/'; }
 
 /// Where the host finds what the child, which starts in `cwd`, calls by this path.
@@ -6861,7 +6876,9 @@ inline Expected<std::string> absolute(std::string path) {
         const int error = is_no(errno) ? why_not_executable(path.c_str()) : 0;
         if (error == 0) return name;
         const bool is_elsewhere = error == ENOENT && is_relative(name) && !cwd.empty();
-        return make_error(error, Step::program, name, is_elsewhere ? "a relative path counts from cwd" : "");
+        const char* const hint = hint_of_missing(error, name);
+        return make_error(error, Step::program, name,
+                          is_elsewhere && *hint == '\0' ? "a relative path counts from cwd" : hint);
     }
     int reason = ENOENT;
     std::string unclear;  // the first of those that may be there
@@ -6884,6 +6901,8 @@ inline Expected<std::string> absolute(std::string path) {
     const bool is_line = name.find(' ') != std::string::npos;
     return make_error(reason, Step::program, name,
                       reason == EACCES ? "found in PATH, but not executable"
+                      : is_built_in(name)
+                          ? "built into the shell, and no program: see Options::cwd and env, or use leash::shell()"
                       : is_line ? "not found in the child's PATH; write each argument as its own element of the list"
                                 : "not found in the child's PATH");
 }
@@ -10814,7 +10833,8 @@ inline bool has_terminal(const Options& options) noexcept {
     if (has_nul(options.cwd))
         return failure(std::errc::invalid_argument, Step::cwd, options.cwd, "a path must not contain NUL");
     if (!options.cwd.empty()) {
-        if (const int why = os::why_not_directory(options.cwd.c_str())) return failure(why, Step::cwd, options.cwd);
+        if (const int why = os::why_not_directory(options.cwd.c_str()))
+            return failure(why, Step::cwd, options.cwd, os::hint_of_missing(why, options.cwd));
     }
     if (auto checked = check_terminal(options, commands.size() > 1); !checked) return checked;
     if (commands.size() > 1) {
@@ -12098,7 +12118,9 @@ class Wiring {
             case Action::Kind::chdir:
                 return fail(Step::cwd, plan.cwd,
                             birth.error == ENOSYS ? "this system's posix_spawn cannot change the directory" : "");
-            case Action::Kind::open: return fail(Step::redirect, concat({names[action.to], action.path}));
+            case Action::Kind::open:
+                return fail(Step::redirect, concat({names[action.to], action.path}),
+                            hint_of_missing(birth.error, action.path));
             case Action::Kind::take_foreground: return fail(Step::redirect, "/dev/tty");
             case Action::Kind::tell:
             case Action::Kind::follow:
@@ -14447,7 +14469,9 @@ class SupervisorCore : public Counted {
         member.watched = std::move(copy);
         ++watches_;
         if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
-        const Error error = os::last_error(Step::stream, decimal(fd));
+        const bool is_file = errno == EPERM;  // epoll's answer
+        const Error error = os::last_error(Step::stream, decimal(fd),
+                                           is_file ? "a file is always readable: there is nothing to wait for" : "");
         forget(member.id);
         return error;
     }

@@ -126,7 +126,9 @@ class SupervisorCore : public Counted {
         member.watched = std::move(copy);
         ++watches_;
         if (poller_.add(member.watched.get(), member.id << token_bits | watch_token)) return member.id;
-        const Error error = os::last_error(Step::stream, decimal(fd));
+        const bool is_file = errno == EPERM;  // epoll's answer
+        const Error error = os::last_error(Step::stream, decimal(fd),
+                                           is_file ? "a file is always readable: there is nothing to wait for" : "");
         forget(member.id);
         return error;
     }
