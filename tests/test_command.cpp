@@ -111,6 +111,22 @@ TEST_CASE("args() takes what main() gets, and an argument may be of any type of 
     CHECK(leash::args({u8"\u00e9", bytes, one}).argv() == Strings{"\xc3\xa9", "\xc3\xa9", "x"});
 }
 
+TEST_CASE("args() takes what execvp() gets: an array that ends with a null pointer") {
+    const char* const fixed[] = {"program", "", "a b", nullptr};
+    const char* whole[] = {"program", "x"};  // without its null pointer: never read beyond its end
+    char word[] = "x";
+    char* of_main[] = {word, nullptr};
+    char** pointer = of_main;
+    CHECK(leash::args(fixed).argv() == Strings{"program", "", "a b"});
+    CHECK(leash::args(fixed + 1).argv() == Strings{"", "a b"});
+    CHECK(leash::args(fixed + 3).argv().empty());
+    CHECK(leash::args(whole).argv() == Strings{"program", "x"});
+    CHECK(leash::args(of_main).argv() == Strings{"x"});
+    CHECK(leash::args(pointer).argv() == Strings{"x"});
+    pointer = nullptr;
+    CHECK(leash::args(pointer).argv().empty());
+}
+
 TEST_CASE("args() takes a vector or a list, and a command copies and moves") {
     const Strings argv{"program", "one", ""};
     leash::Command command = leash::args(argv);

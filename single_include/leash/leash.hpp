@@ -1302,6 +1302,21 @@ template <class Vector, class = std::enable_if_t<std::is_convertible_v<Vector, s
 /// program got as its arguments. No shell.
 Command args(int count, const char* const* argv);
 
+/// Makes a command from an array that ends with a null pointer, as execvp() takes it, such as the `argv` of main(). Of an
+/// array whose size the compiler knows, takes all if no null pointer is in it. No shell.
+template <class Strings, class = std::enable_if_t<std::is_pointer_v<Strings> || std::is_array_v<Strings>>,
+          class = std::enable_if_t<std::is_convertible_v<const Strings&, const char* const*>>>
+[[nodiscard]] Command args(const Strings& argv) {
+    const char* const* const first = argv;
+    int count = 0;
+    if constexpr (std::is_array_v<Strings>) {
+        while (count < static_cast<int>(std::extent_v<Strings>) && first[count] != nullptr) ++count;
+    } else {
+        while (first != nullptr && first[count] != nullptr) ++count;
+    }
+    return args(count, first);
+}
+
 /// Does not compile: several strings need braces.
 template <class T, class... More, class = std::enable_if_t<detail::is_text<T>>>
 Command args(const T&, const More&...) {
