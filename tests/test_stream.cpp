@@ -3,6 +3,7 @@
 
 #include "support.hpp"
 
+#include <ctime>
 #include <stdexcept>
 #if __has_include(<ranges>)
 #include <ranges>
@@ -902,6 +903,283 @@ TEST_CASE("max_output bounds what a write reads, as with communicate") {
         if (keep == leash::Keep::head) CHECK((captured.out == head.substr(0, 1000)));
         if (keep == leash::Keep::tail) CHECK((captured.out == tail));
         if (keep == leash::Keep::ends) CHECK((captured.out == head.substr(0, 500) + tail.substr(500)));
+    }
+}
+
+// ---- one output, while the job fills the other
+
+namespace {
+
+constexpr std::size_t much = 2'000'000;
+
+/// A job that says so much on one of its outputs, and then on the other.
+leash::Command fills(bool is_err, const char* then) {
+    return leash::shell(is_err ? "\"$1\" write 2000000 >&2; printf \"$2\"; \"$1\" write 5000 >&2"
+                               : "\"$1\" write 2000000; printf \"$2\" >&2; \"$1\" write 5000",
+                        {support::helper(), then});
+}
+
+/// The reader of the output that is filled, and that of the other one.
+struct Ends {
+    leash::Reader filled, asked;
+};
+Ends ends_of(leash::Popen& p, bool is_err) { return is_err ? Ends{p.err(), p.out()} : Ends{p.out(), p.err()}; }
+
+}  // namespace
+
+TEST_CASE("read_until of one output reads the other meanwhile, for the next who reads it: nothing blocks the job") {
+    const Census census;
+    for (const bool is_err : {true, false}) {
+        leash::Popen p(fills(is_err, "done\nmore\n"), piped(census));
+        auto [filled, asked] = ends_of(p, is_err);
+        CHECK(asked.read_until("\n", 60s).data == "done\n");
+        CHECK(filled.available() > 0);
+        CHECK((filled.read_exactly(much / 2, 60s).data == pattern(much / 2)));
+        CHECK(asked.read_until("\n", 60s).data == "more\n");
+        CHECK((filled.read_all(60s).data == (pattern(much) + pattern(5000)).substr(much / 2)));
+        CHECK(p.wait().success());
+    }
+}
+
+TEST_CASE("what a read of one output has read of the other is communicate()'s too") {
+    const Census census;
+    for (const bool is_err : {true, false}) {
+        leash::Popen p(fills(is_err, "done"), piped(census));
+        CHECK(ends_of(p, is_err).asked.read(64, 60s).data == "done");
+        const leash::Captured rest = p.communicate({}, 60s);
+        CHECK(((is_err ? rest.err : rest.out) == pattern(much) + pattern(5000)));
+        CHECK((is_err ? rest.out : rest.err).empty());
+    }
+}
+
+TEST_CASE("every read of one output reads the other meanwhile") {
+    const Census census;
+    for (const bool is_err : {true, false}) {
+        leash::Popen p(fills(is_err, "12345678done. And so on"), piped(census));
+        auto [filled, asked] = ends_of(p, is_err);
+        CHECK(asked.read_exactly(4, 60s).data == "1234");
+        CHECK(asked.read_until("8", 100, 60s).data == "5678");
+        CHECK(asked.expect({"never", "done"}, 60s).which == 1);
+        CHECK(asked.read_all(60s).data == ". And so on");
+        CHECK((filled.read_all(60s).data == pattern(much) + pattern(5000)));
+
+        leash::Popen expected(fills(is_err, "done. And so on"), piped(census));
+        auto [rest, by_pattern] = ends_of(expected, is_err);
+        CHECK(by_pattern.expect("And", 60s).before == "done. ");
+        CHECK((rest.read_all(60s).data == pattern(much) + pattern(5000)));
+    }
+}
+
+TEST_CASE("lines of one output read the other meanwhile") {
+    const Census census;
+    for (const bool is_err : {true, false}) {
+        leash::Popen p(fills(is_err, "one\ntwo\n"), piped(census));
+        auto [filled, asked] = ends_of(p, is_err);
+        Lines lines;
+        for (const std::string_view line : asked.lines(60s)) {
+            if (lines.empty()) CHECK((filled.read_exactly(much, 60s).data == pattern(much)));
+            lines.emplace_back(line);
+        }
+        CHECK((lines == Lines{"one", "two"}));
+        CHECK((filled.read_all(60s).data == pattern(5000)));
+    }
+}
+
+TEST_CASE("a line on show stays valid while another output is waited for") {
+    const Census census;
+    leash::Popen p(leash::shell("echo short; \"$1\" write 1000000; echo end >&2", {support::helper()}), piped(census));
+    for (const std::string_view line : p.out().lines(60s)) {
+        CHECK(p.err().read_until("\n", 60s).data == "end\n");
+        CHECK(line == "short");
+        break;
+    }
+    CHECK((p.out().read_all(60s).data == pattern(1'000'000)));
+}
+
+TEST_CASE("with per_stage a read of one stage's err reads the others'") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.err = leash::per_stage;
+    leash::Popen p(leash::shell("\"$1\" write 2000000 >&2; echo 0 >&2", {support::helper()}) |
+                       leash::shell("cat; \"$1\" write 2000000 >&2; echo 1 >&2", {support::helper()}) |
+                       leash::shell("cat; \"$1\" write 2000000; echo 2 >&2", {support::helper()}),
+                   options);
+    CHECK(p.err(2).read_until("\n", 60s).data == "2\n");
+    CHECK((p.err(1).read_all(60s).data == pattern(much) + "1\n"));
+    CHECK((p.err(0).read_all(60s).data == pattern(much) + "0\n"));
+    CHECK((p.out().read_all(60s).data == pattern(much)));
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("what a read reads aside is part of the transcript, once") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.all = true;
+    leash::Popen p(fills(true, "done\n"), options);
+    CHECK(p.out().read_until("\n", 60s).complete);
+    CHECK(p.err().read(100, 60s).data.size() == 100);
+    const leash::Captured rest = p.communicate({}, 60s);
+    CHECK(rest.all.size() == much + 5000 + 5);
+    CHECK(rest.err.size() == much + 5000 - 100);
+}
+
+TEST_CASE("a read that does not wait leaves the other output in its pipe: an event loop would not hear of it") {
+    const Census census;
+    leash::Popen p(leash::shell("echo up >&2; exec sleep 60"), piped(census));
+    pollfd ready{p.err().handle(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 60'000) == 1);
+    CHECK_FALSE(p.out().try_read().complete);
+    CHECK(p.out().read_until("x", 0s).timed_out);
+    CHECK(p.err().available() == 0);
+    CHECK(p.out().read_until("x", 10ms).timed_out);
+    CHECK(p.err().available() == 3);
+    CHECK(p.err().try_read().data == "up\n");
+}
+
+TEST_CASE("a read that finds what it wants leaves the other output where it is") {
+    const Census census;
+    leash::Popen p(leash::shell("echo up >&2; echo up; exec sleep 60"), piped(census));
+    pollfd ready{p.out().handle(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 60'000) == 1);
+    CHECK(p.out().read_until("\n", 60s).data == "up\n");
+    CHECK(p.err().available() == 0);
+    CHECK(p.err().read_until("\n", 60s).data == "up\n");
+}
+
+TEST_CASE("max_output bounds what a read reads aside, and nothing of it is dropped: the job waits") {
+    const std::string data = pattern(much) + pattern(5000);
+    for (const leash::Keep keep : {leash::Keep::head, leash::Keep::tail, leash::Keep::ends}) {
+        for (const std::size_t most : {std::size_t{0}, std::size_t{1000}, std::size_t{65'536}, std::size_t{300'000}}) {
+            const Census census;
+            leash::Options options = piped(census);
+            options.max_output = most;
+            options.keep = keep;
+            leash::Popen p(fills(true, "done\n"), options);
+            CHECK(p.out().read_until("\n", 100ms).timed_out);
+            CHECK(p.err().available() <= most);
+            std::string all;
+            while (all.size() < 1'500'000) {
+                const leash::Read piece = p.err().read(10'000, 60s);
+                if (!piece) break;
+                all += piece.data;
+                if (all.size() % 200'000 == 0) CHECK_FALSE(p.out().read_until("\n", 1ms).complete);
+            }
+            all += p.err().read_exactly(much - all.size(), 60s).data;
+            CHECK(p.out().read_until("\n", 60s).data == "done\n");
+            all += p.err().read_all(60s).data;
+            CHECK((all == data));
+        }
+    }
+    const Census census;
+    leash::Options options = piped(census);
+    options.max_output = much;
+    leash::Popen p(leash::shell("\"$1\" write 2000000 >&2; echo done", {support::helper()}), options);
+    CHECK(p.out().read_until("\n", 60s).data == "done\n");
+    CHECK((p.err().read_all(60s).data == pattern(much)));
+}
+
+TEST_CASE("with all of its room taken a read waits for its own stream only, and does not spin") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.max_output = 1000;
+    leash::Popen p(fills(true, "done\n"), options);
+    CHECK(p.out().read_until("\n", 100ms).timed_out);
+    const std::clock_t before = std::clock();
+    CHECK(p.out().read_until("\n", 1s).timed_out);
+    CHECK(std::clock() - before < CLOCKS_PER_SEC / 10);
+    CHECK((p.err().read_exactly(much, 60s).data == pattern(much)));
+}
+
+TEST_CASE("output that is read aside counts for idle_timeout") {
+    const Census census;
+    leash::Options options = piped(census);
+    options.idle_timeout = 2s;
+    leash::Popen p(leash::shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.25; echo $i >&2; done; echo done"),
+                   options);
+    CHECK(p.out().read_until("\n", 60s).data == "done\n");
+    CHECK(p.wait().success());
+}
+
+TEST_CASE("two threads, each reads an output: each gets all of its own, in order, also slowly") {
+    const std::string data = pattern(much);
+    for (const std::size_t most : {SIZE_MAX, std::size_t{1000}, std::size_t{200'000}}) {
+        const Census census;
+        leash::Options options = piped(census);
+        options.max_output = most;
+        leash::Popen p(leash::shell("for i in 1 2 3; do \"$1\" write 2000000; done & "
+                                    "for i in 1 2 3; do \"$1\" write 2000000 >&2; done; wait",
+                                    {support::helper()}),
+                       options);
+        const auto read = [&](leash::Reader reader, std::size_t piece, bool slowly) {
+            std::string all;
+            for (int count = 0;; ++count) {
+                const leash::Read one = count % 2 == 0 ? reader.read(piece, 60s) : reader.read_until("\n", 60s);
+                all += one.data;
+                if (!one.complete) break;
+                if (slowly && count % 64 == 0) std::this_thread::sleep_for(1ms);
+            }
+            return all;
+        };
+        std::string errs;
+        std::thread other([&] { errs = read(p.err(), 5000, true); });
+        const std::string outs = read(p.out(), 64 * 1024, false);
+        other.join();
+        CHECK((outs == data + data + data));
+        CHECK((errs == data + data + data));
+        CHECK(p.wait().success());
+    }
+}
+
+TEST_CASE(
+    "a thread that waits for a quiet output leaves the other one to the thread that reads it, and does not spin") {
+    const Census census;
+    leash::Popen p(
+        leash::shell("i=0; while [ $i -lt 300 ]; do echo $i >&2; sleep 0.003; i=$((i + 1)); done; echo done"),
+        piped(census));
+    std::string errs;
+    std::thread other([&] {
+        for (const std::string_view line : p.err().lines(60s)) {
+            errs += line;
+            errs += ' ';
+        }
+    });
+    rusage before, after;
+    ::getrusage(RUSAGE_THREAD, &before);
+    CHECK(p.out().read_until("\n", 60s).data == "done\n");
+    ::getrusage(RUSAGE_THREAD, &after);
+    CAPTURE(after.ru_nvcsw - before.ru_nvcsw);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw < 1000);
+    other.join();
+    std::string expected;
+    for (int i = 0; i < 300; ++i) expected += std::to_string(i) + " ";
+    CHECK((errs == expected));
+}
+
+TEST_CASE("an output that another thread releases, or closes, is not read any more") {
+    const Census census;
+    for (const bool closes : {false, true}) {
+        leash::Popen p(leash::shell("\"$1\" write 100000 >&2; read x; trap '' PIPE; \"$1\" write 100000 >&2; echo done",
+                                    {support::helper()}),
+                       piped(census));
+        std::string errs;
+        std::thread other([&] {
+            CHECK(support::eventually([&] { return p.err().available() > 0; }));
+            if (closes) {
+                p.err().close();
+                CHECK(p.in().write("\n", 60s).complete);
+                return;
+            }
+            const leash::detail::os::Fd fd(p.err().release());
+            CHECK(fd.is_open());
+            CHECK(p.in().write("\n", 60s).complete);
+            char piece[4096];
+            for (ssize_t n; (n = ::read(fd.get(), piece, sizeof piece)) > 0;)
+                errs.append(piece, static_cast<std::size_t>(n));
+        });
+        CHECK(p.out().read_until("\n", 60s).data == "done\n");
+        other.join();
+        if (closes) continue;
+        CHECK((p.err().read_all(60s).data + errs == pattern(100'000) + pattern(100'000)));
     }
 }
 

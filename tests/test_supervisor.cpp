@@ -464,6 +464,31 @@ TEST_CASE("a stream that the caller ends, by reading or by closing it, counts as
     CHECK(watch.elapsed() < 10s);
 }
 
+TEST_CASE("a read of one output of a job of the set reads the other meanwhile, and next() tells of that") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    Supervisor jobs;
+    const Id id = jobs.add(leash::Popen(leash::shell("echo up >&2; exec sleep 60"), options)).value();
+    CHECK(support::eventually([&] {
+        CHECK(jobs.job(id).out().read_until("x", 10ms).timed_out);
+        return jobs.job(id).err().available() == 3;
+    }));
+    const auto event = jobs.next(0s);  // no handle tells of it
+    REQUIRE(event);
+    CHECK(event->kind == Event::output);
+    CHECK(jobs.job(id).err().try_read().data == "up\n");
+    CHECK_FALSE(jobs.next(0s));
+    jobs.remove(id).kill();
+
+    const Id fills = jobs.add(leash::Popen(leash::shell("\"$1\" write 2000000 >&2; echo done; \"$1\" write 5000 >&2",
+                                                        {support::helper()}),
+                                           options))
+                         .value();
+    CHECK(jobs.job(fills).out().read_until("\n", 60s).data == "done\n");
+    CHECK(told(events_until_ended(jobs, 1), fills) == "output ended");
+    CHECK((jobs.job(fills).err().read_all().data == pattern(2'000'000) + pattern(5000)));
+}
+
 TEST_CASE("what is still in the set dies with it, all of it at once, and nothing is left") {
     const Census census;
     const NothingLeft before;

@@ -66,6 +66,12 @@ struct Written {
 /// that is moved). Only one thread at a time may use a stream. If the job's own timeout has expired, every call ends
 /// the job. The stream ends with the job, at the latest `drain` after the leader ended (with Stragglers::wait, without
 /// this limit).
+///
+/// While a read waits (not with timeout 0), it also reads the job's other piped outputs and keeps that for their next
+/// read, in order, so a job that fills one of them does not block. Output that another thread waits for is left to that
+/// thread. handle() does not report what was kept any more; available() does, and in a Supervisor an `output` event.
+/// Options::max_output bounds it: a read never drops anything, but once so much of another output is waiting, the job
+/// blocks at it until you read that.
 class Reader {
   public:
     class Lines;

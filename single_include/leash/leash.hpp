@@ -2563,6 +2563,12 @@ struct Written {
 /// that is moved). Only one thread at a time may use a stream. If the job's own timeout has expired, every call ends
 /// the job. The stream ends with the job, at the latest `drain` after the leader ended (with Stragglers::wait, without
 /// this limit).
+///
+/// While a read waits (not with timeout 0), it also reads the job's other piped outputs and keeps that for their next
+/// read, in order, so a job that fills one of them does not block. Output that another thread waits for is left to that
+/// thread. handle() does not report what was kept any more; available() does, and in a Supervisor an `output` event.
+/// Options::max_output bounds it: a read never drops anything, but once so much of another output is waiting, the job
+/// blocks at it until you read that.
 class Reader {
   public:
     class Lines;
@@ -7271,17 +7277,22 @@ class Incoming {
     /// in a sink, or a function, of another reader of its own.
     class Use {
       public:
-        explicit Use(Incoming& stream) noexcept : stile_(stream.users_.is_mine() ? nullptr : &stream.users_) {
-            for (os::Backoff backoff; stile_ != nullptr && !stile_->enter();) os::sleep_until(backoff.next());
+        explicit Use(Incoming& stream) noexcept : stream_(stream.users_.is_mine() ? nullptr : &stream) {
+            if (stream_ == nullptr || stream_->users_.enter()) return;
+            stream_->is_awaited_.store(true, __ATOMIC_RELAXED);
+            for (os::Backoff backoff; !stream_->users_.enter();) os::sleep_until(backoff.next());
+            stream_->is_awaited_.store(false, __ATOMIC_RELAXED);
         }
         Use(const Use&) = delete;
         Use& operator=(const Use&) = delete;
         ~Use() {
-            if (stile_ != nullptr) stile_->leave();
+            if (stream_ == nullptr) return;
+            stream_->is_full_.store(false, __ATOMIC_RELAXED);  // some of it may have been taken
+            stream_->users_.leave();
         }
 
       private:
-        Turnstile* stile_;
+        Incoming* stream_;
     };
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
@@ -7374,17 +7385,31 @@ class Incoming {
     enum class Pulled { nothing, something, busy };
 
     /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
-    /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
-    [[gnu::cold]] Pulled pull_aside(Limit keep) {
+    /// for the next who reads. What the limit does not keep is dropped, or with `is_patient` stays where it is, for as
+    /// long as nobody takes some of what waits: is_full(). `busy` where a reader of another thread is at it, who will read
+    /// it himself.
+    [[gnu::cold]] Pulled pull_aside(Limit keep, bool is_patient) {
+        if (is_awaited_.load(__ATOMIC_RELAXED)) return Pulled::busy;  // or he would hardly ever find it free
         const Turn user(&users_);
         if (!user) return Pulled::busy;
+        const std::size_t have = waiting().size() + tail_.size() + aside_.size() + unsaved_.size();
+        if (is_patient && have >= keep.most) {
+            is_full_.store(true, __ATOMIC_RELAXED);
+            return Pulled::nothing;
+        }
+        struct Aside {
+            Incoming& stream;
+            ~Aside() {
+                stream.reads_aside_ = false;
+                stream.room_ = SIZE_MAX;
+            }
+        } const aside{*this};
         reads_aside_ = true;
-        struct Back {
-            bool& reads_aside;
-            ~Back() { reads_aside = false; }
-        } const back{reads_aside_};
+        if (is_patient) room_ = keep.most - have;
         return pull(keep);
     }
+    /// There was no room for more that is read aside.
+    bool is_full() const noexcept { return is_full_.load(__ATOMIC_RELAXED); }
 
     /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
     /// another thread is at it.
@@ -7401,7 +7426,7 @@ class Incoming {
         if (!aside_.empty() && !reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
-        for (int round = 0; round < 4 && is_open(); ++round) {
+        for (int round = 0; round < 4 && is_open() && room_ > 0; ++round) {
             const std::size_t asked = size_, count = read_once(keep);
             something |= count > 0 || !is_open();
             if (count < asked) break;
@@ -7421,6 +7446,7 @@ class Incoming {
             return false;
         }
         if (!function && !in_any_case) return false;
+        if (function) join_aside(keep);
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_.size();
         for (bool last = left == 0; function; last = left == 0) {
@@ -7452,7 +7478,10 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (!unsaved_.empty()) store({});
+        if (!unsaved_.empty()) {
+            join_aside({});
+            store({});
+        }
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -7527,7 +7556,7 @@ class Incoming {
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
             take_scratch();
-            const ssize_t n = os::read_some(fd_, scratch_, size_);
+            const ssize_t n = os::read_some(fd_, scratch_, room_ < size_ ? room_ : size_);
             if (n <= 0) {
                 if (n < 0 && errno == EAGAIN) {
                     if (common_ != nullptr) drop_scratch();
@@ -7541,6 +7570,7 @@ class Incoming {
                 return 0;
             }
             unsaved_ = {scratch_, static_cast<std::size_t>(n)};
+            if (reads_aside_) room_ -= unsaved_.size();
         }
         const std::size_t count = unsaved_.size();
         owes_.store(true, __ATOMIC_RELAXED);
@@ -7644,9 +7674,11 @@ class Incoming {
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
     std::string tail_;   // of what the head had no room for
-    std::string aside_;  // of what has come since, while somebody wrote
+    std::string aside_;  // of what has come since, while somebody wrote, or read another stream
     bool reads_aside_ = false;
-    Turnstile users_;         // of all this, where more threads than one may be
+    std::size_t room_ = SIZE_MAX;  // for what is read
+    Turnstile users_;              // of all this, where more threads than one may be
+    Atomic<bool> is_awaited_{false}, is_full_{false};
     std::size_t before_ = 0;  // how much was taken, ever
     std::vector<Search> searches_;
     std::size_t dropped_ = 0;
@@ -12318,7 +12350,9 @@ class Pump : public Counted {
     /// What a call wants moved, besides the sinks, which everybody moves.
     struct Want {
         bool in = false, out = false, err = false;
-        bool aside = false;  // as long as nothing can be written, what comes is read for the next who reads
+        const Incoming* one = nullptr;  // a stream of output: what a reader wants
+        // As long as nothing can be written, or that one has nothing, what comes is read for the next who reads.
+        bool aside = false;
         Limit keep = {};
     };
 
@@ -12406,6 +12440,12 @@ class Pump : public Counted {
         return false;
     }
 
+    /// Whom to tell that output was read aside, which no handle tells of any more: a Supervisor, whose thread this is then.
+    void tell_aside(void (*tell)(void*), void* whom) noexcept {
+        tell_ = tell;
+        whom_ = whom;
+    }
+
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
     int resize(unsigned short rows, unsigned short columns) noexcept {
         if (!is_original()) return ENOTTY;
@@ -12486,6 +12526,7 @@ class Pump : public Counted {
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
         bool sourced = false;  // another thread is in the source: likewise
+        bool engaged = false;  // another thread reads what could be read aside: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
         int cancel = -1;
@@ -12506,13 +12547,14 @@ class Pump : public Counted {
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            bool blind = crowded || sourced || unclear;  // something may happen that no handle tells
+            bool blind = crowded || sourced || engaged || unclear;  // something may happen that no handle tells
             const int writing = sourced ? -1 : in.writing();
             if (writing >= 0) set.writable(writing);
             if (!crowded) {
                 each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
-                if (want.aside) each_piped([&](Incoming& stream) { set.readable(stream.handle()); });
             }
+            const bool aside = want.aside && !engaged;
+            if (aside) each_aside(want, [&](Incoming& stream) { set.readable(stream.handle()); });
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
@@ -12539,10 +12581,9 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
-            const bool asked = !crowded;
-            crowded = sourced = false;
+            crowded = sourced = engaged = false;
             if (moved) sourced = !in.push();
-            else if (want.aside && asked) moved = read_aside(set, crowded);
+            bool reads_aside = aside && !moved;
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -12550,6 +12591,8 @@ class Pump : public Counted {
                 if (pulled == Incoming::Pulled::something) note_output();
                 moved = true;
             });
+            if (want.one != nullptr) reads_aside = aside && !(moved && done());
+            if (reads_aside) moved |= read_aside(want, set, engaged);
             unclear = running > 0 && next.by_exit && !moved && set.any_ready() && !job.has_ended() &&
                       job.running() == running;
         }
@@ -12709,41 +12752,47 @@ class Pump : public Counted {
     static constexpr Duration first_stop_look = Duration::milliseconds(20);
     static constexpr Duration longest_stop_look = Duration::milliseconds(250);
 
-    static bool moves(const Incoming& stream, bool wanted) noexcept {
+    bool moves(const Incoming& stream, const Want& want) const noexcept {
+        const bool wanted = (&stream == &out ? want.out : want.err) || &stream == want.one;
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
             Incoming& stream = output(i);
-            if (moves(stream, i == 0 ? want.out : want.err)) function(stream);
+            if (moves(stream, want)) function(stream);
         }
     }
     bool any_moving(const Want& want) const noexcept {
-        bool any = moves(out, want.out) || moves(err, want.err);
-        for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
+        bool any = moves(out, want) || moves(err, want);
+        for (const Incoming& stream : later_errs_) any |= moves(stream, want);
         return any;
     }
 
     template <class Function>
-    [[gnu::cold]] void each_piped(Function function) {
+    [[gnu::cold]] void each_aside(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
             Incoming& stream = output(i);
-            if (stream.is_piped() && stream.is_open()) function(stream);
+            if (!stream.is_piped() || !stream.is_open() || &stream == want.one) continue;
+            if (want.one == nullptr || !stream.is_full()) function(stream);
         }
     }
 
-    /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
-    [[gnu::cold]] bool read_aside(os::WaitSet& set, bool& crowded) {
-        bool moved = false;
-        each_piped([&](Incoming& stream) {
+    /// The child may wait until somebody reads that. True where something was ready. A write drops what is past the
+    /// limit: it may be all that its caller waits for. A read leaves it there: it may be what another reader has not got
+    /// round to yet.
+    [[gnu::cold]] bool read_aside(const Want& want, os::WaitSet& set, bool& engaged) {
+        bool ready = false;
+        each_aside(want, [&](Incoming& stream) {
             if (!set.may_be_ready(stream.handle())) return;
-            const Incoming::Pulled pulled = stream.pull_aside(keep);
-            if (pulled == Incoming::Pulled::busy) crowded = true;
-            if (pulled == Incoming::Pulled::something) note_output();
-            moved |= pulled == Incoming::Pulled::something;
+            ready = true;
+            const Incoming::Pulled pulled = stream.pull_aside(keep, want.one != nullptr);
+            engaged |= pulled == Incoming::Pulled::busy;
+            if (pulled != Incoming::Pulled::something) return;
+            note_output();
+            if (tell_ != nullptr) tell_(whom_);
         });
-        return moved;
+        return ready;
     }
 
     /// Is there anything that the call waits for besides the end?
@@ -13140,6 +13189,9 @@ class Pump : public Counted {
     Deadline next_link_look_;  // with Reach::tree
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
+
+    void (*tell_)(void*) = nullptr;
+    void* whom_ = nullptr;
 };
 
 }  // namespace detail
@@ -13277,10 +13329,12 @@ LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr 
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading(pump_->keep);
-    detail::Pump::Want want;
-    (is_err_ ? want.err : want.out) = true;
     const auto done = [&] { return enough() || !is_open(); };
-    return done() || pump_->drive(want, limit, done);
+    if (done()) return true;
+    detail::Pump::Want want;
+    want.one = stream_;
+    want.aside = !limit.passed();  // what is not in its descriptor any more, no event loop sees
+    return pump_->drive(want, limit, done);
 }
 
 LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),
@@ -14424,6 +14478,7 @@ class SupervisorCore : public Counted {
         ++unended_;
         member.pump->join(&common_);
         member.pump->in.tell_queue(&watch_queue, &member);
+        member.pump->tell_aside(&note_aside, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
             const int error = errno;
@@ -14568,6 +14623,7 @@ class SupervisorCore : public Counted {
             if (!is_job()) return;
             pump->join(nullptr);
             pump->in.tell_queue(nullptr, nullptr);
+            pump->tell_aside(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
         SupervisorCore& core;
@@ -14735,6 +14791,14 @@ class SupervisorCore : public Counted {
         if (member.writes) return;
         member.blind = true;
         core.wake(member, Deadline::now());
+    }
+
+    /// A read of one of its streams has read another one, too.
+    [[gnu::cold]] static void note_aside(void* whom) noexcept {
+        Member& member = *static_cast<Member*>(whom);
+        if (member.has_ended) return;
+        member.has_output = true;
+        member.core.queue(member);
     }
 
     /// There is room for it in cancels_.

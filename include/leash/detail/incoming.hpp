@@ -95,17 +95,22 @@ class Incoming {
     /// in a sink, or a function, of another reader of its own.
     class Use {
       public:
-        explicit Use(Incoming& stream) noexcept : stile_(stream.users_.is_mine() ? nullptr : &stream.users_) {
-            for (os::Backoff backoff; stile_ != nullptr && !stile_->enter();) os::sleep_until(backoff.next());
+        explicit Use(Incoming& stream) noexcept : stream_(stream.users_.is_mine() ? nullptr : &stream) {
+            if (stream_ == nullptr || stream_->users_.enter()) return;
+            stream_->is_awaited_.store(true, __ATOMIC_RELAXED);
+            for (os::Backoff backoff; !stream_->users_.enter();) os::sleep_until(backoff.next());
+            stream_->is_awaited_.store(false, __ATOMIC_RELAXED);
         }
         Use(const Use&) = delete;
         Use& operator=(const Use&) = delete;
         ~Use() {
-            if (stile_ != nullptr) stile_->leave();
+            if (stream_ == nullptr) return;
+            stream_->is_full_.store(false, __ATOMIC_RELAXED);  // some of it may have been taken
+            stream_->users_.leave();
         }
 
       private:
-        Turnstile* stile_;
+        Incoming* stream_;
     };
 
     /// Where a text first begins in what waits; npos where it does not. However often a text is asked for, each byte is
@@ -198,17 +203,31 @@ class Incoming {
     enum class Pulled { nothing, something, busy };
 
     /// pull() for one who only wants the child to go on: what waits, and may be on show, stays as it is, and what comes is
-    /// for the next who reads. `busy` where a reader of another thread is at it, who will read it himself.
-    [[gnu::cold]] Pulled pull_aside(Limit keep) {
+    /// for the next who reads. What the limit does not keep is dropped, or with `is_patient` stays where it is, for as
+    /// long as nobody takes some of what waits: is_full(). `busy` where a reader of another thread is at it, who will read
+    /// it himself.
+    [[gnu::cold]] Pulled pull_aside(Limit keep, bool is_patient) {
+        if (is_awaited_.load(__ATOMIC_RELAXED)) return Pulled::busy;  // or he would hardly ever find it free
         const Turn user(&users_);
         if (!user) return Pulled::busy;
+        const std::size_t have = waiting().size() + tail_.size() + aside_.size() + unsaved_.size();
+        if (is_patient && have >= keep.most) {
+            is_full_.store(true, __ATOMIC_RELAXED);
+            return Pulled::nothing;
+        }
+        struct Aside {
+            Incoming& stream;
+            ~Aside() {
+                stream.reads_aside_ = false;
+                stream.room_ = SIZE_MAX;
+            }
+        } const aside{*this};
         reads_aside_ = true;
-        struct Back {
-            bool& reads_aside;
-            ~Back() { reads_aside = false; }
-        } const back{reads_aside_};
+        if (is_patient) room_ = keep.most - have;
         return pull(keep);
     }
+    /// There was no room for more that is read aside.
+    bool is_full() const noexcept { return is_full_.load(__ATOMIC_RELAXED); }
 
     /// Reads what is there, and keeps what the limit says: something, the end included, or nothing. `busy` where
     /// another thread is at it.
@@ -225,7 +244,7 @@ class Incoming {
         if (!aside_.empty() && !reads_aside_) join_aside(keep);
         bool something = false;
         // A few full reads in a row before the next poll(), which would cost 3 % between each two.
-        for (int round = 0; round < 4 && is_open(); ++round) {
+        for (int round = 0; round < 4 && is_open() && room_ > 0; ++round) {
             const std::size_t asked = size_, count = read_once(keep);
             something |= count > 0 || !is_open();
             if (count < asked) break;
@@ -245,6 +264,7 @@ class Incoming {
             return false;
         }
         if (!function && !in_any_case) return false;
+        if (function) join_aside(keep);
         // A terminal cannot tell how much that is: then all that can be read at once, up to more than it can hold.
         std::size_t left = is_terminal_ ? largest : os::bytes_waiting(fd_) + unsaved_.size();
         for (bool last = left == 0; function; last = left == 0) {
@@ -276,7 +296,10 @@ class Incoming {
     int release() {
         const Turn stream(&turnstile_);
         if (!stream || !is_open() || is_terminal_) return -1;
-        if (!unsaved_.empty()) store({});
+        if (!unsaved_.empty()) {
+            join_aside({});
+            store({});
+        }
         const int given = os::give_away(fd_);
         if (given >= 0) shut();
         return given;
@@ -351,7 +374,7 @@ class Incoming {
     std::size_t read_once(Limit keep) {
         if (unsaved_.empty()) {
             take_scratch();
-            const ssize_t n = os::read_some(fd_, scratch_, size_);
+            const ssize_t n = os::read_some(fd_, scratch_, room_ < size_ ? room_ : size_);
             if (n <= 0) {
                 if (n < 0 && errno == EAGAIN) {
                     if (common_ != nullptr) drop_scratch();
@@ -365,6 +388,7 @@ class Incoming {
                 return 0;
             }
             unsaved_ = {scratch_, static_cast<std::size_t>(n)};
+            if (reads_aside_) room_ -= unsaved_.size();
         }
         const std::size_t count = unsaved_.size();
         owes_.store(true, __ATOMIC_RELAXED);
@@ -468,9 +492,11 @@ class Incoming {
     std::size_t taken_ = 0;
     std::size_t shown_ = 0;
     std::string tail_;   // of what the head had no room for
-    std::string aside_;  // of what has come since, while somebody wrote
+    std::string aside_;  // of what has come since, while somebody wrote, or read another stream
     bool reads_aside_ = false;
-    Turnstile users_;         // of all this, where more threads than one may be
+    std::size_t room_ = SIZE_MAX;  // for what is read
+    Turnstile users_;              // of all this, where more threads than one may be
+    Atomic<bool> is_awaited_{false}, is_full_{false};
     std::size_t before_ = 0;  // how much was taken, ever
     std::vector<Search> searches_;
     std::size_t dropped_ = 0;

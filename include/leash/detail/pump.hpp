@@ -43,7 +43,9 @@ class Pump : public Counted {
     /// What a call wants moved, besides the sinks, which everybody moves.
     struct Want {
         bool in = false, out = false, err = false;
-        bool aside = false;  // as long as nothing can be written, what comes is read for the next who reads
+        const Incoming* one = nullptr;  // a stream of output: what a reader wants
+        // As long as nothing can be written, or that one has nothing, what comes is read for the next who reads.
+        bool aside = false;
         Limit keep = {};
     };
 
@@ -131,6 +133,12 @@ class Pump : public Counted {
         return false;
     }
 
+    /// Whom to tell that output was read aside, which no handle tells of any more: a Supervisor, whose thread this is then.
+    void tell_aside(void (*tell)(void*), void* whom) noexcept {
+        tell_ = tell;
+        whom_ = whom;
+    }
+
     /// The size of the terminal that a stream is: 0, or the errno. A thread that reads it is at it for moments only.
     int resize(unsigned short rows, unsigned short columns) noexcept {
         if (!is_original()) return ENOTTY;
@@ -211,6 +219,7 @@ class Pump : public Counted {
         bool unclear = false;  // a handle told of an end and there was none: they are of no use for a while
         bool crowded = false;  // another thread is at a sink: likewise
         bool sourced = false;  // another thread is in the source: likewise
+        bool engaged = false;  // another thread reads what could be read aside: likewise
         bool ends_it = false;  // this call found that the job must end
         bool last = false;
         int cancel = -1;
@@ -231,13 +240,14 @@ class Pump : public Counted {
 
             set.clear();
             Deadline until = ends_it ? Deadline::never() : limit;
-            bool blind = crowded || sourced || unclear;  // something may happen that no handle tells
+            bool blind = crowded || sourced || engaged || unclear;  // something may happen that no handle tells
             const int writing = sourced ? -1 : in.writing();
             if (writing >= 0) set.writable(writing);
             if (!crowded) {
                 each_moving(want, [&](Incoming& stream) { blind |= !set.readable(stream.handle()); });
-                if (want.aside) each_piped([&](Incoming& stream) { set.readable(stream.handle()); });
             }
+            const bool aside = want.aside && !engaged;
+            if (aside) each_aside(want, [&](Incoming& stream) { set.readable(stream.handle()); });
             const std::size_t running = job.running();
             const Next next = next_change(want, start);
             until = sooner(until, next.at);
@@ -264,10 +274,9 @@ class Pump : public Counted {
             set.wait(last ? limit : until);
 
             bool moved = writing >= 0 && set.may_be_ready(writing);
-            const bool asked = !crowded;
-            crowded = sourced = false;
+            crowded = sourced = engaged = false;
             if (moved) sourced = !in.push();
-            else if (want.aside && asked) moved = read_aside(set, crowded);
+            bool reads_aside = aside && !moved;
             each_moving(want, [&](Incoming& stream) {
                 if (!set.may_be_ready(stream.handle())) return;
                 const Incoming::Pulled pulled = stream.pull(want.keep);
@@ -275,6 +284,8 @@ class Pump : public Counted {
                 if (pulled == Incoming::Pulled::something) note_output();
                 moved = true;
             });
+            if (want.one != nullptr) reads_aside = aside && !(moved && done());
+            if (reads_aside) moved |= read_aside(want, set, engaged);
             unclear = running > 0 && next.by_exit && !moved && set.any_ready() && !job.has_ended() &&
                       job.running() == running;
         }
@@ -434,41 +445,47 @@ class Pump : public Counted {
     static constexpr Duration first_stop_look = Duration::milliseconds(20);
     static constexpr Duration longest_stop_look = Duration::milliseconds(250);
 
-    static bool moves(const Incoming& stream, bool wanted) noexcept {
+    bool moves(const Incoming& stream, const Want& want) const noexcept {
+        const bool wanted = (&stream == &out ? want.out : want.err) || &stream == want.one;
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
     }
     template <class Function>
     void each_moving(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
             Incoming& stream = output(i);
-            if (moves(stream, i == 0 ? want.out : want.err)) function(stream);
+            if (moves(stream, want)) function(stream);
         }
     }
     bool any_moving(const Want& want) const noexcept {
-        bool any = moves(out, want.out) || moves(err, want.err);
-        for (const Incoming& stream : later_errs_) any |= moves(stream, want.err);
+        bool any = moves(out, want) || moves(err, want);
+        for (const Incoming& stream : later_errs_) any |= moves(stream, want);
         return any;
     }
 
     template <class Function>
-    [[gnu::cold]] void each_piped(Function function) {
+    [[gnu::cold]] void each_aside(const Want& want, Function function) {
         for (std::size_t i = 0; i < count_outputs(); ++i) {
             Incoming& stream = output(i);
-            if (stream.is_piped() && stream.is_open()) function(stream);
+            if (!stream.is_piped() || !stream.is_open() || &stream == want.one) continue;
+            if (want.one == nullptr || !stream.is_full()) function(stream);
         }
     }
 
-    /// Nothing can be written: the child may wait until somebody reads. True where something was moved.
-    [[gnu::cold]] bool read_aside(os::WaitSet& set, bool& crowded) {
-        bool moved = false;
-        each_piped([&](Incoming& stream) {
+    /// The child may wait until somebody reads that. True where something was ready. A write drops what is past the
+    /// limit: it may be all that its caller waits for. A read leaves it there: it may be what another reader has not got
+    /// round to yet.
+    [[gnu::cold]] bool read_aside(const Want& want, os::WaitSet& set, bool& engaged) {
+        bool ready = false;
+        each_aside(want, [&](Incoming& stream) {
             if (!set.may_be_ready(stream.handle())) return;
-            const Incoming::Pulled pulled = stream.pull_aside(keep);
-            if (pulled == Incoming::Pulled::busy) crowded = true;
-            if (pulled == Incoming::Pulled::something) note_output();
-            moved |= pulled == Incoming::Pulled::something;
+            ready = true;
+            const Incoming::Pulled pulled = stream.pull_aside(keep, want.one != nullptr);
+            engaged |= pulled == Incoming::Pulled::busy;
+            if (pulled != Incoming::Pulled::something) return;
+            note_output();
+            if (tell_ != nullptr) tell_(whom_);
         });
-        return moved;
+        return ready;
     }
 
     /// Is there anything that the call waits for besides the end?
@@ -865,6 +882,9 @@ class Pump : public Counted {
     Deadline next_link_look_;  // with Reach::tree
 
     os::Notes<os::Named> stragglers_, survivors_, holders_;
+
+    void (*tell_)(void*) = nullptr;
+    void* whom_ = nullptr;
 };
 
 }  // namespace detail

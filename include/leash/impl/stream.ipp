@@ -135,10 +135,12 @@ LEASH_INLINE bool Reader::is_piped() const noexcept { return stream_ != nullptr 
 
 LEASH_INLINE bool Reader::wait(detail::Condition enough, detail::Deadline limit) {
     stream_->begin_reading(pump_->keep);
-    detail::Pump::Want want;
-    (is_err_ ? want.err : want.out) = true;
     const auto done = [&] { return enough() || !is_open(); };
-    return done() || pump_->drive(want, limit, done);
+    if (done()) return true;
+    detail::Pump::Want want;
+    want.one = stream_;
+    want.aside = !limit.passed();  // what is not in its descriptor any more, no event loop sees
+    return pump_->drive(want, limit, done);
 }
 
 LEASH_INLINE Match Reader::expect_by(void* function, std::string_view (*ask)(void*, std::string_view),

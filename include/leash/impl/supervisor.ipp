@@ -66,6 +66,7 @@ class SupervisorCore : public Counted {
         ++unended_;
         member.pump->join(&common_);
         member.pump->in.tell_queue(&watch_queue, &member);
+        member.pump->tell_aside(&note_aside, &member);
         wake(member, member.start);
         if (!watch(member, cancel)) {
             const int error = errno;
@@ -210,6 +211,7 @@ class SupervisorCore : public Counted {
             if (!is_job()) return;
             pump->join(nullptr);
             pump->in.tell_queue(nullptr, nullptr);
+            pump->tell_aside(nullptr, nullptr);
         }
         bool is_job() const noexcept { return static_cast<bool>(pump); }
         SupervisorCore& core;
@@ -377,6 +379,14 @@ class SupervisorCore : public Counted {
         if (member.writes) return;
         member.blind = true;
         core.wake(member, Deadline::now());
+    }
+
+    /// A read of one of its streams has read another one, too.
+    [[gnu::cold]] static void note_aside(void* whom) noexcept {
+        Member& member = *static_cast<Member*>(whom);
+        if (member.has_ended) return;
+        member.has_output = true;
+        member.core.queue(member);
     }
 
     /// There is room for it in cancels_.
