@@ -2711,8 +2711,11 @@ class Reader::Lines {
         using iterator_category = std::input_iterator_tag;
 
         iterator() = default;
-        std::string_view operator*() const { return lines_->look(), lines_->line_; }
-        const std::string_view* operator->() const { return lines_->look(), &lines_->line_; }
+        std::string_view operator*() const { return *operator->(); }
+        const std::string_view* operator->() const {
+            lines_->look();
+            return &lines_->line_;
+        }
         iterator& operator++() {
             lines_->look();
             lines_->is_due_ = true;  // and no more: who takes so many has no use for the next one
