@@ -101,6 +101,14 @@ leash::Popen& start_escape(const std::string& file, const Options& options) {
     static_cast<void>(job.out().read_until("ready\n", soon));
     return job;
 }
+/// Process numbers of as many digits come in the order of their starts, in /proc too.
+void go_on_to_number(pid_t least) {
+    for (pid_t pid = 0; pid < least;) {
+        pid = ::fork();
+        if (pid == 0) ::_exit(0);
+        if (pid < 0 || ::waitpid(pid, nullptr, 0) != pid) return;
+    }
+}
 pid_t pid_in(const std::string& file) { return std::atoi(read_file(file).c_str()); }
 #endif
 
@@ -227,6 +235,87 @@ TEST_CASE("the guardians of many jobs end what is theirs, and nobody whose own h
         CHECK(is_alive(pid_in(directory / spared)));
     }
     CHECK(census.reaches(4));
+}
+
+TEST_CASE("of many guardians, one searches for all") {
+    const auto grep = leash::which("grep");
+    if (!grep) return;
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string copy = directory.file("copy", read_file(*grep), 0755), log = directory / "log";
+    const std::string counted =
+        directory.file("counted", "#!/bin/sh\necho >> " + log + "\nexec " + copy + " \"$@\"\n", 0755);
+    constexpr int jobs = 30;
+    Host host([&] {
+        if (!support::put_in_place_of(*grep, counted)) return;
+        Options options = guarded(capture(census));
+        options.reach = Reach::tree;
+        for (int i = 0; i < jobs; ++i) start_escape(directory / std::to_string(i), options);
+    });
+    REQUIRE(host.is_ready());
+    const auto all = host.children();
+    if (all.empty()) {
+        MESSAGE("only root may do that: skipped");
+        return;
+    }
+    host.end(SIGKILL);
+    CHECK(census.reaches(0));
+    CHECK(are_gone(all));
+    CHECK(read_file(log).size() < jobs);  // alone, each needs two
+}
+
+TEST_CASE("a guardian that is to search for others is woken, whoever has its lifeline") {
+    const Census census;
+    const TemporaryDirectory directory;
+    int copy[2];
+    REQUIRE(::pipe(copy) == 0);
+    Host host([&] {
+        Options options = guarded(capture(census));
+        options.reach = Reach::tree;
+        go_on_to_number(100);
+        std::thread([&] { start_escape(directory / "first", options); }).join();  // is not told of the host's end
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            ::alarm(300);
+            for (;;) ::pause();
+        }
+        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+        start_escape(directory / "second", options);
+    });
+    REQUIRE(host.is_ready());
+    pid_t pid = -1;
+    CHECK(::read(copy[0], &pid, sizeof pid) == static_cast<ssize_t>(sizeof pid));
+    host.end(SIGKILL);
+    CHECK(are_gone({pid_in(directory / "first"), pid_in(directory / "second")}));
+    CHECK(census.reaches(0));
+    CHECK(is_alive(pid));
+    if (pid > 1) ::kill(pid, SIGKILL);
+    ::close(copy[0]);
+    ::close(copy[1]);
+}
+
+TEST_CASE("no guardian leaves its search to that of another user") {
+    if (::getuid() != 0) return;
+    const Census census;
+    const TemporaryDirectory directory;
+    ::chmod(directory.path().c_str(), 0777);
+    Host host([&] {
+        Options options = silent(census);
+        options.reach = Reach::tree;
+        const char* const script = "setsid sh -c 'echo $$ > \"$1\"; sleep 300; :' sh \"$1\" & sleep 300";
+        go_on_to_number(100);
+        for (const auto& [name, user] : {std::pair("other", uid_t{65534}), std::pair("root", uid_t{0})}) {
+            if (::setresgid(user, user, 0) != 0 || ::setresuid(user, user, 0) != 0) ::_exit(1);
+            start(leash::shell(script, {directory / name}), guarded(options));
+            if (!eventually([&] { return pid_in(directory / name) > 1; })) ::_exit(1);
+            if (::setresuid(0, 0, 0) != 0 || ::setresgid(0, 0, 0) != 0) ::_exit(1);
+        }
+    });
+    REQUIRE(host.is_ready());
+    const std::vector<pid_t> escaped = {pid_in(directory / "other"), pid_in(directory / "root")};
+    host.end(SIGKILL);
+    CHECK(are_gone(escaped));
+    CHECK(census.reaches(0));
 }
 
 TEST_CASE("a guardian spares who has the cookie only inside of another variable") {

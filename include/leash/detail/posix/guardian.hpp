@@ -54,7 +54,8 @@ class Guardian : public Counted {
         const std::string host = decimal(sys::getpid());
         const char* const argv[] = {
             "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
-        const char* const environment[] = {"LC_ALL=C", nullptr};
+        const std::string of_host = concat({"LEASH_GUARDIAN=", host});
+        const char* const environment[] = {"LC_ALL=C", cookie.empty() ? nullptr : of_host.c_str(), nullptr};
         std::vector<Pid> pids;
         std::vector<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
@@ -94,67 +95,90 @@ class Guardian : public Counted {
     /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
     /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
     /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
-    /// environment is read at once: it is shorter than what tells of its age.)
+    /// environment is read at once: it is shorter than what tells of its age.) Where there are many to look at, grep is asked
+    /// about all of them.
     ///
     /// A shell that reads to a NUL (bash, mksh) sees the variables themselves. Another one (dash, ash) sees only that the cookie
     /// stands somewhere, and asks grep -z about all of these at once. Where no grep knows that, or this one was not let finish
     /// (2 is also for who has gone meanwhile), all of them are ended. Only then a process is started: the system may have no
     /// room for more, at which such a shell ends, and its EXIT trap goes on without grep.
-    static constexpr const char* script = R"(
+    ///
+    /// Of the guardians of one host the first in /proc searches for all: else two hundred would read all of /proc two hundred
+    /// times. Each has a pipe for that, by a here-document, with a door: as long as it has descriptor 4, others write their
+    /// cookies into it, wake it, and look whether the door is still there. Then they may go: who closes it reads all that
+    /// they have written before it goes on. A guardian goes by its own host's alone, once that is gone, and by its own
+    /// user's: any other may be dismissed at any time, or may not signal. (A host that ends closes its lifelines
+    /// before it gives its children away: 4 is PF_EXITING. It may have dismissed the other one just before: 256 is a SIGKILL
+    /// on its way. And > would wait for a reader that has gone, where <> is one itself, at whose full pipe nobody would be
+    /// told of the other's end: hence both.)
+    static constexpr const char* script = R"sh(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 cookie=$2 whole=$3 cgroup=$4 group= begun= was_told= has_proc= by_nul= has_grep=yes line=
+host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= begun= since= was_told= turn=0 has_proc= by_nul= has_grep=yes line=
 cd /
 look() {
-    line= parent= at=
+    line= parent= at= flags=0 pending=0
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
     set -- ${line##*) }
-    parent=$2 at=${20}
+    parent=$2 flags=$7 at=${20} pending=${29}
+}
+has_cookie() {
+    for cookie in $cookies; do
+        case $line in *"$cookie"*) return 0 ;; esac
+    done
+    false
 }
 read_environment() {
     found=
     while IFS= read -r ${by_nul:+-d ""} line || [ -n "$line" ]; do
         found=other
         case $by_nul$line in
-        yesLEASH_JOB=*"$cookie"*) found=ours && break ;;
+        yesLEASH_JOB=*) has_cookie && found=ours && break ;;
         yes*) ;;
-        *"$cookie"*) found=${has_grep:+perhaps} && found=${found:-ours} && break ;;
+        *) has_cookie && found=${has_grep:+perhaps} && found=${found:-ours} && break ;;
         esac
     done < "/proc/$1/environ"
 }
 end_one() { kill -9 "$1" && idle=0; }
-end_these() {
-    all=
-    for one; do all="$all /proc/$one/environ"; done
-    bearers=$(grep -lsz "^LEASH_JOB=.*$cookie" $all)
-    [ $? -le 2 ] && grep -qsz '^LC_ALL=C$' "/proc/$$/environ" || has_grep=
-    for one; do
-        case $has_grep$bearers in
-        yes*"/proc/$one/environ"*) end_one "$one" ;;
-        yes*) eval "other$one=\$quotes$one quotes$one=yes" ;;
-        *) end_one "$one" ;;
-        esac
+end_bearers() {
+    files=
+    for one; do files="$files /proc/$one/environ"; done
+    bearers=$(
+        exec 3<&- 4>&-
+        for cookie in $cookies; do echo "^LEASH_JOB=.*$cookie"; done | grep -lszf - $files
+    )
+    [ $? -le 2 ] && { [ $has_grep = proven ] || grep -qsz '^LC_ALL=C$' "/proc/$$/environ"; } && has_grep=proven || has_grep=
+    [ -n "$has_grep" ] || return
+    for one in $bearers; do
+        one=${one#/proc/}
+        end_one "${one%/environ}"
     done
+    for one; do eval "is${one}_$turn=\$was${one}_$turn was${one}_$turn=other"; done
 }
 seek() {
-    perhaps=
+    unknown= count=0 perhaps=
     for one in /proc/[0-9]*; do
         one=${one#/proc/}
-        eval "[ -z \"\$other$one\" ]" && [ "$one" -gt "$1" ] || continue
+        eval "[ -z \"\$is${one}_$turn\" ]" && [ "$one" -gt "$1" ] && unknown="$unknown $one" count=$((count + 1))
+    done
+    [ $count -gt 100 ] && [ -n "$has_grep" ] && end_bearers $unknown && return
+    for one in $unknown; do
         if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
-            look "$one" && [ "$at" -lt "$begun" ]; then
+            look "$one" && [ "$at" -lt "$since" ]; then
             found=other
         else
             read_environment "$one"
         fi
         case $found in
-        other) eval "other$one=yes" ;;
+        other) eval "is${one}_$turn=other" ;;
         perhaps) perhaps="$perhaps $one" ;;
         ours) end_one "$one" ;;
         esac
     done
-    [ -z "$perhaps" ] || end_these $perhaps
+    [ -z "$perhaps" ] || end_bearers $perhaps || for one in $perhaps; do end_one "$one"; done
 }
 search() {
+    [ -n "$has_proc" ] || return
+    turn=$((turn + 1))
     seek "$group"
     idle=0 round=0
     while [ $idle -lt 5 ] && [ $round -lt 100 ]; do
@@ -162,14 +186,64 @@ search() {
         seek 0
     done
 }
+take() {
+    cookies="$cookies $1"
+    [ "${since:-$2}" -lt "$2" ] || since=$2
+}
+open_door() {
+    [ -p /proc/self/fd/3 ] && command exec 4<> /proc/self/fd/3
+}
+close_door() {
+    exec 4>&-
+    [ -p /proc/self/fd/3 ] || return
+    while read -r value age <&3; do [ -z "$age" ] || take "$value" "$age"; done
+}
+is_host_gone() {
+    look $$ || return
+    [ "$parent" != "$host" ] && return 0
+    ! look "$host" || [ $((flags & 4)) != 0 ]
+}
+give_to() {
+    command exec 5<> "/proc/$1/fd/4" || return
+    command exec 6> /proc/self/fd/5
+    exec 5<&-
+    is_written=yes
+    for cookie in $cookies; do echo "$cookie $since" >&6 || is_written=; done
+    exec 6>&-
+    [ -n "$is_written" ] && kill -URG "$1" && [ -e "/proc/$1/fd/4" ] && look "$1" && [ $((flags & 4 | pending & 256)) = 0 ]
+}
+hand_over() {
+    is_host_gone || return
+    for one in /proc/[0-9]*; do
+        [ "${one#/proc/}" -gt "$host" ] && [ -e "$one/fd/4" ] || continue
+        line= && IFS= read -r line < "$one/environ"
+        [ "$line" = "LC_ALL=CLEASH_GUARDIAN=$host" ] && [ -O "$one/environ" ] || continue
+        [ "$one" != /proc/$$ ] || return
+        close_door
+        give_to "${one#/proc/}" && exit
+        open_door
+    done
+}
+search_for_all() {
+    while
+        [ -z "$cookies" ] || search
+        cookies=
+        close_door
+        [ -n "$cookies" ]
+    do open_door; done
+}
 finish() {
     trap '' URG
-    [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
-    look "$group"
-    case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
-    [ -n "$cookie" ] || exit
-    trap 'has_grep=; search' EXIT
-    search
+    if [ -n "$group" ]; then
+        [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
+        look "$group"
+        case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
+        [ -z "$mine" ] || take "$mine" "${begun:-0}"
+    fi
+    [ -n "$mine" ] || exit
+    hand_over
+    trap 'has_grep=; search_for_all' EXIT
+    search_for_all
     trap - EXIT
     exit
 }
@@ -180,21 +254,25 @@ ask() {
 IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul=yes
 IFS= read -r line < /proc/self/stat
 case $line in "$$ "*) has_proc=yes ;; esac
+[ -z "$mine" ] || command exec 3<< end
+
+end
 trap 'was_told=yes; [ -z "$group" ] || ask' URG
-until read -r number; do
-    [ -n "$was_told" ] || exit
+while read -r word || [ -n "$was_told" ]; do
     was_told=
-done
-[ "$number" = done ] && exit
-look "$number"
-begun=$at group=$number
-ask
-while read -r line || [ -n "$was_told" ]; do
-    [ "$line" = done ] && exit
-    was_told=
+    case $word in
+    '') continue ;;
+    done) group= && finish ;;
+    *)
+        look "$word"
+        open_door
+        begun=$at group=$word  # at once: then the trap may ask
+        ;;
+    esac
+    ask
 done
 finish
-)";
+)sh";
 
     Job keeper_;
     Fd lifeline_;
