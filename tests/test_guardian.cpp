@@ -304,10 +304,11 @@ TEST_CASE("no guardian leaves its search to that of another user") {
         options.reach = Reach::tree;
         const char* const script = "setsid sh -c 'echo $$ > \"$1\"; sleep 300; :' sh \"$1\" & sleep 300";
         go_on_to_number(100);
-        for (const auto& [name, user] : {std::pair("other", uid_t{65534}), std::pair("root", uid_t{0})}) {
+        for (const uid_t user : {uid_t{65534}, uid_t{0}}) {
+            const std::string file = directory / (user == 0 ? "root" : "other");
             if (::setresgid(user, user, 0) != 0 || ::setresuid(user, user, 0) != 0) ::_exit(1);
-            start(leash::shell(script, {directory / name}), guarded(options));
-            if (!eventually([&] { return pid_in(directory / name) > 1; })) ::_exit(1);
+            start(leash::shell(script, {file}), guarded(options));
+            if (!eventually([&] { return pid_in(file) > 1; })) ::_exit(1);
             if (::setresuid(0, 0, 0) != 0 || ::setresgid(0, 0, 0) != 0) ::_exit(1);
         }
     });
