@@ -9788,7 +9788,7 @@ class Job {
 
     /// A signal is taken when its process comes to run, and one that is in the middle of fork(2) finishes that first
     /// (since Linux 4.20). On a loaded machine that may take its time; a look at many jobs has it once for all of them.
-    static constexpr Duration longest_stop = Duration::milliseconds(50);
+    static constexpr Duration longest_stop = Duration::milliseconds(200);
     /// How often to look for those who are to be ended: until nobody new is found, and all could be looked at. Who is out of
     /// descriptors at one moment may have some at the next.
     static constexpr int most_looks = 8;
