@@ -11784,7 +11784,7 @@ class Guardian : public Counted {
     /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
     /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
     /// environment is read at once: it is shorter than what tells of its age.) Where there are many to look at, grep is asked
-    /// about all of them.
+    /// about all of them; it does not tell who shows nothing, so they are passed over after the second look.
     ///
     /// A shell that reads to a NUL (bash, mksh) sees the variables themselves. Another one (dash, ash) sees only that the cookie
     /// stands somewhere, and asks grep -z about all of these at once. Where no grep knows that, or this one was not let finish
