@@ -4,6 +4,7 @@
 #include "sandbox.hpp"
 #include "support.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <thread>
@@ -111,6 +112,11 @@ void go_on_to_number(pid_t least) {
 }
 pid_t pid_in(const std::string& file) { return std::atoi(read_file(file).c_str()); }
 #endif
+
+bool is_permitted(bool is) {
+    if (!is) MESSAGE("only root may do that: skipped");
+    return is;
+}
 
 bool are_gone(const std::vector<pid_t>& pids) {
     return eventually([&] {
@@ -254,10 +260,7 @@ TEST_CASE("of many guardians, one searches for all") {
     });
     REQUIRE(host.is_ready());
     const auto all = host.children();
-    if (all.empty()) {
-        MESSAGE("only root may do that: skipped");
-        return;
-    }
+    if (!is_permitted(!all.empty())) return;
     host.end(SIGKILL);
     CHECK(census.reaches(0));
     CHECK(are_gone(all));
@@ -295,7 +298,7 @@ TEST_CASE("a guardian that is to search for others is woken, whoever has its lif
 }
 
 TEST_CASE("no guardian leaves its search to that of another user") {
-    if (::getuid() != 0) return;
+    if (!is_permitted(::getuid() == 0)) return;
     const Census census;
     const TemporaryDirectory directory;
     ::chmod(directory.path().c_str(), 0777);
@@ -317,6 +320,48 @@ TEST_CASE("no guardian leaves its search to that of another user") {
     host.end(SIGKILL);
     CHECK(are_gone(escaped));
     CHECK(census.reaches(0));
+}
+
+TEST_CASE("a job that was let go goes on, though its guardian has not run since, and is woken by another one") {
+    if (!is_permitted(::getuid() == 0)) return;
+    const Census let_go, census;
+    const TemporaryDirectory directory;
+    int report[2];
+    REQUIRE(::pipe(report) == 0);
+    Host host([&] {
+        Options options = capture(let_go);
+        options.reach = Reach::tree;
+        go_on_to_number(100);
+        leash::Popen& job = start(child({"print-and-wait", "x"}), guarded(options));
+        static_cast<void>(job.out().read_until("x", soon));
+        const auto both = children_of(::getpid());
+        if (both.size() != 2) return;
+        const pid_t guardian = both[both[0] == job.pid() ? 1 : 0];
+        if (!eventually([&] { return support::state_of(guardian) == 'S'; })) return;
+        options = capture(census);
+        options.reach = Reach::tree;
+        start_escape(directory / "pid", guarded(options));
+        ::kill(guardian, SIGSTOP);
+        if (::setresuid(65534, 65534, 65534) != 0) return;
+        job.detach();
+        static_cast<void>(!::write(report[1], &guardian, sizeof guardian));
+    });
+    REQUIRE(host.is_ready());
+    ::close(report[1]);
+    pid_t guardian = -1;
+    REQUIRE(::read(report[0], &guardian, sizeof guardian) == static_cast<ssize_t>(sizeof guardian));
+    ::close(report[0]);
+    auto others = host.children();
+    others.erase(std::remove(others.begin(), others.end(), guardian), others.end());
+    CHECK(others.size() == 3);
+    host.end(SIGKILL);
+    // The other guardian goes when it has given its cookie away.
+    CHECK(eventually([&] { return std::count_if(others.begin(), others.end(), is_alive) == 1; }));
+    CHECK(is_alive(pid_in(directory / "pid")));
+    ::kill(guardian, SIGCONT);
+    CHECK(are_gone({guardian, pid_in(directory / "pid")}));
+    CHECK(census.reaches(0));
+    CHECK(let_go.alive().size() == 1);
 }
 
 TEST_CASE("a guardian spares who has the cookie only inside of another variable") {
@@ -361,10 +406,7 @@ TEST_CASE("a grep that cannot be started, knows no -z or is not let finish spare
         });
         REQUIRE(host.is_ready());
         const auto all = host.children();
-        if (all.empty()) {
-            MESSAGE("only root may do that: skipped");
-            return;
-        }
+        if (!is_permitted(!all.empty())) return;
         host.end(SIGKILL);
         CHECK(are_gone(all));
         CHECK(census.reaches(0));
@@ -571,7 +613,7 @@ TEST_CASE("signals that mean all processes of a user do not make it forget its j
 }
 
 TEST_CASE("a host that has become another user, and cannot signal it any more, is rid of it all the same") {
-    if (::getuid() != 0) return;
+    if (!is_permitted(::getuid() == 0)) return;
     const Census census;
     const std::string wrong = support::in_host([&]() -> std::string {
         leash::Popen job(child({"wait-then-exit", "3"}), [&] {

@@ -11778,7 +11778,8 @@ class Guardian : public Counted {
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
     /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
     /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
-    /// copy of the host may hold the lifeline open.
+    /// copy of the host may hold the lifeline open. Who asks then, and finds it gone, writes that into the lifeline itself: what
+    /// the host had written before, that the job was let go, is read first.
     ///
     /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
     /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
@@ -11937,7 +11938,7 @@ finish() {
 }
 ask() {
     look $$
-    [ -z "$parent" ] || [ "$parent" = "$host" ] || finish
+    [ -z "$parent" ] || [ "$parent" = "$host" ] || echo gone > /proc/self/fd/0 || finish
 }
 IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul=yes
 IFS= read -r line < /proc/self/stat
@@ -11951,6 +11952,7 @@ while read -r word || [ -n "$was_told" ]; do
     case $word in
     '') continue ;;
     done) group= && finish ;;
+    gone) finish ;;
     *)
         look "$word"
         open_door
