@@ -21,9 +21,12 @@ namespace detail {
 /// Stands for an argument that was a null pointer. It contains NUL, so the start refuses it.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
-template <class T>
+/// True for types that convert to a string. (Enums and numbers, which do not, cost no look at the conversions.)
+template <class T, bool may_be = !std::is_enum_v<T> && !std::is_arithmetic_v<T>>
 constexpr bool is_text =
     std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+template <class T>
+constexpr bool is_text<T, false> = false;
 
 /// True for integer types of one byte, except bool.
 template <class Char>

@@ -233,8 +233,8 @@ class Timeout {
     }
 
     /// Does not compile for std::nullopt, which is known here by being empty and without a default.
-    template <class T, class = void,
-              std::enable_if_t<std::is_empty_v<T> && !std::is_default_constructible_v<T>, int> = 0>
+    template <class T, std::enable_if_t<std::is_empty_v<T>, int> = 0,
+              std::enable_if_t<!std::is_default_constructible_v<T>, int> = 0>
     constexpr Timeout(const T&) {
         static_assert(std::is_default_constructible_v<T>,
                       "leash: no limit is leash::Timeout::none(), and the default: write that, or nothing.");

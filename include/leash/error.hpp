@@ -325,7 +325,7 @@ class Expected<void> {
     /// Success.
     Expected() = default;
     /// Failure.
-    [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    [[gnu::cold]] Expected(Error error);
 
     /// True for success.
     /// @{

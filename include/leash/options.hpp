@@ -289,6 +289,23 @@ struct PassFd {
     int theirs = -1;  ///< the number in the child, 3 or more; -1: the same as `ours`
 };
 
+namespace detail {
+
+/// A std::vector whose copies and end are compiled once. (Every file that makes an Options would compile them.)
+class PassFds : public std::vector<PassFd> {
+  public:
+    PassFds();
+    PassFds(std::initializer_list<PassFd> items);
+    PassFds(std::vector<PassFd> items);
+    PassFds(const PassFds& other);
+    PassFds(PassFds&& other) noexcept;
+    PassFds& operator=(const PassFds& other);
+    PassFds& operator=(PassFds&& other) noexcept;
+    ~PassFds();
+};
+
+}  // namespace detail
+
 /// Resource limits of each process of the job (setrlimit), in force from its program's first instruction. leash sets
 /// soft and hard limit to the same value (cpu_time: see there), so only privileged processes can raise them. A limit
 /// that is not set stays as in the host. A value above the host's hard limit needs privileges; without them the job
@@ -342,6 +359,23 @@ struct StopStep {
     Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
+namespace detail {
+
+/// Like PassFds.
+class StopSequence : public std::vector<StopStep> {
+  public:
+    StopSequence();
+    StopSequence(std::initializer_list<StopStep> items);
+    StopSequence(std::vector<StopStep> items);
+    StopSequence(const StopSequence& other);
+    StopSequence(StopSequence&& other) noexcept;
+    StopSequence& operator=(const StopSequence& other);
+    StopSequence& operator=(StopSequence&& other) noexcept;
+    ~StopSequence();
+};
+
+}  // namespace detail
+
 /// Everything about a job except its command. In C++20 name the fields, in this order:
 /// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
 /// positions: a later version may add a field between two others, but does not move one.
@@ -371,8 +405,8 @@ struct Options {
     std::string executable = {};
 
     /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
-    /// is O_NONBLOCK here, it is O_NONBLOCK there. Default: none.
-    std::vector<PassFd> pass_fds = {};
+    /// is O_NONBLOCK here, it is O_NONBLOCK there. A std::vector<PassFd>. Default: none.
+    detail::PassFds pass_fds = {};
 
     /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
     /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
@@ -432,8 +466,8 @@ struct Options {
     /// The signals that ask the job to end after a timeout, an idle timeout, a cancel or stop(), in place of SIGTERM
     /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
     /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
-    /// these times. Default: empty. Together with `grace` it is an error.
-    std::vector<StopStep> stop_sequence = {};
+    /// these times. A std::vector<StopStep>. Default: empty. Together with `grace` it is an error.
+    detail::StopSequence stop_sequence = {};
 
     /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
     /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still

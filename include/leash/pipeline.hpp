@@ -43,16 +43,15 @@ class Pipeline {
     /// Adds a command or the stages of another pipeline at the end. Two commands with `|` between them are a pipeline
     /// too.
     /// @{
-    friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-    friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }
+    friend Pipeline operator|(Pipeline front, Command last);
+    friend Pipeline operator|(Pipeline front, Pipeline rest);
     /// @}
 
   private:
     friend class Command;
     static Pipeline join(Command first, Command second);
-    static Pipeline join(Pipeline front, Pipeline rest);
     struct Empty {};
-    explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
+    explicit Pipeline(Empty);  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
 

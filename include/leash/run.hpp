@@ -34,25 +34,22 @@ struct [[nodiscard]] Result : Streams {
     ~Result();
     /// @}
 
-    std::string command;                    ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
-    ExitStatus status;                      ///< exit status of the leader; of a pipeline's last stage
-    std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
-    EndedBy ended_by = EndedBy::itself;     ///< what ended the job; `itself`: nothing did
-    Reach reach = Reach::group;             ///< Options::reach of the job
-    bool timed_out = false;                 ///< Options::timeout or idle_timeout ended the job
-    bool cancelled = false;                 ///< a cancel ended the job, or kept it from starting
-    std::vector<Process> stragglers = {};   ///< processes that the leader left and leash killed after `drain`
-    std::vector<Process> survivors = {};    ///< processes that leash could not end in time
-    Usage usage;                            ///< of the leader; with Reach::cgroup, of the whole job
-    Duration duration;                      ///< from before the start until leash saw that the job was over; monotonic
+    std::string command;                 ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
+    ExitStatus status;                   ///< exit status of the leader; of a pipeline's last stage
+    std::vector<ExitStatus> statuses;    ///< of each stage of a pipeline, in order; empty for a single command
+    EndedBy ended_by = EndedBy::itself;  ///< what ended the job; `itself`: nothing did
+    Reach reach = Reach::group;          ///< Options::reach of the job
+    bool timed_out = false;              ///< Options::timeout or idle_timeout ended the job
+    bool cancelled = false;              ///< a cancel ended the job, or kept it from starting
+    std::vector<Process> stragglers;     ///< processes that the leader left and leash killed after `drain`
+    std::vector<Process> survivors;      ///< processes that leash could not end in time
+    Usage usage;                         ///< of the leader; with Reach::cgroup, of the whole job
+    Duration duration;                   ///< from before the start until leash saw that the job was over; monotonic
 
     /// Returns true if the command exited with 0 and nothing else ended the job (timeout, cancel, stop, …: see
     /// `ended_by`). For a pipeline, every stage must have exited with 0. A stage before the last may also have been
     /// ended by SIGPIPE, as in `yes | head`. Truncated output, `held`, `stragglers` and `survivors` do not count.
-    bool ok() const noexcept {
-        return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
-               (statuses.empty() || failed_stage() == statuses.size());
-    }
+    bool ok() const noexcept;
 
     /// Returns the index, from 0, of the last stage of a pipeline that failed in the sense of ok(). If none failed, and
     /// for a single command, returns statuses.size().
@@ -109,6 +106,10 @@ namespace detail {
 template <class T, class U>
 using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertible_v<const U&, Options>>;
 
+/// What a function returns that does not compile. (As the type of the function, each file would compile it.)
+template <class Returned, class Given>
+Returned refused();
+
 }  // namespace detail
 
 /// Does not compile: where a stream goes is one of the options.
@@ -120,9 +121,9 @@ Expected<Result> try_run(const Command&, T) = delete;  // leash: a stream has a 
 
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Expected<Result> try_run(const T&, const U&, const More&...) {
+auto try_run(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_run({\"ls\", \"-l\"}).");
-    return Result();
+    return detail::refused<Expected<Result>, T>();
 }
 
 /// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
@@ -134,9 +135,9 @@ Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Expected<Result> try_capture(const T&, const U&, const More&...) {
+auto try_capture(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_capture({\"ls\", \"-l\"}).");
-    return Result();
+    return detail::refused<Expected<Result>, T>();
 }
 
 /// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
@@ -182,19 +183,19 @@ Result run(const Command&, T) = delete;  // leash: a stream has a name: write ru
 /// Do not compile: several strings need braces.
 /// @{
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Result run(const T&, const U&, const More&...) {
+auto run(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::run({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<Result, T>();
 }
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Result capture(const T&, const U&, const More&...) {
+auto capture(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::capture({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<Result, T>();
 }
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-std::string check_output(const T&, const U&, const More&...) {
+auto check_output(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::check_output({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<std::string, T>();
 }
 /// @}
 

@@ -67,10 +67,10 @@ struct File {
 ///
 /// If `out` and `err` are the same file, by any path, both share one open file description, as with `>file 2>&1`, so
 /// nothing is lost. If one of them would empty the file that the other appends to, or that `in` reads, it is an error.
-inline File file(std::string path) { return {std::move(path), false}; }
+File file(std::string path);
 
 /// The same as output that appends: each write goes to the end of the file (O_APPEND).
-inline File file(std::string path, Append) { return {std::move(path), true}; }
+File file(std::string path, Append);
 
 /// A descriptor of the host: see fd().
 struct Descriptor {
@@ -92,7 +92,7 @@ struct Bytes {
 /// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the
 /// output. A Popen stores it in an unnamed file at the start (memfd on Linux), so any size works, but the start takes
 /// time for it.
-inline Bytes bytes(std::string data) { return {std::move(data)}; }
+Bytes bytes(std::string data);
 
 /// The same, copied from another type whose data() and size() are bytes: std::string_view, a vector of char or
 /// std::byte.
@@ -255,11 +255,11 @@ class Input {
   public:
     /// From everything that can be read.
     /// @{
-    Input(Redirect from) : stdio_(from) {}
-    Input(File from) : stdio_(std::move(from)) {}
-    Input(Descriptor from) : stdio_(from) {}
-    Input(Bytes from) : stdio_(std::move(from)) {}
-    Input(Source from) : stdio_(std::move(from)) {}
+    Input(Redirect from);
+    Input(File from);
+    Input(Descriptor from);
+    Input(Bytes from);
+    Input(Source from);
     /// @}
     /// Does not compile: a string may be data or a path; a number, pointer or function needs fd() or source().
     template <class T, class = std::enable_if_t<detail::is_no_input<T>>>
@@ -287,10 +287,10 @@ class Output {
   public:
     /// To everything that can be written.
     /// @{
-    Output(Redirect to) : stdio_(to) {}
-    Output(File to) : stdio_(std::move(to)) {}
-    Output(Descriptor to) : stdio_(to) {}
-    Output(Sink to) : stdio_(std::move(to)) {}
+    Output(Redirect to);
+    Output(File to);
+    Output(Descriptor to);
+    Output(Sink to);
     /// @}
     /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
     template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
@@ -312,13 +312,13 @@ class ErrorOutput {
   public:
     /// To everything that Output takes, to_out or per_stage.
     /// @{
-    ErrorOutput(Redirect to) : stdio_(to) {}
-    ErrorOutput(File to) : stdio_(std::move(to)) {}
-    ErrorOutput(Descriptor to) : stdio_(to) {}
-    ErrorOutput(Sink to) : stdio_(std::move(to)) {}
-    ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
-    ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
-    ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
+    ErrorOutput(Redirect to);
+    ErrorOutput(File to);
+    ErrorOutput(Descriptor to);
+    ErrorOutput(Sink to);
+    ErrorOutput(Output to);
+    ErrorOutput(ToOut);
+    ErrorOutput(PerStage);
     /// @}
     /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
     template <class T, class = std::enable_if_t<detail::is_no_output<T>>>

@@ -124,7 +124,8 @@ class Reader {
     Match expect(const Range& patterns, Timeout timeout = {}) {
         // Copies: it may make its members as they are asked for.
         const std::vector<std::decay_t<decltype(*patterns.begin())>> kept(patterns.begin(), patterns.end());
-        const std::vector<std::string_view> all(kept.begin(), kept.end());
+        // Dependent, so that it is compiled only where this is called.
+        const std::vector<decltype(std::string_view(*patterns.begin()))> all(kept.begin(), kept.end());
         return expect_any(all.data(), all.size(), timeout);
     }
 

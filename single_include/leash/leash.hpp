@@ -621,7 +621,7 @@ class Expected<void> {
     /// Success.
     Expected() = default;
     /// Failure.
-    [[gnu::cold]] Expected(Error error) : error_(std::move(error)), failed_(true) {}
+    [[gnu::cold]] Expected(Error error);
 
     /// True for success.
     /// @{
@@ -923,8 +923,8 @@ class Timeout {
     }
 
     /// Does not compile for std::nullopt, which is known here by being empty and without a default.
-    template <class T, class = void,
-              std::enable_if_t<std::is_empty_v<T> && !std::is_default_constructible_v<T>, int> = 0>
+    template <class T, std::enable_if_t<std::is_empty_v<T>, int> = 0,
+              std::enable_if_t<!std::is_default_constructible_v<T>, int> = 0>
     constexpr Timeout(const T&) {
         static_assert(std::is_default_constructible_v<T>,
                       "leash: no limit is leash::Timeout::none(), and the default: write that, or nothing.");
@@ -1166,9 +1166,12 @@ namespace detail {
 /// Stands for an argument that was a null pointer. It contains NUL, so the start refuses it.
 inline constexpr std::string_view null_pointer("\0null", 5);
 
-template <class T>
+/// True for types that convert to a string. (Enums and numbers, which do not, cost no look at the conversions.)
+template <class T, bool may_be = !std::is_enum_v<T> && !std::is_arithmetic_v<T>>
 constexpr bool is_text =
     std::is_convertible_v<const T&, std::string_view> || std::is_convertible_v<const T&, std::string>;
+template <class T>
+constexpr bool is_text<T, false> = false;
 
 /// True for integer types of one byte, except bool.
 template <class Char>
@@ -1411,16 +1414,15 @@ class Pipeline {
     /// Adds a command or the stages of another pipeline at the end. Two commands with `|` between them are a pipeline
     /// too.
     /// @{
-    friend Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
-    friend Pipeline operator|(Pipeline front, Pipeline rest) { return join(std::move(front), std::move(rest)); }
+    friend Pipeline operator|(Pipeline front, Command last);
+    friend Pipeline operator|(Pipeline front, Pipeline rest);
     /// @}
 
   private:
     friend class Command;
     static Pipeline join(Command first, Command second);
-    static Pipeline join(Pipeline front, Pipeline rest);
     struct Empty {};
-    explicit Pipeline(Empty) {}  // and none without an argument: run({}) means a command
+    explicit Pipeline(Empty);  // and none without an argument: run({}) means a command
     std::vector<Command> stages_;
 };
 
@@ -1620,10 +1622,10 @@ struct File {
 ///
 /// If `out` and `err` are the same file, by any path, both share one open file description, as with `>file 2>&1`, so
 /// nothing is lost. If one of them would empty the file that the other appends to, or that `in` reads, it is an error.
-inline File file(std::string path) { return {std::move(path), false}; }
+File file(std::string path);
 
 /// The same as output that appends: each write goes to the end of the file (O_APPEND).
-inline File file(std::string path, Append) { return {std::move(path), true}; }
+File file(std::string path, Append);
 
 /// A descriptor of the host: see fd().
 struct Descriptor {
@@ -1645,7 +1647,7 @@ struct Bytes {
 /// Data for the child to read, then end of file. run() and run_all() write it through a pipe while they read the
 /// output. A Popen stores it in an unnamed file at the start (memfd on Linux), so any size works, but the start takes
 /// time for it.
-inline Bytes bytes(std::string data) { return {std::move(data)}; }
+Bytes bytes(std::string data);
 
 /// The same, copied from another type whose data() and size() are bytes: std::string_view, a vector of char or
 /// std::byte.
@@ -1808,11 +1810,11 @@ class Input {
   public:
     /// From everything that can be read.
     /// @{
-    Input(Redirect from) : stdio_(from) {}
-    Input(File from) : stdio_(std::move(from)) {}
-    Input(Descriptor from) : stdio_(from) {}
-    Input(Bytes from) : stdio_(std::move(from)) {}
-    Input(Source from) : stdio_(std::move(from)) {}
+    Input(Redirect from);
+    Input(File from);
+    Input(Descriptor from);
+    Input(Bytes from);
+    Input(Source from);
     /// @}
     /// Does not compile: a string may be data or a path; a number, pointer or function needs fd() or source().
     template <class T, class = std::enable_if_t<detail::is_no_input<T>>>
@@ -1840,10 +1842,10 @@ class Output {
   public:
     /// To everything that can be written.
     /// @{
-    Output(Redirect to) : stdio_(to) {}
-    Output(File to) : stdio_(std::move(to)) {}
-    Output(Descriptor to) : stdio_(to) {}
-    Output(Sink to) : stdio_(std::move(to)) {}
+    Output(Redirect to);
+    Output(File to);
+    Output(Descriptor to);
+    Output(Sink to);
     /// @}
     /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
     template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
@@ -1865,13 +1867,13 @@ class ErrorOutput {
   public:
     /// To everything that Output takes, to_out or per_stage.
     /// @{
-    ErrorOutput(Redirect to) : stdio_(to) {}
-    ErrorOutput(File to) : stdio_(std::move(to)) {}
-    ErrorOutput(Descriptor to) : stdio_(to) {}
-    ErrorOutput(Sink to) : stdio_(std::move(to)) {}
-    ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
-    ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
-    ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
+    ErrorOutput(Redirect to);
+    ErrorOutput(File to);
+    ErrorOutput(Descriptor to);
+    ErrorOutput(Sink to);
+    ErrorOutput(Output to);
+    ErrorOutput(ToOut);
+    ErrorOutput(PerStage);
     /// @}
     /// Does not compile: a string, number, pointer or function needs file(), fd() or sink().
     template <class T, class = std::enable_if_t<detail::is_no_output<T>>>
@@ -2292,6 +2294,23 @@ struct PassFd {
     int theirs = -1;  ///< the number in the child, 3 or more; -1: the same as `ours`
 };
 
+namespace detail {
+
+/// A std::vector whose copies and end are compiled once. (Every file that makes an Options would compile them.)
+class PassFds : public std::vector<PassFd> {
+  public:
+    PassFds();
+    PassFds(std::initializer_list<PassFd> items);
+    PassFds(std::vector<PassFd> items);
+    PassFds(const PassFds& other);
+    PassFds(PassFds&& other) noexcept;
+    PassFds& operator=(const PassFds& other);
+    PassFds& operator=(PassFds&& other) noexcept;
+    ~PassFds();
+};
+
+}  // namespace detail
+
 /// Resource limits of each process of the job (setrlimit), in force from its program's first instruction. leash sets
 /// soft and hard limit to the same value (cpu_time: see there), so only privileged processes can raise them. A limit
 /// that is not set stays as in the host. A value above the host's hard limit needs privileges; without them the job
@@ -2345,6 +2364,23 @@ struct StopStep {
     Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
+namespace detail {
+
+/// Like PassFds.
+class StopSequence : public std::vector<StopStep> {
+  public:
+    StopSequence();
+    StopSequence(std::initializer_list<StopStep> items);
+    StopSequence(std::vector<StopStep> items);
+    StopSequence(const StopSequence& other);
+    StopSequence(StopSequence&& other) noexcept;
+    StopSequence& operator=(const StopSequence& other);
+    StopSequence& operator=(StopSequence&& other) noexcept;
+    ~StopSequence();
+};
+
+}  // namespace detail
+
 /// Everything about a job except its command. In C++20 name the fields, in this order:
 /// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
 /// positions: a later version may add a field between two others, but does not move one.
@@ -2374,8 +2410,8 @@ struct Options {
     std::string executable = {};
 
     /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
-    /// is O_NONBLOCK here, it is O_NONBLOCK there. Default: none.
-    std::vector<PassFd> pass_fds = {};
+    /// is O_NONBLOCK here, it is O_NONBLOCK there. A std::vector<PassFd>. Default: none.
+    detail::PassFds pass_fds = {};
 
     /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
     /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
@@ -2435,8 +2471,8 @@ struct Options {
     /// The signals that ask the job to end after a timeout, an idle timeout, a cancel or stop(), in place of SIGTERM
     /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
     /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
-    /// these times. Default: empty. Together with `grace` it is an error.
-    std::vector<StopStep> stop_sequence = {};
+    /// these times. A std::vector<StopStep>. Default: empty. Together with `grace` it is an error.
+    detail::StopSequence stop_sequence = {};
 
     /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
     /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still
@@ -2621,7 +2657,8 @@ class Reader {
     Match expect(const Range& patterns, Timeout timeout = {}) {
         // Copies: it may make its members as they are asked for.
         const std::vector<std::decay_t<decltype(*patterns.begin())>> kept(patterns.begin(), patterns.end());
-        const std::vector<std::string_view> all(kept.begin(), kept.end());
+        // Dependent, so that it is compiled only where this is called.
+        const std::vector<decltype(std::string_view(*patterns.begin()))> all(kept.begin(), kept.end());
         return expect_any(all.data(), all.size(), timeout);
     }
 
@@ -3175,25 +3212,22 @@ struct [[nodiscard]] Result : Streams {
     ~Result();
     /// @}
 
-    std::string command;                    ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
-    ExitStatus status;                      ///< exit status of the leader; of a pipeline's last stage
-    std::vector<ExitStatus> statuses = {};  ///< of each stage of a pipeline, in order; empty for a single command
-    EndedBy ended_by = EndedBy::itself;     ///< what ended the job; `itself`: nothing did
-    Reach reach = Reach::group;             ///< Options::reach of the job
-    bool timed_out = false;                 ///< Options::timeout or idle_timeout ended the job
-    bool cancelled = false;                 ///< a cancel ended the job, or kept it from starting
-    std::vector<Process> stragglers = {};   ///< processes that the leader left and leash killed after `drain`
-    std::vector<Process> survivors = {};    ///< processes that leash could not end in time
-    Usage usage;                            ///< of the leader; with Reach::cgroup, of the whole job
-    Duration duration;                      ///< from before the start until leash saw that the job was over; monotonic
+    std::string command;                 ///< the first word, "git"; for a pipeline that of each stage, "ps | sort"
+    ExitStatus status;                   ///< exit status of the leader; of a pipeline's last stage
+    std::vector<ExitStatus> statuses;    ///< of each stage of a pipeline, in order; empty for a single command
+    EndedBy ended_by = EndedBy::itself;  ///< what ended the job; `itself`: nothing did
+    Reach reach = Reach::group;          ///< Options::reach of the job
+    bool timed_out = false;              ///< Options::timeout or idle_timeout ended the job
+    bool cancelled = false;              ///< a cancel ended the job, or kept it from starting
+    std::vector<Process> stragglers;     ///< processes that the leader left and leash killed after `drain`
+    std::vector<Process> survivors;      ///< processes that leash could not end in time
+    Usage usage;                         ///< of the leader; with Reach::cgroup, of the whole job
+    Duration duration;                   ///< from before the start until leash saw that the job was over; monotonic
 
     /// Returns true if the command exited with 0 and nothing else ended the job (timeout, cancel, stop, …: see
     /// `ended_by`). For a pipeline, every stage must have exited with 0. A stage before the last may also have been
     /// ended by SIGPIPE, as in `yes | head`. Truncated output, `held`, `stragglers` and `survivors` do not count.
-    bool ok() const noexcept {
-        return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
-               (statuses.empty() || failed_stage() == statuses.size());
-    }
+    bool ok() const noexcept;
 
     /// Returns the index, from 0, of the last stage of a pipeline that failed in the sense of ok(). If none failed, and
     /// for a single command, returns statuses.size().
@@ -3250,6 +3284,10 @@ namespace detail {
 template <class T, class U>
 using IfWords = std::enable_if_t<is_text<T> && is_text<U> && !std::is_convertible_v<const U&, Options>>;
 
+/// What a function returns that does not compile. (As the type of the function, each file would compile it.)
+template <class Returned, class Given>
+Returned refused();
+
 }  // namespace detail
 
 /// Does not compile: where a stream goes is one of the options.
@@ -3261,9 +3299,9 @@ Expected<Result> try_run(const Command&, T) = delete;  // leash: a stream has a 
 
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Expected<Result> try_run(const T&, const U&, const More&...) {
+auto try_run(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_run({\"ls\", \"-l\"}).");
-    return Result();
+    return detail::refused<Expected<Result>, T>();
 }
 
 /// Runs a command or a pipeline as try_run() does, but captures output: if `out` is inherit (the default), it becomes
@@ -3275,9 +3313,9 @@ Expected<Result> try_capture(Pipeline pipeline, Options options = {});
 
 /// Does not compile: several strings need braces.
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Expected<Result> try_capture(const T&, const U&, const More&...) {
+auto try_capture(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::try_capture({\"ls\", \"-l\"}).");
-    return Result();
+    return detail::refused<Expected<Result>, T>();
 }
 
 /// Thrown by check_output() and Result::check_ok() if the command ran but was not ok(). The message has the name of the
@@ -3323,19 +3361,19 @@ Result run(const Command&, T) = delete;  // leash: a stream has a name: write ru
 /// Do not compile: several strings need braces.
 /// @{
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Result run(const T&, const U&, const More&...) {
+auto run(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::run({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<Result, T>();
 }
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-Result capture(const T&, const U&, const More&...) {
+auto capture(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::capture({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<Result, T>();
 }
 template <class T, class U, class... More, class = detail::IfWords<T, U>>
-std::string check_output(const T&, const U&, const More&...) {
+auto check_output(const T&, const U&, const More&...) {
     static_assert(!detail::is_text<T>, "leash: a command is a list: write leash::check_output({\"ls\", \"-l\"}).");
-    return {};
+    return detail::refused<std::string, T>();
 }
 /// @}
 
@@ -4049,6 +4087,8 @@ LEASH_INLINE void raise_error(const Error& error) {
 
 }  // namespace detail
 
+LEASH_INLINE Expected<void>::Expected(Error error) : error_(std::move(error)), failed_(true) {}
+
 }  // namespace LEASH_ABI
 }  // namespace leash
 
@@ -4301,6 +4341,8 @@ LEASH_INLINE std::string shell_quote(std::string_view text) {
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Pipeline::Pipeline(Empty) {}
+
 LEASH_INLINE Pipeline::Pipeline(const Pipeline& other) = default;
 
 LEASH_INLINE Pipeline::Pipeline(Pipeline&& other) noexcept = default;
@@ -4322,7 +4364,9 @@ LEASH_INLINE Pipeline Pipeline::join(Command first, Command second) {
     return pipeline;
 }
 
-LEASH_INLINE Pipeline Pipeline::join(Pipeline front, Pipeline rest) {
+LEASH_INLINE Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
     for (Command& stage : rest.stages_) front.append(std::move(stage));
     return front;
 }
@@ -4630,6 +4674,44 @@ LEASH_INLINE Stdio& Stdio::operator=(Stdio&& other) noexcept = default;
 LEASH_INLINE Stdio::~Stdio() = default;
 
 }  // namespace detail
+
+LEASH_INLINE File file(std::string path) { return {std::move(path), false}; }
+
+LEASH_INLINE File file(std::string path, Append) { return {std::move(path), true}; }
+
+LEASH_INLINE Bytes bytes(std::string data) { return {std::move(data)}; }
+
+LEASH_INLINE Input::Input(Redirect from) : stdio_(from) {}
+
+LEASH_INLINE Input::Input(File from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Input::Input(Descriptor from) : stdio_(from) {}
+
+LEASH_INLINE Input::Input(Bytes from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Input::Input(Source from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Output::Output(Redirect to) : stdio_(to) {}
+
+LEASH_INLINE Output::Output(File to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE Output::Output(Descriptor to) : stdio_(to) {}
+
+LEASH_INLINE Output::Output(Sink to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Redirect to) : stdio_(to) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(File to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Descriptor to) : stdio_(to) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Sink to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
 
 }  // namespace LEASH_ABI
 }  // namespace leash
@@ -6798,6 +6880,42 @@ LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
     }
     return false;
 }
+
+namespace detail {
+
+LEASH_INLINE PassFds::PassFds() = default;
+
+LEASH_INLINE PassFds::PassFds(std::initializer_list<PassFd> items) : vector(items) {}
+
+LEASH_INLINE PassFds::PassFds(std::vector<PassFd> items) : vector(std::move(items)) {}
+
+LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
+
+LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
+
+LEASH_INLINE PassFds& PassFds::operator=(const PassFds& other) = default;
+
+LEASH_INLINE PassFds& PassFds::operator=(PassFds&& other) noexcept = default;
+
+LEASH_INLINE PassFds::~PassFds() = default;
+
+LEASH_INLINE StopSequence::StopSequence() = default;
+
+LEASH_INLINE StopSequence::StopSequence(std::initializer_list<StopStep> items) : vector(items) {}
+
+LEASH_INLINE StopSequence::StopSequence(std::vector<StopStep> items) : vector(std::move(items)) {}
+
+LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
+
+LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
+
+LEASH_INLINE StopSequence& StopSequence::operator=(const StopSequence& other) = default;
+
+LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence&& other) noexcept = default;
+
+LEASH_INLINE StopSequence::~StopSequence() = default;
+
+}  // namespace detail
 
 LEASH_INLINE Options Options::interactive() {
     Options options;
@@ -13971,6 +14089,11 @@ inline namespace LEASH_ABI {
 [[gnu::cold]] LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
 [[gnu::cold]] LEASH_INLINE Result::~Result() = default;
+
+LEASH_INLINE bool Result::ok() const noexcept {
+    return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
+           (statuses.empty() || failed_stage() == statuses.size());
+}
 
 LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {

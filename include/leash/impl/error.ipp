@@ -78,6 +78,8 @@ LEASH_INLINE void raise_error(const Error& error) {
 
 }  // namespace detail
 
+LEASH_INLINE Expected<void>::Expected(Error error) : error_(std::move(error)), failed_(true) {}
+
 }  // namespace LEASH_ABI
 }  // namespace leash
 

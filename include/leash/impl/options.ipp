@@ -215,6 +215,42 @@ LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
     return false;
 }
 
+namespace detail {
+
+LEASH_INLINE PassFds::PassFds() = default;
+
+LEASH_INLINE PassFds::PassFds(std::initializer_list<PassFd> items) : vector(items) {}
+
+LEASH_INLINE PassFds::PassFds(std::vector<PassFd> items) : vector(std::move(items)) {}
+
+LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
+
+LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
+
+LEASH_INLINE PassFds& PassFds::operator=(const PassFds& other) = default;
+
+LEASH_INLINE PassFds& PassFds::operator=(PassFds&& other) noexcept = default;
+
+LEASH_INLINE PassFds::~PassFds() = default;
+
+LEASH_INLINE StopSequence::StopSequence() = default;
+
+LEASH_INLINE StopSequence::StopSequence(std::initializer_list<StopStep> items) : vector(items) {}
+
+LEASH_INLINE StopSequence::StopSequence(std::vector<StopStep> items) : vector(std::move(items)) {}
+
+LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
+
+LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
+
+LEASH_INLINE StopSequence& StopSequence::operator=(const StopSequence& other) = default;
+
+LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence&& other) noexcept = default;
+
+LEASH_INLINE StopSequence::~StopSequence() = default;
+
+}  // namespace detail
+
 LEASH_INLINE Options Options::interactive() {
     Options options;
     options.in = inherit;

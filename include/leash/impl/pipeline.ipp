@@ -14,6 +14,8 @@
 namespace leash {
 inline namespace LEASH_ABI {
 
+LEASH_INLINE Pipeline::Pipeline(Empty) {}
+
 LEASH_INLINE Pipeline::Pipeline(const Pipeline& other) = default;
 
 LEASH_INLINE Pipeline::Pipeline(Pipeline&& other) noexcept = default;
@@ -35,7 +37,9 @@ LEASH_INLINE Pipeline Pipeline::join(Command first, Command second) {
     return pipeline;
 }
 
-LEASH_INLINE Pipeline Pipeline::join(Pipeline front, Pipeline rest) {
+LEASH_INLINE Pipeline operator|(Pipeline front, Command last) { return std::move(front.append(std::move(last))); }
+
+LEASH_INLINE Pipeline operator|(Pipeline front, Pipeline rest) {
     for (Command& stage : rest.stages_) front.append(std::move(stage));
     return front;
 }

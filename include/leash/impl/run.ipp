@@ -36,6 +36,11 @@ inline namespace LEASH_ABI {
 
 [[gnu::cold]] LEASH_INLINE Result::~Result() = default;
 
+LEASH_INLINE bool Result::ok() const noexcept {
+    return status.success() && !timed_out && !cancelled && ended_by == EndedBy::itself &&
+           (statuses.empty() || failed_stage() == statuses.size());
+}
+
 LEASH_INLINE std::size_t Result::failed_stage() const noexcept {
     for (std::size_t i = statuses.size(); i > 0;) {
         --i;

@@ -145,6 +145,44 @@ LEASH_INLINE Stdio::~Stdio() = default;
 
 }  // namespace detail
 
+LEASH_INLINE File file(std::string path) { return {std::move(path), false}; }
+
+LEASH_INLINE File file(std::string path, Append) { return {std::move(path), true}; }
+
+LEASH_INLINE Bytes bytes(std::string data) { return {std::move(data)}; }
+
+LEASH_INLINE Input::Input(Redirect from) : stdio_(from) {}
+
+LEASH_INLINE Input::Input(File from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Input::Input(Descriptor from) : stdio_(from) {}
+
+LEASH_INLINE Input::Input(Bytes from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Input::Input(Source from) : stdio_(std::move(from)) {}
+
+LEASH_INLINE Output::Output(Redirect to) : stdio_(to) {}
+
+LEASH_INLINE Output::Output(File to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE Output::Output(Descriptor to) : stdio_(to) {}
+
+LEASH_INLINE Output::Output(Sink to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Redirect to) : stdio_(to) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(File to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Descriptor to) : stdio_(to) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Sink to) : stdio_(std::move(to)) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(Output to) : stdio_(std::move(detail::stdio_of(to))) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(ToOut) : stdio_(detail::Stdio::Kind::to_out) {}
+
+LEASH_INLINE ErrorOutput::ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::per_stage) {}
+
 }  // namespace LEASH_ABI
 }  // namespace leash
 
