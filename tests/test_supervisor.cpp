@@ -489,6 +489,24 @@ TEST_CASE("a read of one output of a job of the set reads the other meanwhile, a
     CHECK((jobs.job(fills).err().read_all().data == pattern(2'000'000) + pattern(5000)));
 }
 
+TEST_CASE("a write to a job of the set reads its output meanwhile, and next() tells of that") {
+    const Census census;
+    leash::Options options = support::capture(census);
+    options.in = leash::piped;
+    Supervisor jobs;
+    const Id id = jobs.add(leash::Popen(child({"cat"}), options)).value();
+    const std::string text = pattern(2'000'000);  // more than the pipes hold
+    CHECK(jobs.job(id).in().write(text, long_enough).complete);
+    const std::size_t kept = jobs.job(id).out().available();
+    CHECK(kept > 0);
+    const auto event = jobs.next(long_enough);
+    REQUIRE(event);
+    CHECK(event->kind == Event::output);
+    jobs.job(id).in().close();
+    CHECK(told(events_until_ended(jobs, 1), id) == "output ended");
+    CHECK((jobs.job(id).out().read_all().data == text));
+}
+
 TEST_CASE("what is still in the set dies with it, all of it at once, and nothing is left") {
     const Census census;
     const NothingLeft before;

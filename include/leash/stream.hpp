@@ -280,8 +280,7 @@ class Writer {
     /// Writes all of `data`, until the timeout expires, the child closes its input, or the job ends. Writes first what
     /// enqueue() has queued. While the child does not read, write() reads the child's piped output and keeps it for the
     /// next read (at most Options::max_output), so a conversation of any size works on one thread. handle() does not
-    /// report that output any more; available() does. A line of Reader::lines() stays valid. In a Supervisor write()
-    /// does not do this: use enqueue().
+    /// report that output any more; available() does, and Supervisor::next(). A line of Reader::lines() stays valid.
     Written write(std::string_view data, Timeout timeout = {});
 
     /// Writes what the pipe takes now and does not wait: for event loops, when handle() is writable. `count` is how

@@ -115,7 +115,6 @@ class Outgoing {
         tell_ = tell;
         whom_ = whom;
     }
-    bool is_watched() const noexcept { return tell_ != nullptr; }
     void told_queue() const {
         if (tell_ != nullptr && is_writing()) tell_(whom_);
     }

@@ -344,8 +344,8 @@ LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
     in.push();
     detail::Pump::Want want;
     want.in = true;
-    // What is not in its descriptor any more, no event loop sees, and no Supervisor.
-    want.aside = !limit.passed() && !in.is_watched();
+    // What is not in its descriptor any more, no event loop sees; a Supervisor is told.
+    want.aside = !limit.passed();
     const auto done = [&] { return lent_only ? in.lent() == 0 : in.is_idle(); };
     pump_->drive(want, limit, [&] { return done() || !in.is_open(); });
     return done();
