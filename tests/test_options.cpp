@@ -403,7 +403,9 @@ TEST_CASE("from() takes what has the variables, whatever holds it, and nothing o
     for (const char* const entry : {"A", "", "=A", "=A=1"}) {
         leash::Options options;
         options.env = Env::from({"B=1", entry});
-        CHECK(refusal(options).step == Step::environment);
+        const leash::Error error = refusal(options);
+        CHECK(error.step == Step::environment);
+        if (entry != std::string("=A=1")) CHECK(error.subject == entry);
     }
 }
 

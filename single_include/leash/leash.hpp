@@ -2813,8 +2813,7 @@ class Writer {
     /// Writes all of `data`, until the timeout expires, the child closes its input, or the job ends. Writes first what
     /// enqueue() has queued. While the child does not read, write() reads the child's piped output and keeps it for the
     /// next read (at most Options::max_output), so a conversation of any size works on one thread. handle() does not
-    /// report that output any more; available() does. A line of Reader::lines() stays valid. In a Supervisor write()
-    /// does not do this: use enqueue().
+    /// report that output any more; available() does, and Supervisor::next(). A line of Reader::lines() stays valid.
     Written write(std::string_view data, Timeout timeout = {});
 
     /// Writes what the pipe takes now and does not wait: for event loops, when handle() is writable. `count` is how
@@ -6842,7 +6841,8 @@ LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
 /// What has no name is given none, for the start to refuse.
 [[gnu::cold]] LEASH_INLINE void Env::add(std::string_view entry) {
     const std::string_view name = detail::name_of(entry);
-    set(std::string(name), std::string(name.empty() ? entry : entry.substr(name.size() + 1)));
+    if (name.empty()) set(std::string(2, '=').append(entry), {});  // as the name of none: the error tells of the entry
+    else set(std::string(name), std::string(entry.substr(name.size() + 1)));
 }
 
 [[gnu::cold]] LEASH_INLINE void Env::sift(Names names, bool keeps) {
@@ -8023,7 +8023,6 @@ class Outgoing {
         tell_ = tell;
         whom_ = whom;
     }
-    bool is_watched() const noexcept { return tell_ != nullptr; }
     void told_queue() const {
         if (tell_ != nullptr && is_writing()) tell_(whom_);
     }
@@ -10820,6 +10819,9 @@ inline bool has_nul(const std::string& text) noexcept { return text.find('\0') !
 
 [[gnu::cold]] inline Expected<void> check_environment(const std::vector<Env::Change>& changes) {
     for (const Env::Change& one : changes) {
+        if (one.name.compare(0, 2, "==") == 0)  // as Env::add() notes an entry that has no name or no `=`
+            return failure(std::errc::invalid_argument, Step::environment, one.name.substr(2),
+                           "an entry must be NAME=value");
         if (one.name.empty() || one.name.find('=') != std::string::npos || has_nul(one.name))
             return failure(std::errc::invalid_argument, Step::environment, one.name,
                            "a variable name must not be empty or contain '=' or NUL");
@@ -13739,8 +13741,8 @@ LEASH_INLINE bool Writer::drain(detail::Deadline limit, bool lent_only) {
     in.push();
     detail::Pump::Want want;
     want.in = true;
-    // What is not in its descriptor any more, no event loop sees, and no Supervisor.
-    want.aside = !limit.passed() && !in.is_watched();
+    // What is not in its descriptor any more, no event loop sees; a Supervisor is told.
+    want.aside = !limit.passed();
     const auto done = [&] { return lent_only ? in.lent() == 0 : in.is_idle(); };
     pump_->drive(want, limit, [&] { return done() || !in.is_open(); });
     return done();

@@ -176,7 +176,8 @@ LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
 /// What has no name is given none, for the start to refuse.
 [[gnu::cold]] LEASH_INLINE void Env::add(std::string_view entry) {
     const std::string_view name = detail::name_of(entry);
-    set(std::string(name), std::string(name.empty() ? entry : entry.substr(name.size() + 1)));
+    if (name.empty()) set(std::string(2, '=').append(entry), {});  // as the name of none: the error tells of the entry
+    else set(std::string(name), std::string(entry.substr(name.size() + 1)));
 }
 
 [[gnu::cold]] LEASH_INLINE void Env::sift(Names names, bool keeps) {
