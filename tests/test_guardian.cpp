@@ -364,6 +364,32 @@ TEST_CASE("a job that was let go goes on, though its guardian has not run since,
     CHECK(let_go.alive().size() == 1);
 }
 
+TEST_CASE("who executes a program again and again, and shows its environment at few moments only, ends too") {
+    const Census census;
+    const TemporaryDirectory directory;
+    constexpr int count = 4;
+    Host host([&] {
+        Options options = silent(census);
+        options.reach = Reach::tree;
+        options.env.set("LARGE", std::string(20'000, 'x'));
+        const char* const again = "exec sh -c \"$1\" sh \"$1\"";
+        const char* const script =
+            "for n in 0 1 2 3; do setsid sh -c 'echo $$ > \"$2\"; eval \"$1\"' sh \"$1\" \"$2/$n\" & done; wait";
+        start(leash::shell(script, {again, directory.path()}), guarded(options));
+        for (int i = 0; i < count; ++i) {
+            if (!eventually([&] { return pid_in(directory / std::to_string(i)) > 1; })) ::_exit(1);
+        }
+    });
+    REQUIRE(host.is_ready());
+    std::vector<pid_t> all = host.children();
+    for (int i = 0; i < count; ++i) all.push_back(pid_in(directory / std::to_string(i)));
+    host.end(SIGKILL);
+    CHECK(are_gone(all));
+    for (const pid_t one : all) {
+        if (one > 1 && is_alive(one)) ::kill(one, SIGKILL);
+    }
+}
+
 TEST_CASE("a guardian spares who has the cookie only inside of another variable") {
     const Census census;
     const TemporaryDirectory directory;

@@ -88,39 +88,44 @@ class Guardian : public Counted {
 
   private:
     /// Of what every shell has. There may be no /proc, or that of another process namespace. The group's number may be a
-    /// stranger's by then: where there is a process with that number, it must have begun when the leader had. SIGURG comes
-    /// where the host's thread that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked
-    /// copy of the host may hold the lifeline open. Who asks then, and finds it gone, writes that into the lifeline itself: what
-    /// the host had written before, that the job was let go, is read first.
+    /// stranger's by then: where there is a process with that number, it must be the leader, in whose directory of /proc the
+    /// guardian is: that is empty once the leader has gone, whoever has the number then. SIGURG comes where the host's thread
+    /// that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked copy of the host may hold
+    /// the lifeline open. Who asks then, and finds it gone, writes that into the lifeline itself: what the host had written
+    /// before, that the job was let go, is read first.
     ///
-    /// A shell reads byte by byte, each by a call. So those are looked at first who have a higher number than the leader, as
-    /// most of the job's have; of the others only those who are younger; and nobody again who has shown that it has no
-    /// cookie. (Who shows nothing may be in the middle of its exec. Of an sh, that may be another job's guardian, the
-    /// environment is read at once: it is shorter than what tells of its age.) Where there are many to look at, grep is asked
-    /// about all of them; it does not tell who shows nothing, so they are passed over after the second look.
+    /// grep -z is asked who has the cookie. Where none knows that, or it was not let finish (2 is also for who has gone
+    /// meanwhile), the shell reads by itself, byte by byte. Where it reads to a NUL (bash, mksh) it sees the variables
+    /// themselves, and does so in the first round in any case, unless there are many. Another one (dash, ash) sees only that the
+    /// cookie stands somewhere, and all of these are ended. The system may have no room for more processes, at which such a
+    /// shell ends, and its EXIT trap goes on without grep.
     ///
-    /// A shell that reads to a NUL (bash, mksh) sees the variables themselves. Another one (dash, ash) sees only that the cookie
-    /// stands somewhere, and asks grep -z about all of these at once. Where no grep knows that, or this one was not let finish
-    /// (2 is also for who has gone meanwhile), all of them are ended. Only then a process is started: the system may have no
-    /// room for more, at which such a shell ends, and its EXIT trap goes on without grep.
+    /// Who is in the middle of an exec shows no environment, or the half of one. So nobody counts as another but who has
+    /// executed nothing between two looks at what its memory is (`program`: where its environment begins, which the kernel
+    /// chooses anew at each exec; 0 within one), or who is older than the guardian. The search goes on as long as there is
+    /// somebody else, for a hundred rounds. (Where addresses are not chosen at random, two looks have to do.)
     ///
     /// Of the guardians of one host the first in /proc searches for all: else two hundred would read all of /proc two hundred
     /// times. Each has a pipe for that, by a here-document, with a door: as long as it has descriptor 4, others write their
     /// cookies into it, wake it, and look whether the door is still there. Then they may go: who closes it reads all that
     /// they have written before it goes on. A guardian goes by its own host's alone, once that is gone, and by its own
     /// user's: any other may be dismissed at any time, or may not signal. (A host that ends closes its lifelines
-    /// before it gives its children away: 4 is PF_EXITING. It may have dismissed the other one just before: 256 is a SIGKILL
-    /// on its way. And > would wait for a reader that has gone, where <> is one itself, at whose full pipe nobody would be
-    /// told of the other's end: hence both.)
+    /// before it gives its children away: 4 is PF_EXITING, and 2097152 is a thread of the kernel's. It may have dismissed the
+    /// other one just before: 256 is a SIGKILL on its way. And > would wait for a reader that has gone, where <> is one itself,
+    /// at whose full pipe nobody would be told of the other's end: hence both.)
     static constexpr const char* script = R"sh(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= begun= since= was_told= turn=0 has_proc= by_nul= has_grep=yes line=
+host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= age= since= was_told= was_woken= is_asked= is_gone= turn=0 has_proc=
+by_nul= has_grep=yes line= blank=$IFS new_line='
+'
 cd /
-look() {
-    line= parent= at= flags=0 pending=0
-    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" || return
+tell() {
     set -- ${line##*) }
-    parent=$2 flags=$7 at=${20} pending=${29}
+    state=$1 parent=$2 flags=$7 at=${20} pending=${29} program=${48}
+}
+look() {
+    line= state= parent= at= flags=0 pending=0 program=
+    [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" && tell
 }
 has_cookie() {
     for cookie in $cookies; do
@@ -128,63 +133,93 @@ has_cookie() {
     done
     false
 }
-read_environment() {
-    found=
+bears_cookie() {
     while IFS= read -r ${by_nul:+-d ""} line || [ -n "$line" ]; do
-        found=other
         case $by_nul$line in
-        yesLEASH_JOB=*) has_cookie && found=ours && break ;;
+        yesLEASH_JOB=*) has_cookie && return ;;
         yes*) ;;
-        *) has_cookie && found=${has_grep:+perhaps} && found=${found:-ours} && break ;;
+        *) has_cookie && return ;;
         esac
     done < "/proc/$1/environ"
+    false
 }
 end_one() { kill -9 "$1" && idle=0; }
 end_bearers() {
-    files=
-    for one; do files="$files /proc/$one/environ"; done
     bearers=$(
         exec 3<&- 4>&-
-        for cookie in $cookies; do echo "^LEASH_JOB=.*$cookie"; done | grep -lszf - $files
+        set -f
+        files= patterns=
+        for one; do files="$files /proc/$one/environ"; done
+        for cookie in $cookies; do patterns="$patterns -e ^LEASH_JOB=.*$cookie"; done
+        exec grep -lsz $patterns $files
     )
-    [ $? -le 2 ] && { [ $has_grep = proven ] || grep -qsz '^LC_ALL=C$' "/proc/$$/environ"; } && has_grep=proven || has_grep=
-    [ -n "$has_grep" ] || return
+    answer=$?
     for one in $bearers; do
         one=${one#/proc/}
         end_one "${one%/environ}"
     done
-    for one; do eval "is${one}_$turn=\$was${one}_$turn was${one}_$turn=other"; done
+    [ $answer -le 2 ] && { [ $has_grep = proven ] || grep -qsz '^LC_ALL=C$' "/proc/$$/environ"; } && has_grep=proven || has_grep=
+}
+settle() {
+    [ -n "$tells_program" ] || program=untold
+    [ "$2" = $turn ] && last=$3 || last=
+    is=$program
+    if [ "$at" -lt "$since" ] || [ "$state" = Z ] || [ $((flags & 2097152)) != 0 ]; then
+        is=other
+    elif [ "$program" = 0 ]; then
+        [ -r "/proc/$1/environ" ] || is=other
+    elif [ "$program" = "$last" ]; then
+        is=other
+    fi
+    [ -z "$last" ] || [ $is = other ] || idle=0
+    eval "is$1='$turn $is'"
+}
+settle_all() {
+    lines=$(
+        exec 3<&- 4>&-
+        files=
+        for one; do files="$files /proc/$one/stat"; done
+        exec cat $files
+    )
+    IFS=$new_line
+    for line in $lines; do
+        IFS=$blank
+        one=${line%% *}
+        case $one in '' | *[!0-9]*) continue ;; esac
+        tell
+        eval "settle $one \$is$one"
+    done
+    IFS=$blank
 }
 seek() {
-    unknown= count=0 perhaps=
+    unknown= count=0
     for one in /proc/[0-9]*; do
         one=${one#/proc/}
-        eval "[ -z \"\$is${one}_$turn\" ]" && [ "$one" -gt "$1" ] && unknown="$unknown $one" count=$((count + 1))
+        eval "[ \"\$is$one\" = '$turn other' ]" || unknown="$unknown $one" count=$((count + 1))
     done
-    [ $count -gt 100 ] && [ -n "$has_grep" ] && end_bearers $unknown && return
+    [ $count -gt 0 ] || return
+    if [ -n "$has_grep" ] && { [ "$by_nul$round" != yes1 ] || [ $count -gt 100 ]; }; then
+        end_bearers $unknown
+        [ -z "$has_grep" ] || [ -n "$was_woken" ] || settle_all $unknown
+        [ -z "$has_grep" ] || return
+    fi
     for one in $unknown; do
-        if [ "$one" -lt "$group" ] && IFS= read -r line < "/proc/$one/comm" && [ "$line" != sh ] &&
-            look "$one" && [ "$at" -lt "$since" ]; then
-            found=other
+        look "$one" && settle "$one" && [ $is != other ] || continue
+        before=$is
+        if bears_cookie "$one"; then
+            end_one "$one"
         else
-            read_environment "$one"
+            look "$one" && settle "$one" $turn "$before"
         fi
-        case $found in
-        other) eval "is${one}_$turn=other" ;;
-        perhaps) perhaps="$perhaps $one" ;;
-        ours) end_one "$one" ;;
-        esac
     done
-    [ -z "$perhaps" ] || end_bearers $perhaps || for one in $perhaps; do end_one "$one"; done
 }
 search() {
-    [ -n "$has_proc" ] || return
-    turn=$((turn + 1))
-    seek "$group"
-    idle=0 round=0
-    while [ $idle -lt 5 ] && [ $round -lt 100 ]; do
+    look $$ || return
+    [ "${program:-0}" = 0 ] && tells_program= || tells_program=yes
+    turn=$((turn + 1)) idle=0 round=0
+    while [ -z "$was_woken" ] && [ $idle -lt 6 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
-        seek 0
+        seek
     done
 }
 take() {
@@ -197,12 +232,12 @@ open_door() {
 close_door() {
     exec 4>&-
     [ -p /proc/self/fd/3 ] || return
-    while read -r value age <&3; do [ -z "$age" ] || take "$value" "$age"; done
+    while read -r value begun <&3; do [ -z "$begun" ] || take "$value" "$begun"; done
 }
-is_host_gone() {
+look_for_host() {
     look $$ || return
-    [ "$parent" != "$host" ] && return 0
-    ! look "$host" || [ $((flags & 4)) != 0 ]
+    age=$at
+    [ "$parent" = "$host" ] || is_gone=yes
 }
 give_to() {
     command exec 5<> "/proc/$1/fd/4" || return
@@ -214,7 +249,8 @@ give_to() {
     [ -n "$is_written" ] && kill -URG "$1" && [ -e "/proc/$1/fd/4" ] && look "$1" && [ $((flags & 4 | pending & 256)) = 0 ]
 }
 hand_over() {
-    is_host_gone || return
+    [ -n "$has_proc" ] || return
+    [ -n "$is_gone" ] || ! look "$host" || [ $((flags & 4)) != 0 ] || return
     for one in /proc/[0-9]*; do
         [ "${one#/proc/}" -gt "$host" ] && [ -e "$one/fd/4" ] || continue
         line= && IFS= read -r line < "$one/environ"
@@ -227,38 +263,42 @@ hand_over() {
 }
 search_for_all() {
     while
-        [ -z "$cookies" ] || search
-        cookies=
         close_door
         [ -n "$cookies" ]
-    do open_door; done
+    do
+        open_door
+        was_woken=
+        trap 'was_woken=yes' URG
+        search
+        trap '' URG
+        [ -n "$was_woken" ] || cookies=
+    done
 }
 finish() {
     trap '' URG
     if [ -n "$group" ]; then
         [ -z "$cgroup" ] || echo 1 > "$cgroup/cgroup.kill"
-        look "$group"
-        case $at in '' | "$begun") kill -9 "$whole$group" ;; esac
-        [ -z "$mine" ] || take "$mine" "${begun:-0}"
+        [ -z "$has_proc" ] || [ -e environ ] || ! [ -e "/proc/$group/environ" ] && kill -9 "$whole$group"
     fi
     [ -n "$mine" ] || exit
+    [ -n "$is_gone" ] || look_for_host
+    [ -z "$group" ] || take "$mine" "${age:-0}"
     hand_over
-    trap 'has_grep=; search_for_all' EXIT
+    trap 'has_grep= IFS=$blank; search_for_all' EXIT
     search_for_all
     trap - EXIT
     exit
 }
 ask() {
-    look $$
-    [ -z "$parent" ] || [ "$parent" = "$host" ] || echo gone > /proc/self/fd/0 || finish
+    [ -n "$is_gone" ] || look_for_host
+    [ -z "$is_gone" ] || echo gone > /proc/self/fd/0 || finish
 }
 IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul=yes
-IFS= read -r line < /proc/self/stat
-case $line in "$$ "*) has_proc=yes ;; esac
+[ -e "/proc/self/task/$$" ] && has_proc=yes
 [ -z "$mine" ] || command exec 3<< end
 
 end
-trap 'was_told=yes; [ -z "$group" ] || ask' URG
+trap 'was_told=yes is_asked=yes; [ -z "$group" ] || ask' URG
 while read -r word || [ -n "$was_told" ]; do
     was_told=
     case $word in
@@ -266,12 +306,12 @@ while read -r word || [ -n "$was_told" ]; do
     done) group= && finish ;;
     gone) finish ;;
     *)
-        look "$word"
+        [ -z "$has_proc" ] || cd "/proc/$word"
         open_door
-        begun=$at group=$word  # at once: then the trap may ask
+        group=$word  # at once: then the trap may ask
         ;;
     esac
-    ask
+    [ -z "$is_asked" ] || ask
 done
 finish
 )sh";
