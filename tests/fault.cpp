@@ -864,6 +864,45 @@ TEST_CASE("a leader that leaves its group at the very moment of a signal gets it
     CHECK(p.wait_for(20s) == leash::ExitStatus::from_signal(SIGKILL));
 }
 
+TEST_CASE("who does not come to stop before it is killed takes along whom it starts until then") {
+    const Census census;
+    leash::Options options = marked(census);
+    options.out = leash::piped;
+    leash::Popen p(
+        dash("setsid sh -c 'trap \"sleep 30 &\" USR1; sleep 30 & echo $$; while :; do wait; done' & wait; wait"),
+        options);
+    const leash::Read first = p.out().read_until("\n", 20s);
+    if (!first.complete) {
+        MESSAGE("skipped: there is no setsid here");
+        return;
+    }
+    const pid_t starter = static_cast<pid_t>(std::atoi(first.data.c_str()));
+    REQUIRE(starter > 1);
+    REQUIRE(census.reaches(3));
+    // As one that gets no processor in the middle of fork(2): no SIGSTOP to it lasts, and it starts one more after the last
+    // look, when that has been waited for as long as it is.
+    bool has_started = false;
+    const Stopwatch watch;
+    Fault fault;
+    fault.told = [&](const char* call) {
+        if (std::strcmp(call, "signal_through") != 0) return;
+        ::kill(starter, SIGCONT);
+        if (has_started || watch.elapsed() < 200ms) return;
+        has_started = true;
+        const std::size_t before = census.alive().size();
+        ::kill(starter, SIGUSR1);
+        CHECK(eventually([&] { return census.alive().size() > before; }));
+    };
+    {
+        const Armed armed(fault);
+        CHECK(p.kill());
+    }
+    if (!has_started) MESSAGE("no signal through a pidfd here: nothing tried");
+    CHECK(eventually([&] { return !is_alive(starter); }));  // from now on nobody leads to what it has started
+    CHECK(p.wait().signal() == SIGKILL);
+    CHECK(census.is_empty());
+}
+
 TEST_CASE("a loop that has no handle to wait for is told by time_left() when to look, before the end and after it") {
     const Census census;
     Fault none;

@@ -3,6 +3,7 @@
 // Where something must not be waited for, it would take `for_long`, and the test wants to be through in less.
 #include <doctest/doctest.h>
 
+#include "inside.hpp"
 #include "support.hpp"
 
 #include <algorithm>
@@ -502,6 +503,31 @@ TEST_CASE("who is apart and starts others all the time takes them along") {
         CHECK(census.is_empty());
     }
 }
+
+#if defined(__linux__)
+TEST_CASE("of those who each start the next one and go, the present one is met at each look at all processes") {
+    const Census census;
+    leash::Options options = capture(census);
+    options.in = leash::null;
+    leash::Popen p(leash::shell("f() { test $1 -gt 300000 || f $(($1 + 1)) & }; f 0; echo ready; exit 3"), options);
+    CHECK(p.out().read_until("ready\n", soon));
+    REQUIRE(eventually([&] { return !support::is_alive(p.pid()); }));
+    leash::detail::os::ProcessTable table;
+    if (!table.read_now()) return;  // nobody is to be seen here
+    int missed = 0;
+    for (int look = 0; look < 300; ++look) {
+        REQUIRE(table.read_now());
+        missed += std::none_of(table.begin(), table.end(), [&](const leash::detail::os::Seen& one) {
+            return one.group == p.pid() && one.is_alive();
+        });
+    }
+    CHECK(missed == 0);
+    CHECK(eventually([&] { return !census.alive().empty(); }));  // it went on all the time; the census may miss it once
+    p.kill();
+    CHECK(p.wait().code() == 3);
+    CHECK(census.is_empty());
+}
+#endif
 
 TEST_CASE("who is apart has the grace too, and the job is over when that one has gone") {
     const Census census;

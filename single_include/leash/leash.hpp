@@ -5092,6 +5092,9 @@ inline int descriptor_limit() noexcept {
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 namespace leash {
@@ -5184,6 +5187,14 @@ inline void closedir(DIR* directory) noexcept {
     const NoCancellation guard;
     ::closedir(directory);
 }
+
+#if defined(__linux__)
+/// What readdir() rests on, for as many entries as there is room: how many bytes came, 0 after the last one, -1 with
+/// errno. By number: glibc has it since 2.30.
+inline long getdents(int directory, void* entries, std::size_t size) noexcept {
+    return ::syscall(SYS_getdents64, directory, entries, size);
+}
+#endif
 
 }  // namespace detail::sys
 }  // namespace LEASH_ABI
@@ -8569,26 +8580,116 @@ inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
     return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
 }
 
-#if !defined(LEASH_KINFO)
-/// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
-/// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
-template <class Visit>
-[[gnu::cold]] bool each_process(Visit visit) noexcept {
+#if defined(__linux__)
+/// The numbers of all processes, upwards.
+class Numbers {
+  public:
+    /// 0 after the last one, -1 where they cannot be told.
+    Pid next() noexcept {
+        for (;;) {
+            if (at_ == end_) {
+                long size = sys::getdents(proc_.get(), entries_, room_);
+                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.get(), entries_, of_any_name);
+                if (size <= 0) return static_cast<Pid>(size);
+                at_ = 0;
+                end_ = static_cast<std::size_t>(size);
+            }
+            // struct linux_dirent64: where the next entry is, this one's length, its name.
+            std::uint64_t next = 0;
+            std::uint16_t length = 0;
+            std::memcpy(&next, entries_ + at_ + 8, sizeof next);
+            std::memcpy(&length, entries_ + at_ + 16, sizeof length);
+            const Pid number = std::atoi(entries_ + at_ + 19);
+            at_ += length;
+            here_ = std::exchange(next_, next);
+            if (room_ == of_a_number && at_ != end_ && !go_to(next_)) return -1;
+            if (number > 0) return number;
+        }
+    }
+    /// From the first one on again.
+    bool rewind() noexcept { return go_to(0); }
+    /// The one that next() has given comes once more; from now on each is read when it is asked for, and none ahead.
+    bool read_one_by_one() noexcept {
+        room_ = of_a_number;
+        return go_to(here_);
+    }
+
+    /// The number that was given to somebody last, be it a thread; 0 where that is not told.
+    static Pid last() noexcept {
+        char text[128];
+        for (const char* const name : {"/proc/sys/kernel/ns_last_pid", "/proc/loadavg"}) {
+            const Fd file = Fd::open(name, O_RDONLY);
+            const ssize_t size = file.is_open() ? read_some(file, text, sizeof text - 1) : 0;
+            if (size <= 0) continue;
+            text[size] = '\0';
+            const char* const space = std::strrchr(text, ' ');
+            return std::atoi(space == nullptr ? text : space);
+        }
+        return 0;
+    }
+
+  private:
+    static constexpr std::size_t of_a_number = 32, of_any_name = 288;  // 19 bytes, the name, and up to 8 for alignment
+
+    bool go_to(std::uint64_t place) noexcept {
+        at_ = end_ = 0;
+        next_ = place;
+        return sys::lseek(proc_.get(), static_cast<off_t>(place), SEEK_SET) >= 0;
+    }
+
+    Fd proc_ = Fd::open("/proc", O_RDONLY | O_DIRECTORY);
+    char entries_[4096];
+    std::size_t room_ = sizeof entries_, at_ = 0, end_ = 0;
+    std::uint64_t here_ = 0, next_ = 0;  // the last entry's place, and that of the one behind it
+};
+
+/// Goes through all processes, as they are when it comes to each. Of those who each start the next one and go, the present one
+/// is met, however quick they are:
+///   - Whoever is there all the time of a first walk is met in that.
+///   - Otherwise it was started meanwhile: so those are gone through who had not been listed. There a child has a higher
+///     number than its parent, and its turn is still to come; read ahead, it might be missed.
+///   - Where the numbers have begun anew meanwhile, it may be otherwise, and all begins again, with `begin`.
+/// False where processes are not to be seen, or `visit` says so.
+template <class Begin, class Visit>
+[[gnu::cold]] bool each_process(Begin begin, Visit visit) noexcept {
     if (!shows_processes()) return false;
-    Directory directory("/proc");
-    if (!directory.is_open()) return false;
-    while (const char* const name = directory.next()) {
-        const Pid pid = std::atoi(name);
+    constexpr int most_rounds = 8;  // the quickest storm needs seconds for 32 768 numbers
+    // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+    const auto look_at = [&](Pid pid) {
         Seen seen{};
-        if (pid <= 0) continue;
-        // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
-        if (look_at_process(pid, seen) ? !visit(seen) : !is_gone(errno)) return false;
+        return look_at_process(pid, seen) ? visit(seen) : is_gone(errno);
+    };
+    for (int round = 0; round < most_rounds; ++round) {
+        begin();
+        const Pid last = Numbers::last();
+        Numbers numbers;
+        Notes<Pid> listed;
+        Pid pid;
+        while ((pid = numbers.next()) > 0) {
+            if (!listed.add(pid) || !look_at(pid)) return false;
+        }
+        if (pid < 0 || !numbers.rewind()) return false;
+        std::size_t place = 0;
+        bool is_ahead = true;
+        while ((pid = numbers.next()) > 0) {
+            if (is_ahead && pid > last) {
+                is_ahead = false;
+                if (!numbers.read_one_by_one()) return false;
+                continue;
+            }
+            while (place < listed.size() && listed[place] < pid) ++place;
+            const bool is_listed = place < listed.size() && listed[place] == pid;
+            if (!is_listed && !look_at(pid)) return false;
+        }
+        if (pid < 0) return false;
+        if (Numbers::last() >= last) break;
     }
     return true;
 }
 #endif
 
-/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
+/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask. One that was started
+/// during the reading can be in it twice.
 class ProcessTable {
   public:
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
@@ -8615,7 +8716,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        return each_process([this](const Seen& seen) { return all_.add(seen); });
+        return each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
 #elif defined(LEASH_KINFO)
         // More may have started since it was asked how many there are: then it is asked once more.
         for (int attempt = 0; attempt < 4; ++attempt) {
@@ -9437,21 +9538,43 @@ class Descendants {
         return is_told;
     }
 
+    /// Who is in a group that one of them has made, whether or not its parent still is there. The group's number is its own
+    /// as long as somebody is in it: so the one by whom it is known is asked before and after.
+    [[gnu::cold]] bool find_in_groups(ProcessTable& table) noexcept {
+        if (!table.read(Deadline::now())) return false;
+        const auto is_in = [](const Seen& known, Pid group) {
+            Seen now{};
+            return look_at_process(known.pid, now) && now.start == known.start && now.group == group;
+        };
+        for (const Seen& one : table) {
+            if (!one.is_alive() || is_known(one) || !has_made(one.group)) continue;
+            for (std::size_t i = 0; i < all_.size(); ++i) {
+                if (!is_in(all_[i], one.group)) continue;
+                if (is_in(one, one.group) && is_in(all_[i], one.group)) add(one);
+                break;
+            }
+        }
+        return true;
+    }
+
     /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
-    /// that stops it, those who start others and others cannot outrun the look.
+    /// that stops it, those who start others and others cannot outrun the look. False where that cannot be told.
     template <class Tell>
-    void tell_of_traced(Pid group, Tell tell) noexcept {
+    bool tell_of_traced(Pid group, Tell tell) noexcept {
 #if defined(__linux__)
-        if (!traces_) return;
-        each_process([&](const Seen& one) {
+        bool is_told = true;
+        const auto visit = [&](const Seen& one) {
             const bool is_new = one.is_alive() && one.group != group && !is_known(one);
-            if (!is_new || traces_->are_borne_by(one) != Traces::Answer::yes) return true;
+            const Traces::Answer answer = is_new ? traces_->are_borne_by(one) : Traces::Answer::no;
+            is_told &= answer != Traces::Answer::unknown;
+            if (answer != Traces::Answer::yes) return true;
             note(one);
             tell(one);
             return true;
-        });
+        };
+        return !traces_ || (each_process([] {}, visit) && is_told);
 #else
-        static_cast<void>(group), static_cast<void>(tell);
+        return static_cast<void>(group), static_cast<void>(tell), true;
 #endif
     }
 
@@ -9479,6 +9602,13 @@ class Descendants {
     bool is_known(const Seen& seen) const noexcept {
         for (const Seen& one : all_) {
             if (one.pid == seen.pid && one.start == seen.start) return true;
+        }
+        return false;
+    }
+
+    bool has_made(Pid group) const noexcept {
+        for (const Seen& one : all_) {
+            if (one.pid == group) return true;
         }
         return false;
     }
@@ -9711,14 +9841,14 @@ class Job {
             for (const Seen& one : table) {
                 if (one.group == pid() && one.is_alive()) return watch_rest(one);
             }
-            // The group is there all the same: of zombies, or of one that could not be looked at. So it is looked twice.
-            if (error == 0 && !std::exchange(seems_dead_, true)) return Rest::somebody;
         }
         const Seen* one = descendants_.first_alive();
-        // Twice: one who starts another and ends can pass by a look, but not two.
-        for (int look = 0; look < 2 && one == nullptr && descendants_.are_traced(); ++look) {
-            ProcessTable again;
-            const bool is_told = look_for_traced(look == 0 ? table : again, since);
+        // By the table, which others use too; and then so that nobody who starts another and ends can be gone before it is
+        // asked for its traces.
+        for (const bool by_table : {true, false}) {
+            if (one != nullptr || !descendants_.are_traced()) break;
+            const bool is_told = by_table ? look_for_traced(table, since)
+                                          : descendants_.tell_of_traced(has_group_ ? pid() : -1, [](const Seen&) {});
             one = descendants_.first_alive();
             if (!is_told && one == nullptr) return Rest::somebody;  // for all that can be told: it is asked again
         }
@@ -9854,6 +9984,14 @@ class Job {
             if (!is_told) sleep_until(pause.next());
             while (!until.passed() && !have_stopped()) sleep_until(pause.next());
         }
+        for (int look = 0; look < most_looks && cgroup == nullptr; ++look) {
+            const std::size_t before = descendants_.all().size();
+            if (!kill_running()) break;
+            look_for_descendants(table);
+            descendants_.find_in_groups(table);
+            if (descendants_.all().size() == before) break;
+            send_everywhere(SIGSTOP);
+        }
         const int error = send_everywhere(SIGKILL);
         if (are_frozen) cgroup->let_go();
         return are_killed ? 0 : error;
@@ -9921,6 +10059,21 @@ class Job {
             if (is_still_alive(one, now) && runs(now)) return false;
         }
         return true;
+    }
+
+    /// SIGKILL to those outside of the group that have not come to stop, the others stay: it may have started one more since it
+    /// was looked, and starts none when it is dead (one to a group does that for all of it at once). Then that one is found
+    /// below it, or in its group, which those who have stopped keep. False where there are none.
+    [[gnu::cold]] bool kill_running() noexcept {
+        if (has_snapshot) return false;
+        bool any = false;
+        for (const Seen& one : descendants_.all()) {
+            Seen now{};
+            if (!is_still_alive(one, now) || now.is_stopped || (has_group_ && now.group == pid())) continue;
+            send_to_descendant(one, SIGKILL);
+            any = true;
+        }
+        return any;
     }
 
     /// Once seen, always seen; but what was a zombie may be gone at any time, by somebody else's wait().
@@ -10215,7 +10368,6 @@ class Job {
     Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
     bool is_rest_watched_ = false;
     bool was_killed_ = false;
-    bool seems_dead_ = false;  // nobody of the group was seen alive
     bool over_ = true;
 };
 

@@ -224,26 +224,116 @@ inline bool is_still_alive(const Seen& known, Seen& now) noexcept {
     return look_at_process(known.pid, now) && now.start == known.start && now.is_alive();
 }
 
-#if !defined(LEASH_KINFO)
-/// Goes through all processes, as they are when it comes to each: one that is started meanwhile mostly has a higher number
-/// than its parent, and its turn is still to come. False where there are none to be seen, or `visit` says so.
-template <class Visit>
-[[gnu::cold]] bool each_process(Visit visit) noexcept {
+#if defined(__linux__)
+/// The numbers of all processes, upwards.
+class Numbers {
+  public:
+    /// 0 after the last one, -1 where they cannot be told.
+    Pid next() noexcept {
+        for (;;) {
+            if (at_ == end_) {
+                long size = sys::getdents(proc_.get(), entries_, room_);
+                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.get(), entries_, of_any_name);
+                if (size <= 0) return static_cast<Pid>(size);
+                at_ = 0;
+                end_ = static_cast<std::size_t>(size);
+            }
+            // struct linux_dirent64: where the next entry is, this one's length, its name.
+            std::uint64_t next = 0;
+            std::uint16_t length = 0;
+            std::memcpy(&next, entries_ + at_ + 8, sizeof next);
+            std::memcpy(&length, entries_ + at_ + 16, sizeof length);
+            const Pid number = std::atoi(entries_ + at_ + 19);
+            at_ += length;
+            here_ = std::exchange(next_, next);
+            if (room_ == of_a_number && at_ != end_ && !go_to(next_)) return -1;
+            if (number > 0) return number;
+        }
+    }
+    /// From the first one on again.
+    bool rewind() noexcept { return go_to(0); }
+    /// The one that next() has given comes once more; from now on each is read when it is asked for, and none ahead.
+    bool read_one_by_one() noexcept {
+        room_ = of_a_number;
+        return go_to(here_);
+    }
+
+    /// The number that was given to somebody last, be it a thread; 0 where that is not told.
+    static Pid last() noexcept {
+        char text[128];
+        for (const char* const name : {"/proc/sys/kernel/ns_last_pid", "/proc/loadavg"}) {
+            const Fd file = Fd::open(name, O_RDONLY);
+            const ssize_t size = file.is_open() ? read_some(file, text, sizeof text - 1) : 0;
+            if (size <= 0) continue;
+            text[size] = '\0';
+            const char* const space = std::strrchr(text, ' ');
+            return std::atoi(space == nullptr ? text : space);
+        }
+        return 0;
+    }
+
+  private:
+    static constexpr std::size_t of_a_number = 32, of_any_name = 288;  // 19 bytes, the name, and up to 8 for alignment
+
+    bool go_to(std::uint64_t place) noexcept {
+        at_ = end_ = 0;
+        next_ = place;
+        return sys::lseek(proc_.get(), static_cast<off_t>(place), SEEK_SET) >= 0;
+    }
+
+    Fd proc_ = Fd::open("/proc", O_RDONLY | O_DIRECTORY);
+    char entries_[4096];
+    std::size_t room_ = sizeof entries_, at_ = 0, end_ = 0;
+    std::uint64_t here_ = 0, next_ = 0;  // the last entry's place, and that of the one behind it
+};
+
+/// Goes through all processes, as they are when it comes to each. Of those who each start the next one and go, the present one
+/// is met, however quick they are:
+///   - Whoever is there all the time of a first walk is met in that.
+///   - Otherwise it was started meanwhile: so those are gone through who had not been listed. There a child has a higher
+///     number than its parent, and its turn is still to come; read ahead, it might be missed.
+///   - Where the numbers have begun anew meanwhile, it may be otherwise, and all begins again, with `begin`.
+/// False where processes are not to be seen, or `visit` says so.
+template <class Begin, class Visit>
+[[gnu::cold]] bool each_process(Begin begin, Visit visit) noexcept {
     if (!shows_processes()) return false;
-    Directory directory("/proc");
-    if (!directory.is_open()) return false;
-    while (const char* const name = directory.next()) {
-        const Pid pid = std::atoi(name);
+    constexpr int most_rounds = 8;  // the quickest storm needs seconds for 32 768 numbers
+    // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
+    const auto look_at = [&](Pid pid) {
         Seen seen{};
-        if (pid <= 0) continue;
-        // One that has gone meanwhile is none; but where there is no descriptor left to look with, nobody can tell.
-        if (look_at_process(pid, seen) ? !visit(seen) : !is_gone(errno)) return false;
+        return look_at_process(pid, seen) ? visit(seen) : is_gone(errno);
+    };
+    for (int round = 0; round < most_rounds; ++round) {
+        begin();
+        const Pid last = Numbers::last();
+        Numbers numbers;
+        Notes<Pid> listed;
+        Pid pid;
+        while ((pid = numbers.next()) > 0) {
+            if (!listed.add(pid) || !look_at(pid)) return false;
+        }
+        if (pid < 0 || !numbers.rewind()) return false;
+        std::size_t place = 0;
+        bool is_ahead = true;
+        while ((pid = numbers.next()) > 0) {
+            if (is_ahead && pid > last) {
+                is_ahead = false;
+                if (!numbers.read_one_by_one()) return false;
+                continue;
+            }
+            while (place < listed.size() && listed[place] < pid) ++place;
+            const bool is_listed = place < listed.size() && listed[place] == pid;
+            if (!is_listed && !look_at(pid)) return false;
+        }
+        if (pid < 0) return false;
+        if (Numbers::last() >= last) break;
     }
     return true;
 }
 #endif
 
-/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask.
+/// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask. One that was started
+/// during the reading can be in it twice.
 class ProcessTable {
   public:
     /// Reads them, if that was not done since. Can they be told? Not without /proc, nor with that of another process
@@ -270,7 +360,7 @@ class ProcessTable {
     bool read_all() noexcept {
         all_.cut(0);
 #if defined(__linux__)
-        return each_process([this](const Seen& seen) { return all_.add(seen); });
+        return each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
 #elif defined(LEASH_KINFO)
         // More may have started since it was asked how many there are: then it is asked once more.
         for (int attempt = 0; attempt < 4; ++attempt) {

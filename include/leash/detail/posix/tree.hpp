@@ -89,21 +89,43 @@ class Descendants {
         return is_told;
     }
 
+    /// Who is in a group that one of them has made, whether or not its parent still is there. The group's number is its own
+    /// as long as somebody is in it: so the one by whom it is known is asked before and after.
+    [[gnu::cold]] bool find_in_groups(ProcessTable& table) noexcept {
+        if (!table.read(Deadline::now())) return false;
+        const auto is_in = [](const Seen& known, Pid group) {
+            Seen now{};
+            return look_at_process(known.pid, now) && now.start == known.start && now.group == group;
+        };
+        for (const Seen& one : table) {
+            if (!one.is_alive() || is_known(one) || !has_made(one.group)) continue;
+            for (std::size_t i = 0; i < all_.size(); ++i) {
+                if (!is_in(all_[i], one.group)) continue;
+                if (is_in(one, one.group) && is_in(all_[i], one.group)) add(one);
+                break;
+            }
+        }
+        return true;
+    }
+
     /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
-    /// that stops it, those who start others and others cannot outrun the look.
+    /// that stops it, those who start others and others cannot outrun the look. False where that cannot be told.
     template <class Tell>
-    void tell_of_traced(Pid group, Tell tell) noexcept {
+    bool tell_of_traced(Pid group, Tell tell) noexcept {
 #if defined(__linux__)
-        if (!traces_) return;
-        each_process([&](const Seen& one) {
+        bool is_told = true;
+        const auto visit = [&](const Seen& one) {
             const bool is_new = one.is_alive() && one.group != group && !is_known(one);
-            if (!is_new || traces_->are_borne_by(one) != Traces::Answer::yes) return true;
+            const Traces::Answer answer = is_new ? traces_->are_borne_by(one) : Traces::Answer::no;
+            is_told &= answer != Traces::Answer::unknown;
+            if (answer != Traces::Answer::yes) return true;
             note(one);
             tell(one);
             return true;
-        });
+        };
+        return !traces_ || (each_process([] {}, visit) && is_told);
 #else
-        static_cast<void>(group), static_cast<void>(tell);
+        return static_cast<void>(group), static_cast<void>(tell), true;
 #endif
     }
 
@@ -131,6 +153,13 @@ class Descendants {
     bool is_known(const Seen& seen) const noexcept {
         for (const Seen& one : all_) {
             if (one.pid == seen.pid && one.start == seen.start) return true;
+        }
+        return false;
+    }
+
+    bool has_made(Pid group) const noexcept {
+        for (const Seen& one : all_) {
+            if (one.pid == group) return true;
         }
         return false;
     }

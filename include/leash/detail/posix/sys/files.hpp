@@ -14,6 +14,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #include <unistd.h>
 
 namespace leash {
@@ -106,6 +109,14 @@ inline void closedir(DIR* directory) noexcept {
     const NoCancellation guard;
     ::closedir(directory);
 }
+
+#if defined(__linux__)
+/// What readdir() rests on, for as many entries as there is room: how many bytes came, 0 after the last one, -1 with
+/// errno. By number: glibc has it since 2.30.
+inline long getdents(int directory, void* entries, std::size_t size) noexcept {
+    return ::syscall(SYS_getdents64, directory, entries, size);
+}
+#endif
 
 }  // namespace detail::sys
 }  // namespace LEASH_ABI
