@@ -299,8 +299,7 @@ class PassFds : public std::vector<PassFd> {
     PassFds(std::vector<PassFd> items);
     PassFds(const PassFds& other);
     PassFds(PassFds&& other) noexcept;
-    PassFds& operator=(const PassFds& other);
-    PassFds& operator=(PassFds&& other) noexcept;
+    PassFds& operator=(PassFds other) noexcept;
     ~PassFds();
 };
 
@@ -369,8 +368,7 @@ class StopSequence : public std::vector<StopStep> {
     StopSequence(std::vector<StopStep> items);
     StopSequence(const StopSequence& other);
     StopSequence(StopSequence&& other) noexcept;
-    StopSequence& operator=(const StopSequence& other);
-    StopSequence& operator=(StopSequence&& other) noexcept;
+    StopSequence& operator=(StopSequence other) noexcept;
     ~StopSequence();
 };
 

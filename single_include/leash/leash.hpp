@@ -2304,8 +2304,7 @@ class PassFds : public std::vector<PassFd> {
     PassFds(std::vector<PassFd> items);
     PassFds(const PassFds& other);
     PassFds(PassFds&& other) noexcept;
-    PassFds& operator=(const PassFds& other);
-    PassFds& operator=(PassFds&& other) noexcept;
+    PassFds& operator=(PassFds other) noexcept;
     ~PassFds();
 };
 
@@ -2374,8 +2373,7 @@ class StopSequence : public std::vector<StopStep> {
     StopSequence(std::vector<StopStep> items);
     StopSequence(const StopSequence& other);
     StopSequence(StopSequence&& other) noexcept;
-    StopSequence& operator=(const StopSequence& other);
-    StopSequence& operator=(StopSequence&& other) noexcept;
+    StopSequence& operator=(StopSequence other) noexcept;
     ~StopSequence();
 };
 
@@ -6904,9 +6902,10 @@ LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
 
 LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
 
-LEASH_INLINE PassFds& PassFds::operator=(const PassFds& other) = default;
-
-LEASH_INLINE PassFds& PassFds::operator=(PassFds&& other) noexcept = default;
+LEASH_INLINE PassFds& PassFds::operator=(PassFds other) noexcept {
+    swap(other);
+    return *this;
+}
 
 LEASH_INLINE PassFds::~PassFds() = default;
 
@@ -6920,9 +6919,10 @@ LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
 
 LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
 
-LEASH_INLINE StopSequence& StopSequence::operator=(const StopSequence& other) = default;
-
-LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence&& other) noexcept = default;
+LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence other) noexcept {
+    swap(other);
+    return *this;
+}
 
 LEASH_INLINE StopSequence::~StopSequence() = default;
 

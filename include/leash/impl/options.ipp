@@ -228,9 +228,10 @@ LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
 
 LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
 
-LEASH_INLINE PassFds& PassFds::operator=(const PassFds& other) = default;
-
-LEASH_INLINE PassFds& PassFds::operator=(PassFds&& other) noexcept = default;
+LEASH_INLINE PassFds& PassFds::operator=(PassFds other) noexcept {
+    swap(other);
+    return *this;
+}
 
 LEASH_INLINE PassFds::~PassFds() = default;
 
@@ -244,9 +245,10 @@ LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
 
 LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
 
-LEASH_INLINE StopSequence& StopSequence::operator=(const StopSequence& other) = default;
-
-LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence&& other) noexcept = default;
+LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence other) noexcept {
+    swap(other);
+    return *this;
+}
 
 LEASH_INLINE StopSequence::~StopSequence() = default;
 
