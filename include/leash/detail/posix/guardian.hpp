@@ -15,6 +15,7 @@
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/job.hpp>
+#include <leash/detail/posix/processes.hpp>
 #include <leash/detail/posix/start.hpp>
 #include <leash/detail/posix/sys/processes.hpp>
 #include <leash/detail/shared.hpp>
@@ -66,6 +67,9 @@ class Guardian : public Counted {
         exits.push_back(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
         lifeline_ = std::move(ends.write);
+        Seen seen{};
+        if (!cookie.empty() && look_at_process(birth.pid, seen))
+            write_some(lifeline_, concat({"since ", decimal(seen.start), "\n"}));
         return {};
     }
     bool is_there() const noexcept { return lifeline_.is_open(); }
@@ -100,6 +104,8 @@ class Guardian : public Counted {
     /// cookie stands somewhere, and all of these are ended. The system may have no room for more processes, at which such a
     /// shell ends, and its EXIT trap goes on without grep.
     ///
+    /// With Reach::tree the host tells when the guardian has begun, before the leader does: who is older is not of the job.
+    ///
     /// Who is in the middle of an exec shows no environment, or the half of one. So nobody counts as another but who has
     /// executed nothing between two looks at what its memory is (`program`: where its environment begins, which the kernel
     /// chooses anew at each exec; 0 within one), or who is older than the guardian. The search goes on as long as there is
@@ -121,10 +127,10 @@ by_nul= has_grep=yes line= blank=$IFS new_line='
 cd /
 tell() {
     set -- ${line##*) }
-    state=$1 parent=$2 flags=$7 at=${20} pending=${29} program=${48}
+    state=$1 flags=$7 at=${20} pending=${29} program=${48}
 }
 look() {
-    line= state= parent= at= flags=0 pending=0 program=
+    line= state= at= flags=0 pending=0 program=
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" && tell
 }
 has_cookie() {
@@ -200,7 +206,7 @@ seek() {
     [ $count -gt 0 ] || return
     if [ -n "$has_grep" ] && { [ "$by_nul$round" != yes1 ] || [ $count -gt 100 ]; }; then
         end_bearers $unknown
-        [ -z "$has_grep" ] || [ -n "$was_woken" ] || settle_all $unknown
+        [ -z "$has_grep" ] || [ -n "$was_woken" ] || [ $idle = 0 ] || settle_all $unknown
         [ -z "$has_grep" ] || return
     fi
     for one in $unknown; do
@@ -235,9 +241,9 @@ close_door() {
     while read -r value begun <&3; do [ -z "$begun" ] || take "$value" "$begun"; done
 }
 look_for_host() {
-    look $$ || return
-    age=$at
-    [ "$parent" = "$host" ] || is_gone=yes
+    [ -n "$has_proc" ] || return
+    while read -r line parent && [ "$line" != PPid: ]; do :; done < "/proc/$$/status"
+    [ -z "$parent" ] || [ "$parent" = "$host" ] || is_gone=yes
 }
 give_to() {
     command exec 5<> "/proc/$1/fd/4" || return
@@ -299,10 +305,11 @@ IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul
 
 end
 trap 'was_told=yes is_asked=yes; [ -z "$group" ] || ask' URG
-while read -r word || [ -n "$was_told" ]; do
+while read -r word value || [ -n "$was_told" ]; do
     was_told=
     case $word in
     '') continue ;;
+    since) age=$value && continue ;;
     done) group= && finish ;;
     gone) finish ;;
     *)
