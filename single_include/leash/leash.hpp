@@ -5475,7 +5475,7 @@ class Directory {
         if (directory_ != nullptr) sys::closedir(directory_);
     }
     bool is_open() const noexcept { return directory_ != nullptr; }
-    int handle() const noexcept { return ::dirfd(directory_); }
+    int handle() const noexcept { return is_open() ? ::dirfd(directory_) : -1; }
     /// The next entry's name; nullptr after the last, and where it is not open.
     const char* next() noexcept {
         const dirent* const entry = is_open() ? sys::readdir(directory_) : nullptr;
@@ -8588,8 +8588,8 @@ class Numbers {
     Pid next() noexcept {
         for (;;) {
             if (at_ == end_) {
-                long size = sys::getdents(proc_.get(), entries_, room_);
-                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.get(), entries_, of_any_name);
+                long size = sys::getdents(proc_.handle(), entries_, room_);
+                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.handle(), entries_, of_any_name);
                 if (size <= 0) return static_cast<Pid>(size);
                 at_ = 0;
                 end_ = static_cast<std::size_t>(size);
@@ -8634,10 +8634,10 @@ class Numbers {
     bool go_to(std::uint64_t place) noexcept {
         at_ = end_ = 0;
         next_ = place;
-        return sys::lseek(proc_.get(), static_cast<off_t>(place), SEEK_SET) >= 0;
+        return sys::lseek(proc_.handle(), static_cast<off_t>(place), SEEK_SET) >= 0;
     }
 
-    Fd proc_ = Fd::open("/proc", O_RDONLY | O_DIRECTORY);
+    Directory proc_{"/proc"};
     char entries_[4096];
     std::size_t room_ = sizeof entries_, at_ = 0, end_ = 0;
     std::uint64_t here_ = 0, next_ = 0;  // the last entry's place, and that of the one behind it
@@ -9841,6 +9841,8 @@ class Job {
             for (const Seen& one : table) {
                 if (one.group == pid() && one.is_alive()) return watch_rest(one);
             }
+            // The group is there all the same: of zombies, or of one that could not be looked at. So it is looked twice.
+            if (error == 0 && !std::exchange(seems_dead_, true)) return Rest::somebody;
         }
         const Seen* one = descendants_.first_alive();
         // By the table, which others use too; and then so that nobody who starts another and ends can be gone before it is
@@ -10368,6 +10370,7 @@ class Job {
     Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
     bool is_rest_watched_ = false;
     bool was_killed_ = false;
+    bool seems_dead_ = false;  // nobody of the group was seen alive
     bool over_ = true;
 };
 

@@ -232,8 +232,8 @@ class Numbers {
     Pid next() noexcept {
         for (;;) {
             if (at_ == end_) {
-                long size = sys::getdents(proc_.get(), entries_, room_);
-                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.get(), entries_, of_any_name);
+                long size = sys::getdents(proc_.handle(), entries_, room_);
+                if (size < 0 && errno == EINVAL) size = sys::getdents(proc_.handle(), entries_, of_any_name);
                 if (size <= 0) return static_cast<Pid>(size);
                 at_ = 0;
                 end_ = static_cast<std::size_t>(size);
@@ -278,10 +278,10 @@ class Numbers {
     bool go_to(std::uint64_t place) noexcept {
         at_ = end_ = 0;
         next_ = place;
-        return sys::lseek(proc_.get(), static_cast<off_t>(place), SEEK_SET) >= 0;
+        return sys::lseek(proc_.handle(), static_cast<off_t>(place), SEEK_SET) >= 0;
     }
 
-    Fd proc_ = Fd::open("/proc", O_RDONLY | O_DIRECTORY);
+    Directory proc_{"/proc"};
     char entries_[4096];
     std::size_t room_ = sizeof entries_, at_ = 0, end_ = 0;
     std::uint64_t here_ = 0, next_ = 0;  // the last entry's place, and that of the one behind it
