@@ -1,6 +1,7 @@
 // tests/test_reach.cpp - Reach::tree: what has left the job's group ends with it, and nobody else does.
 #include <doctest/doctest.h>
 
+#include "inside.hpp"
 #include "support.hpp"
 
 #include <algorithm>
@@ -330,6 +331,27 @@ TEST_CASE("a bomb of daemons is ended") {
         job.stop(10ms);
         CHECK(census.is_empty());
     }
+}
+
+TEST_CASE("who executes a program again and again, and shows its environment at few moments only, is no stranger") {
+    using leash::detail::os::Traces;
+    const Census census;
+    leash::Options options = support::silent(census);
+    for (char name = 'A'; name <= 'Z'; ++name) options.env.set(std::string(3, name), std::string(3000, 'x'));
+    const auto traces = Traces::make(options.env);
+    if (!traces) return;  // there is no Reach::tree here, as another test says
+    (*traces)->begin(::getpid());
+    const leash::Popen job(leash::shell("eval \"$1\"", {"exec sh -c \"$1\" sh \"$1\""}), options);
+    leash::detail::os::Seen seen{};
+    REQUIRE(look_at_process(job.pid(), seen));
+    int known = 0, strangers = 0;
+    for (int look = 0; look < 1000; ++look) {
+        const Traces::Answer answer = (*traces)->are_borne_by(seen);
+        known += answer == Traces::Answer::yes ? 1 : 0;
+        strangers += answer == Traces::Answer::no ? 1 : 0;
+    }
+    CHECK(strangers == 0);
+    CHECK(known > 0);
 }
 
 TEST_CASE("nobody else is ended: no stranger that comes and goes, no copy of the host, nobody who notes a cookie") {

@@ -8432,18 +8432,23 @@ class Notes {
     Notes& operator=(const Notes&) = delete;
     ~Notes() { std::free(items_); }
 
-    bool add(const T& item) noexcept { return add(&item, 1); }
-    bool add(const T* items, std::size_t count) noexcept {
+    bool add(const T& item) noexcept {
+        T* const place = make_room(1);
+        if (place == nullptr) return false;
+        std::memcpy(static_cast<void*>(place), &item, sizeof(T));
+        ++count_;
+        return true;
+    }
+    /// Behind those that there are, to be written to; cut() then says how many there are. nullptr without memory.
+    T* make_room(std::size_t count) noexcept {
         if (room_ - count_ < count) {
             const std::size_t room = 2 * room_ + (count < 16 ? 16 : count);
             void* const grown = std::realloc(items_, room * sizeof(T));
-            if (grown == nullptr) return false;
+            if (grown == nullptr) return nullptr;
             items_ = static_cast<T*>(grown);
             room_ = room;
         }
-        std::memcpy(static_cast<void*>(items_ + count_), items, count * sizeof(T));
-        count_ += count;
-        return true;
+        return items_ + count_;
     }
     void remove(std::size_t place) noexcept {
         --count_;
@@ -8946,16 +8951,22 @@ class Traces : public Counted {
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
-    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
+    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno. With one read: where
+    /// it executes something else between two, the second one gives nothing.
     [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
-        char path[64], piece[4096];
+        char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
         if (!file.is_open()) return errno;
-        for (ssize_t size; (size = read_some(file, piece, sizeof piece)) > 0;) {
-            if (!text.add(piece, static_cast<std::size_t>(size))) return ENOMEM;
+        for (std::size_t room = 4096;; room *= 8) {
+            char* const place = text.make_room(room);
+            if (place == nullptr) return ENOMEM;
+            const ssize_t size = sys::read_again(file.get(), place, room);
+            if (size < 0) return errno;
+            if (static_cast<std::size_t>(size) == room) continue;
+            text.cut(static_cast<std::size_t>(size));
+            return 0;
         }
-        return 0;
     }
 
     [[gnu::cold]] Word ask(Pid pid) const noexcept {
@@ -8963,12 +8974,12 @@ class Traces : public Counted {
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
         // is the kernel's own: that one executes nothing.
-        for (int looks = 0, settled = 0; looks < 8 && settled < 2; ++looks) {
+        for (int looks = 0, settled = 0; settled < 2; ++looks) {
             char path[64], other[16];
+            if (looks == 8) return Word::unknown;
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
-            if (const int error = read_environment(pid, text))
-                return is_shortage(error) ? Word::unknown : Word::nothing;
+            if (const int error = read_environment(pid, text)) return is_gone(error) ? Word::nothing : Word::unknown;
             if (text.size() > 0) break;
             std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
             if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;

@@ -76,18 +76,23 @@ class Notes {
     Notes& operator=(const Notes&) = delete;
     ~Notes() { std::free(items_); }
 
-    bool add(const T& item) noexcept { return add(&item, 1); }
-    bool add(const T* items, std::size_t count) noexcept {
+    bool add(const T& item) noexcept {
+        T* const place = make_room(1);
+        if (place == nullptr) return false;
+        std::memcpy(static_cast<void*>(place), &item, sizeof(T));
+        ++count_;
+        return true;
+    }
+    /// Behind those that there are, to be written to; cut() then says how many there are. nullptr without memory.
+    T* make_room(std::size_t count) noexcept {
         if (room_ - count_ < count) {
             const std::size_t room = 2 * room_ + (count < 16 ? 16 : count);
             void* const grown = std::realloc(items_, room * sizeof(T));
-            if (grown == nullptr) return false;
+            if (grown == nullptr) return nullptr;
             items_ = static_cast<T*>(grown);
             room_ = room;
         }
-        std::memcpy(static_cast<void*>(items_ + count_), items, count * sizeof(T));
-        count_ += count;
-        return true;
+        return items_ + count_;
     }
     void remove(std::size_t place) noexcept {
         --count_;

@@ -129,16 +129,22 @@ class Traces : public Counted {
 
     bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
 
-    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno.
+    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno. With one read: where
+    /// it executes something else between two, the second one gives nothing.
     [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
-        char path[64], piece[4096];
+        char path[64];
         std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
         const Fd file = Fd::open(path, O_RDONLY);
         if (!file.is_open()) return errno;
-        for (ssize_t size; (size = read_some(file, piece, sizeof piece)) > 0;) {
-            if (!text.add(piece, static_cast<std::size_t>(size))) return ENOMEM;
+        for (std::size_t room = 4096;; room *= 8) {
+            char* const place = text.make_room(room);
+            if (place == nullptr) return ENOMEM;
+            const ssize_t size = sys::read_again(file.get(), place, room);
+            if (size < 0) return errno;
+            if (static_cast<std::size_t>(size) == room) continue;
+            text.cut(static_cast<std::size_t>(size));
+            return 0;
         }
-        return 0;
     }
 
     [[gnu::cold]] Word ask(Pid pid) const noexcept {
@@ -146,12 +152,12 @@ class Traces : public Counted {
         Backoff pause;
         // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
         // is the kernel's own: that one executes nothing.
-        for (int looks = 0, settled = 0; looks < 8 && settled < 2; ++looks) {
+        for (int looks = 0, settled = 0; settled < 2; ++looks) {
             char path[64], other[16];
+            if (looks == 8) return Word::unknown;
             if (looks > 0) sleep_until(pause.next());
             const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
-            if (const int error = read_environment(pid, text))
-                return is_shortage(error) ? Word::unknown : Word::nothing;
+            if (const int error = read_environment(pid, text)) return is_gone(error) ? Word::nothing : Word::unknown;
             if (text.size() > 0) break;
             std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
             if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
