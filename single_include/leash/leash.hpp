@@ -6707,13 +6707,18 @@ inline std::string_view name_of(std::string_view entry) noexcept {
 }  // namespace detail
 
 struct Env::Table : detail::Counted {
-    struct Filter {
-        Names names;
-        bool keeps;  // those, or all others
+    struct Filter : detail::Counted {
+        Filter(Names which, bool are_kept, detail::Shared<Filter> another)
+            : names(std::move(which)), keeps(are_kept), next(std::move(another)) {}
+        ~Filter() override = default;
+
+        const Names names;
+        const bool keeps;  // those, or all others
+        const detail::Shared<Filter> next;
     };
 
     std::vector<Change> changes;
-    std::vector<Filter> filters;      // of what is inherited: the host's variables pass all of them
+    detail::Shared<Filter> filters;   // of what is inherited: the host's variables pass all of them
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
@@ -6730,8 +6735,8 @@ struct Env::Table : detail::Counted {
     /// Does the child get it from the host?
     bool passes(std::string_view name) const noexcept {
         if (find(name) != nullptr) return false;
-        for (const Filter& filter : filters) {
-            if (filter.names.match(name) != filter.keeps) return false;
+        for (const Filter* filter = filters.get(); filter != nullptr; filter = filter->next.get()) {
+            if (filter->names.match(name) != filter->keeps) return false;
         }
         return true;
     }
@@ -6859,7 +6864,8 @@ LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
     for (Change& one : table.changes) {
         if (names.match(one.name) != keeps) one = {std::move(one.name), {}, true};
     }
-    if (inherit_) table.filters.push_back({std::move(names), keeps});
+    if (inherit_)
+        table.filters = detail::Shared<Table::Filter>::adopt(new Table::Filter(std::move(names), keeps, table.filters));
 }
 
 LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
@@ -14298,7 +14304,9 @@ inline namespace LEASH_ABI {
 
 [[gnu::cold]] LEASH_INLINE Result::Result(Result&& other) noexcept = default;
 
-[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) {
+    return *this = Result(other);  // what a vector has for this takes a compiler long
+}
 
 [[gnu::cold]] LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 
@@ -15146,7 +15154,9 @@ class SupervisorCore : public Counted {
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        members_.resize(after);
+        std::vector<Shared<Member>> grown(after);  // resize() takes a compiler longer
+        for (std::size_t slot = 0; slot < before; ++slot) grown[slot] = std::move(members_[slot]);
+        members_ = std::move(grown);
         for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
     }
 
@@ -16031,12 +16041,8 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 struct OrphanReaper {
-    struct Ended {
-        os::Pid pid;
-        std::uint64_t start;  // its number may become another child's
-        bool is_claimed;
-    };
-    std::vector<Ended> ended;
+    os::Notes<os::Seen> ended;
+    os::Notes<os::Pid> claimed;
 
     static Error not_supported() {
         return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
@@ -16050,7 +16056,7 @@ struct OrphanReaper {
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
-            ended.push_back({one.pid, one.start, false});
+            if (!ended.add(one)) return refused();
         }
         return {};
     }
@@ -16070,18 +16076,25 @@ struct OrphanReaper {
                 return refused();
             }
             const os::Pid pid = std::atoi(std::string(os::field_of(info, "Pid")).c_str());
-            for (Ended& one : ended) one.is_claimed |= one.pid == pid;
+            if (!claimed.add(pid)) return refused();
         }
         return {};
     }
 
+    bool is_claimed(os::Pid pid) const noexcept {
+        for (const os::Pid one : claimed) {
+            if (one == pid) return true;
+        }
+        return false;
+    }
+
     Expected<std::size_t> run() {
         if (auto found = find_ended(); !found) return found.error();
-        if (ended.empty()) return std::size_t{0};
+        if (ended.size() == 0) return std::size_t{0};
         if (auto found = find_claims(); !found) return found.error();
         std::size_t count = 0;
-        for (const Ended& one : ended) {
-            if (one.is_claimed) continue;
+        for (const os::Seen& one : ended) {
+            if (is_claimed(one.pid)) continue;
             // Not before: a call in another thread takes it for a claim.
             const os::Fd handle(sys::open_exit(one.pid));
             if (!handle.is_open() && errno != ESRCH) return refused();

@@ -33,13 +33,18 @@ inline std::string_view name_of(std::string_view entry) noexcept {
 }  // namespace detail
 
 struct Env::Table : detail::Counted {
-    struct Filter {
-        Names names;
-        bool keeps;  // those, or all others
+    struct Filter : detail::Counted {
+        Filter(Names which, bool are_kept, detail::Shared<Filter> another)
+            : names(std::move(which)), keeps(are_kept), next(std::move(another)) {}
+        ~Filter() override = default;
+
+        const Names names;
+        const bool keeps;  // those, or all others
+        const detail::Shared<Filter> next;
     };
 
     std::vector<Change> changes;
-    std::vector<Filter> filters;      // of what is inherited: the host's variables pass all of them
+    detail::Shared<Filter> filters;   // of what is inherited: the host's variables pass all of them
     std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
@@ -56,8 +61,8 @@ struct Env::Table : detail::Counted {
     /// Does the child get it from the host?
     bool passes(std::string_view name) const noexcept {
         if (find(name) != nullptr) return false;
-        for (const Filter& filter : filters) {
-            if (filter.names.match(name) != filter.keeps) return false;
+        for (const Filter* filter = filters.get(); filter != nullptr; filter = filter->next.get()) {
+            if (filter->names.match(name) != filter->keeps) return false;
         }
         return true;
     }
@@ -185,7 +190,8 @@ LEASH_INLINE void Env::change(Change made) { own_table().put(std::move(made)); }
     for (Change& one : table.changes) {
         if (names.match(one.name) != keeps) one = {std::move(one.name), {}, true};
     }
-    if (inherit_) table.filters.push_back({std::move(names), keeps});
+    if (inherit_)
+        table.filters = detail::Shared<Table::Filter>::adopt(new Table::Filter(std::move(names), keeps, table.filters));
 }
 
 LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {

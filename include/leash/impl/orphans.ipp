@@ -28,12 +28,8 @@ inline namespace LEASH_ABI {
 namespace detail {
 
 struct OrphanReaper {
-    struct Ended {
-        os::Pid pid;
-        std::uint64_t start;  // its number may become another child's
-        bool is_claimed;
-    };
-    std::vector<Ended> ended;
+    os::Notes<os::Seen> ended;
+    os::Notes<os::Pid> claimed;
 
     static Error not_supported() {
         return make_error(std::errc::operation_not_supported, Step::signal, "reap_orphans",
@@ -47,7 +43,7 @@ struct OrphanReaper {
         if (!table.read(Deadline::now())) return refused();
         for (const os::Seen& one : table) {
             if (one.parent != sys::getpid() || one.is_alive()) continue;
-            ended.push_back({one.pid, one.start, false});
+            if (!ended.add(one)) return refused();
         }
         return {};
     }
@@ -67,18 +63,25 @@ struct OrphanReaper {
                 return refused();
             }
             const os::Pid pid = std::atoi(std::string(os::field_of(info, "Pid")).c_str());
-            for (Ended& one : ended) one.is_claimed |= one.pid == pid;
+            if (!claimed.add(pid)) return refused();
         }
         return {};
     }
 
+    bool is_claimed(os::Pid pid) const noexcept {
+        for (const os::Pid one : claimed) {
+            if (one == pid) return true;
+        }
+        return false;
+    }
+
     Expected<std::size_t> run() {
         if (auto found = find_ended(); !found) return found.error();
-        if (ended.empty()) return std::size_t{0};
+        if (ended.size() == 0) return std::size_t{0};
         if (auto found = find_claims(); !found) return found.error();
         std::size_t count = 0;
-        for (const Ended& one : ended) {
-            if (one.is_claimed) continue;
+        for (const os::Seen& one : ended) {
+            if (is_claimed(one.pid)) continue;
             // Not before: a call in another thread takes it for a claim.
             const os::Fd handle(sys::open_exit(one.pid));
             if (!handle.is_open() && errno != ESRCH) return refused();

@@ -30,7 +30,9 @@ inline namespace LEASH_ABI {
 
 [[gnu::cold]] LEASH_INLINE Result::Result(Result&& other) noexcept = default;
 
-[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) = default;
+[[gnu::cold]] LEASH_INLINE Result& Result::operator=(const Result& other) {
+    return *this = Result(other);  // what a vector has for this takes a compiler long
+}
 
 [[gnu::cold]] LEASH_INLINE Result& Result::operator=(Result&& other) noexcept = default;
 

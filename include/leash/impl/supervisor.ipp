@@ -314,7 +314,9 @@ class SupervisorCore : public Counted {
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        members_.resize(after);
+        std::vector<Shared<Member>> grown(after);  // resize() takes a compiler longer
+        for (std::size_t slot = 0; slot < before; ++slot) grown[slot] = std::move(members_[slot]);
+        members_ = std::move(grown);
         for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
     }
 
