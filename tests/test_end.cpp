@@ -509,7 +509,9 @@ TEST_CASE("of those who each start the next one and go, the present one is met a
     const Census census;
     leash::Options options = capture(census);
     options.in = leash::null;
-    leash::Popen p(leash::shell("f() { test $1 -gt 300000 || f $(($1 + 1)) & }; f 0; echo ready; exit 3"), options);
+    leash::Popen p(leash::shell("sh -c \"$1\" sh \"$1\" 0 & echo ready; exit 3",
+                                {"test $2 -gt 100000 || sh -c \"$1\" sh \"$1\" $(($2 + 1)) &"}),
+                   options);
     CHECK(p.out().read_until("ready\n", soon));
     REQUIRE(eventually([&] { return !support::is_alive(p.pid()); }));
     leash::detail::os::ProcessTable table;

@@ -8,6 +8,7 @@
 #include <leash/config.hpp>
 
 #include <type_traits>
+#include <utility>
 
 #include <cstdint>
 #include <cstdio>
@@ -251,13 +252,12 @@ class Numbers {
             const Pid number = std::atoi(entries_ + at_ + 19);
             at_ += length;
             here_ = std::exchange(next_, next);
-            if (room_ == of_a_number && at_ != end_ && !go_to(next_)) return -1;
+            if (room_ == of_a_number && at_ != end_) go_to(next_);
             if (number > 0) return number;
         }
     }
-    /// From the first one on again.
-    bool rewind() noexcept { return go_to(0); }
-    /// The one that next() has given comes once more; from now on each is read when it is asked for, and none ahead.
+    /// The one that next() has given comes once more; from now on each is read when it is asked for, and none ahead. False where
+    /// that one is read already, and others may be.
     bool read_one_by_one() noexcept {
         room_ = of_a_number;
         return go_to(here_);
@@ -281,9 +281,10 @@ class Numbers {
     static constexpr std::size_t of_a_number = 32, of_any_name = 288;  // 19 bytes, the name, and up to 8 for alignment
 
     bool go_to(std::uint64_t place) noexcept {
+        if (sys::lseek(proc_.handle(), static_cast<off_t>(place), SEEK_SET) < 0) return false;
         at_ = end_ = 0;
         next_ = place;
-        return sys::lseek(proc_.handle(), static_cast<off_t>(place), SEEK_SET) >= 0;
+        return true;
     }
 
     Directory proc_{"/proc"};
@@ -311,21 +312,16 @@ template <class Begin, class Visit>
     for (int round = 0; round < most_rounds; ++round) {
         begin();
         const Pid last = Numbers::last();
-        Numbers numbers;
         Notes<Pid> listed;
         Pid pid;
-        while ((pid = numbers.next()) > 0) {
+        for (Numbers numbers; (pid = numbers.next()) > 0;) {
             if (!listed.add(pid) || !look_at(pid)) return false;
         }
-        if (pid < 0 || !numbers.rewind()) return false;
+        if (pid < 0) return false;
         std::size_t place = 0;
         bool is_ahead = true;
-        while ((pid = numbers.next()) > 0) {
-            if (is_ahead && pid > last) {
-                is_ahead = false;
-                if (!numbers.read_one_by_one()) return false;
-                continue;
-            }
+        for (Numbers numbers; (pid = numbers.next()) > 0;) {
+            if (pid > last && std::exchange(is_ahead, false) && numbers.read_one_by_one()) continue;
             while (place < listed.size() && listed[place] < pid) ++place;
             const bool is_listed = place < listed.size() && listed[place] == pid;
             if (!is_listed && !look_at(pid)) return false;
