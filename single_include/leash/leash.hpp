@@ -8844,6 +8844,7 @@ template <class IsOne>
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #if LEASH_POSIX
@@ -8971,21 +8972,33 @@ class Traces : public Counted {
         }
     }
 
+    /// Has it no environment, which then ends where it begins? So it is in the middle of an exec too; but where its code begins
+    /// is noted after that.
+    [[gnu::cold]] static bool has_no_environment(Pid pid) noexcept {
+        char text[1024];
+        // Counted from the number; the second one, its name in parentheses, may hold anything. The last two since Linux 3.5.
+        constexpr int code = 26, start = 50, end = 51;
+        unsigned long long values[end + 1] = {};
+        const char* at = read_proc(pid, "stat", text, sizeof text) > 0 ? std::strrchr(text, ')') : nullptr;
+        for (int value = 3; value <= end && at != nullptr; ++value) {
+            at = std::strchr(at + 1, ' ');
+            if (at != nullptr) values[value] = std::strtoull(at, nullptr, 10);
+        }
+        return values[code] != 0 && values[start] != 0 && values[start] == values[end];
+    }
+
     [[gnu::cold]] Word ask(Pid pid) const noexcept {
         Notes<char> text;
         Backoff pause;
-        // In the middle of its exec a process shows neither for a moment. One that has no environment has arguments, unless it
-        // is the kernel's own: that one executes nothing.
-        for (int looks = 0, settled = 0; settled < 2; ++looks) {
+        // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.
+        for (int looks = 0;; ++looks) {
             char path[64], other[16];
             if (looks == 8) return Word::unknown;
             if (looks > 0) sleep_until(pause.next());
-            const bool has_arguments = looks > 0 && read_proc(pid, "cmdline", other, sizeof other) > 0;
             if (const int error = read_environment(pid, text)) return is_gone(error) ? Word::nothing : Word::unknown;
             if (text.size() > 0) break;
             std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
-            if (sys::readlink(path, other, sizeof other) <= 0) return Word::nothing;
-            if (has_arguments) ++settled;
+            if (sys::readlink(path, other, sizeof other) <= 0 || has_no_environment(pid)) return Word::nothing;
         }
         const std::string_view all(text.begin(), text.size());
         std::size_t found = 0;
