@@ -9566,8 +9566,8 @@ class Descendants {
 
     /// Who is in a group that one of them has made, whether or not its parent still is there. The group's number is its own
     /// as long as somebody is in it: so the one by whom it is known is asked before and after.
-    [[gnu::cold]] bool find_in_groups(ProcessTable& table) noexcept {
-        if (!table.read(Deadline::now())) return false;
+    [[gnu::cold]] void find_in_groups(ProcessTable& table) noexcept {
+        if (!table.read(Deadline::now())) return;
         const auto is_in = [](const Seen& known, Pid group) {
             Seen now{};
             return look_at_process(known.pid, now) && now.start == known.start && now.group == group;
@@ -9580,7 +9580,6 @@ class Descendants {
                 break;
             }
         }
-        return true;
     }
 
     /// At one go through all processes, tells of each one that bears a trace and is not known, as soon as it is found: where
@@ -16038,7 +16037,6 @@ LEASH_INLINE Pid spawn_detached(Command command, Options options) {
 
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstddef>

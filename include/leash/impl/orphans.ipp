@@ -8,7 +8,6 @@
 
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstddef>
