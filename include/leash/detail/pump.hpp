@@ -446,7 +446,9 @@ class Pump : public Counted {
     static constexpr Duration longest_stop_look = Duration::milliseconds(250);
 
     bool moves(const Incoming& stream, const Want& want) const noexcept {
-        const bool wanted = (&stream == &out ? want.out : want.err) || &stream == want.one;
+        // Asked first: comparing with nullptr makes g++ 12 believe, and warn, that the stream may be nowhere.
+        const bool is_one = want.one != nullptr && &stream == want.one;
+        const bool wanted = is_one || (&stream == &out ? want.out : want.err);
         return stream.is_open() && (wanted || stream.has_sink()) && !stream.is_abandoned();
     }
     template <class Function>
