@@ -4,6 +4,7 @@
 #include "support.hpp"
 
 #include <atomic>
+#include <optional>
 
 #include <poll.h>
 
@@ -28,6 +29,46 @@ bool is_readable(int fd) {
 leash::Cancel* of_handler = nullptr;
 
 }  // namespace
+
+TEST_CASE("what may hold a token is used as a std::optional, and converts from and to one") {
+    leash::Options options;
+    CHECK_FALSE(options.cancel);
+    CHECK_FALSE(options.cancel.has_value());
+    const leash::Cancel token;
+    options.cancel = token;
+    REQUIRE(options.cancel);
+    CHECK(*options.cancel == token);
+    CHECK(options.cancel == token);
+    CHECK(options.cancel.value() == token);
+    options.cancel->fire();
+    CHECK(token.fired());
+    const std::optional<leash::Cancel> standard = options.cancel;
+    CHECK(standard == token);
+
+    leash::RunAllOptions all;
+    all.cancel = standard;
+    CHECK(all.cancel == options.cancel);
+    CHECK(all.cancel.emplace() != token);
+    CHECK(options.cancel == token);
+    all.cancel = std::nullopt;
+    CHECK_FALSE(all.cancel);
+    CHECK(all.cancel != options.cancel);
+    CHECK(all.cancel.value_or(token) == token);
+    options.cancel.reset();
+    CHECK(options.cancel == all.cancel);
+    options.cancel = std::optional<leash::Cancel>();
+    CHECK_FALSE(options.cancel.has_value());
+    const std::optional<leash::Cancel> none = options.cancel;
+    CHECK_FALSE(none);
+
+    leash::Usage usage;
+    CHECK(usage.peak_memory == std::nullopt);
+    CHECK(usage.peak_memory.value_or(7) == 7);
+    usage.peak_memory = 5U;
+    CHECK(*usage.peak_memory == 5);
+    CHECK(usage.peak_memory == 5);
+    CHECK(usage.peak_memory != std::optional<std::uint64_t>(6));
+}
 
 TEST_CASE("a token is fired once and for all, and copies are the same token") {
     const NothingLeft before;

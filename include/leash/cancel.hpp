@@ -3,6 +3,7 @@
 #define LEASH_0_1_0_CANCEL_HPP
 
 #include <leash/config.hpp>
+#include <leash/detail/maybe.hpp>
 #include <leash/detail/shared.hpp>
 #include <leash/fwd.hpp>
 
@@ -55,6 +56,9 @@ class Cancel {
     /// @}
 
   private:
+    friend class detail::Maybe<Cancel>;
+    Cancel(detail::Nothing) noexcept {}
+
     struct State;
     detail::Shared<State> state_;
 };

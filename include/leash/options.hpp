@@ -292,15 +292,16 @@ struct PassFd {
 namespace detail {
 
 /// A std::vector whose copies and end are compiled once. (Every file that makes an Options would compile them.)
-class PassFds : public std::vector<PassFd> {
+template <class T>
+class List : public std::vector<T> {
   public:
-    PassFds();
-    PassFds(std::initializer_list<PassFd> items);
-    PassFds(std::vector<PassFd> items);
-    PassFds(const PassFds& other);
-    PassFds(PassFds&& other) noexcept;
-    PassFds& operator=(PassFds other) noexcept;
-    ~PassFds();
+    List();
+    List(std::initializer_list<T> items);
+    List(std::vector<T> items);
+    List(const List& other);
+    List(List&& other) noexcept;
+    List& operator=(List other) noexcept;
+    ~List();
 };
 
 }  // namespace detail
@@ -358,22 +359,6 @@ struct StopStep {
     Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
-namespace detail {
-
-/// Like PassFds.
-class StopSequence : public std::vector<StopStep> {
-  public:
-    StopSequence();
-    StopSequence(std::initializer_list<StopStep> items);
-    StopSequence(std::vector<StopStep> items);
-    StopSequence(const StopSequence& other);
-    StopSequence(StopSequence&& other) noexcept;
-    StopSequence& operator=(StopSequence other) noexcept;
-    ~StopSequence();
-};
-
-}  // namespace detail
-
 /// Everything about a job except its command. In C++20 name the fields, in this order:
 /// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
 /// positions: a later version may add a field between two others, but does not move one.
@@ -404,7 +389,7 @@ struct Options {
 
     /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
     /// is O_NONBLOCK here, it is O_NONBLOCK there. A std::vector<PassFd>. Default: none.
-    detail::PassFds pass_fds = {};
+    detail::List<PassFd> pass_fds = {};
 
     /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
     /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
@@ -465,7 +450,7 @@ struct Options {
     /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
     /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
     /// these times. A std::vector<StopStep>. Default: empty. Together with `grace` it is an error.
-    detail::StopSequence stop_sequence = {};
+    detail::List<StopStep> stop_sequence = {};
 
     /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
     /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still
@@ -474,8 +459,8 @@ struct Options {
     /// out of reach can have a stream open. Must be finite.
     Timeout drain = Duration::seconds(2);
 
-    /// A token that ends the job when it is fired. Default: none.
-    std::optional<Cancel> cancel = std::nullopt;
+    /// A token that ends the job when it is fired. Used as a std::optional<Cancel>. Default: none.
+    detail::Maybe<Cancel> cancel = {};
 
     /// How many bytes of `out`, and of `err`, run() and communicate() keep. They read and drop the rest, so the child
     /// never blocks; Streams::out_truncated tells. The text is cut only between UTF-8 characters, so it may be up to

@@ -3,7 +3,6 @@
 #define LEASH_0_1_0_RUN_ALL_HPP
 
 #include <initializer_list>
-#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -93,7 +92,7 @@ struct RunAllOptions {
 
     /// A token for the whole call: when it is fired, ends the running jobs and starts no more. Default: none. A task
     /// can also have its own token, in its options.
-    std::optional<Cancel> cancel = std::nullopt;
+    detail::Maybe<Cancel> cancel = {};
 };
 
 /// Runs commands and waits until all have ended. Runs each as run() does, with its own timeout, capture and sinks, at

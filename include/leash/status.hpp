@@ -2,7 +2,6 @@
 #ifndef LEASH_0_1_0_STATUS_HPP
 #define LEASH_0_1_0_STATUS_HPP
 
-#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -10,6 +9,7 @@
 
 #include <leash/config.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/maybe.hpp>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -122,8 +122,8 @@ struct Usage {
     Duration system;  ///< processor time in the kernel
     /// The largest resident set size of a single process, in bytes. nullopt if it is not larger than that of the host
     /// at the start: a child begins in the memory of its host, and the kernel counts that for the child (Linux, BSDs;
-    /// not macOS).
-    std::optional<std::uint64_t> peak_memory = std::nullopt;
+    /// not macOS). Used as a std::optional<std::uint64_t>.
+    detail::Maybe<std::uint64_t> peak_memory = {};
     /// With Reach::cgroup: the number of processes of the job that the kernel killed because memory ran out, that of a
     /// control group or all memory (`oom_kill` in memory.events, Linux 4.13). Zero if the host's control group does not
     /// enable the memory controller.

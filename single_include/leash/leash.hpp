@@ -1010,11 +1010,79 @@ class Deadline {
 #endif  // LEASH_0_1_0_DEADLINE_HPP
 
 // =====================================================================================================================
+// leash/detail/maybe.hpp - a member that may hold nothing. A std::optional<T> costs every user's compiler five times as much.
+#ifndef LEASH_0_1_0_DETAIL_MAYBE_HPP
+#define LEASH_0_1_0_DETAIL_MAYBE_HPP
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <cstdint>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// What the T of a Maybe<T> is made of where there is none.
+struct Nothing {
+    constexpr operator std::uint64_t() const noexcept { return 0; }
+};
+
+/// A T or nothing, with the names of std::optional<T>, from which and to which it converts. The T costs nothing and owns
+/// nothing when it is made of Nothing.
+template <class T>
+class Maybe {
+  public:
+    using value_type = T;
+
+    constexpr Maybe() noexcept = default;
+    constexpr Maybe(std::nullopt_t) noexcept {}
+    template <class U = T, class = std::enable_if_t<std::is_convertible_v<U, T>>>
+    constexpr Maybe(U&& value) : value_(std::forward<U>(value)), has_value_(true) {}
+    template <class U, std::enable_if_t<std::is_same_v<U, std::optional<T>>, int> = 0>
+    constexpr Maybe(const U& other) : Maybe(other ? Maybe(*other) : Maybe()) {}
+    constexpr operator std::optional<T>() const { return has_value_ ? std::optional<T>(value_) : std::nullopt; }
+
+    constexpr bool has_value() const noexcept { return has_value_; }
+    constexpr explicit operator bool() const noexcept { return has_value_; }
+    /// Only if it has a value.
+    /// @{
+    constexpr const T& operator*() const noexcept { return value_; }
+    constexpr const T* operator->() const noexcept { return &value_; }
+    /// @}
+    T value() const { return std::optional<T>(*this).value(); }
+    constexpr T value_or(T other) const { return has_value_ ? value_ : other; }
+
+    template <class... Args>
+    T& emplace(Args&&... args) {
+        value_ = T(std::forward<Args>(args)...);
+        has_value_ = true;
+        return value_;
+    }
+    void reset() noexcept { *this = Maybe(); }
+
+    friend constexpr bool operator==(const Maybe& a, const Maybe& b) noexcept {
+        return a.has_value_ == b.has_value_ && (!a.has_value_ || a.value_ == b.value_);
+    }
+    friend constexpr bool operator!=(const Maybe& a, const Maybe& b) noexcept { return !(a == b); }
+
+  private:
+    T value_{Nothing()};
+    bool has_value_ = false;
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_MAYBE_HPP
+
+// =====================================================================================================================
 // leash/status.hpp - how a process ended, and what it used.
 #ifndef LEASH_0_1_0_STATUS_HPP
 #define LEASH_0_1_0_STATUS_HPP
 
-#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -1131,8 +1199,8 @@ struct Usage {
     Duration system;  ///< processor time in the kernel
     /// The largest resident set size of a single process, in bytes. nullopt if it is not larger than that of the host
     /// at the start: a child begins in the memory of its host, and the kernel counts that for the child (Linux, BSDs;
-    /// not macOS).
-    std::optional<std::uint64_t> peak_memory = std::nullopt;
+    /// not macOS). Used as a std::optional<std::uint64_t>.
+    detail::Maybe<std::uint64_t> peak_memory = {};
     /// With Reach::cgroup: the number of processes of the job that the kernel killed because memory ran out, that of a
     /// control group or all memory (`oom_kill` in memory.events, Linux 4.13). Zero if the host's control group does not
     /// enable the memory controller.
@@ -1949,6 +2017,9 @@ class Cancel {
     /// @}
 
   private:
+    friend class detail::Maybe<Cancel>;
+    Cancel(detail::Nothing) noexcept {}
+
     struct State;
     detail::Shared<State> state_;
 };
@@ -2297,15 +2368,16 @@ struct PassFd {
 namespace detail {
 
 /// A std::vector whose copies and end are compiled once. (Every file that makes an Options would compile them.)
-class PassFds : public std::vector<PassFd> {
+template <class T>
+class List : public std::vector<T> {
   public:
-    PassFds();
-    PassFds(std::initializer_list<PassFd> items);
-    PassFds(std::vector<PassFd> items);
-    PassFds(const PassFds& other);
-    PassFds(PassFds&& other) noexcept;
-    PassFds& operator=(PassFds other) noexcept;
-    ~PassFds();
+    List();
+    List(std::initializer_list<T> items);
+    List(std::vector<T> items);
+    List(const List& other);
+    List(List&& other) noexcept;
+    List& operator=(List other) noexcept;
+    ~List();
 };
 
 }  // namespace detail
@@ -2363,22 +2435,6 @@ struct StopStep {
     Timeout grace;   ///< zero: the next step follows at once; must be finite
 };
 
-namespace detail {
-
-/// Like PassFds.
-class StopSequence : public std::vector<StopStep> {
-  public:
-    StopSequence();
-    StopSequence(std::initializer_list<StopStep> items);
-    StopSequence(std::vector<StopStep> items);
-    StopSequence(const StopSequence& other);
-    StopSequence(StopSequence&& other) noexcept;
-    StopSequence& operator=(StopSequence other) noexcept;
-    ~StopSequence();
-};
-
-}  // namespace detail
-
 /// Everything about a job except its command. In C++20 name the fields, in this order:
 /// `{.out = leash::piped, .timeout = 5s}`. In C++17: `leash::Options o; o.out = leash::piped;`. Do not rely on
 /// positions: a later version may add a field between two others, but does not move one.
@@ -2409,7 +2465,7 @@ struct Options {
 
     /// Descriptors to pass to the child besides the standard streams. The child shares their file status flags: if one
     /// is O_NONBLOCK here, it is O_NONBLOCK there. A std::vector<PassFd>. Default: none.
-    detail::PassFds pass_fds = {};
+    detail::List<PassFd> pass_fds = {};
 
     /// The jobserver from which a `make` in the job takes its tokens. Default: none. leash passes its descriptors to
     /// numbers that are free in the child, and sets MAKEFLAGS in `env` (in place of another jobserver there). See
@@ -2470,7 +2526,7 @@ struct Options {
     /// and `grace`. Each signal goes to all of the job; when the time of the last step is over, SIGKILL.
     /// `{{SIGINT, 5s}, {SIGTERM, 2s}}` begins with SIGINT, as Ctrl-C does. In bounds, replace `grace` by the sum of
     /// these times. A std::vector<StopStep>. Default: empty. Together with `grace` it is an error.
-    detail::StopSequence stop_sequence = {};
+    detail::List<StopStep> stop_sequence = {};
 
     /// The drain period: after the leader ended by itself, how long the processes that it left may go on and write (a
     /// `tee`, a filter, a cleanup). Then leash ends them (see `stragglers`) and stops reading streams that are still
@@ -2479,8 +2535,8 @@ struct Options {
     /// out of reach can have a stream open. Must be finite.
     Timeout drain = Duration::seconds(2);
 
-    /// A token that ends the job when it is fired. Default: none.
-    std::optional<Cancel> cancel = std::nullopt;
+    /// A token that ends the job when it is fired. Used as a std::optional<Cancel>. Default: none.
+    detail::Maybe<Cancel> cancel = {};
 
     /// How many bytes of `out`, and of `err`, run() and communicate() keep. They read and drop the rest, so the child
     /// never blocks; Streams::out_truncated tells. The text is cut only between UTF-8 characters, so it may be up to
@@ -3596,7 +3652,6 @@ class Supervisor {
 #define LEASH_0_1_0_RUN_ALL_HPP
 
 #include <initializer_list>
-#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -3673,7 +3728,7 @@ struct RunAllOptions {
 
     /// A token for the whole call: when it is fired, ends the running jobs and starts no more. Default: none. A task
     /// can also have its own token, in its options.
-    std::optional<Cancel> cancel = std::nullopt;
+    detail::Maybe<Cancel> cancel = {};
 };
 
 /// Runs commands and waits until all have ended. Runs each as run() does, with its own timeout, capture and sinks, at
@@ -6898,39 +6953,34 @@ LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
 
 namespace detail {
 
-LEASH_INLINE PassFds::PassFds() = default;
+template <class T>
+List<T>::List() = default;
 
-LEASH_INLINE PassFds::PassFds(std::initializer_list<PassFd> items) : vector(items) {}
+template <class T>
+List<T>::List(std::initializer_list<T> items) : std::vector<T>(items) {}
 
-LEASH_INLINE PassFds::PassFds(std::vector<PassFd> items) : vector(std::move(items)) {}
+template <class T>
+List<T>::List(std::vector<T> items) : std::vector<T>(std::move(items)) {}
 
-LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
+template <class T>
+List<T>::List(const List& other) = default;
 
-LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
+template <class T>
+List<T>::List(List&& other) noexcept = default;
 
-LEASH_INLINE PassFds& PassFds::operator=(PassFds other) noexcept {
-    swap(other);
+template <class T>
+List<T>& List<T>::operator=(List other) noexcept {
+    this->swap(other);
     return *this;
 }
 
-LEASH_INLINE PassFds::~PassFds() = default;
+template <class T>
+List<T>::~List() = default;
 
-LEASH_INLINE StopSequence::StopSequence() = default;
-
-LEASH_INLINE StopSequence::StopSequence(std::initializer_list<StopStep> items) : vector(items) {}
-
-LEASH_INLINE StopSequence::StopSequence(std::vector<StopStep> items) : vector(std::move(items)) {}
-
-LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
-
-LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
-
-LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence other) noexcept {
-    swap(other);
-    return *this;
-}
-
-LEASH_INLINE StopSequence::~StopSequence() = default;
+#if defined(LEASH_COMPILED)
+template class List<PassFd>;
+template class List<StopStep>;
+#endif
 
 }  // namespace detail
 
@@ -12763,7 +12813,6 @@ struct Starter {
 #ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
 #define LEASH_0_1_0_DETAIL_PUMP_HPP
 
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13591,7 +13640,7 @@ class Pump : public Counted {
     const Timeout idle_timeout_, drain_;
     const StopStep ask_;  // where there is no sequence
     const std::vector<StopStep> stop_sequence_;
-    const std::optional<Cancel> cancel_;
+    const Maybe<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;
@@ -15464,7 +15513,7 @@ class SupervisorCore : public Counted {
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
     List<&Member::draining> draining_;        // that have ended, but something holds a stream
-    std::optional<Cancel> token_;             // for all of them
+    Maybe<Cancel> token_;                     // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;               // whose end has not been told

@@ -22,7 +22,8 @@ void argv() {
     static_cast<void>(r.cancelled || !r.survivors.empty() || !r.held.empty() || r.out_truncated || r.err_truncated ||
                       r.unwritten != 0);
     static_cast<void>(r.usage.user + r.usage.system);
-    static_cast<void>(r.usage.peak_memory);
+    const std::optional<std::uint64_t> peak = r.usage.peak_memory;
+    static_cast<void>(peak);
 }
 
 void shell(const std::string& name) {

@@ -5,7 +5,6 @@
 #ifndef LEASH_0_1_0_DETAIL_PUMP_HPP
 #define LEASH_0_1_0_DETAIL_PUMP_HPP
 
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -855,7 +854,7 @@ class Pump : public Counted {
     const Timeout idle_timeout_, drain_;
     const StopStep ask_;  // where there is no sequence
     const std::vector<StopStep> stop_sequence_;
-    const std::optional<Cancel> cancel_;
+    const Maybe<Cancel> cancel_;
 
     os::Mutex mutex_;
     Phase phase_ = Phase::running;

@@ -224,39 +224,34 @@ LEASH_INLINE Env::Names::Names(std::initializer_list<Arg> patterns) {
 
 namespace detail {
 
-LEASH_INLINE PassFds::PassFds() = default;
+template <class T>
+List<T>::List() = default;
 
-LEASH_INLINE PassFds::PassFds(std::initializer_list<PassFd> items) : vector(items) {}
+template <class T>
+List<T>::List(std::initializer_list<T> items) : std::vector<T>(items) {}
 
-LEASH_INLINE PassFds::PassFds(std::vector<PassFd> items) : vector(std::move(items)) {}
+template <class T>
+List<T>::List(std::vector<T> items) : std::vector<T>(std::move(items)) {}
 
-LEASH_INLINE PassFds::PassFds(const PassFds& other) = default;
+template <class T>
+List<T>::List(const List& other) = default;
 
-LEASH_INLINE PassFds::PassFds(PassFds&& other) noexcept = default;
+template <class T>
+List<T>::List(List&& other) noexcept = default;
 
-LEASH_INLINE PassFds& PassFds::operator=(PassFds other) noexcept {
-    swap(other);
+template <class T>
+List<T>& List<T>::operator=(List other) noexcept {
+    this->swap(other);
     return *this;
 }
 
-LEASH_INLINE PassFds::~PassFds() = default;
+template <class T>
+List<T>::~List() = default;
 
-LEASH_INLINE StopSequence::StopSequence() = default;
-
-LEASH_INLINE StopSequence::StopSequence(std::initializer_list<StopStep> items) : vector(items) {}
-
-LEASH_INLINE StopSequence::StopSequence(std::vector<StopStep> items) : vector(std::move(items)) {}
-
-LEASH_INLINE StopSequence::StopSequence(const StopSequence& other) = default;
-
-LEASH_INLINE StopSequence::StopSequence(StopSequence&& other) noexcept = default;
-
-LEASH_INLINE StopSequence& StopSequence::operator=(StopSequence other) noexcept {
-    swap(other);
-    return *this;
-}
-
-LEASH_INLINE StopSequence::~StopSequence() = default;
+#if defined(LEASH_COMPILED)
+template class List<PassFd>;
+template class List<StopStep>;
+#endif
 
 }  // namespace detail
 

@@ -614,7 +614,7 @@ class SupervisorCore : public Counted {
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
     List<&Member::draining> draining_;        // that have ended, but something holds a stream
-    std::optional<Cancel> token_;             // for all of them
+    Maybe<Cancel> token_;                     // for all of them
     int token_handle_ = -1;
     std::size_t size_ = 0;
     std::size_t unended_ = 0;               // whose end has not been told
