@@ -599,18 +599,27 @@ int be_daemon(const Arguments& all) {  // daemon(3), then a line in a file
     put(fd, "up\n");
     return 0;
 }
-// A chain of N children, each in a "group" or a "session" of its own; all live, the last one says "ready" before. With
-// "ignore" the children ignore TERM, and with "all" the leader too.
+// A chain of N children, each in a "group" or a "session" of its own; all live. The leader says "ready" when all are there: where
+// it is killed before, nobody does. With "children" those ignore TERM, and with "all" the leader too.
 int apart(const Arguments& all) {
     if (argument(all, 3) == "all") ::signal(SIGTERM, SIG_IGN);
+    const pid_t leader = ::getpid();
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(98);
     for (int left = number(all, 2); left > 0; --left) {
         const pid_t child = ::fork();
         if (child < 0) ::_exit(98);
-        if (child > 0) for_ever();
+        if (child > 0) {
+            ::close(ends[1]);
+            char byte;
+            if (::getpid() == leader && ::read(ends[0], &byte, 1) == 1) say("ready\n");
+            for_ever();
+        }
         if (!argument(all, 3).empty()) ::signal(SIGTERM, SIG_IGN);
         if ((argument(all, 1) == "session" ? ::setsid() : ::setpgid(0, 0)) < 0) ::_exit(98);
     }
-    say("ready\n");
+    if (::getpid() == leader) say("ready\n");
+    else put(ends[1], "x");
     for_ever();
 }
 int flip_group(const Arguments&) {  // a leader that goes back and forth between its group and its child's

@@ -661,7 +661,7 @@ class Job {
         TORTURE_NEEDS(!timed_out || !options_.timeout.is_none() || !options_.idle_timeout.is_none());
         if (cancelled && options_.cancel && status.unknown()) return count(false, true, false);  // not even started
         check_status(status, interfered);
-        check_stragglers(status, by, stragglers);
+        check_stragglers(status, by, stragglers, !streams.held.empty());
         for (const leash::Process& one : streams.held)
             TORTURE_NEEDS(one.why.rfind("holds ", 0) == 0 && (one.pid > 1 || one.pid == -1) && one.pid != ::getpid());
         TORTURE_NEEDS(streams.out.size() <= options_.max_output && streams.err.size() <= options_.max_output);
@@ -682,12 +682,15 @@ class Job {
 
     static bool is_timeout(EndedBy by) { return by == EndedBy::timeout || by == EndedBy::idle_timeout; }
 
-    /// Those are named who were left in the group at the end of the drain, and nobody else but who had got away.
-    void check_stragglers(leash::ExitStatus status, EndedBy by, const std::vector<leash::Process>& stragglers) const {
+    /// Those are named who were left in the group at the end of the drain, and nobody else but who had got away. What ends
+    /// the call after that is told of only where somebody holds a stream: one that escaped, or the noise, which forked at the
+    /// moment of the start.
+    void check_stragglers(leash::ExitStatus status, EndedBy by, const std::vector<leash::Process>& stragglers,
+                          bool is_held) const {
         const bool has_tree = options_.reach == leash::Reach::tree;
         const bool ends_them =
             options_.stragglers == Stragglers::kill && (has_tree || options_.group != leash::Group::inherited);
-        TORTURE_NEEDS(stragglers.empty() || (ends_them && (by == EndedBy::itself || child_.escapes)));
+        TORTURE_NEEDS(stragglers.empty() || (ends_them && (by == EndedBy::itself || child_.escapes || is_held)));
         for (const leash::Process& one : stragglers) TORTURE_NEEDS(one.pid > 1 && one.pid != ::getpid());
         if (!ends_them || by != EndedBy::itself || !child_.ends || status != child_.status || !child_.stays) return;
         const auto stay = static_cast<std::size_t>(*child_.stays);
@@ -705,7 +708,7 @@ class Job {
     /// What has been read continues what had been.
     void heard(std::string_view text) {
         const std::string* const all = whole();
-        if (all == nullptr) return;
+        if (all == nullptr || has_dropped_) return;
         TORTURE_NEEDS(heard_ + text.size() <= all->size() && all->compare(heard_, text.size(), text) == 0);
         heard_ += text.size();
         is_ready_ = heard_ > 0 && *all == "ready\n";
@@ -715,7 +718,7 @@ class Job {
     void heard_line(std::string_view line, bool may_be_cut) {
         heard(line);
         const std::string* const all = whole();
-        if (all == nullptr || heard_ == all->size()) return;
+        if (all == nullptr || has_dropped_ || heard_ == all->size()) return;
         if ((*all)[heard_] == '\n') ++heard_;
         else TORTURE_NEEDS(may_be_cut);
     }
@@ -745,6 +748,8 @@ class Job {
                 const bool tries = dice_.chance(50);
                 input_ += piece;  // may come back at once
                 const leash::Written written = tries ? job.in().try_write(piece) : job.in().write(piece, time);
+                // It reads meanwhile, and drops what is past that.
+                has_dropped_ |= !tries && job.out().available() >= options_.max_output;
                 input_.resize(before + written.count);
                 break;
             }
@@ -793,6 +798,7 @@ class Job {
     std::size_t may_escape_ = 0;  // how many processes
     std::string input_;           // what it is told
     std::size_t heard_ = 0;       // how much it has said
+    bool has_dropped_ = false;    // some of that may be missing
     bool is_ready_ = false;       // where that is "ready\n", it has said so
     enum : int { way_none = -1, way_stop, way_kill, way_terminate, way_communicate, way_move };
     int way_ = way_none;  // of end()
