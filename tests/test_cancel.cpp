@@ -63,10 +63,10 @@ TEST_CASE("what may hold a token is used as a std::optional, and converts from a
 
     leash::Usage usage;
     CHECK(usage.peak_memory == std::nullopt);
-    CHECK(usage.peak_memory.value_or(7) == 7);
+    CHECK(usage.peak_memory.value_or(7) == 7U);
     usage.peak_memory = 5U;
-    CHECK(*usage.peak_memory == 5);
-    CHECK(usage.peak_memory == 5);
+    CHECK(*usage.peak_memory == 5U);
+    CHECK(usage.peak_memory == 5U);
     CHECK(usage.peak_memory != std::optional<std::uint64_t>(6));
 }
 
