@@ -234,18 +234,19 @@ enum class Reach {
     /// The default.
     group,
     /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
-    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
+    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options). On
+    /// macOS, FreeBSD, NetBSD and OpenBSD the job starts, but this has not been run there (for macOS it is compiled).
     /// leash finds these processes by:
     /// - their parents, as long as these live; leash also looks while the job runs, when output wakes a call or in poll();
     /// - their session, if a process of the job made it;
     /// - the variable LEASH_JOB in their environment;
-    /// - an open end of the job's pipes (the end that the job got).
+    /// - an open end of the job's pipes (the end that the job got; Linux).
     /// Options::stragglers, drain and grace apply to them as to the group.
     ///
     /// Some processes are not reached. A process can leave on purpose: in a session of its own, without LEASH_JOB but
     /// with all other variables that the job was given (`env -u LEASH_JOB setsid server`). And leash cannot find a
     /// process that cleared its environment and lost its parent between two looks, or that runs as another user by
-    /// then.
+    /// then. macOS shows no environment of Apple's own programs, /bin/sh among them.
     tree,
     /// Every process in the job's control group, which leash creates below the host's (Linux, cgroup v2). It holds
     /// every process that the job started, whatever that process did later. A process can leave only if it may write to

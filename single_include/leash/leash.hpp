@@ -95,7 +95,7 @@
 // ENDING. The destructor of a Popen ends the job: SIGKILL to all of its processes, and the leader is reaped. stop()
 // sends SIGTERM first; detach() gives the job up. When the leader ends by itself, the processes that it left in the
 // group have `drain` to finish; then they are ended, and named. Stragglers::leave leaves them alone, Stragglers::wait
-// waits for them. Reach::tree also finds processes with their own session that lost their parents (Linux);
+// waits for them. Reach::tree also finds processes with their own session that lost their parents;
 // Reach::cgroup finds all, if a control group can be created; die_with_parent ends the job also if the host is killed.
 // A Cancel token ends any number of jobs, from a thread or from a signal handler. `ended_by` says why a job was ended.
 //
@@ -2310,18 +2310,19 @@ enum class Reach {
     /// The default.
     group,
     /// Every process that the job started, even one that made its own session and lost its parent (a daemon), and also
-    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options).
+    /// when the leader ends by itself. Needs Linux 5.3 and /proc; otherwise the job does not start (Step::options). On
+    /// macOS, FreeBSD, NetBSD and OpenBSD the job starts, but this has not been run there (for macOS it is compiled).
     /// leash finds these processes by:
     /// - their parents, as long as these live; leash also looks while the job runs, when output wakes a call or in poll();
     /// - their session, if a process of the job made it;
     /// - the variable LEASH_JOB in their environment;
-    /// - an open end of the job's pipes (the end that the job got).
+    /// - an open end of the job's pipes (the end that the job got; Linux).
     /// Options::stragglers, drain and grace apply to them as to the group.
     ///
     /// Some processes are not reached. A process can leave on purpose: in a session of its own, without LEASH_JOB but
     /// with all other variables that the job was given (`env -u LEASH_JOB setsid server`). And leash cannot find a
     /// process that cleared its environment and lost its parent between two looks, or that runs as another user by
-    /// then.
+    /// then. macOS shows no environment of Apple's own programs, /bin/sh among them.
     tree,
     /// Every process in the job's control group, which leash creates below the host's (Linux, cgroup v2). It holds
     /// every process that the job started, whatever that process did later. A process can leave only if it may write to
@@ -5785,7 +5786,7 @@ class WaitSet {
 //   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
-//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
+//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux. They have arc4random_buf, too.
 //   loadavg   in <stdlib.h>; illumos has it elsewhere, Android since API level 29, and is not asked
 #if defined(__sun)
 #include <sys/loadavg.h>
@@ -5828,15 +5829,18 @@ namespace detail::sys {
 inline pid_t getpid() noexcept { return ::getpid(); }
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
 inline pid_t getppid() noexcept { return ::getppid(); }
+inline uid_t geteuid() noexcept { return ::geteuid(); }
 /// Of this process where the number is 0.
 inline pid_t getsid(pid_t pid) noexcept { return ::getsid(pid); }
 
-/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where it is not needed.
+/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where processes are not told anyway.
 inline int random(void* bytes, std::size_t size) noexcept {
     if (const int e = LEASH_FAULT("random")) return fail(e);
 #if defined(__linux__)
     const NoCancellation guard;
     return ::syscall(SYS_getrandom, bytes, size, 0) == static_cast<long>(size) ? 0 : -1;
+#elif LEASH_SYSCTL
+    return ::arc4random_buf(bytes, size), 0;
 #else
     return static_cast<void>(bytes), static_cast<void>(size), fail(ENOSYS);
 #endif
@@ -8436,6 +8440,8 @@ struct Birth {
 //   KERN_PROC   what gives entries, and ALL of them; SIZED where it also wants to hear how large they are, and how many
 //   COMMAND     the program's name
 //   SEEN        number, parent, group, whether it is a zombie, seconds and microseconds of its start
+//   OWNER       the effective user
+//   SESSION     its session's leader, 0 where that has gone: where getsid() tells only of the host's own session
 #if defined(__APPLE__)
 #define LEASH_KINFO kinfo_proc
 #define LEASH_KERN_PROC KERN_PROC
@@ -8445,6 +8451,7 @@ struct Birth {
 #define LEASH_SEEN(p)                                                                                               \
     p.kp_proc.p_pid, p.kp_eproc.e_ppid, p.kp_eproc.e_pgid, p.kp_proc.p_stat == SZOMB, p.kp_proc.p_starttime.tv_sec, \
         p.kp_proc.p_starttime.tv_usec
+#define LEASH_OWNER(p) p.kp_eproc.e_ucred.cr_uid
 #elif defined(__FreeBSD__)
 #include <sys/user.h>
 #define LEASH_KINFO kinfo_proc
@@ -8453,6 +8460,7 @@ struct Birth {
 #define LEASH_KERN_PROC_SIZED 0
 #define LEASH_COMMAND(p) p.ki_comm
 #define LEASH_SEEN(p) p.ki_pid, p.ki_ppid, p.ki_pgid, p.ki_stat == SZOMB, p.ki_start.tv_sec, p.ki_start.tv_usec
+#define LEASH_OWNER(p) p.ki_uid
 #elif defined(__NetBSD__)
 #define LEASH_KINFO kinfo_proc2
 #define LEASH_KERN_PROC KERN_PROC2
@@ -8461,6 +8469,7 @@ struct Birth {
 #define LEASH_COMMAND(p) p.p_comm
 #define LEASH_SEEN(p) \
     p.p_pid, p.p_ppid, p.p__pgid, p.p_realstat >= 5 /* SZOMB, SDEAD */, p.p_ustart_sec, p.p_ustart_usec
+#define LEASH_OWNER(p) p.p_uid
 #elif defined(__OpenBSD__)
 #include <sys/proc.h>
 #define LEASH_KINFO kinfo_proc
@@ -8469,6 +8478,8 @@ struct Birth {
 #define LEASH_KERN_PROC_SIZED 1
 #define LEASH_COMMAND(p) p.p_comm
 #define LEASH_SEEN(p) p.p_pid, p.p_ppid, p.p__pgid, p.p_stat == SDEAD, p.p_ustart_sec, p.p_ustart_usec
+#define LEASH_OWNER(p) p.p_uid
+#define LEASH_SESSION(p) p.p_sid
 #endif
 
 #if LEASH_POSIX
@@ -8562,7 +8573,23 @@ inline Seen read_seen(const Kinfo& entry) noexcept {
     };
     return fill(LEASH_SEEN(entry));
 }
+
+/// Is it of the host's user? Only those tell what is their own, but to root.
+inline bool is_of_user(Pid pid) noexcept {
+    Kinfo entry{};
+    return read_kinfo(pid, entry) && (LEASH_OWNER(entry) == sys::geteuid() || sys::geteuid() == 0);
+}
 #endif
+
+/// Which session a process is in; 0 or less where that cannot be told.
+inline Pid session_of(Pid pid) noexcept {
+#if defined(LEASH_SESSION)
+    Kinfo entry{};
+    return read_kinfo(pid, entry) ? LEASH_SESSION(entry) : -1;
+#else
+    return sys::getsid(pid);
+#endif
+}
 
 /// Does the system show the processes that the host's calls mean? There may be no /proc; and one that was mounted for
 /// another process namespace has other processes under the same numbers.
@@ -8743,6 +8770,39 @@ template <class Begin, class Visit>
     }
     return true;
 }
+#elif defined(LEASH_KINFO)
+/// Goes through all processes, as they were at one moment; `begin` comes before. False where they cannot be told (not even the
+/// host is among them, say), or `visit` says so.
+template <class Begin, class Visit>
+[[gnu::cold]] bool each_process(Begin begin, Visit visit) noexcept {
+    Notes<Kinfo> entries;
+    // More may have started since it was asked how many there are: then it is asked once more.
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        std::size_t size = 0;
+        if (!read_kinfo(0, nullptr, size)) return false;
+        size += size / 4 + 16 * sizeof(Kinfo);
+        Kinfo* const all = entries.make_room(size / sizeof(Kinfo));
+        if (all == nullptr) return false;
+        if (!read_kinfo(0, all, size)) {
+            if (errno != ENOMEM) return false;
+            continue;
+        }
+        begin();
+        bool has_host = false;
+        for (const Kinfo* one = all; one != all + size / sizeof(Kinfo); ++one) {
+            const Seen seen = read_seen(*one);
+            has_host |= seen.pid == sys::getpid();
+            if (!visit(seen)) return false;
+        }
+        return has_host;
+    }
+    return false;
+}
+#else
+template <class Begin, class Visit>
+bool each_process(Begin, Visit) noexcept {
+    return false;
+}
 #endif
 
 /// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask. One that was started
@@ -8755,7 +8815,8 @@ class ProcessTable {
     [[gnu::cold]] bool read(Deadline since) noexcept {
         if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
-            is_known_ = read_all();
+            all_.cut(0);
+            is_known_ = each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
         }
         return is_known_;
     }
@@ -8770,43 +8831,6 @@ class ProcessTable {
     const Seen* end() const noexcept { return all_.end(); }
 
   private:
-    bool read_all() noexcept {
-        all_.cut(0);
-#if defined(__linux__)
-        return each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
-#elif defined(LEASH_KINFO)
-        // More may have started since it was asked how many there are: then it is asked once more.
-        for (int attempt = 0; attempt < 4; ++attempt) {
-            std::size_t size = 0;
-            if (!read_kinfo(0, nullptr, size)) return false;
-            size += size / 4 + 16 * sizeof(Kinfo);
-            Kinfo* const entries = static_cast<Kinfo*>(std::malloc(size));
-            if (entries == nullptr) return false;
-            const bool told = read_kinfo(0, entries, size);
-            const bool was_short = !told && errno == ENOMEM;
-            const bool noted = told && add_all(entries, size / sizeof(Kinfo));
-            std::free(entries);
-            if (!was_short) return noted;
-        }
-        return false;
-#else
-        return false;
-#endif
-    }
-
-#if defined(LEASH_KINFO)
-    /// False where memory is out, or not even the host is among them.
-    bool add_all(const Kinfo* entries, std::size_t count) noexcept {
-        bool has_host = false;
-        for (std::size_t i = 0; i < count; ++i) {
-            const Seen seen = read_seen(entries[i]);
-            if (!all_.add(seen)) return false;
-            has_host |= seen.pid == sys::getpid();
-        }
-        return has_host;
-    }
-#endif
-
     Notes<Seen> all_;
     Deadline read_at_, look_;
     bool is_known_ = false;
@@ -8880,8 +8904,172 @@ template <class IsOne>
 #undef LEASH_KERN_PROC_SIZED
 #undef LEASH_COMMAND
 #undef LEASH_SEEN
+#undef LEASH_OWNER
+#undef LEASH_SESSION
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP
+
+// =====================================================================================================================
+// leash/detail/posix/environment.hpp - the environment of another process, as it was at its exec.
+#ifndef LEASH_0_1_0_DETAIL_POSIX_ENVIRONMENT_HPP
+#define LEASH_0_1_0_DETAIL_POSIX_ENVIRONMENT_HPP
+
+#include <string_view>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+// How sysctl tells it, where it does (these macros end with this file):
+//   ASK      the name to ask by
+//   ROOM     bytes for the longest answer; macOS refuses to fill more
+//   PART     the part of an answer that is the environment
+#if defined(__APPLE__)
+#include <climits>
+#define LEASH_ASK(pid) CTL_KERN, KERN_PROCARGS2, pid
+#define LEASH_ROOM (sizeof(int) + ARG_MAX)
+#define LEASH_PART(answer) environment_behind_arguments(answer)
+#elif defined(__FreeBSD__)
+#include <climits>
+#define LEASH_ASK(pid) CTL_KERN, KERN_PROC, KERN_PROC_ENV, pid
+#define LEASH_ROOM (2 * std::size_t{ARG_MAX})
+#define LEASH_PART(answer) answer
+#elif defined(__NetBSD__)
+#include <climits>
+#define LEASH_ASK(pid) CTL_KERN, KERN_PROC_ARGS, pid, KERN_PROC_ENV
+#define LEASH_ROOM (2 * std::size_t{ARG_MAX})
+#define LEASH_PART(answer) answer
+#elif defined(__OpenBSD__)
+#include <climits>
+#define LEASH_ASK(pid) CTL_KERN, KERN_PROC_ARGS, pid, KERN_PROC_ENV
+#define LEASH_ROOM (2 * std::size_t{ARG_MAX})
+#define LEASH_PART(answer) environment_behind_addresses(answer)
+#endif
+
+#if LEASH_POSIX
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail::os {
+
+/// In an answer of macOS: argc, the program's path, NULs up to a whole number of addresses, argv, the environment, and a few
+/// strings of the kernel's own. None where it ends before; so it does of Apple's own programs, unless their protection is off.
+inline std::string_view environment_behind_arguments(std::string_view answer) noexcept {
+    int count = 0;
+    if (answer.size() < sizeof count) return {};
+    std::memcpy(&count, answer.data(), sizeof count);
+    answer.remove_prefix(sizeof count);
+    std::size_t at = 0;
+    const auto skip = [&] {
+        const std::size_t end = answer.find('\0', at);
+        at = end == std::string_view::npos ? answer.size() : end + 1;
+    };
+    skip();
+    while (at % 8 != 0 && at < answer.size() && answer[at] == '\0') ++at;
+    for (; count > 0 && at < answer.size(); --count) skip();
+    answer.remove_prefix(at);
+    return answer;
+}
+
+/// In an answer of OpenBSD: the addresses of the strings, which are for the place where the answer is, and then the strings.
+inline std::string_view environment_behind_addresses(std::string_view answer) noexcept {
+    std::uintptr_t first = 0;
+    if (answer.size() < sizeof first) return {};
+    std::memcpy(&first, answer.data(), sizeof first);
+    first -= reinterpret_cast<std::uintptr_t>(answer.data());
+    if (first < sizeof first || first > answer.size()) return {};
+    answer.remove_prefix(first);
+    return answer;
+}
+
+/// Is there an environment to be seen? Only that of the same user's can be.
+enum class Shown {
+    all,
+    none,     // nor where there is no such process
+    unknown,  // the host has no descriptor left, or no memory
+    not_now,  // it is in the middle of an exec
+    refused   // for that or another reason
+};
+
+#if defined(__linux__)
+/// 0, or the errno. With one read: where it executes something else between two, the second one gives nothing.
+[[gnu::cold]] inline int read_environment(Pid pid, Notes<char>& text) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
+    const Fd file = Fd::open(path, O_RDONLY);
+    if (!file.is_open()) return errno;
+    for (std::size_t room = 4096;; room *= 8) {
+        char* const place = text.make_room(room);
+        if (place == nullptr) return ENOMEM;
+        const ssize_t size = sys::read_again(file.get(), place, room);
+        if (size < 0) return errno;
+        if (static_cast<std::size_t>(size) == room) continue;
+        text.cut(static_cast<std::size_t>(size));
+        return 0;
+    }
+}
+
+/// Has it no environment, which then ends where it begins? So it is in the middle of an exec too; but where its code begins
+/// is noted after that.
+[[gnu::cold]] inline bool has_no_environment(Pid pid) noexcept {
+    char text[1024];
+    // Counted from the number; the second one, its name in parentheses, may hold anything. The last two since Linux 3.5.
+    constexpr int code = 26, start = 50, end = 51;
+    unsigned long long values[end + 1] = {};
+    const char* at = read_proc(pid, "stat", text, sizeof text) > 0 ? std::strrchr(text, ')') : nullptr;
+    for (int value = 3; value <= end && at != nullptr; ++value) {
+        at = std::strchr(at + 1, ' ');
+        if (at != nullptr) values[value] = std::strtoull(at, nullptr, 10);
+    }
+    return values[code] != 0 && values[start] != 0 && values[start] == values[end];
+}
+
+/// Gives it as "NAME=value" with a NUL behind each, in the memory of `text`.
+[[gnu::cold]] inline Shown show_environment(Pid pid, Notes<char>& text, std::string_view& environment) noexcept {
+    char path[64], other[16];
+    if (const int error = read_environment(pid, text)) return is_gone(error) ? Shown::none : Shown::unknown;
+    environment = {text.begin(), text.size()};
+    if (text.size() > 0) return Shown::all;
+    // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.
+    std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
+    return sys::readlink(path, other, sizeof other) <= 0 || has_no_environment(pid) ? Shown::none : Shown::not_now;
+}
+#elif defined(LEASH_ASK)
+[[gnu::cold]] inline Shown show_environment(Pid pid, Notes<char>& text, std::string_view& environment) noexcept {
+    if (!is_of_user(pid)) return Shown::none;
+    int name[] = {LEASH_ASK(pid)};
+    std::size_t size = LEASH_ROOM;
+    char* const place = text.make_room(size);
+    if (place == nullptr) return Shown::unknown;
+    // The BSDs say EBUSY in the middle of an exec; macOS says EINVAL, then and always.
+    if (sys::sysctl(name, sizeof name / sizeof *name, place, &size) != 0)
+        return errno == EBUSY ? Shown::not_now : is_gone(errno) ? Shown::none : Shown::refused;
+    environment = LEASH_PART(std::string_view(place, size));
+    return Shown::all;
+}
+#else
+inline Shown show_environment(Pid, Notes<char>&, std::string_view&) noexcept { return Shown::none; }
+#endif
+
+/// Is the host shown any? Not by FreeBSD with security.bsd.unprivileged_proc_debug=0: its own neither.
+[[gnu::cold]] inline bool shows_environments() noexcept {
+    Notes<char> text;
+    std::string_view own;
+    return show_environment(sys::getpid(), text, own) != Shown::none;
+}
+
+}  // namespace detail::os
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_POSIX
+
+#undef LEASH_ASK
+#undef LEASH_ROOM
+#undef LEASH_PART
+
+#endif  // LEASH_0_1_0_DETAIL_POSIX_ENVIRONMENT_HPP
 
 // =====================================================================================================================
 // leash/detail/posix/traces.hpp - what those are known by who have left a job's group, and to whom no parent leads.
@@ -8916,13 +9104,15 @@ class Traces : public Counted {
     [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
-            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: needs Linux" : "tree");
-        if (!shows_processes())
+            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: not on this system" : "tree");
+        if (!shows_processes() || (has_snapshot && !shows_environments()))
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
-                "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
-        const Fd handle(sys::open_exit(sys::getpid()));
-        if (!handle.is_open() && !is_shortage(errno))
+                has_snapshot
+                    ? "tree: needs to read environments by sysctl, to find processes that left the group"
+                    : "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
+        const Fd handle(sys::has_pidfd ? sys::open_exit(sys::getpid()) : -1);
+        if (sys::has_pidfd && !handle.is_open() && !is_shortage(errno))
             return make_error(errno, Step::options, "reach",
                               "tree: needs pidfds, to signal processes that left the group");
         char text[33];
@@ -8964,8 +9154,8 @@ class Traces : public Counted {
         Seen seen{};
         if (look_at_process(leader, seen) || look_at_process(sys::getpid(), seen)) start_ = seen.start;
         host_session_ = sys::getsid(0);
-        session_ = sys::getsid(leader);
-        if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
+        session_ = os::session_of(leader);
+        if (session_ <= 0) session_ = host_session_;  // somebody else has reaped it already
     }
 
     enum class Answer { no, yes, unknown };
@@ -8983,11 +9173,11 @@ class Traces : public Counted {
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
         Seen now{};
-        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
+        return os::session_of(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
     }
     /// Which session a process is in, where the job may have made that; otherwise -1.
     Pid session_of(Pid pid) const noexcept {
-        const Pid session = sys::getsid(pid);
+        const Pid session = os::session_of(pid);
         return session > 0 && session != host_session_ ? session : -1;
     }
 
@@ -9002,55 +9192,16 @@ class Traces : public Counted {
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
 
-    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
-
-    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno. With one read: where
-    /// it executes something else between two, the second one gives nothing.
-    [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
-        char path[64];
-        std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
-        const Fd file = Fd::open(path, O_RDONLY);
-        if (!file.is_open()) return errno;
-        for (std::size_t room = 4096;; room *= 8) {
-            char* const place = text.make_room(room);
-            if (place == nullptr) return ENOMEM;
-            const ssize_t size = sys::read_again(file.get(), place, room);
-            if (size < 0) return errno;
-            if (static_cast<std::size_t>(size) == room) continue;
-            text.cut(static_cast<std::size_t>(size));
-            return 0;
-        }
-    }
-
-    /// Has it no environment, which then ends where it begins? So it is in the middle of an exec too; but where its code begins
-    /// is noted after that.
-    [[gnu::cold]] static bool has_no_environment(Pid pid) noexcept {
-        char text[1024];
-        // Counted from the number; the second one, its name in parentheses, may hold anything. The last two since Linux 3.5.
-        constexpr int code = 26, start = 50, end = 51;
-        unsigned long long values[end + 1] = {};
-        const char* at = read_proc(pid, "stat", text, sizeof text) > 0 ? std::strrchr(text, ')') : nullptr;
-        for (int value = 3; value <= end && at != nullptr; ++value) {
-            at = std::strchr(at + 1, ' ');
-            if (at != nullptr) values[value] = std::strtoull(at, nullptr, 10);
-        }
-        return values[code] != 0 && values[start] != 0 && values[start] == values[end];
-    }
+    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && os::session_of(pid) != session_; }
 
     [[gnu::cold]] Word ask(Pid pid) const noexcept {
         Notes<char> text;
+        std::string_view all;
         Backoff pause;
-        // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.
-        for (int looks = 0;; ++looks) {
-            char path[64], other[16];
-            if (looks == 8) return Word::unknown;
-            if (looks > 0) sleep_until(pause.next());
-            if (const int error = read_environment(pid, text)) return is_gone(error) ? Word::nothing : Word::unknown;
-            if (text.size() > 0) break;
-            std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
-            if (sys::readlink(path, other, sizeof other) <= 0 || has_no_environment(pid)) return Word::nothing;
-        }
-        const std::string_view all(text.begin(), text.size());
+        Shown shown;
+        for (int looks = 1; (shown = show_environment(pid, text, all)) >= Shown::not_now && looks < 8; ++looks)
+            sleep_until(pause.next());
+        if (shown != Shown::all) return shown == Shown::none || shown == Shown::refused ? Word::nothing : Word::unknown;
         std::size_t found = 0;
         for (std::size_t at = 0; at < all.size();) {
             const std::size_t end = all.find('\0', at);
@@ -9636,7 +9787,6 @@ class Descendants {
     /// that stops it, those who start others and others cannot outrun the look. False where that cannot be told.
     template <class Tell>
     bool tell_of_traced(Pid group, Tell tell) noexcept {
-#if defined(__linux__)
         bool is_told = true;
         const auto visit = [&](const Seen& one) {
             const bool is_new = one.is_alive() && one.group != group && !is_known(one);
@@ -9648,9 +9798,6 @@ class Descendants {
             return true;
         };
         return !traces_ || (each_process([] {}, visit) && is_told);
-#else
-        return static_cast<void>(group), static_cast<void>(tell), true;
-#endif
     }
 
     /// Somebody who is alive; those who are not are forgotten.
@@ -10320,7 +10467,8 @@ class Job {
     }
 
     /// Identity first: a pidfd, and then a look whether it is the one that was meant. Without a pidfd there is no signal.
-    /// On systems that have none at all the number is all there is, and the look comes right before the signal.
+    /// On systems that have none at all the number is all there is, and the look comes right before the signal: it would meet
+    /// a stranger only where the one that was meant ended, was reaped, and its number was given away between these two calls.
     [[gnu::cold]] void send_to_descendant(const Seen& known, int number) noexcept {
         const Fd handle(sys::has_pidfd ? sys::open_exit(known.pid) : -1);
         Seen now{};

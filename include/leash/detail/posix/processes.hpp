@@ -24,6 +24,8 @@
 //   KERN_PROC   what gives entries, and ALL of them; SIZED where it also wants to hear how large they are, and how many
 //   COMMAND     the program's name
 //   SEEN        number, parent, group, whether it is a zombie, seconds and microseconds of its start
+//   OWNER       the effective user
+//   SESSION     its session's leader, 0 where that has gone: where getsid() tells only of the host's own session
 #if defined(__APPLE__)
 #define LEASH_KINFO kinfo_proc
 #define LEASH_KERN_PROC KERN_PROC
@@ -33,6 +35,7 @@
 #define LEASH_SEEN(p)                                                                                               \
     p.kp_proc.p_pid, p.kp_eproc.e_ppid, p.kp_eproc.e_pgid, p.kp_proc.p_stat == SZOMB, p.kp_proc.p_starttime.tv_sec, \
         p.kp_proc.p_starttime.tv_usec
+#define LEASH_OWNER(p) p.kp_eproc.e_ucred.cr_uid
 #elif defined(__FreeBSD__)
 #include <sys/user.h>
 #define LEASH_KINFO kinfo_proc
@@ -41,6 +44,7 @@
 #define LEASH_KERN_PROC_SIZED 0
 #define LEASH_COMMAND(p) p.ki_comm
 #define LEASH_SEEN(p) p.ki_pid, p.ki_ppid, p.ki_pgid, p.ki_stat == SZOMB, p.ki_start.tv_sec, p.ki_start.tv_usec
+#define LEASH_OWNER(p) p.ki_uid
 #elif defined(__NetBSD__)
 #define LEASH_KINFO kinfo_proc2
 #define LEASH_KERN_PROC KERN_PROC2
@@ -49,6 +53,7 @@
 #define LEASH_COMMAND(p) p.p_comm
 #define LEASH_SEEN(p) \
     p.p_pid, p.p_ppid, p.p__pgid, p.p_realstat >= 5 /* SZOMB, SDEAD */, p.p_ustart_sec, p.p_ustart_usec
+#define LEASH_OWNER(p) p.p_uid
 #elif defined(__OpenBSD__)
 #include <sys/proc.h>
 #define LEASH_KINFO kinfo_proc
@@ -57,6 +62,8 @@
 #define LEASH_KERN_PROC_SIZED 1
 #define LEASH_COMMAND(p) p.p_comm
 #define LEASH_SEEN(p) p.p_pid, p.p_ppid, p.p__pgid, p.p_stat == SDEAD, p.p_ustart_sec, p.p_ustart_usec
+#define LEASH_OWNER(p) p.p_uid
+#define LEASH_SESSION(p) p.p_sid
 #endif
 
 #if LEASH_POSIX
@@ -150,7 +157,23 @@ inline Seen read_seen(const Kinfo& entry) noexcept {
     };
     return fill(LEASH_SEEN(entry));
 }
+
+/// Is it of the host's user? Only those tell what is their own, but to root.
+inline bool is_of_user(Pid pid) noexcept {
+    Kinfo entry{};
+    return read_kinfo(pid, entry) && (LEASH_OWNER(entry) == sys::geteuid() || sys::geteuid() == 0);
+}
 #endif
+
+/// Which session a process is in; 0 or less where that cannot be told.
+inline Pid session_of(Pid pid) noexcept {
+#if defined(LEASH_SESSION)
+    Kinfo entry{};
+    return read_kinfo(pid, entry) ? LEASH_SESSION(entry) : -1;
+#else
+    return sys::getsid(pid);
+#endif
+}
 
 /// Does the system show the processes that the host's calls mean? There may be no /proc; and one that was mounted for
 /// another process namespace has other processes under the same numbers.
@@ -331,6 +354,39 @@ template <class Begin, class Visit>
     }
     return true;
 }
+#elif defined(LEASH_KINFO)
+/// Goes through all processes, as they were at one moment; `begin` comes before. False where they cannot be told (not even the
+/// host is among them, say), or `visit` says so.
+template <class Begin, class Visit>
+[[gnu::cold]] bool each_process(Begin begin, Visit visit) noexcept {
+    Notes<Kinfo> entries;
+    // More may have started since it was asked how many there are: then it is asked once more.
+    for (int attempt = 0; attempt < 4; ++attempt) {
+        std::size_t size = 0;
+        if (!read_kinfo(0, nullptr, size)) return false;
+        size += size / 4 + 16 * sizeof(Kinfo);
+        Kinfo* const all = entries.make_room(size / sizeof(Kinfo));
+        if (all == nullptr) return false;
+        if (!read_kinfo(0, all, size)) {
+            if (errno != ENOMEM) return false;
+            continue;
+        }
+        begin();
+        bool has_host = false;
+        for (const Kinfo* one = all; one != all + size / sizeof(Kinfo); ++one) {
+            const Seen seen = read_seen(*one);
+            has_host |= seen.pid == sys::getpid();
+            if (!visit(seen)) return false;
+        }
+        return has_host;
+    }
+    return false;
+}
+#else
+template <class Begin, class Visit>
+bool each_process(Begin, Visit) noexcept {
+    return false;
+}
 #endif
 
 /// All processes, as of a time: one reading serves any number of jobs that have nothing newer to ask. One that was started
@@ -343,7 +399,8 @@ class ProcessTable {
     [[gnu::cold]] bool read(Deadline since) noexcept {
         if (!is_known_ || read_at_.is_never() || !earlier(since, read_at_)) {
             read_at_ = Deadline::now();
-            is_known_ = read_all();
+            all_.cut(0);
+            is_known_ = each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
         }
         return is_known_;
     }
@@ -358,43 +415,6 @@ class ProcessTable {
     const Seen* end() const noexcept { return all_.end(); }
 
   private:
-    bool read_all() noexcept {
-        all_.cut(0);
-#if defined(__linux__)
-        return each_process([this] { all_.cut(0); }, [this](const Seen& seen) { return all_.add(seen); });
-#elif defined(LEASH_KINFO)
-        // More may have started since it was asked how many there are: then it is asked once more.
-        for (int attempt = 0; attempt < 4; ++attempt) {
-            std::size_t size = 0;
-            if (!read_kinfo(0, nullptr, size)) return false;
-            size += size / 4 + 16 * sizeof(Kinfo);
-            Kinfo* const entries = static_cast<Kinfo*>(std::malloc(size));
-            if (entries == nullptr) return false;
-            const bool told = read_kinfo(0, entries, size);
-            const bool was_short = !told && errno == ENOMEM;
-            const bool noted = told && add_all(entries, size / sizeof(Kinfo));
-            std::free(entries);
-            if (!was_short) return noted;
-        }
-        return false;
-#else
-        return false;
-#endif
-    }
-
-#if defined(LEASH_KINFO)
-    /// False where memory is out, or not even the host is among them.
-    bool add_all(const Kinfo* entries, std::size_t count) noexcept {
-        bool has_host = false;
-        for (std::size_t i = 0; i < count; ++i) {
-            const Seen seen = read_seen(entries[i]);
-            if (!all_.add(seen)) return false;
-            has_host |= seen.pid == sys::getpid();
-        }
-        return has_host;
-    }
-#endif
-
     Notes<Seen> all_;
     Deadline read_at_, look_;
     bool is_known_ = false;
@@ -468,5 +488,7 @@ template <class IsOne>
 #undef LEASH_KERN_PROC_SIZED
 #undef LEASH_COMMAND
 #undef LEASH_SEEN
+#undef LEASH_OWNER
+#undef LEASH_SESSION
 
 #endif  // LEASH_0_1_0_DETAIL_POSIX_PROCESSES_HPP

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <leash/detail/posix/environment.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/processes.hpp>
@@ -42,13 +43,15 @@ class Traces : public Counted {
     [[gnu::cold]] static Expected<Shared<Traces>> make(Env& env) {
         std::uint64_t number[2];
         if (sys::random(number, sizeof number) != 0)
-            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: needs Linux" : "tree");
-        if (!shows_processes())
+            return make_error(errno, Step::options, "reach", errno == ENOSYS ? "tree: not on this system" : "tree");
+        if (!shows_processes() || (has_snapshot && !shows_environments()))
             return make_error(
                 std::errc::operation_not_supported, Step::options, "reach",
-                "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
-        const Fd handle(sys::open_exit(sys::getpid()));
-        if (!handle.is_open() && !is_shortage(errno))
+                has_snapshot
+                    ? "tree: needs to read environments by sysctl, to find processes that left the group"
+                    : "tree: needs the /proc of the host's own PID namespace, to find processes that left the group");
+        const Fd handle(sys::has_pidfd ? sys::open_exit(sys::getpid()) : -1);
+        if (sys::has_pidfd && !handle.is_open() && !is_shortage(errno))
             return make_error(errno, Step::options, "reach",
                               "tree: needs pidfds, to signal processes that left the group");
         char text[33];
@@ -90,8 +93,8 @@ class Traces : public Counted {
         Seen seen{};
         if (look_at_process(leader, seen) || look_at_process(sys::getpid(), seen)) start_ = seen.start;
         host_session_ = sys::getsid(0);
-        session_ = sys::getsid(leader);
-        if (session_ < 0) session_ = host_session_;  // somebody else has reaped it already
+        session_ = os::session_of(leader);
+        if (session_ <= 0) session_ = host_session_;  // somebody else has reaped it already
     }
 
     enum class Answer { no, yes, unknown };
@@ -109,11 +112,11 @@ class Traces : public Counted {
     /// Has it left on purpose?
     bool are_shaken_off_by(const Seen& seen) const noexcept {
         Seen now{};
-        return sys::getsid(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
+        return os::session_of(seen.pid) != session_ && ask(seen.pid) == Word::left && is_still_alive(seen, now);
     }
     /// Which session a process is in, where the job may have made that; otherwise -1.
     Pid session_of(Pid pid) const noexcept {
-        const Pid session = sys::getsid(pid);
+        const Pid session = os::session_of(pid);
         return session > 0 && session != host_session_ ? session : -1;
     }
 
@@ -128,55 +131,16 @@ class Traces : public Counted {
     /// What an environment says: nothing of the job; its cookie; all that the job was given, but no cookie. Or it cannot be read.
     enum class Word { nothing, ours, left, unknown };
 
-    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && sys::getsid(pid) != session_; }
-
-    /// Its environment as it was at its exec; only that of the same user's can be read. 0, or the errno. With one read: where
-    /// it executes something else between two, the second one gives nothing.
-    [[gnu::cold]] static int read_environment(Pid pid, Notes<char>& text) noexcept {
-        char path[64];
-        std::snprintf(path, sizeof path, "/proc/%ld/environ", long{pid});
-        const Fd file = Fd::open(path, O_RDONLY);
-        if (!file.is_open()) return errno;
-        for (std::size_t room = 4096;; room *= 8) {
-            char* const place = text.make_room(room);
-            if (place == nullptr) return ENOMEM;
-            const ssize_t size = sys::read_again(file.get(), place, room);
-            if (size < 0) return errno;
-            if (static_cast<std::size_t>(size) == room) continue;
-            text.cut(static_cast<std::size_t>(size));
-            return 0;
-        }
-    }
-
-    /// Has it no environment, which then ends where it begins? So it is in the middle of an exec too; but where its code begins
-    /// is noted after that.
-    [[gnu::cold]] static bool has_no_environment(Pid pid) noexcept {
-        char text[1024];
-        // Counted from the number; the second one, its name in parentheses, may hold anything. The last two since Linux 3.5.
-        constexpr int code = 26, start = 50, end = 51;
-        unsigned long long values[end + 1] = {};
-        const char* at = read_proc(pid, "stat", text, sizeof text) > 0 ? std::strrchr(text, ')') : nullptr;
-        for (int value = 3; value <= end && at != nullptr; ++value) {
-            at = std::strchr(at + 1, ' ');
-            if (at != nullptr) values[value] = std::strtoull(at, nullptr, 10);
-        }
-        return values[code] != 0 && values[start] != 0 && values[start] == values[end];
-    }
+    bool has_left(Pid pid, Word word) const noexcept { return word == Word::left && os::session_of(pid) != session_; }
 
     [[gnu::cold]] Word ask(Pid pid) const noexcept {
         Notes<char> text;
+        std::string_view all;
         Backoff pause;
-        // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.
-        for (int looks = 0;; ++looks) {
-            char path[64], other[16];
-            if (looks == 8) return Word::unknown;
-            if (looks > 0) sleep_until(pause.next());
-            if (const int error = read_environment(pid, text)) return is_gone(error) ? Word::nothing : Word::unknown;
-            if (text.size() > 0) break;
-            std::snprintf(path, sizeof path, "/proc/%ld/exe", long{pid});
-            if (sys::readlink(path, other, sizeof other) <= 0 || has_no_environment(pid)) return Word::nothing;
-        }
-        const std::string_view all(text.begin(), text.size());
+        Shown shown;
+        for (int looks = 1; (shown = show_environment(pid, text, all)) >= Shown::not_now && looks < 8; ++looks)
+            sleep_until(pause.next());
+        if (shown != Shown::all) return shown == Shown::none || shown == Shown::refused ? Word::nothing : Word::unknown;
         std::size_t found = 0;
         for (std::size_t at = 0; at < all.size();) {
             const std::size_t end = all.find('\0', at);

@@ -111,7 +111,6 @@ class Descendants {
     /// that stops it, those who start others and others cannot outrun the look. False where that cannot be told.
     template <class Tell>
     bool tell_of_traced(Pid group, Tell tell) noexcept {
-#if defined(__linux__)
         bool is_told = true;
         const auto visit = [&](const Seen& one) {
             const bool is_new = one.is_alive() && one.group != group && !is_known(one);
@@ -123,9 +122,6 @@ class Descendants {
             return true;
         };
         return !traces_ || (each_process([] {}, visit) && is_told);
-#else
-        return static_cast<void>(group), static_cast<void>(tell), true;
-#endif
     }
 
     /// Somebody who is alive; those who are not are forgotten.

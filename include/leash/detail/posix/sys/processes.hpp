@@ -26,7 +26,7 @@
 //   pidfd     Linux: pidfd_open 5.3, pidfd_send_signal 5.1, its PIDFD_SIGNAL_PROCESS_GROUP 6.9. Called by number:
 //             the libc wrappers came years later (glibc 2.36), and the running kernel may be older than any header.
 //   kqueue    macOS, FreeBSD, NetBSD, OpenBSD, DragonFly: EVFILT_PROC with NOTE_EXIT
-//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux
+//   sysctl    macOS, FreeBSD, NetBSD, OpenBSD: tells the processes, as /proc does on Linux. They have arc4random_buf, too.
 //   loadavg   in <stdlib.h>; illumos has it elsewhere, Android since API level 29, and is not asked
 #if defined(__sun)
 #include <sys/loadavg.h>
@@ -69,15 +69,18 @@ namespace detail::sys {
 inline pid_t getpid() noexcept { return ::getpid(); }
 inline pid_t getpgrp() noexcept { return ::getpgrp(); }
 inline pid_t getppid() noexcept { return ::getppid(); }
+inline uid_t geteuid() noexcept { return ::geteuid(); }
 /// Of this process where the number is 0.
 inline pid_t getsid(pid_t pid) noexcept { return ::getsid(pid); }
 
-/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where it is not needed.
+/// Random bytes, of which nobody else has the like. ENOSYS before Linux 3.17, and where processes are not told anyway.
 inline int random(void* bytes, std::size_t size) noexcept {
     if (const int e = LEASH_FAULT("random")) return fail(e);
 #if defined(__linux__)
     const NoCancellation guard;
     return ::syscall(SYS_getrandom, bytes, size, 0) == static_cast<long>(size) ? 0 : -1;
+#elif LEASH_SYSCTL
+    return ::arc4random_buf(bytes, size), 0;
 #else
     return static_cast<void>(bytes), static_cast<void>(size), fail(ENOSYS);
 #endif
