@@ -492,7 +492,7 @@ TEST_CASE("who is apart and starts others all the time takes them along") {
         CAPTURE(round);
         {
             leash::Popen p(
-                leash::shell("setsid sh -c 'echo ready; i=0; while test $((i += 1)) -lt 1000; do sleep 30 & done'"
+                leash::shell("setsid sh -c 'echo ready; i=0; while test $((i += 1)) -lt 1000; do sleep 30 & done; wait'"
                              " & wait; wait"),
                 capture(census));
             CHECK(p.out().read_until("ready\n", soon));
@@ -1156,7 +1156,8 @@ TEST_CASE("interrupt() is SIGINT to all of it, and a leader can be told alone") 
         options.stragglers = leash::Stragglers::wait;
         leash::Popen p(leash::shell("\"$1\" report-signals & exit 0", {helper()}), options);
         CHECK(p.out().read_until("ready\n", soon));
-        CHECK(eventually([&] { return p.statuses()[0].success(); }));
+        // statuses() tells what has been seen, and poll() looks.
+        CHECK(eventually([&] { return !p.poll() && p.statuses()[0].success(); }));
         CHECK(p.send_signal(SIGUSR1, leash::leader).error().code == std::errc::no_such_process);
         CHECK(p.send_signal(SIGUSR2));
         CHECK(p.out().read_until("12\n", soon));

@@ -89,7 +89,8 @@ int host(std::vector<std::string> all) {
         done = true;
         for (std::thread& thread : threads) thread.join();
     } else if (how == "probe") {
-        const auto probe = leash::try_probe(options);
+        auto probe = leash::try_probe(options);
+        for (int i = 0; probe && i < 20; ++i) probe = leash::try_probe(options);  // each may stop too early
         report(probe ? std::to_string(probe->descriptors.size()) + " descriptors" : probe.error().message());
     } else if (how == "twice") {
         report(leash::run(command, options));

@@ -29,13 +29,14 @@
 #include <leash/leash.hpp>
 
 // std::format needs C++20 and the library of g++ 13 or clang 17. Otherwise this header is empty. (clang's library
-// defines __cpp_lib_format only since 19.)
+// defines __cpp_lib_format only since 19, and its own macro in C++17 too, where other headers of it include <format>.)
 #if __cplusplus >= 202002L && __has_include(<format>)
 #include <format>
 #include <string_view>
 #endif
 
-#if defined(__cpp_lib_format) || (defined(_LIBCPP_FORMAT) && !defined(_LIBCPP_HAS_NO_INCOMPLETE_FORMAT))
+#if defined(__cpp_lib_format) || \
+    (__cplusplus >= 202002L && defined(_LIBCPP_FORMAT) && !defined(_LIBCPP_HAS_NO_INCOMPLETE_FORMAT))
 
 namespace leash {
 inline namespace LEASH_ABI {

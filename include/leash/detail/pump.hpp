@@ -87,8 +87,10 @@ class Pump : public Counted {
         foreground_ = std::move(started.foreground);
         if (may_stop_) next_stop_look_ = Deadline::after(first_stop_look);
         // Where the host lent it just after the start, the child may have been stopped for reading too early. It is not
-        // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost.
-        if (!sys::has_tcsetpgrp_action && foreground_.is_lent()) follow_stop();
+        // told to go on unasked: somebody's Ctrl-Z may have come by now, and would be lost. Other stops are not for here:
+        // a probe stops itself, and nobody follows it.
+        if (!sys::has_tcsetpgrp_action && foreground_.is_lent() && os::Job::is_for_terminal(job.stopped_by()))
+            follow_stop();
     }
 
     const Deadline born = Deadline::now();  // before the start
