@@ -767,4 +767,42 @@ TEST_CASE("a forked copy of the host that lives on does not count as the host") 
     ::close(copy[1]);
 }
 
+#if defined(__linux__)
+
+TEST_CASE("a host that ends before its guardian has come to the trap for that is gone too, whoever has its lifeline") {
+    const Census census;
+    const TemporaryDirectory directory;
+    const std::string shell = directory.file("shell", read_file("/bin/sh"), 0755);
+    const std::string late = directory.file(
+        "late",
+        "#!" + shell + "\nuntil [ -e " + directory / "go" + " ]; do sleep 0.01; done\nexec " + shell + " \"$@\"\n",
+        0755);
+    int copy[2];
+    REQUIRE(::pipe(copy) == 0);
+    Host host([&] {
+        if (!support::put_in_place_of("/bin/sh", late)) return;
+        static_cast<void>(start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            ::alarm(300);
+            for (;;) ::pause();
+        }
+        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+    });
+    REQUIRE(host.is_ready());
+    if (is_permitted(!host.children().empty())) {
+        pid_t pid = -1;
+        CHECK(::read(copy[0], &pid, sizeof pid) == static_cast<ssize_t>(sizeof pid));
+        host.end(SIGKILL);
+        directory.file("go", "");
+        CHECK(census.reaches(0));
+        CHECK(is_alive(pid));
+        if (pid > 1) ::kill(pid, SIGKILL);
+    }
+    ::close(copy[0]);
+    ::close(copy[1]);
+}
+
+#endif
+
 TEST_SUITE_END();

@@ -96,7 +96,7 @@ class Guardian : public Counted {
     /// guardian is: that is empty once the leader has gone, whoever has the number then. SIGURG comes where the host's thread
     /// that started it has ended, and with it perhaps the host (see Action::Kind::follow): a forked copy of the host may hold
     /// the lifeline open. Who asks then, and finds it gone, writes that into the lifeline itself: what the host had written
-    /// before, that the job was let go, is read first.
+    /// before, that the job was let go, is read first. It asks as soon as it knows the group, too: before the trap SIGURG is lost.
     ///
     /// grep -z is asked who has the cookie. Where none knows that, or it was not let finish (2 is also for who has gone
     /// meanwhile), the shell reads by itself, byte by byte. Where it reads to a NUL (bash, mksh) it sees the variables
@@ -121,7 +121,7 @@ class Guardian : public Counted {
     /// at whose full pipe nobody would be told of the other's end: hence both.)
     static constexpr const char* script = R"sh(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
-host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= age= since= was_told= was_woken= is_asked= is_gone= turn=0 has_proc=
+host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= age= since= was_told= was_woken= is_gone= turn=0 has_proc=
 by_nul= has_grep=yes line= blank=$IFS new_line='
 '
 cd /
@@ -304,7 +304,7 @@ IFS= read -r -d "" line < /proc/self/environ && [ "$line" = LC_ALL=C ] && by_nul
 [ -z "$mine" ] || command exec 3<< end
 
 end
-trap 'was_told=yes is_asked=yes; [ -z "$group" ] || ask' URG
+trap 'was_told=yes; [ -z "$group" ] || ask' URG
 while read -r word value || [ -n "$was_told" ]; do
     was_told=
     case $word in
@@ -316,9 +316,9 @@ while read -r word value || [ -n "$was_told" ]; do
         [ -z "$has_proc" ] || cd "/proc/$word"
         open_door
         group=$word  # at once: then the trap may ask
+        ask
         ;;
     esac
-    [ -z "$is_asked" ] || ask
 done
 finish
 )sh";
