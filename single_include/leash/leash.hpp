@@ -12283,40 +12283,107 @@ class Guardian : public Counted {
     /// the lifeline open. Who asks then, and finds it gone, writes that into the lifeline itself: what the host had written
     /// before, that the job was let go, is read first. It asks as soon as it knows the group, too: before the trap SIGURG is lost.
     ///
-    /// grep -z is asked who has the cookie. Where none knows that, or it was not let finish (2 is also for who has gone
-    /// meanwhile), the shell reads by itself, byte by byte. Where it reads to a NUL (bash, mksh) it sees the variables
-    /// themselves, and does so in the first round in any case, unless there are many. Another one (dash, ash) sees only that the
-    /// cookie stands somewhere, and all of these are ended. The system may have no room for more processes, at which such a
-    /// shell ends, and its EXIT trap goes on without grep.
+    /// grep -z is asked who has the cookie, and last of all about itself: where it names itself, by what nobody else has
+    /// (LEASH_ASKS), it knows -z, and was let finish. Otherwise the shell reads by itself, byte by byte. Where it reads to a NUL
+    /// (bash, mksh) it sees the variables themselves, and does so in the first round in any case, unless there are many: where
+    /// there is no room for a process, bash tries for a quarter of a minute. Another one (dash, ash) sees only that the cookie
+    /// stands somewhere, and all of these are ended. At no room for a process such a shell ends, and its EXIT trap goes on
+    /// without grep and cat. (grep gets two hundred cookies in a fifth of the time where no hexadecimal digit stands before.)
     ///
     /// With Reach::tree the host tells when the guardian has begun, before the leader does: who is older is not of the job.
     ///
     /// Who is in the middle of an exec shows no environment, or the half of one. So nobody counts as another but who has
-    /// executed nothing between two looks at what its memory is (`program`: where its environment begins, which the kernel
-    /// chooses anew at each exec; 0 within one), or who is older than the guardian. The search goes on as long as there is
-    /// somebody else, for a hundred rounds. (Where addresses are not chosen at random, two looks have to do.)
+    /// executed nothing from one round's look to the next one's, by what its memory is (`program`: where its environment begins,
+    /// which the kernel chooses anew at each exec; 0 within one, as long as it has not noted where the code begins, which it does
+    /// after that), or who is older than the guardian, a thread of the kernel's (2097152), or at its end (256 is a SIGKILL on
+    /// its way). The search goes on as long as there is somebody else, for a hundred rounds. (Where addresses are not chosen at
+    /// random, two looks have to do; also for who has a new line in its name, so that what follows in /proc is no field.)
     ///
     /// Of the guardians of one host the first in /proc searches for all: else two hundred would read all of /proc two hundred
     /// times. Each has a pipe for that, by a here-document, with a door: as long as it has descriptor 4, others write their
     /// cookies into it, wake it, and look whether the door is still there. Then they may go: who closes it reads all that
     /// they have written before it goes on. A guardian goes by its own host's alone, once that is gone, and by its own
     /// user's: any other may be dismissed at any time, or may not signal. (A host that ends closes its lifelines
-    /// before it gives its children away: 4 is PF_EXITING, and 2097152 is a thread of the kernel's. It may have dismissed the
-    /// other one just before: 256 is a SIGKILL on its way. And > would wait for a reader that has gone, where <> is one itself,
-    /// at whose full pipe nobody would be told of the other's end: hence both.)
+    /// before it gives its children away: 4 is PF_EXITING. It may have dismissed the other one just before. And > would wait for
+    /// a reader that has gone, where <> is one itself, at whose full pipe nobody would be told of the other's end: hence both.)
     static constexpr const char* script = R"sh(
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 host=$1 mine=$2 whole=$3 cgroup=$4 cookies= group= age= since= was_told= was_woken= is_gone= turn=0 has_proc=
-by_nul= has_grep=yes line= blank=$IFS new_line='
+by_nul= has_programs=yes line= blank=$IFS new_line='
 '
 cd /
 tell() {
-    set -- ${line##*) }
-    state=$1 flags=$7 at=${20} pending=${29} program=${48}
+    while :; do
+        case $line in *') '*) line=${line#*) } ;; *) break ;; esac
+    done
+    set -- $line
+    [ $# -ge 29 ] || set --
+    state=$1 flags=$7 at=${20:-$since} pending=${29} program=${48:-untold}
+    [ "${24}" != 0 ] || program=0
 }
 look() {
     line= state= at= flags=0 pending=0 program=
     [ -n "$has_proc" ] && IFS= read -r line < "/proc/$1/stat" && tell
+}
+settle() {
+    [ -n "$tells_program" ] || program=untold
+    [ "$2" = $turn ] && last=$3 || last=
+    is=$program
+    if [ "$at" -lt "$since" ] || [ "$state" = Z ] || [ $((flags & 2097152 | pending & 256)) != 0 ]; then
+        is=other
+    elif [ "$program" = 0 ]; then
+        [ -r "/proc/$1/environ" ] || is=other
+    elif [ "$program" = "$last" ]; then
+        is=other
+    fi
+    [ -z "$last" ] || [ $is = other ] || idle=0
+    eval "is$1='$turn $is'"
+}
+settle_all() {
+    if [ $# -le $few ] || [ -z "$has_programs" ]; then
+        for one; do look "$one" && eval "settle $one \$is$one"; done
+        return
+    fi
+    lines=$(
+        exec 3<&- 4>&-
+        files=
+        for one; do files="$files /proc/$one/stat"; done
+        exec cat $files
+    )
+    IFS=$new_line
+    for line in $lines; do
+        IFS=$blank
+        one=${line%% *}
+        case $one in '' | *[!0-9]*) continue ;; esac
+        tell
+        eval "settle $one \$is$one"
+    done
+    IFS=$blank
+}
+sift() {
+    unknown=
+    for one; do
+        one=${one#/proc/}
+        eval "[ \"\$is$one\" = '$turn other' ]" || ! [ -e "/proc/$one" ] || unknown="$unknown $one"
+    done
+}
+end_one() { kill -9 "$1" && idle=0; }
+ask_grep() {
+    bearers=$(
+        exec 3<&- 4>&-
+        set -f
+        files= pattern=
+        for one; do files="$files /proc/$one/environ"; done
+        for cookie in $cookies; do pattern="$pattern|$cookie"; done
+        export LEASH_ASKS="$mine"
+        exec grep -lszE "^LEASH_JOB=(.*[^0-9a-f])?(${pattern#|})|^LEASH_ASKS=$mine\$" $files /proc/self/environ
+    )
+    is_all=
+    for one in $bearers; do
+        one=${one#/proc/} one=${one%/environ}
+        [ "$one" = self ] && is_all=yes || end_one "$one"
+    done
+    [ -n "$is_all" ]
 }
 has_cookie() {
     for cookie in $cookies; do
@@ -12334,80 +12401,30 @@ bears_cookie() {
     done < "/proc/$1/environ"
     false
 }
-end_one() { kill -9 "$1" && idle=0; }
 end_bearers() {
-    bearers=$(
-        exec 3<&- 4>&-
-        set -f
-        files= patterns=
-        for one; do files="$files /proc/$one/environ"; done
-        for cookie in $cookies; do patterns="$patterns -e ^LEASH_JOB=.*$cookie"; done
-        exec grep -lsz $patterns $files
-    )
-    answer=$?
-    for one in $bearers; do
-        one=${one#/proc/}
-        end_one "${one%/environ}"
-    done
-    [ $answer -le 2 ] && { [ $has_grep = proven ] || grep -qsz '^LC_ALL=C$' "/proc/$$/environ"; } && has_grep=proven || has_grep=
-}
-settle() {
-    [ -n "$tells_program" ] || program=untold
-    [ "$2" = $turn ] && last=$3 || last=
-    is=$program
-    if [ "$at" -lt "$since" ] || [ "$state" = Z ] || [ $((flags & 2097152)) != 0 ]; then
-        is=other
-    elif [ "$program" = 0 ]; then
-        [ -r "/proc/$1/environ" ] || is=other
-    elif [ "$program" = "$last" ]; then
-        is=other
+    if [ -n "$has_programs" ] && { [ $few = 20 ] || [ $# -gt $few ]; }; then
+        ask_grep "$@" && return
+        has_programs=
     fi
-    [ -z "$last" ] || [ $is = other ] || idle=0
-    eval "is$1='$turn $is'"
-}
-settle_all() {
-    lines=$(
-        exec 3<&- 4>&-
-        files=
-        for one; do files="$files /proc/$one/stat"; done
-        exec cat $files
-    )
-    IFS=$new_line
-    for line in $lines; do
-        IFS=$blank
-        one=${line%% *}
-        case $one in '' | *[!0-9]*) continue ;; esac
-        tell
-        eval "settle $one \$is$one"
-    done
-    IFS=$blank
+    for one; do bears_cookie "$one" && end_one "$one"; done
 }
 seek() {
-    unknown= count=0
-    for one in /proc/[0-9]*; do
-        one=${one#/proc/}
-        eval "[ \"\$is$one\" = '$turn other' ]" || unknown="$unknown $one" count=$((count + 1))
-    done
-    [ $count -gt 0 ] || return
-    if [ -n "$has_grep" ] && { [ "$by_nul$round" != yes1 ] || [ $count -gt 100 ]; }; then
-        end_bearers $unknown
-        [ -z "$has_grep" ] || [ -n "$was_woken" ] || [ $idle = 0 ] || settle_all $unknown
-        [ -z "$has_grep" ] || return
-    fi
-    for one in $unknown; do
-        look "$one" && settle "$one" && [ $is != other ] || continue
-        before=$is
-        if bears_cookie "$one"; then
-            end_one "$one"
-        else
-            look "$one" && settle "$one" $turn "$before"
-        fi
-    done
+    set -- /proc/[0-9]*
+    [ "$*" != "$settled" ] || return
+    settled=$*
+    [ "$by_nul$round" = yes1 ] && few=100 || few=20
+    sift "$@"
+    settle_all $unknown
+    sift $unknown
+    [ -n "$unknown" ] || return
+    settled=
+    end_bearers $unknown
 }
 search() {
     look $$ || return
     [ "${program:-0}" = 0 ] && tells_program= || tells_program=yes
-    turn=$((turn + 1)) idle=0 round=0
+    turn=$((turn + 1)) idle=0 round=0 settled=
+    eval "is$$='$turn other'"
     while [ -z "$was_woken" ] && [ $idle -lt 6 ] && [ $round -lt 100 ]; do
         idle=$((idle + 1)) round=$((round + 1))
         seek
@@ -12475,7 +12492,7 @@ finish() {
     [ -n "$is_gone" ] || look_for_host
     [ -z "$group" ] || take "$mine" "${age:-0}"
     hand_over
-    trap 'has_grep= IFS=$blank; search_for_all' EXIT
+    trap 'has_programs= IFS=$blank; search_for_all' EXIT
     search_for_all
     trap - EXIT
     exit

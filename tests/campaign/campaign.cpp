@@ -187,11 +187,14 @@ std::string killed(long rounds, leash::Reach reach, int jobs) {
         if (lines < jobs) fail("round " + std::to_string(round) + ": the host has ended by itself");
 
         std::set<pid_t> guardians;
-        for (const pid_t pid : everybody()) {
-            const bool is_one = support::read_file("/proc/" + std::to_string(pid) + "/cmdline").find("\ntrap") == 6;
-            if (is_one && before.count(pid) == 0) guardians.insert(pid);
-        }
-        need(static_cast<int>(guardians.size()) == jobs, "a job has no guardian, or two");
+        const bool has_each = eventually([&] {  // in the middle of its exec a process shows no command
+            for (const pid_t pid : everybody()) {
+                const bool is_one = support::read_file("/proc/" + std::to_string(pid) + "/cmdline").find("\ntrap") == 6;
+                if (is_one && before.count(pid) == 0) guardians.insert(pid);
+            }
+            return static_cast<int>(guardians.size()) >= jobs;
+        });
+        need(has_each && static_cast<int>(guardians.size()) == jobs, "a job has no guardian, or two");
         const auto begin = Clock::now();
         ::kill(host, SIGKILL);
         end_of(host);
