@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <cerrno>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -537,7 +539,8 @@ int live(const Arguments& all) {  // writes its pid into a file, and lives
 // A child that gets away by these steps, one after the other, and is `live` then. "group", "session": of its own; "fork":
 // goes on in a child, and ends; "split": goes on in a child, and lives; "close": has no descriptor, and the root as its
 // directory; "ignore": ignores TERM; "clear": has no environment; "spare": has no LEASH_JOB; "rename": has other variables
-// instead. The leader ends then; where its last argument is "stay" it says "ready" and lives; "told": it waits for its input.
+// instead; "thread": lives by its second thread alone. The leader ends then; where its last argument is "stay" it says "ready"
+// and lives; "told": it waits for its input.
 int escape(const Arguments& all) {
     const std::string last = all.back();
     const pid_t child = ::fork();
@@ -577,6 +580,10 @@ int escape(const Arguments& all) {
         if (step == "clear") ::execve(path, argv, empty);
         if (step == "rename") ::execve(path, argv, other);
         if (step == "spare") ::execve(path, argv, environ);
+        if (step == "thread") {  // which goes on when this one, the first, has ended
+            std::thread([&all] { live(all); }).detach();
+            ::syscall(SYS_exit, 0);
+        }
     }
     return live(all);
 }

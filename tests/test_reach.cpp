@@ -159,6 +159,35 @@ TEST_CASE("every forced end reaches who has got away, in whichever group it is")
     }
 }
 
+TEST_CASE("who goes on without its first thread is alive, though it is shown as a zombie") {
+    const TemporaryDirectory directory;
+    int number = 0;
+    const auto is_there = [](const Escaped& who) {
+        return read_file("/proc/" + std::to_string(who.pid()) + "/status").find("Threads:\t2\n") != std::string::npos;
+    };
+    const auto run_as = [&](const Escaped& who, Reach reach, const std::vector<std::string>& way,
+                            leash::Stragglers stragglers) {
+        const Census census;
+        leash::Options options = with_tree(census);
+        options.reach = reach;
+        options.stragglers = stragglers;
+        return leash::run(escape(who, way), options);
+    };
+    for (const Reach reach : {Reach::group, Reach::tree}) {
+        std::vector<std::string> way = {"close", "thread"};
+        if (reach == Reach::tree) way.insert(way.begin(), {"session", "fork"});
+        const Escaped left(directory, ++number), ended(directory, ++number);
+        CHECK(run_as(left, reach, way, leash::Stragglers::leave).ok());
+        CHECK(eventually([&] { return is_there(left); }));
+        ::kill(left.pid(), SIGKILL);
+        const auto named = pids(run_as(ended, reach, way, leash::Stragglers::kill).stragglers);
+        CHECK(named == std::vector<pid_t>{ended.pid()});
+        const bool is_left = is_there(ended);
+        CHECK(!is_left);
+        if (is_left) ::kill(ended.pid(), SIGKILL);
+    }
+}
+
 TEST_CASE("it gets SIGTERM with the group, and has the grace") {
     const Census census;
     const TemporaryDirectory directory;

@@ -8649,14 +8649,16 @@ inline bool is_gone(int error) noexcept {
     const char* const after = std::strrchr(text, ')');
     unsigned long long start = 0;
     char state = 0;
+    int threads = 0;
     seen.pid = pid;
     if (after == nullptr ||
-        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state,
-                    &seen.parent, &seen.group, &start) != 4) {
+        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d %*s %llu", &state,
+                    &seen.parent, &seen.group, &threads, &start) != 5) {
         errno = EIO;
         return false;
     }
-    seen.is_zombie = state == 'Z' || state == 'X';
+    // Where its first thread alone has ended (pthread_exit), the others go on.
+    seen.is_zombie = (state == 'Z' || state == 'X') && threads < 2;
     seen.is_stopped = state == 'T' || state == 't';
     seen.start = start;
     errno = ESRCH;  // of whom it is not, whoever asks for that
@@ -9025,10 +9027,21 @@ enum class Shown {
     return values[code] != 0 && values[start] != 0 && values[start] == values[end];
 }
 
+/// The number of the thread that was listed last, which can be asked as the process can.
+[[gnu::cold]] inline Pid last_thread(Pid pid) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/task", long{pid});
+    Directory threads(path);
+    while (const char* const number = threads.next()) pid = std::atoi(number) > 0 ? std::atoi(number) : pid;
+    return pid;
+}
+
 /// Gives it as "NAME=value" with a NUL behind each, in the memory of `text`.
 [[gnu::cold]] inline Shown show_environment(Pid pid, Notes<char>& text, std::string_view& environment) noexcept {
     char path[64], other[16];
-    if (const int error = read_environment(pid, text)) return is_gone(error) ? Shown::none : Shown::unknown;
+    int error = read_environment(pid, text);
+    if (error == ESRCH) error = read_environment(last_thread(pid), text);  // the first one may have ended
+    if (error != 0) return is_gone(error) ? Shown::none : Shown::unknown;
     environment = {text.begin(), text.size()};
     if (text.size() > 0) return Shown::all;
     // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.

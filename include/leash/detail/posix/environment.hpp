@@ -120,10 +120,21 @@ enum class Shown {
     return values[code] != 0 && values[start] != 0 && values[start] == values[end];
 }
 
+/// The number of the thread that was listed last, which can be asked as the process can.
+[[gnu::cold]] inline Pid last_thread(Pid pid) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/%ld/task", long{pid});
+    Directory threads(path);
+    while (const char* const number = threads.next()) pid = std::atoi(number) > 0 ? std::atoi(number) : pid;
+    return pid;
+}
+
 /// Gives it as "NAME=value" with a NUL behind each, in the memory of `text`.
 [[gnu::cold]] inline Shown show_environment(Pid pid, Notes<char>& text, std::string_view& environment) noexcept {
     char path[64], other[16];
-    if (const int error = read_environment(pid, text)) return is_gone(error) ? Shown::none : Shown::unknown;
+    int error = read_environment(pid, text);
+    if (error == ESRCH) error = read_environment(last_thread(pid), text);  // the first one may have ended
+    if (error != 0) return is_gone(error) ? Shown::none : Shown::unknown;
     environment = {text.begin(), text.size()};
     if (text.size() > 0) return Shown::all;
     // In the middle of its exec a process shows none for a moment. The kernel's own have none, and execute nothing.

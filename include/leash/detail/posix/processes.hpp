@@ -233,14 +233,16 @@ inline bool is_gone(int error) noexcept {
     const char* const after = std::strrchr(text, ')');
     unsigned long long start = 0;
     char state = 0;
+    int threads = 0;
     seen.pid = pid;
     if (after == nullptr ||
-        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state,
-                    &seen.parent, &seen.group, &start) != 4) {
+        std::sscanf(after + 1, " %c %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d %*s %llu", &state,
+                    &seen.parent, &seen.group, &threads, &start) != 5) {
         errno = EIO;
         return false;
     }
-    seen.is_zombie = state == 'Z' || state == 'X';
+    // Where its first thread alone has ended (pthread_exit), the others go on.
+    seen.is_zombie = (state == 'Z' || state == 'X') && threads < 2;
     seen.is_stopped = state == 'T' || state == 't';
     seen.start = start;
     errno = ESRCH;  // of whom it is not, whoever asks for that
