@@ -794,7 +794,7 @@ TEST_CASE("a forked copy of the host that lives on does not count as the host") 
 TEST_CASE("a host that ends before its guardian has come to the trap for that is gone too, whoever has its lifeline") {
     const Census census;
     const TemporaryDirectory directory;
-    const std::string shell = directory.file("shell", read_file("/bin/sh"), 0755);
+    const std::string shell = directory.file("sh", read_file("/bin/sh"), 0755);
     const std::string late = directory.file(
         "late",
         "#!" + shell + "\nuntil [ -e " + directory / "go" + " ]; do sleep 0.01; done\nexec " + shell + " \"$@\"\n",

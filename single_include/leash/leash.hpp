@@ -12301,7 +12301,8 @@ class Guardian : public Counted {
     /// (bash, mksh) it sees the variables themselves, and does so in the first round in any case, unless there are many: where
     /// there is no room for a process, bash tries for a quarter of a minute. Another one (dash, ash) sees only that the cookie
     /// stands somewhere, and all of these are ended. At no room for a process such a shell ends, and its EXIT trap goes on
-    /// without grep and cat. (grep gets two hundred cookies in a fifth of the time where no hexadecimal digit stands before.)
+    /// without grep and cat. (grep gets two hundred cookies in a fifth of the time where no hexadecimal digit stands before;
+    /// it has asked a hundred processes before a shell has looked at them, so it comes first where there are so many.)
     ///
     /// With Reach::tree the host tells when the guardian has begun, before the leader does: who is older is not of the job.
     ///
@@ -12427,8 +12428,10 @@ seek() {
     settled=$*
     [ "$by_nul$round" = yes1 ] && few=100 || few=20
     sift "$@"
-    settle_all $unknown
-    sift $unknown
+    if [ $round -gt 1 ] || [ $# -le 100 ] || [ -z "$has_programs" ]; then
+        settle_all $unknown
+        sift $unknown
+    fi
     [ -n "$unknown" ] || return
     settled=
     end_bearers $unknown
