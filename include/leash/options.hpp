@@ -299,8 +299,8 @@ class List : public std::vector<T> {
     List();
     List(std::initializer_list<T> items);
     List(std::vector<T> items);
-    List(const List& other);
-    List(List&& other) noexcept;
+    List(const List&);
+    List(List&&) noexcept;
     List& operator=(List other) noexcept;
     ~List();
 };

@@ -2375,8 +2375,8 @@ class List : public std::vector<T> {
     List();
     List(std::initializer_list<T> items);
     List(std::vector<T> items);
-    List(const List& other);
-    List(List&& other) noexcept;
+    List(const List&);
+    List(List&&) noexcept;
     List& operator=(List other) noexcept;
     ~List();
 };
@@ -6967,10 +6967,10 @@ template <class T>
 List<T>::List(std::vector<T> items) : std::vector<T>(std::move(items)) {}
 
 template <class T>
-List<T>::List(const List& other) = default;
+List<T>::List(const List&) = default;
 
 template <class T>
-List<T>::List(List&& other) noexcept = default;
+List<T>::List(List&&) noexcept = default;
 
 template <class T>
 List<T>& List<T>::operator=(List other) noexcept {

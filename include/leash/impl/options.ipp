@@ -234,10 +234,10 @@ template <class T>
 List<T>::List(std::vector<T> items) : std::vector<T>(std::move(items)) {}
 
 template <class T>
-List<T>::List(const List& other) = default;
+List<T>::List(const List&) = default;
 
 template <class T>
-List<T>::List(List&& other) noexcept = default;
+List<T>::List(List&&) noexcept = default;
 
 template <class T>
 List<T>& List<T>::operator=(List other) noexcept {
