@@ -240,8 +240,16 @@ class Job {
         auto job = leash::Popen::try_spawn(child_.command, options_);
         if (!started(job)) return;
         leash::ExitStatus seen[3];
-        std::vector<std::thread> threads;
-        for (leash::ExitStatus& status : seen) threads.emplace_back([&] { status = job->wait(); });
+        struct Waiting {  // also where a check throws
+            leash::Popen& job;
+            std::vector<std::thread> threads{};
+            void join() {
+                static_cast<void>(job.kill().has_value());
+                for (std::thread& thread : std::exchange(threads, {})) thread.join();
+            }
+            ~Waiting() { join(); }
+        } waiting{*job};
+        for (leash::ExitStatus& status : seen) waiting.threads.emplace_back([&] { status = job->wait(); });
         std::this_thread::sleep_for(dice_.milliseconds(0, 20));
         {
             const milliseconds time = dice_.milliseconds(0, 5);
@@ -255,7 +263,7 @@ class Job {
         const support::Stopwatch watch;
         const leash::ExitStatus status = job->stop(grace);
         check_time(watch, grace);
-        for (std::thread& thread : threads) thread.join();
+        waiting.join();
         for (const leash::ExitStatus& one : seen) TORTURE_NEEDS(one == status);
         check_status(status, true);
         ++tally_.by_force;
