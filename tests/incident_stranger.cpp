@@ -279,12 +279,14 @@ TEST_CASE("a status that is taken while stragglers run: no signal goes astray, a
     options.out = leash::piped;
     leash::Options beside = options;
     beside.env = leash::Env::inherited();
+    options.in = leash::piped;
     {
         leash::Popen bystander(dash("echo ready; sleep 30; true"), beside);
         REQUIRE(bystander.out().read_until("ready\n", 20s));
 
-        leash::Popen job(dash("sleep 30 & exit 0"), options);
-        const int handle = job.exit_handle();
+        leash::Popen job(dash("sleep 30 & read x; exit 0"), options);
+        const int handle = job.exit_handle();  // while it runs: this would reap it
+        job.in().close();
         REQUIRE(::waitpid(job.pid(), nullptr, 0) == job.pid());
         // 0 only asks: does this kernel reach a whole group through a handle (Linux 6.9)?
         const bool reaches = handle >= 0 && ::syscall(424, handle, 0, nullptr, 4U) == 0;
