@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <cstdint>
 #include <cstring>
 
 using namespace std::string_literals;
@@ -26,10 +27,11 @@ std::string behind_arguments(const std::string& answer) {
     return std::string(leash::detail::os::environment_behind_arguments(answer));
 }
 
-/// An answer of OpenBSD: as many addresses, of which the first is so far behind the beginning, and then the strings.
-std::string behind_addresses(std::size_t count, std::size_t first, const std::string& strings) {
+/// An answer of OpenBSD: as many addresses, of which the first is so far behind the beginning (or before it), and then the
+/// strings.
+std::string behind_addresses(std::size_t count, std::size_t first, const std::string& strings, std::size_t before = 0) {
     std::vector<char> answer(count * sizeof(char*) + strings.size() + 1);
-    const char* const address = answer.data() + first;
+    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(answer.data()) + first - before;
     std::memcpy(answer.data(), &address, sizeof address);
     std::memcpy(answer.data() + count * sizeof(char*), strings.data(), strings.size());
     return std::string(leash::detail::os::environment_behind_addresses({answer.data(), answer.size() - 1}));
@@ -75,7 +77,7 @@ TEST_CASE("OpenBSD tells it behind the addresses of its parts") {
     CHECK(behind_addresses(1, sizeof(char*), "") == "");
     CHECK(behind_addresses(3, 3 * sizeof(char*) + 4, two) == "LEASH_JOB=c\0"s);
     CHECK(behind_addresses(3, 0, two) == "");
-    CHECK(behind_addresses(3, std::size_t{0} - 8, two) == "");
+    CHECK(behind_addresses(3, 0, two, 8) == "");
     CHECK(behind_addresses(3, 3 * sizeof(char*) + two.size() + 1, two) == "");
     using leash::detail::os::environment_behind_addresses;
     CHECK(environment_behind_addresses({}) == "");

@@ -8979,9 +8979,9 @@ inline std::string_view environment_behind_addresses(std::string_view answer) no
     std::uintptr_t first = 0;
     if (answer.size() < sizeof first) return {};
     std::memcpy(&first, answer.data(), sizeof first);
-    first -= reinterpret_cast<std::uintptr_t>(answer.data());
-    if (first < sizeof first || first > answer.size()) return {};
-    answer.remove_prefix(first);
+    const auto place = reinterpret_cast<std::uintptr_t>(answer.data());
+    if (first < place + sizeof first || first > place + answer.size()) return {};
+    answer.remove_prefix(first - place);
     return answer;
 }
 
