@@ -127,6 +127,16 @@ bool are_gone(const std::vector<pid_t>& pids) {
     });
 }
 
+/// Makes a forked copy of the host, which lives on with all that the host has, and tells its number.
+void leave_copy(int told) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::alarm(300);
+        for (;;) ::pause();
+    }
+    static_cast<void>(!::write(told, &pid, sizeof pid));
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("guardian");
@@ -277,12 +287,7 @@ TEST_CASE("a guardian that is to search for others is woken, whoever has its lif
         options.reach = Reach::tree;
         go_on_to_number(100);
         std::thread([&] { start_escape(directory / "first", options); }).join();  // is not told of the host's end
-        const pid_t pid = ::fork();
-        if (pid == 0) {
-            ::alarm(300);
-            for (;;) ::pause();
-        }
-        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+        leave_copy(copy[1]);
         start_escape(directory / "second", options);
     });
     REQUIRE(host.is_ready());
@@ -770,12 +775,7 @@ TEST_CASE("a forked copy of the host that lives on does not count as the host") 
     REQUIRE(::pipe(copy) == 0);
     Host host([&] {
         static_cast<void>(start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
-        const pid_t pid = ::fork();
-        if (pid == 0) {
-            ::alarm(300);
-            for (;;) ::pause();
-        }
-        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+        leave_copy(copy[1]);
     });
     REQUIRE(host.is_ready());
     pid_t pid = -1;
@@ -804,12 +804,7 @@ TEST_CASE("a host that ends before its guardian has come to the trap for that is
     Host host([&] {
         if (!support::put_in_place_of("/bin/sh", late)) return;
         static_cast<void>(start(child({"print-and-wait", "x"}), guarded(capture(census))).out().read_until("x", soon));
-        const pid_t pid = ::fork();
-        if (pid == 0) {
-            ::alarm(300);
-            for (;;) ::pause();
-        }
-        static_cast<void>(!::write(copy[1], &pid, sizeof pid));
+        leave_copy(copy[1]);
     });
     REQUIRE(host.is_ready());
     if (is_permitted(!host.children().empty())) {
