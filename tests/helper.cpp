@@ -629,6 +629,37 @@ int apart(const Arguments& all) {
     else put(ends[1], "x");
     for_ever();
 }
+// N processes in one group, which the leader's child has made: below the "leader" or below that "child". Whoever is continued
+// starts one more.
+int continued(const Arguments& all) {
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(98);
+    const int count = number(all, 2);
+    if (argument(all, 1) == "child") {
+        if (::fork() > 0) for_ever();
+        ::setpgid(0, 0);
+    }
+    pid_t group = 0;
+    for (int i = 0; i < count; ++i) {
+        const pid_t child = ::fork();
+        if (child < 0) ::_exit(98);
+        if (child == 0) {
+            ::setpgid(0, group);
+            ::signal(SIGHUP, SIG_IGN);
+            ::signal(SIGCONT, [](int) { ::fork(); });
+            put(ends[1], "x");
+            for_ever();
+        }
+        ::setpgid(child, group);
+        if (group == 0) group = child;
+    }
+    char byte;
+    for (int i = 0; i < count; ++i) {
+        if (::read(ends[0], &byte, 1) != 1) ::_exit(98);
+    }
+    say("ready\n");
+    for_ever();
+}
 int flip_group(const Arguments&) {  // a leader that goes back and forth between its group and its child's
     const pid_t child = ::fork();
     if (child < 0) ::_exit(98);
@@ -744,6 +775,7 @@ const Verb verbs[] = {
     {"save-on-term", save_on_term},
     {"daemon", be_daemon},
     {"apart", apart},
+    {"continued", continued},
     {"flip-group", flip_group},
     {"listen", listen_on},
     {"change-group", change_group},

@@ -504,6 +504,22 @@ TEST_CASE("who is apart and starts others all the time takes them along") {
     }
 }
 
+TEST_CASE("at a forced end nobody is continued by the end of its parent, and starts one more") {
+    const Census census;
+    for (int round = 0; round < 10; ++round) {
+        for (const char* const below : {"leader", "child"}) {
+            CAPTURE(std::string(below));
+            leash::Options options = capture(census);
+            options.group = leash::Group::session;  // in which nobody but its own is a parent
+            leash::Popen p(child({"continued", below, "200"}), options);
+            CHECK(p.out().read_until("ready\n", soon));
+            CHECK(p.kill());
+            CHECK(p.wait().signal() == SIGKILL);
+            CHECK(census.is_empty());
+        }
+    }
+}
+
 #if defined(__linux__)
 TEST_CASE("of those who each start the next one and go, the present one is met at each look at all processes") {
     const Census census;

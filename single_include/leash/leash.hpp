@@ -10229,7 +10229,11 @@ class Job {
             if (descendants_.all().size() == before) break;
             send_everywhere(SIGSTOP);
         }
-        const int error = send_everywhere(SIGKILL);
+        // The last found first, before who led to it: at the end of a parent the kernel continues its stopped children, if they
+        // are in a group of their own that nobody of their session could continue any more. They would start the next one.
+        for (std::size_t i = descendants_.all().size(); i > 0; --i)
+            send_to_descendant(descendants_.all()[i - 1], SIGKILL);
+        const int error = send_to_all(SIGKILL);
         if (are_frozen) cgroup->let_go();
         return are_killed ? 0 : error;
     }
@@ -10470,12 +10474,7 @@ class Job {
     /// To the descendants too that the group's signal does not reach.
     [[gnu::cold]] int send_everywhere(int number) noexcept {
         const int error = send_to_all(number);
-        for (const Seen& known : descendants_.all()) {
-            bool is_told = false;  // its traces lead to the leader too, and two SIGINTs are more than one
-            for (const Process& process : processes_)
-                is_told |= process.pid == known.pid && !process.gone && !process.reaped;
-            if (!is_told) send_to_descendant(known, number);
-        }
+        for (const Seen& known : descendants_.all()) send_to_descendant(known, number);
         return error;
     }
 
@@ -10483,6 +10482,9 @@ class Job {
     /// On systems that have none at all the number is all there is, and the look comes right before the signal: it would meet
     /// a stranger only where the one that was meant ended, was reaped, and its number was given away between these two calls.
     [[gnu::cold]] void send_to_descendant(const Seen& known, int number) noexcept {
+        for (const Process& process : processes_) {  // traces lead to those too, and two SIGINTs are more than one
+            if (process.pid == known.pid && !process.gone && !process.reaped) return;
+        }
         const Fd handle(sys::has_pidfd ? sys::open_exit(known.pid) : -1);
         Seen now{};
         if (handle.is_open() != sys::has_pidfd || !is_still_alive(known, now)) return;
