@@ -102,6 +102,7 @@ class Job {
                 if (is_slow) std::this_thread::sleep_for(2ms);
                 if (is_nested && sink.empty()) TORTURE_NEEDS(leash::run({"true"}, support::silent(census_)).ok());
                 sink += chunk;
+                is_ready_ = is_ready_ || (sink == "ready\n" && !may_be_ending());
             });
         }
         if (dice_.chance(80)) options_.err = leash::piped;
@@ -171,11 +172,11 @@ class Job {
             check_time(watch, time);
             if (options_.keep == leash::Keep::head) TORTURE_NEEDS(captured.out.compare(0, out.size(), out) == 0);
             out = captured.out;
-            is_ready_ = out.rfind("ready\n", 0) == 0;
             if (captured.status) {
                 check(*captured.status, captured, *job);
                 return;
             }
+            is_ready_ = is_ready_ || (out.rfind("ready\n", 0) == 0 && !may_be_ending());
         }
         end(*std::move(job));
     }
@@ -579,6 +580,11 @@ class Job {
         const bool stay = child.stays.value_or(0) > 0 || child.escapes;
         return child.ends && !(stay && its.stragglers == Stragglers::wait);
     }
+    /// Who says that all are there may do so between the look at the job and its end, at which nobody knows them yet.
+    bool may_be_ending() const {
+        return options_.cancel || !options_.idle_timeout.is_none() ||
+               (!options_.timeout.is_none() && age_.elapsed() >= options_.timeout.length());
+    }
     /// It was ended by force when all of it was there.
     void are_reached() {
         if (is_ready_) may_escape_ -= static_cast<std::size_t>(std::exchange(child_.apart, 0));
@@ -682,8 +688,8 @@ class Job {
         } else if (child_.out && options_.keep == leash::Keep::head) {
             TORTURE_NEEDS(child_.out->compare(0, streams.out.size(), streams.out) == 0);
         }
-        is_ready_ = streams.out.rfind("ready\n", 0) == 0;
         if (interfered) are_reached();
+        is_ready_ = streams.out.rfind("ready\n", 0) == 0;
         if (interfered && is_ready_ && options_.group != leash::Group::inherited) check_saved();
         count(timed_out, cancelled, !streams.held.empty());
     }
@@ -719,7 +725,7 @@ class Job {
         if (all == nullptr || has_dropped_) return;
         TORTURE_NEEDS(heard_ + text.size() <= all->size() && all->compare(heard_, text.size(), text) == 0);
         heard_ += text.size();
-        is_ready_ = heard_ > 0 && *all == "ready\n";
+        is_ready_ = is_ready_ || (heard_ > 0 && *all == "ready\n" && !may_be_ending());
     }
 
     /// A line, and with it its end. The last one may have none, also where it is cut off.
@@ -807,7 +813,8 @@ class Job {
     std::string input_;           // what it is told
     std::size_t heard_ = 0;       // how much it has said
     bool has_dropped_ = false;    // some of that may be missing
-    bool is_ready_ = false;       // where that is "ready\n", it has said so
+    support::Stopwatch age_;
+    bool is_ready_ = false;  // where that is "ready\n", it has said so
     enum : int { way_none = -1, way_stop, way_kill, way_terminate, way_communicate, way_move };
     int way_ = way_none;  // of end()
 };
