@@ -10039,6 +10039,7 @@ class Job {
         if (over_) return true;
         for (Process& process : processes_) look_again(process);
         if (count_running() > 0) return false;
+        if (are_reaped()) return true;
         // Nothing needs their zombies where the group can be asked without them, and only then does it answer.
         return (has_group_ && ask_group() == ENOSYS) || reap_all();
     }
@@ -10542,7 +10543,15 @@ class Job {
         names.add(Named::of(pid, refused ? "another user's" : ""));
     }
 
+    bool are_reaped() const noexcept {
+        for (const Process& process : processes_) {
+            if (!process.reaped) return false;
+        }
+        return true;
+    }
+
     [[gnu::cold]] bool reap_all() noexcept {
+        if (are_reaped()) return true;
         const bool is_copy = owner_ != sys::getpid();
         for (Process& process : processes_) {
             if (!process.seen || is_copy) look_again(process);
