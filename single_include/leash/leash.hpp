@@ -4774,6 +4774,93 @@ LEASH_INLINE ErrorOutput::ErrorOutput(PerStage) : stdio_(detail::Stdio::Kind::pe
 #endif  // LEASH_0_1_0_IMPL_STDIO_IPP
 
 // =====================================================================================================================
+// leash/detail/array.hpp - Array<T>: the lists that leash keeps for itself.
+//
+// As much of std::vector as those need, of which each T costs a compiler eight times as much (g++ 12).
+#ifndef LEASH_0_1_0_DETAIL_ARRAY_HPP
+#define LEASH_0_1_0_DETAIL_ARRAY_HPP
+
+#include <utility>
+
+#include <cstddef>
+
+namespace leash {
+inline namespace LEASH_ABI {
+namespace detail {
+
+/// A list that grows. Its room is filled with T(), which must own nothing; to move a T must not fail. What is there stays as it
+/// was, should there be no memory for more.
+template <class T>
+class Array {
+  public:
+    Array() = default;
+    /// So many T().
+    explicit Array(std::size_t count) : items_(count > 0 ? new T[count]() : nullptr), count_(count), room_(count) {}
+    Array(const Array& other) : Array(other.count_) {
+        for (std::size_t i = 0; i < count_; ++i) items_[i] = other.items_[i];
+    }
+    Array(Array&& other) noexcept { swap(other); }
+    Array& operator=(Array other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~Array() { delete[] items_; }
+
+    /// Room for so many: then add() cannot fail.
+    void reserve(std::size_t count) {
+        if (count <= room_) return;
+        Array grown(count > 2 * room_ ? count : 2 * room_);
+        for (std::size_t i = 0; i < count_; ++i) grown.items_[i] = std::move(items_[i]);
+        grown.count_ = count_;
+        swap(grown);
+    }
+    T& add(T item) {
+        reserve(count_ + 1);
+        return items_[count_++] = std::move(item);
+    }
+    /// The last one takes its place.
+    void remove(std::size_t place) noexcept {
+        if (place != count_ - 1) items_[place] = std::move(back());
+        cut(count_ - 1);
+    }
+    /// No more than so many are left.
+    void cut(std::size_t count) noexcept {
+        while (count_ > count) items_[--count_] = T();
+    }
+
+    std::size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+    T& operator[](std::size_t place) noexcept { return items_[place]; }
+    const T& operator[](std::size_t place) const noexcept { return items_[place]; }
+    T* begin() noexcept { return items_; }
+    T* end() noexcept { return items_ + count_; }
+    const T* begin() const noexcept { return items_; }
+    const T* end() const noexcept { return items_ + count_; }
+    T& front() noexcept { return items_[0]; }
+    const T& front() const noexcept { return items_[0]; }
+    T& back() noexcept { return items_[count_ - 1]; }
+    const T& back() const noexcept { return items_[count_ - 1]; }
+
+  private:
+    void swap(Array& other) noexcept {
+        T* const items = other.items_;  // std::exchange() would be another one for each T
+        other.items_ = items_;
+        items_ = items;
+        count_ = std::exchange(other.count_, count_);
+        room_ = std::exchange(other.room_, room_);
+    }
+
+    T* items_ = nullptr;
+    std::size_t count_ = 0, room_ = 0;
+};
+
+}  // namespace detail
+}  // namespace LEASH_ABI
+}  // namespace leash
+
+#endif  // LEASH_0_1_0_DETAIL_ARRAY_HPP
+
+// =====================================================================================================================
 // leash/detail/posix/sys/guards.hpp - under what this thread makes its system calls.
 #ifndef LEASH_0_1_0_DETAIL_POSIX_SYS_GUARDS_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_SYS_GUARDS_HPP
@@ -5436,7 +5523,6 @@ inline int unlock_terminal(int fd, char* path, std::size_t size) noexcept {
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #if LEASH_POSIX
 
@@ -5597,16 +5683,16 @@ inline bool make_nonblocking(const Fd& fd) noexcept { return sys::fcntl(fd.get()
 }
 
 /// In ascending order. (<algorithm> would cost every user more.)
-inline void sort(std::vector<int>& numbers) noexcept {
+inline void sort(Array<int>& numbers) noexcept {
     if (numbers.empty()) return;
-    std::qsort(numbers.data(), numbers.size(), sizeof(int), [](const void* a, const void* b) {
+    std::qsort(numbers.begin(), numbers.size(), sizeof(int), [](const void* a, const void* b) {
         const int first = *static_cast<const int*>(a), second = *static_cast<const int*>(b);
         return first < second ? -1 : first > second ? 1 : 0;
     });
 }
 
 /// Is it among these, which are in ascending order?
-inline bool contains(const std::vector<int>& sorted, int number) noexcept {
+inline bool contains(const Array<int>& sorted, int number) noexcept {
     std::size_t from = 0, to = sorted.size();
     while (from < to) {
         const std::size_t middle = from + (to - from) / 2;
@@ -6520,7 +6606,6 @@ inline char** environment() noexcept {
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <cstdio>
 
@@ -6545,7 +6630,7 @@ struct Tokens : Counted {
     /// What a job is given of it.
     struct Given {
         std::string flags;          // its MAKEFLAGS, before and after
-        std::vector<int> taken;     // numbers that it has for others
+        Array<int> taken;           // numbers that it has for others
         int read = -1, write = -1;  // those of the pipe there
     };
     /// By a pointer, so that only who makes a jobserver has the code for it.
@@ -6638,7 +6723,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
                 return false;
             };
             while (is_taken()) ++number;
-            given.taken.push_back(number);
+            given.taken.add(number);
             return number;
         };
         given.read = find_free(tokens.read_there);
@@ -6777,8 +6862,9 @@ struct Env::Table : detail::Counted {
     };
 
     std::vector<Change> changes;
-    detail::Shared<Filter> filters;   // of what is inherited: the host's variables pass all of them
-    std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+    detail::Shared<Filter> filters;  // of what is inherited: the host's variables pass all of them
+    detail::Array<std::size_t>
+        places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
     [[gnu::cold]] ~Table() override = default;
@@ -6807,7 +6893,7 @@ struct Env::Table : detail::Counted {
         }
         if (places.size() < 2 * (changes.size() + 1)) {
             // Made before the old one goes: there may be no memory.
-            places = std::vector<std::size_t>(places.empty() ? 16 : 2 * places.size());
+            places = detail::Array<std::size_t>(places.empty() ? 16 : 2 * places.size());
             for (std::size_t i = 0; i < changes.size(); ++i) places[slot_of(changes[i].name)] = i + 1;
         }
         changes.push_back(std::move(made));
@@ -7390,7 +7476,6 @@ class Backoff {
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace leash {
 inline namespace LEASH_ABI {
@@ -7555,7 +7640,7 @@ class Incoming {
             const std::size_t seam = kept.head.size(), missing = kept.dropped;
             buffer_ = captured(limit);
             tail_.clear();
-            searches_.clear();
+            searches_ = {};
             taken_ = shown_ = 0;
             dropped_ = missing;
             gap_ = seam;
@@ -7565,7 +7650,7 @@ class Incoming {
     }
     /// Hands it over.
     [[gnu::cold]] std::string take_captured() noexcept {
-        searches_.clear();
+        searches_ = {};
         gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
         return std::exchange(buffer_, std::string());
@@ -7731,8 +7816,7 @@ class Incoming {
             if (search.next <= before_) useless = &search;
         }
         if (useless == nullptr) {
-            searches_.push_back({std::string(text), 0});
-            return searches_.back();
+            return searches_.add({std::string(text), 0});
         }
         useless->text = text;
         return *useless;
@@ -7872,7 +7956,7 @@ class Incoming {
     Turnstile users_;              // of all this, where more threads than one may be
     Atomic<bool> is_awaited_{false}, is_full_{false};
     std::size_t before_ = 0;  // how much was taken, ever
-    std::vector<Search> searches_;
+    Array<Search> searches_;
     std::size_t dropped_ = 0;
     static constexpr std::size_t none = SIZE_MAX;
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_
@@ -8357,16 +8441,13 @@ struct Action {
 /// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
 /// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
 struct Actions {
-    std::vector<Action> list;
-    std::vector<int> kept;  // above 2, ascending
+    Array<Action> list;
+    Array<int> kept;  // above 2, ascending
     Group group = Group::own;
     Pid leader = 0;                // whose group it joins; 0: it leads one itself
     bool at_own_terminal = false;  // other keys than those of the host's
 
-    Action& add(Action action) {
-        list.push_back(action);
-        return list.back();
-    }
+    Action& add(Action action) { return list.add(action); }
 };
 
 /// Which file is executed, with what.
@@ -8377,8 +8458,8 @@ struct Image {
 };
 
 /// Pointers to the strings, NULL at the end, as exec wants them.
-[[gnu::cold]] inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list(strings.size() + 1);
+[[gnu::cold]] inline Array<char*> pointers(std::vector<std::string>& strings) {
+    Array<char*> list(strings.size() + 1);
     for (std::size_t i = 0; i < strings.size(); ++i) list[i] = &strings[i][0];
     return list;
 }
@@ -9962,13 +10043,13 @@ class Job {
     [[gnu::cold]] ~Job() = default;
 
     /// Room for so many processes: afterwards begin() cannot fail.
-    [[gnu::cold]] void expect(std::size_t count) { processes_ = std::vector<Process>(count); }
+    [[gnu::cold]] void expect(std::size_t count) { processes_ = Array<Process>(count); }
 
     /// Takes charge of processes that were just started, no more than were expected; once, before anything else.
     /// The group is the first one's.
-    [[gnu::cold]] void begin(const std::vector<Pid>& pids, std::vector<Fd> exits, Shared<Traces> traces,
+    [[gnu::cold]] void begin(const Array<Pid>& pids, Array<Fd> exits, Shared<Traces> traces,
                              Shared<Cgroup> cgroup) noexcept {
-        while (processes_.size() > pids.size()) processes_.pop_back();  // resize() would have the code to grow, too
+        processes_.cut(pids.size());
         owner_ = sys::getpid();
         inherited_peak_ = sys::inherited_peak();  // after the start: it may have grown until then
         for (std::size_t i = 0; i < pids.size(); ++i) {
@@ -10612,7 +10693,7 @@ class Job {
     std::uint64_t inherited_peak_ = 0;
 
     Mutex mutex_;
-    std::vector<Process> processes_;  // their number and pids are fixed once begun
+    Array<Process> processes_;  // their number and pids are fixed once begun
     Descendants descendants_;
     Fd rest_;  // tells of the end of one of those who are left; its number is kept, since others wait for that
     bool is_rest_watched_ = false;
@@ -11021,9 +11102,9 @@ namespace detail::os {
 inline child::Order make_order(const Image& image, const Actions& actions) noexcept {
     child::Order order{};
     order.image = image;
-    order.actions = actions.list.data();
+    order.actions = actions.list.begin();
     order.count = actions.list.size();
-    order.kept = actions.kept.data();
+    order.kept = actions.kept.begin();
     order.kept_count = actions.kept.size();
     order.makes_session = actions.group == Group::session;
     order.sets_group = actions.group != Group::inherited;
@@ -11187,7 +11268,7 @@ struct Plan {
     [[gnu::cold]] ~Plan() = default;
 
     /// Each one's output is the next one's input; never empty.
-    std::vector<Stage> stages;
+    Array<Stage> stages;
     std::vector<std::string> environment;
     bool has_environment = false;  // otherwise it is the host's own
     std::string cwd;               // empty: the host's
@@ -11340,7 +11421,7 @@ inline bool has_terminal(const Options& options) noexcept {
         return failure(code, Step::redirect,
                        concat({"pass_fds: {", decimal(pass.ours), ", ", decimal(pass.theirs), "}"}), why);
     };
-    std::vector<int> targets;
+    Array<int> targets;
     targets.reserve(passes.size());
     for (const PassFd& pass : passes) {
         if (!os::is_open(pass.ours)) return refuse(pass, std::errc::bad_file_descriptor, "not open in the host");
@@ -11348,7 +11429,7 @@ inline bool has_terminal(const Options& options) noexcept {
             return refuse(pass, std::errc::invalid_argument, "0, 1 and 2 are in, out and err; pass to 3 or more");
         if (pass.theirs >= sys::descriptor_limit() - 1)
             return refuse(pass, std::errc::bad_file_descriptor, "must be less than RLIMIT_NOFILE - 1");
-        targets.push_back(pass.theirs);
+        targets.add(pass.theirs);
     }
     os::sort(targets);
     for (std::size_t i = 1; i < targets.size(); ++i) {
@@ -11364,7 +11445,7 @@ inline bool has_terminal(const Options& options) noexcept {
 [[gnu::cold]] inline Expected<void> hand_down(const Tokens& tokens, Options& options) {
     if (tokens.error != 0) return failure(tokens.error, Step::options, "jobserver", tokens.why);
     Tokens::Given given;
-    for (const PassFd& other : options.pass_fds) given.taken.push_back(other.theirs == -1 ? other.ours : other.theirs);
+    for (const PassFd& other : options.pass_fds) given.taken.add(other.theirs == -1 ? other.ours : other.theirs);
     given.flags = options.env.get("MAKEFLAGS").value_or("");
     tokens.hand_down(tokens, given);
     options.env.set("MAKEFLAGS", std::move(given.flags));
@@ -11418,7 +11499,7 @@ inline bool has_terminal(const Options& options) noexcept {
     }
 
     const std::optional<std::string> path = options.env.get("PATH");
-    plan.stages = std::vector<Stage>(commands.size());
+    plan.stages = Array<Stage>(commands.size());
     for (std::size_t i = 0; i < commands.size(); ++i) {
         if (auto made = make_stage(std::move(commands[i]), options, path, plan.stages[i]); !made) {
             Error error = std::move(made).error();
@@ -11568,7 +11649,6 @@ struct Resource {
 #define LEASH_0_1_0_DETAIL_POSIX_POSIX_START_HPP
 
 #include <string>
-#include <vector>
 
 #if LEASH_POSIX
 
@@ -11593,7 +11673,7 @@ class FileActions {
     }
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
-    void close_rest(const std::vector<int>& kept) {
+    void close_rest(const Array<int>& kept) {
         if (sys::has_cloexec_default) return;
         if (!by_list_) {
             int next = 3;
@@ -11633,12 +11713,12 @@ class FileActions {
         if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
     }
 
-    [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
+    [[gnu::cold]] void close_enumerated(const Array<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
         // (closing what is not open is fine). Only beyond that, just what was seen.
         constexpr int margin = 256, dense = 16 * 1024;
-        const std::vector<int> open = open_descriptors();
+        const Array<int> open = open_descriptors();
         int end = 2;
         for (const int fd : open) end = fd > end ? fd : end;
         end = end + margin < dense ? end + margin : dense;
@@ -11653,16 +11733,16 @@ class FileActions {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
     }
-    [[gnu::cold]] static std::vector<int> open_descriptors() {
+    [[gnu::cold]] static Array<int> open_descriptors() {
         // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
         // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
         for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
-            std::vector<int> open;
+            Array<int> open;
             bool is_ours = false;
             Directory directory(path);
             while (const char* const name = directory.next()) {
                 const int fd = std::atoi(name);
-                if (fd > 2) open.push_back(fd);
+                if (fd > 2) open.add(fd);
                 is_ours |= fd == directory.handle();
             }
             if (is_ours) return open;
@@ -11671,17 +11751,17 @@ class FileActions {
     }
     /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
     /// lowered; but never more than a million, since containers set it to a thousand million.
-    [[gnu::cold]] static std::vector<int> found_open() {
+    [[gnu::cold]] static Array<int> found_open() {
         constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
         const int limit = sys::descriptor_limit();
         const int end = limit < least ? least : limit < most ? limit : most;
-        std::vector<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
-        std::vector<int> open;
+        Array<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
+        Array<int> open;
         for (int next = 3; next < end;) {
             for (pollfd& one : asked) one = pollfd{next++, 0, 0};
-            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()), 0) >= 0;
+            const bool answered = sys::poll(asked.begin(), static_cast<nfds_t>(asked.size()), 0) >= 0;
             for (const pollfd& one : asked) {
-                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
+                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.add(one.fd);
             }
         }
         return open;
@@ -11809,7 +11889,6 @@ class Attributes {
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstdlib>
@@ -11875,10 +11954,10 @@ class Launcher {
 
         Actions before = actions;
         before.add({Action::Kind::duplicate, report.get(), digit});
-        before.kept.push_back(digit);
+        before.kept.add(digit);
         sort(before.kept);
-        const std::vector<char*> argv = words.pointers(), given = variables.pointers();
-        Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.data(), given.data()}, before);
+        const Array<char*> argv = words.pointers(), given = variables.pointers();
+        Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.begin(), given.begin()}, before);
         if (birth.error != 0) return birth;
         report.close();
         const int failed = read_report(ends.read, deadline);
@@ -11921,10 +12000,10 @@ class Launcher {
             text_ += word;
             text_ += '\0';
         }
-        [[gnu::cold]] std::vector<char*> pointers() {
-            std::vector<char*> list;
-            for (std::size_t at = 0; at < text_.size(); at += std::strlen(&text_[at]) + 1) list.push_back(&text_[at]);
-            list.push_back(nullptr);
+        [[gnu::cold]] Array<char*> pointers() {
+            Array<char*> list;
+            for (std::size_t at = 0; at < text_.size(); at += std::strlen(&text_[at]) + 1) list.add(&text_[at]);
+            list.add(nullptr);
             return list;
         }
 
@@ -12227,7 +12306,6 @@ inline Birth start_one(const Image& image, const Actions& actions, Deadline dead
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <csignal>
 
@@ -12266,14 +12344,14 @@ class Guardian : public Counted {
             "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
         const std::string of_host = concat({"LEASH_GUARDIAN=", host});
         const char* const environment[] = {"LC_ALL=C", cookie.empty() ? nullptr : of_host.c_str(), nullptr};
-        std::vector<Pid> pids;
-        std::vector<Fd> exits;
+        Array<Pid> pids;
+        Array<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
         Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
         if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "needed for die_with_parent");
-        pids.push_back(birth.pid);
-        exits.push_back(std::move(birth.exit));
+        pids.add(birth.pid);
+        exits.add(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
         lifeline_ = std::move(ends.write);
         Seen seen{};
@@ -12581,10 +12659,10 @@ namespace detail::os {
 
 /// The processes of a job that have been started, in order, and our ends of its pipes.
 struct Started {
-    std::vector<Pid> pids;
-    std::vector<Fd> exits;  // of each, the pidfd that came with it, where one did
+    Array<Pid> pids;
+    Array<Fd> exits;  // of each, the pidfd that came with it, where one did
     Fd in, out, err;
-    std::vector<Fd> later_errs;  // with per_stage, of the stages behind the first
+    Array<Fd> later_errs;  // with per_stage, of the stages behind the first
     Foreground foreground;
     Shared<Traces> traces;
     Shared<Cgroup> cgroup;
@@ -12617,8 +12695,8 @@ class Sources {
         for (std::size_t stage = 1; stage < plan.stages.size(); ++stage) {
             PipeEnds ends;
             if (auto made = make_output_pipe("err", ends); !made) return made;
-            started.later_errs.push_back(std::move(ends.read));
-            later_errs_.push_back(std::move(ends.write));
+            started.later_errs.add(std::move(ends.read));
+            later_errs_.add(std::move(ends.write));
         }
         return {};
     }
@@ -12752,7 +12830,7 @@ class Sources {
 
     int numbers_[3] = {0, 1, 2};
     Fd held_[3];  // ours until the child has its duplicates
-    std::vector<Fd> later_errs_;
+    Array<Fd> later_errs_;
     PseudoTerminal terminal_;
 };
 
@@ -12762,11 +12840,14 @@ class Wiring {
     [[gnu::cold]] ~Wiring() = default;
 
     Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
-        sources_ = {in, out, err};
+        for (const int stream : {in, out, err}) {
+            targets_.add(static_cast<int>(sources_.size()));
+            sources_.add(stream);
+        }
         for (const PassFd& pass : passes) {
-            sources_.push_back(pass.ours);
-            targets_.push_back(pass.theirs);
-            kept_.push_back(pass.theirs);
+            sources_.add(pass.ours);
+            targets_.add(pass.theirs);
+            kept_.add(pass.theirs);
         }
         sort(kept_);
         return stage();
@@ -12798,29 +12879,29 @@ class Wiring {
     [[gnu::cold]] Expected<void> stage() {
         const int highest = kept_.empty() ? 2 : kept_.back();
         int limit = 0;  // asked for where it is needed
-        const std::vector<int> from = sources_;
-        for (std::size_t i = 0; i < from.size(); ++i) {
-            if (from[i] == targets_[i] && targets_[i] <= 2 && (sys::has_dup2_in_place || stays(from[i]))) continue;
+        for (std::size_t i = 0; i < sources_.size(); ++i) {
+            const int from = sources_[i];
+            if (from == targets_[i] && targets_[i] <= 2 && (sys::has_dup2_in_place || stays(from))) continue;
             // glibc refuses a number past RLIMIT_NOFILE, which may have been lowered since: that is moved down
-            const bool is_target = (from[i] >= 0 && from[i] <= 2) || contains(kept_, from[i]);
-            if (from[i] > 2 && limit == 0) limit = sys::descriptor_limit();
-            if (!is_target && (from[i] <= 2 || from[i] < limit)) continue;
-            Fd staged(duplicate_above(from[i], highest + 1));
+            const bool is_target = (from >= 0 && from <= 2) || contains(kept_, from);
+            if (from > 2 && limit == 0) limit = sys::descriptor_limit();
+            if (!is_target && (from <= 2 || from < limit)) continue;
+            Fd staged(duplicate_above(from, highest + 1));
             if (!staged.is_open())
-                return failure(errno, Step::redirect, concat({"descriptor ", decimal(from[i])}),
+                return failure(errno, Step::redirect, concat({"descriptor ", decimal(from)}),
                                "could not be duplicated");
             sources_[i] = staged.get();
-            held_.push_back(std::move(staged));
+            held_.add(std::move(staged));
         }
         return {};
     }
 
     static bool stays(int fd) noexcept { return (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
 
-    std::vector<int> targets_{0, 1, 2};
-    std::vector<int> kept_;  // those above 2, in ascending order
-    std::vector<int> sources_;
-    std::vector<Fd> held_;  // ours until the child has its duplicates
+    Array<int> targets_;
+    Array<int> kept_;  // those above 2, in ascending order
+    Array<int> sources_;
+    Array<Fd> held_;  // ours until the child has its duplicates
 };
 
 /// The system's refusal, told as what it is about.
@@ -12933,12 +13014,12 @@ struct Starter {
         Wiring wiring;
         if (auto described = describe_child(plan, sources, {in, out, number}, wiring, actions); !described)
             return described;
-        const std::vector<char*> argv = pointers(stage.argv);
-        const Image image{stage.program.c_str(), argv.data(), environment};
+        const Array<char*> argv = pointers(stage.argv);
+        const Image image{stage.program.c_str(), argv.begin(), environment};
         Birth birth = start_one(image, actions, plan.deadline, plan.is_patient);
         if (birth.error != 0) return explain_birth(birth, actions, image, plan);
-        started.exits.push_back(std::move(birth.exit));
-        started.pids.push_back(birth.pid);
+        started.exits.add(std::move(birth.exit));
+        started.pids.add(birth.pid);
         // Before the next stage is in the group: a SIGTTIN, sent to all of it because this one reads already, would stop
         // the next one short of its exec, and posix_spawn waits for that.
         if (first && !sys::has_tcsetpgrp_action && started.foreground.is_lent()) started.foreground.lend(birth.pid);
@@ -12957,8 +13038,8 @@ struct Starter {
         if (const int error = started.foreground.open()) return failure(error, Step::redirect, "/dev/tty");
         if (started.foreground.is_mine()) started.foreground.prepare();
     }
-    const std::vector<char*> own = pointers(plan.environment);
-    Starter starter{plan, guardian, started, plan.has_environment ? own.data() : sys::environment()};
+    const Array<char*> own = pointers(plan.environment);
+    Starter starter{plan, guardian, started, plan.has_environment ? own.begin() : sys::environment()};
     if (auto opened = starter.sources.open(plan, started); !opened) return opened;
     started.traces = std::move(plan.traces);
     if (started.traces) {
@@ -13824,7 +13905,7 @@ class Pump : public Counted {
 
     Shared<os::Guardian> guardian_;
     os::Foreground foreground_;
-    std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
+    Array<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
     const Reach reach_;
     const Stragglers stragglers_kept_;
@@ -14858,8 +14939,6 @@ LEASH_INLINE std::string check_output(Pipeline pipeline, Options options) {
 #ifndef LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
 #define LEASH_0_1_0_DETAIL_POSIX_POLLER_HPP
 
-#include <vector>
-
 #include <cstdint>
 
 // EPOLL: Linux 2.6.27 (epoll_create1). KQUEUE: as in sys/descriptors.hpp. Elsewhere one poll() over all: right, but it looks
@@ -14967,8 +15046,8 @@ class Poller {
 
     bool add(int fd, std::uint64_t token, bool writable = false) {
         remove(fd);  // one that was closed without a word
-        fds_.push_back(pollfd{fd, writable ? short{POLLOUT} : short{POLLIN}, 0});
-        tokens_.push_back(token);
+        fds_.add(pollfd{fd, writable ? short{POLLOUT} : short{POLLIN}, 0});
+        tokens_.add(token);
         return true;
     }
     void rearm(int fd, std::uint64_t, bool = false) noexcept {
@@ -14980,14 +15059,14 @@ class Poller {
         for (std::size_t i = fds_.size(); i > 0;) {
             --i;
             if (fds_[i].fd != fd && fds_[i].fd != ~fd) continue;
-            fds_.erase(fds_.begin() + static_cast<std::ptrdiff_t>(i));
-            tokens_.erase(tokens_.begin() + static_cast<std::ptrdiff_t>(i));
+            fds_.remove(i);
+            tokens_.remove(i);
         }
     }
 
     void wait(Deadline deadline) noexcept {
         if (!waited_)
-            waited_ = sys::poll(fds_.data(), static_cast<nfds_t>(fds_.size()), deadline.remaining().count()) > 0;
+            waited_ = sys::poll(fds_.begin(), static_cast<nfds_t>(fds_.size()), deadline.remaining().count()) > 0;
     }
     bool has_more() const noexcept { return waited_; }
     bool take(std::uint64_t& token) noexcept {
@@ -15002,8 +15081,8 @@ class Poller {
     }
 
   private:
-    std::vector<pollfd> fds_;
-    std::vector<std::uint64_t> tokens_;
+    Array<pollfd> fds_;
+    Array<std::uint64_t> tokens_;
     bool waited_ = false;
 #endif
 };
@@ -15025,7 +15104,6 @@ class Poller {
 #define LEASH_0_1_0_DETAIL_TIMERS_HPP
 
 #include <utility>
-#include <vector>
 
 #include <cstddef>
 
@@ -15057,7 +15135,7 @@ class Timers {
     void set(Timed& thing, Deadline due) {
         if (due.is_never()) return remove(thing);
         if (thing.due_.is_never()) {
-            heap_.push_back(&thing);
+            heap_.add(&thing);
             thing.place_ = heap_.size() - 1;
         }
         thing.due_ = due;
@@ -15068,7 +15146,7 @@ class Timers {
         if (thing.due_.is_never()) return;
         thing.due_ = {};
         Timed* const last = heap_.back();
-        heap_.pop_back();
+        heap_.cut(heap_.size() - 1);
         if (last == &thing) return;
         put(last, thing.place_);
         settle(last->place_);
@@ -15097,7 +15175,7 @@ class Timers {
         }
     }
 
-    std::vector<Timed*> heap_;
+    Array<Timed*> heap_;
 };
 
 }  // namespace detail
@@ -15117,7 +15195,6 @@ class Timers {
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstddef>
@@ -15383,13 +15460,13 @@ class SupervisorCore : public Counted {
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = Shared<Member>::adopt(new Member(*this, std::move(job), id, tag));
-        free_.pop_back();
+        free_.cut(free_.size() - 1);
         return *members_[slot];
     }
     void leave(Member& member) noexcept {
         const std::size_t slot = slot_of(member.id);
         members_[slot] = {};
-        free_.push_back(slot);
+        free_.add(slot);
     }
 
     /// Can it not be watched?
@@ -15401,16 +15478,15 @@ class SupervisorCore : public Counted {
     /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
-        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        while (index >= cancels_.size()) cancels_.add(0);
         if (!free_.empty()) return;
         const std::size_t before = members_.size(), after = before < 8 ? 8 : 2 * before;
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        std::vector<Shared<Member>> grown(after);  // resize() takes a compiler longer
-        for (std::size_t slot = 0; slot < before; ++slot) grown[slot] = std::move(members_[slot]);
-        members_ = std::move(grown);
-        for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
+        members_.reserve(after);
+        while (members_.size() < after) members_.add({});
+        for (std::size_t slot = after; slot > before; --slot) free_.add(slot - 1);
     }
 
     // ---- forked copies of the host
@@ -15423,7 +15499,7 @@ class SupervisorCore : public Counted {
     void start_anew() {
         poller_ = {};
         owner_ = sys::getpid();
-        cancels_.assign(cancels_.size(), 0);
+        for (int& watchers : cancels_) watchers = 0;
         token_handle_ = -1;
         for (const auto& member : members_) {
             if (!member) continue;
@@ -15698,11 +15774,11 @@ class SupervisorCore : public Counted {
 
     os::Pid owner_ = -1;  // the process that has added the jobs
     os::Poller poller_;
-    os::ProcessTable table_;               // for all jobs
-    Common common_;                        // its stream_ended: no step has seen it
-    std::vector<Shared<Member>> members_;  // by slot
-    std::vector<std::size_t> free_;        // slots
-    std::vector<int> cancels_;             // by descriptor: how many watch it (int: a vector that there is anyway)
+    os::ProcessTable table_;         // for all jobs
+    Common common_;                  // its stream_ended: no step has seen it
+    Array<Shared<Member>> members_;  // by slot
+    Array<std::size_t> free_;        // slots
+    Array<int> cancels_;             // by descriptor: how many watch it (int: an Array that there is anyway)
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew
@@ -15788,7 +15864,7 @@ namespace detail {
 /// What is held of a jobserver's tokens.
 struct Share {
     Jobserver from;
-    std::vector<int> tokens;
+    Array<int> tokens;
 
     Share() = default;
     Share(const Share&) = delete;
@@ -15797,14 +15873,14 @@ struct Share {
 
     /// Gives back what so many jobs do not need. The first needs none.
     void keep(std::size_t jobs) noexcept {
-        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.pop_back())
+        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.cut(tokens.size() - 1))
             tokens_of(from)->give_back(tokens.back());
     }
     /// False where there is none at the moment.
     bool take() {
-        if (tokens.size() == tokens.capacity()) tokens.reserve(2 * tokens.size() + 8);
+        tokens.reserve(tokens.size() + 1);
         const int token = tokens_of(from)->take();
-        if (token >= 0) tokens.push_back(token);
+        if (token >= 0) tokens.add(token);
         return token >= 0;
     }
 };
@@ -16127,7 +16203,6 @@ LEASH_INLINE Probe probe(Options options) { return try_probe(std::move(options))
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 
@@ -16180,9 +16255,9 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Wiring wiring;
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
-    const std::vector<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
-    const Image image{plan.stages.front().program.c_str(), argv.data(),
-                      plan.has_environment ? own.data() : sys::environment()};
+    const Array<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
+    const Image image{plan.stages.front().program.c_str(), argv.begin(),
+                      plan.has_environment ? own.begin() : sys::environment()};
     const Birth birth = while_busy(plan.deadline, true, [&] {
         Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include <leash/detail/array.hpp>
 #include <leash/detail/atomic.hpp>
 #include <leash/detail/limit.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
@@ -181,7 +181,7 @@ class Incoming {
             const std::size_t seam = kept.head.size(), missing = kept.dropped;
             buffer_ = captured(limit);
             tail_.clear();
-            searches_.clear();
+            searches_ = {};
             taken_ = shown_ = 0;
             dropped_ = missing;
             gap_ = seam;
@@ -191,7 +191,7 @@ class Incoming {
     }
     /// Hands it over.
     [[gnu::cold]] std::string take_captured() noexcept {
-        searches_.clear();
+        searches_ = {};
         gap_ = none;
         buffer_.erase(0, std::exchange(taken_, 0));
         return std::exchange(buffer_, std::string());
@@ -357,8 +357,7 @@ class Incoming {
             if (search.next <= before_) useless = &search;
         }
         if (useless == nullptr) {
-            searches_.push_back({std::string(text), 0});
-            return searches_.back();
+            return searches_.add({std::string(text), 0});
         }
         useless->text = text;
         return *useless;
@@ -498,7 +497,7 @@ class Incoming {
     Turnstile users_;              // of all this, where more threads than one may be
     Atomic<bool> is_awaited_{false}, is_full_{false};
     std::size_t before_ = 0;  // how much was taken, ever
-    std::vector<Search> searches_;
+    Array<Search> searches_;
     std::size_t dropped_ = 0;
     static constexpr std::size_t none = SIZE_MAX;
     std::size_t gap_ = none;  // where in what waits they are missing; none: between it and tail_

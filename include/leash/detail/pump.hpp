@@ -12,6 +12,7 @@
 
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/condition.hpp>
 #include <leash/detail/incoming.hpp>
 #include <leash/detail/limit.hpp>
@@ -846,7 +847,7 @@ class Pump : public Counted {
 
     Shared<os::Guardian> guardian_;
     os::Foreground foreground_;
-    std::vector<Incoming> later_errs_;  // with per_stage, of the stages behind the first
+    Array<Incoming> later_errs_;  // with per_stage, of the stages behind the first
 
     const Reach reach_;
     const Stragglers stragglers_kept_;

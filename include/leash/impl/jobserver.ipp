@@ -68,7 +68,7 @@ inline bool begins_with(std::string_view text, std::string_view start) noexcept 
                 return false;
             };
             while (is_taken()) ++number;
-            given.taken.push_back(number);
+            given.taken.add(number);
             return number;
         };
         given.read = find_free(tokens.read_there);

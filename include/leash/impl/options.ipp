@@ -15,6 +15,7 @@
 
 #include <cstddef>
 
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/sys/spawn.hpp>
 #include <leash/detail/text.hpp>
 #include <leash/options.hpp>
@@ -44,8 +45,9 @@ struct Env::Table : detail::Counted {
     };
 
     std::vector<Change> changes;
-    detail::Shared<Filter> filters;   // of what is inherited: the host's variables pass all of them
-    std::vector<std::size_t> places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+    detail::Shared<Filter> filters;  // of what is inherited: the host's variables pass all of them
+    detail::Array<std::size_t>
+        places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
 
     Table() = default;
     [[gnu::cold]] ~Table() override = default;
@@ -74,7 +76,7 @@ struct Env::Table : detail::Counted {
         }
         if (places.size() < 2 * (changes.size() + 1)) {
             // Made before the old one goes: there may be no memory.
-            places = std::vector<std::size_t>(places.empty() ? 16 : 2 * places.size());
+            places = detail::Array<std::size_t>(places.empty() ? 16 : 2 * places.size());
             for (std::size_t i = 0; i < changes.size(); ++i) places[slot_of(changes[i].name)] = i + 1;
         }
         changes.push_back(std::move(made));

@@ -17,6 +17,7 @@
 #include <leash/cancel.hpp>
 #include <leash/command.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/callback.hpp>
 #include <leash/detail/outgoing.hpp>
 #include <leash/detail/posix/fd.hpp>
@@ -46,7 +47,7 @@ namespace detail {
 /// What is held of a jobserver's tokens.
 struct Share {
     Jobserver from;
-    std::vector<int> tokens;
+    Array<int> tokens;
 
     Share() = default;
     Share(const Share&) = delete;
@@ -55,14 +56,14 @@ struct Share {
 
     /// Gives back what so many jobs do not need. The first needs none.
     void keep(std::size_t jobs) noexcept {
-        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.pop_back())
+        for (; !tokens.empty() && tokens.size() + 1 > jobs; tokens.cut(tokens.size() - 1))
             tokens_of(from)->give_back(tokens.back());
     }
     /// False where there is none at the moment.
     bool take() {
-        if (tokens.size() == tokens.capacity()) tokens.reserve(2 * tokens.size() + 8);
+        tokens.reserve(tokens.size() + 1);
         const int token = tokens_of(from)->take();
-        if (token >= 0) tokens.push_back(token);
+        if (token >= 0) tokens.add(token);
         return token >= 0;
     }
 };

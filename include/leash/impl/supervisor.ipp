@@ -10,7 +10,6 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstddef>
@@ -18,6 +17,7 @@
 
 #include <leash/cancel.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/incoming.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/poller.hpp>
@@ -290,13 +290,13 @@ class SupervisorCore : public Counted {
         const std::size_t slot = free_.back();
         const Id id = ++last_ << slot_bits | slot;
         members_[slot] = Shared<Member>::adopt(new Member(*this, std::move(job), id, tag));
-        free_.pop_back();
+        free_.cut(free_.size() - 1);
         return *members_[slot];
     }
     void leave(Member& member) noexcept {
         const std::size_t slot = slot_of(member.id);
         members_[slot] = {};
-        free_.push_back(slot);
+        free_.add(slot);
     }
 
     /// Can it not be watched?
@@ -308,16 +308,15 @@ class SupervisorCore : public Counted {
     /// For one more job, so that nothing gets lost for want of memory later on.
     void make_room(int cancel) {
         const std::size_t index = cancel >= 0 ? static_cast<std::size_t>(cancel) : 0;
-        if (index >= cancels_.size()) cancels_.resize(index + 1);
+        while (index >= cancels_.size()) cancels_.add(0);
         if (!free_.empty()) return;
         const std::size_t before = members_.size(), after = before < 8 ? 8 : 2 * before;
         if (before >> slot_bits != 0) return;
         free_.reserve(after);
         timers_.reserve(after);
-        std::vector<Shared<Member>> grown(after);  // resize() takes a compiler longer
-        for (std::size_t slot = 0; slot < before; ++slot) grown[slot] = std::move(members_[slot]);
-        members_ = std::move(grown);
-        for (std::size_t slot = after; slot > before; --slot) free_.push_back(slot - 1);
+        members_.reserve(after);
+        while (members_.size() < after) members_.add({});
+        for (std::size_t slot = after; slot > before; --slot) free_.add(slot - 1);
     }
 
     // ---- forked copies of the host
@@ -330,7 +329,7 @@ class SupervisorCore : public Counted {
     void start_anew() {
         poller_ = {};
         owner_ = sys::getpid();
-        cancels_.assign(cancels_.size(), 0);
+        for (int& watchers : cancels_) watchers = 0;
         token_handle_ = -1;
         for (const auto& member : members_) {
             if (!member) continue;
@@ -605,11 +604,11 @@ class SupervisorCore : public Counted {
 
     os::Pid owner_ = -1;  // the process that has added the jobs
     os::Poller poller_;
-    os::ProcessTable table_;               // for all jobs
-    Common common_;                        // its stream_ended: no step has seen it
-    std::vector<Shared<Member>> members_;  // by slot
-    std::vector<std::size_t> free_;        // slots
-    std::vector<int> cancels_;             // by descriptor: how many watch it (int: a vector that there is anyway)
+    os::ProcessTable table_;         // for all jobs
+    Common common_;                  // its stream_ended: no step has seen it
+    Array<Shared<Member>> members_;  // by slot
+    Array<std::size_t> free_;        // slots
+    Array<int> cancels_;             // by descriptor: how many watch it (int: an Array that there is anyway)
     Timers timers_;
     List<&Member::ready> ready_;              // those with events
     List<&Member::interrupted> interrupted_;  // whose step is to be taken anew

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/error.hpp>
 #include <leash/options.hpp>
@@ -43,16 +44,13 @@ struct Action {
 /// What one child does, in order: its group or session, a clean set of signals, the list; then everything is closed but
 /// 0, 1, 2 and what is kept. Made from the Plan; carried out by posix_spawn or by a direct start, with the same result.
 struct Actions {
-    std::vector<Action> list;
-    std::vector<int> kept;  // above 2, ascending
+    Array<Action> list;
+    Array<int> kept;  // above 2, ascending
     Group group = Group::own;
     Pid leader = 0;                // whose group it joins; 0: it leads one itself
     bool at_own_terminal = false;  // other keys than those of the host's
 
-    Action& add(Action action) {
-        list.push_back(action);
-        return list.back();
-    }
+    Action& add(Action action) { return list.add(action); }
 };
 
 /// Which file is executed, with what.
@@ -63,8 +61,8 @@ struct Image {
 };
 
 /// Pointers to the strings, NULL at the end, as exec wants them.
-[[gnu::cold]] inline std::vector<char*> pointers(std::vector<std::string>& strings) {
-    std::vector<char*> list(strings.size() + 1);
+[[gnu::cold]] inline Array<char*> pointers(std::vector<std::string>& strings) {
+    Array<char*> list(strings.size() + 1);
     for (std::size_t i = 0; i < strings.size(); ++i) list[i] = &strings[i][0];
     return list;
 }

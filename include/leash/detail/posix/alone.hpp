@@ -7,12 +7,12 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 
 #include <leash/command.hpp>
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/plan.hpp>
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/direct_start.hpp>
@@ -74,9 +74,9 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Wiring wiring;
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
-    const std::vector<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
-    const Image image{plan.stages.front().program.c_str(), argv.data(),
-                      plan.has_environment ? own.data() : sys::environment()};
+    const Array<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);
+    const Image image{plan.stages.front().program.c_str(), argv.begin(),
+                      plan.has_environment ? own.begin() : sys::environment()};
     const Birth birth = while_busy(plan.deadline, true, [&] {
         Birth born = start(image, actions);
         // The host leads its session by now, and would be refused another one.

@@ -27,9 +27,9 @@ namespace detail::os {
 inline child::Order make_order(const Image& image, const Actions& actions) noexcept {
     child::Order order{};
     order.image = image;
-    order.actions = actions.list.data();
+    order.actions = actions.list.begin();
     order.count = actions.list.size();
-    order.kept = actions.kept.data();
+    order.kept = actions.kept.begin();
     order.kept_count = actions.kept.size();
     order.makes_session = actions.group == Group::session;
     order.sets_group = actions.group != Group::inherited;

@@ -6,11 +6,11 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <csignal>
 
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/exit_watch.hpp>
 #include <leash/detail/posix/fd.hpp>
@@ -57,14 +57,14 @@ class Guardian : public Counted {
             "sh", "-c", script, "leash", host.c_str(), cookie.c_str(), has_group ? "-" : "", cgroup.c_str(), nullptr};
         const std::string of_host = concat({"LEASH_GUARDIAN=", host});
         const char* const environment[] = {"LC_ALL=C", cookie.empty() ? nullptr : of_host.c_str(), nullptr};
-        std::vector<Pid> pids;
-        std::vector<Fd> exits;
+        Array<Pid> pids;
+        Array<Fd> exits;
         pids.reserve(1);  // so that a process, once started, is noted without fail
         exits.reserve(1);
         Birth birth = start_one({"/bin/sh", for_exec(argv), for_exec(environment)}, actions, deadline);
         if (birth.error != 0) return failure(birth.error, Step::spawn, "/bin/sh", "needed for die_with_parent");
-        pids.push_back(birth.pid);
-        exits.push_back(std::move(birth.exit));
+        pids.add(birth.pid);
+        exits.add(std::move(birth.exit));
         keeper_.begin(pids, std::move(exits), {}, {});
         lifeline_ = std::move(ends.write);
         Seen seen{};

@@ -7,13 +7,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
 #include <leash/deadline.hpp>
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/bounds.hpp>
 #include <leash/detail/posix/fd.hpp>
@@ -84,10 +84,10 @@ class Launcher {
 
         Actions before = actions;
         before.add({Action::Kind::duplicate, report.get(), digit});
-        before.kept.push_back(digit);
+        before.kept.add(digit);
         sort(before.kept);
-        const std::vector<char*> argv = words.pointers(), given = variables.pointers();
-        Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.data(), given.data()}, before);
+        const Array<char*> argv = words.pointers(), given = variables.pointers();
+        Birth birth = start_by_posix_spawn({LEASH_SHELL, argv.begin(), given.begin()}, before);
         if (birth.error != 0) return birth;
         report.close();
         const int failed = read_report(ends.read, deadline);
@@ -130,10 +130,10 @@ class Launcher {
             text_ += word;
             text_ += '\0';
         }
-        [[gnu::cold]] std::vector<char*> pointers() {
-            std::vector<char*> list;
-            for (std::size_t at = 0; at < text_.size(); at += std::strlen(&text_[at]) + 1) list.push_back(&text_[at]);
-            list.push_back(nullptr);
+        [[gnu::cold]] Array<char*> pointers() {
+            Array<char*> list;
+            for (std::size_t at = 0; at < text_.size(); at += std::strlen(&text_[at]) + 1) list.add(&text_[at]);
+            list.add(nullptr);
             return list;
         }
 

@@ -5,8 +5,8 @@
 #include <leash/config.hpp>
 
 #include <string>
-#include <vector>
 
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/actions.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/program.hpp>
@@ -39,7 +39,7 @@ class FileActions {
     }
 
     /// Closes everything in the child but 0, 1, 2 and `kept` (ascending, all above 2).
-    void close_rest(const std::vector<int>& kept) {
+    void close_rest(const Array<int>& kept) {
         if (sys::has_cloexec_default) return;
         if (!by_list_) {
             int next = 3;
@@ -79,12 +79,12 @@ class FileActions {
         if (error_ == 0) error_ = sys::spawn_actions_close(&actions_, fd);
     }
 
-    [[gnu::cold]] void close_enumerated(const std::vector<int>& kept) {
+    [[gnu::cold]] void close_enumerated(const Array<int>& kept) {
         // Other threads go on opening while this list is made, and a new descriptor takes the lowest free number:
         // so every number up to the highest that is open, and a margin, is closed, whether it is open now or not
         // (closing what is not open is fine). Only beyond that, just what was seen.
         constexpr int margin = 256, dense = 16 * 1024;
-        const std::vector<int> open = open_descriptors();
+        const Array<int> open = open_descriptors();
         int end = 2;
         for (const int fd : open) end = fd > end ? fd : end;
         end = end + margin < dense ? end + margin : dense;
@@ -99,16 +99,16 @@ class FileActions {
             if (fd > end && !contains(kept, fd)) close(fd);
         }
     }
-    [[gnu::cold]] static std::vector<int> open_descriptors() {
+    [[gnu::cold]] static Array<int> open_descriptors() {
         // The list of this thread (Linux 3.17) before that of the process, which is its main thread's: empty once that
         // has ended by pthread_exit. (/dev/fd is that too; on some BSDs it lists what could be open, or 0, 1 and 2.)
         for (const char* const path : {"/proc/thread-self/fd", "/proc/self/fd"}) {
-            std::vector<int> open;
+            Array<int> open;
             bool is_ours = false;
             Directory directory(path);
             while (const char* const name = directory.next()) {
                 const int fd = std::atoi(name);
-                if (fd > 2) open.push_back(fd);
+                if (fd > 2) open.add(fd);
                 is_ours |= fd == directory.handle();
             }
             if (is_ours) return open;
@@ -117,17 +117,17 @@ class FileActions {
     }
     /// Without such a list: asks for each number, a thousand at a time. Up to RLIMIT_NOFILE, or 64 Ki where that was
     /// lowered; but never more than a million, since containers set it to a thousand million.
-    [[gnu::cold]] static std::vector<int> found_open() {
+    [[gnu::cold]] static Array<int> found_open() {
         constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
         const int limit = sys::descriptor_limit();
         const int end = limit < least ? least : limit < most ? limit : most;
-        std::vector<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
-        std::vector<int> open;
+        Array<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
+        Array<int> open;
         for (int next = 3; next < end;) {
             for (pollfd& one : asked) one = pollfd{next++, 0, 0};
-            const bool answered = sys::poll(asked.data(), static_cast<nfds_t>(asked.end() - asked.begin()), 0) >= 0;
+            const bool answered = sys::poll(asked.begin(), static_cast<nfds_t>(asked.size()), 0) >= 0;
             for (const pollfd& one : asked) {
-                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.push_back(one.fd);
+                if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.add(one.fd);
             }
         }
         return open;

@@ -6,10 +6,10 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <cstdio>
 
+#include <leash/detail/array.hpp>
 #include <leash/detail/posix/fd.hpp>
 #include <leash/detail/posix/sys/files.hpp>
 #include <leash/detail/shared.hpp>
@@ -35,7 +35,7 @@ struct Tokens : Counted {
     /// What a job is given of it.
     struct Given {
         std::string flags;          // its MAKEFLAGS, before and after
-        std::vector<int> taken;     // numbers that it has for others
+        Array<int> taken;           // numbers that it has for others
         int read = -1, write = -1;  // those of the pipe there
     };
     /// By a pointer, so that only who makes a jobserver has the code for it.
