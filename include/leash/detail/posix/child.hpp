@@ -177,14 +177,14 @@ LEASH_CHILD int begin(void* argument) noexcept;
     return 0;  // never
 }
 
-/// Of one in between, which starts the child in its own stead and is gone, so that the child is nobody's who is known. (glibc's
-/// and musl's clone are system calls too, and a place for errno, which is that of the thread that waits.)
+/// Of one in between, which starts the child in its own stead and is gone, so that the child is nobody's who is known.
 LEASH_CHILD int hand_over(void* argument) noexcept;
 inline int hand_over(void* argument) noexcept {
     Order& order = *static_cast<Order*>(argument);
     constexpr int like_vfork = 0x100 | 0x400 | 0x4000 | SIGCHLD, of_any_kind = 0x40000000;  // __WALL
-    order.pid = ::clone(begin, order.next_stack, like_vfork, argument);
-    if (order.pid < 0) go_on(order, -errno, Birth::Step::begin);
+    const long result = sys::system_clone(begin, order.next_stack, like_vfork, argument, nullptr);
+    order.pid = static_cast<int>(result);
+    if (result < 0) go_on(order, result, Birth::Step::begin);
     if (order.error != 0) sys::system_call(SYS_wait4, order.pid, nullptr, of_any_kind, nullptr);
     return 0;
 }

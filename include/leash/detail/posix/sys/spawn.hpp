@@ -5,6 +5,7 @@
 #include <leash/config.hpp>
 
 #include <leash/detail/posix/sys/guards.hpp>
+#include <leash/detail/posix/sys/raw.hpp>
 
 #if LEASH_POSIX
 
@@ -19,7 +20,6 @@
 #endif
 
 #if defined(__linux__)
-#include <sched.h>
 #include <sys/syscall.h>
 #endif
 
@@ -204,7 +204,7 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
     return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
 }
 
-#if defined(__linux__)
+#if LEASH_DIRECT_START
 /// What a clone() is: a child; one whose end nobody is told of, and for which only waitid with __WALL waits; a thread of this
 /// process (CLONE_SIGHAND, CLONE_THREAD) with a directory and a umask of its own.
 constexpr int a_child = SIGCHLD, a_silent_child = 0, a_thread = 0x800 | 0x10000;
@@ -221,11 +221,9 @@ inline pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, v
     const std::uint64_t all = ~std::uint64_t{0};
     std::uint64_t before = 0;
     ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    const pid_t pid = ::clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
-    const int error = errno;
+    const long result = system_clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
     ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
-    errno = error;
-    return pid;
+    return result < 0 ? fail(static_cast<int>(-result)) : static_cast<pid_t>(result);
 }
 #endif
 
