@@ -287,7 +287,7 @@ int count(const Arguments&) {  // how many bytes of input there were, and a chec
     return 0;
 }
 int write_bytes(const Arguments& all) {  // write N [fd]
-    std::size_t left = std::strtoull(argument(all, 1, "0").c_str(), nullptr, 10), done = 0;
+    std::size_t left = std::strtoul(argument(all, 1, "0").c_str(), nullptr, 10), done = 0;
     const int fd = number(all, 2, 1);
     while (left > 0) {
         const std::size_t piece = std::min<std::size_t>(left, 65536);
@@ -298,7 +298,7 @@ int write_bytes(const Arguments& all) {  // write N [fd]
     return 0;
 }
 int write_both(const Arguments& all) {  // N bytes to 1 and N to 2, in turns
-    std::size_t left = std::strtoull(argument(all, 1, "0").c_str(), nullptr, 10), done = 0;
+    std::size_t left = std::strtoul(argument(all, 1, "0").c_str(), nullptr, 10), done = 0;
     while (left > 0) {
         const std::size_t piece = std::min<std::size_t>(left, 4096);
         put(1, pattern(done, piece));

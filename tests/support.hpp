@@ -188,14 +188,15 @@ inline bool has_exit_handle() {
 
 /// How often leash may look in so long whether a process has ended: where nothing tells, each 10 ms, and here twice as
 /// often.
-inline long looks(std::chrono::milliseconds time) { return has_exit_handle() ? 0 : time / 5ms; }
+inline long looks(std::chrono::milliseconds time) { return has_exit_handle() ? 0 : static_cast<long>(time / 5ms); }
 
 /// Does the kernel keep the status of a child that somebody else has reaped (PIDFD_INFO_EXIT, Linux 6.15)?
 inline bool kernel_keeps_statuses() {
     static const bool keeps = [] {
         const pid_t child = ::fork();
         if (child == 0) ::_exit(42);
-        constexpr long pidfd_open = 434, get_info = 0xC040FF0B;
+        constexpr long pidfd_open = 434;
+        constexpr unsigned long get_info = 0xC040FF0B;
         const int handle = static_cast<int>(::syscall(pidfd_open, child, 0));
         while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {}
         std::uint32_t info[16] = {1U << 3};

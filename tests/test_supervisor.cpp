@@ -197,7 +197,7 @@ TEST_CASE("many jobs: each tells its own, ends once, and numbers are never used 
         std::set<Id> all;
         for (int round = 0; round < 3; ++round) {
             std::map<Id, std::uint64_t> tags;
-            for (std::uint64_t i = 0; i < 40; ++i) {
+            for (std::uintptr_t i = 0; i < 40; ++i) {
                 leash::Popen p(child({"print", std::to_string(i)}), support::capture(census));
                 const Id id = jobs.add(std::move(p), i).value();
                 CHECK(all.insert(id).second);
