@@ -121,11 +121,12 @@ class FileActions {
         constexpr int least = 64 * 1024, most = 1024 * 1024, batch = 1024;
         const int limit = sys::descriptor_limit();
         const int end = limit < least ? least : limit < most ? limit : most;
-        Array<pollfd> asked(static_cast<std::size_t>(limit < 1 ? 1 : limit < batch ? limit : batch));
+        const auto count = static_cast<nfds_t>(limit < 1 ? 1 : limit < batch ? limit : batch);
+        Array<pollfd> asked(count);
         Array<int> open;
         for (int next = 3; next < end;) {
             for (pollfd& one : asked) one = pollfd{next++, 0, 0};
-            const bool answered = sys::poll(asked.begin(), static_cast<nfds_t>(asked.size()), 0) >= 0;
+            const bool answered = sys::poll(asked.begin(), count, 0) >= 0;
             for (const pollfd& one : asked) {
                 if (answered ? (one.revents & POLLNVAL) == 0 : is_open(one.fd)) open.add(one.fd);
             }
