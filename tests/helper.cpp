@@ -588,11 +588,11 @@ int escape(const Arguments& all) {
     return live(all);
 }
 int save_on_term(const Arguments& all) {  // at TERM: waits until its parent has died of that, and writes a file
+    const pid_t parent = ::getppid();     // before that: a signal that has ended it ends this one too
     sigset_t term;
     ::sigemptyset(&term);
     ::sigaddset(&term, SIGTERM);
     ::sigprocmask(SIG_BLOCK, &term, nullptr);
-    const pid_t parent = ::getppid();
     say("ready\n");
     int signal = 0;
     ::sigwait(&term, &signal);
