@@ -335,6 +335,7 @@ class Job {
         TORTURE_NEEDS(begun <= ended);
         for (std::size_t i = 0; i < results.size(); ++i) {
             child_ = children[i];
+            is_ready_ = false;
             options_ = jobs[i].options;
             if (!started(results[i])) continue;
             if (results[i]->cancelled) {
@@ -377,6 +378,7 @@ class Job {
             }
             if (event->kind != leash::Supervisor::Event::ended) continue;
             child_ = children[event->tag];
+            is_ready_ = false;
             options_ = all[event->tag];
             leash::Popen job = jobs.remove(event->id);
             const leash::Captured captured = job.communicate();
