@@ -588,7 +588,8 @@ int escape(const Arguments& all) {
     return live(all);
 }
 int save_on_term(const Arguments& all) {  // at TERM: waits until its parent has died of that, and writes a file
-    const pid_t parent = ::getppid();     // before that: a signal that has ended it ends this one too
+    // Asked before TERM is blocked: one that has ended the parent by then ends this process too.
+    const pid_t parent = ::getppid();
     sigset_t term;
     ::sigemptyset(&term);
     ::sigaddset(&term, SIGTERM);
@@ -629,8 +630,8 @@ int apart(const Arguments& all) {
     else put(ends[1], "x");
     for_ever();
 }
-// N processes in one group, which the leader's child has made: below the "leader" or below that "child". Whoever is continued
-// starts one more.
+// N processes in a group that the first of them has made, below the "leader", or below a "child" of its that is in one more
+// group. Whoever is continued starts another one.
 int continued(const Arguments& all) {
     int ends[2];
     if (::pipe(ends) != 0) ::_exit(98);

@@ -161,8 +161,8 @@ TEST_CASE("every forced end reaches who has got away, in whichever group it is")
 
 TEST_CASE("who goes on without its first thread is alive, though it is shown as a zombie") {
     const TemporaryDirectory directory;
-    const Census
-        census;  // which ends who is left, and at its end only: until its first thread has ended it sees that one
+    // It ends who is left, and at its own end only: as long as the first thread is there, it sees that one.
+    const Census census;
     int number = 0;
     const auto is_there = [](const Escaped& who) {
         return read_file("/proc/" + std::to_string(who.pid()) + "/status").find("Threads:\t2\n") != std::string::npos;

@@ -815,8 +815,8 @@ class Job {
     std::string input_;           // what it is told
     std::size_t heard_ = 0;       // how much it has said
     bool has_dropped_ = false;    // some of that may be missing
-    support::Stopwatch age_;
-    bool is_ready_ = false;  // where that is "ready\n", it has said so
+    support::Stopwatch age_;      // since before its start
+    bool is_ready_ = false;       // where that is "ready\n", it has said so
     enum : int { way_none = -1, way_stop, way_kill, way_terminate, way_communicate, way_move };
     int way_ = way_none;  // of end()
 };

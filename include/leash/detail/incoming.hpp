@@ -356,9 +356,7 @@ class Incoming {
             if (search.text == text) return search;
             if (search.next <= before_) useless = &search;
         }
-        if (useless == nullptr) {
-            return searches_.add({std::string(text), 0});
-        }
+        if (useless == nullptr) return searches_.add({std::string(text), 0});
         useless->text = text;
         return *useless;
     }

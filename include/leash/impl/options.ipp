@@ -45,9 +45,8 @@ struct Env::Table : detail::Counted {
     };
 
     std::vector<Change> changes;
-    detail::Shared<Filter> filters;  // of what is inherited: the host's variables pass all of them
-    detail::Array<std::size_t>
-        places;  // a hash table, at most half full: a power of two slots, 0 in those that are free
+    detail::Shared<Filter> filters;     // of what is inherited: the host's variables pass all of them
+    detail::Array<std::size_t> places;  // a hash table, at most half full: 2^n slots, 0 in those that are free
 
     Table() = default;
     [[gnu::cold]] ~Table() override = default;

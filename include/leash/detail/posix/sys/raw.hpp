@@ -6,6 +6,8 @@
 
 #include <type_traits>
 
+#include <leash/detail/posix/sys/guards.hpp>
+
 // Where there are such: Linux, on the processors for which system_call() is written, with 64-bit numbers. Not under the thread
 // sanitizer, which has to follow each process itself. LEASH_FORCE_POSIX_SPAWN does without them everywhere.
 #if defined(__linux__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__) && \
@@ -23,7 +25,7 @@
 
 // Of functions of such a child, and of their parts: nothing may be added to them that counts, checks or looks up. (A stack
 // protector's canary is the parent's and stays as it is; so is a shadow stack, on which the child goes on where its parent
-// waits.) These macros end with direct_start.hpp.
+// waits.) These macros end with child.hpp, LEASH_DIRECT_START with direct_start.hpp.
 #if defined(__clang__)
 #if __has_attribute(no_profile_instrument_function)
 #define LEASH_PLAIN                                         \
@@ -39,6 +41,8 @@
 #define LEASH_CHILD_PART __attribute__((always_inline, LEASH_PLAIN)) inline
 
 #if LEASH_DIRECT_START
+
+#include <csignal>
 
 #include <sys/syscall.h>
 
@@ -137,6 +141,29 @@ struct Disposition {
 
 LEASH_CHILD_PART long dispose(int signal, const Disposition* now, Disposition* before) noexcept {
     return system_call(SYS_rt_sigaction, signal, now, before, sizeof(Signals));
+}
+
+/// What a clone() is: a child; one whose end nobody is told of, and for which only waitid with __WALL waits; a thread of this
+/// process (CLONE_SIGHAND, CLONE_THREAD) with a directory and a umask of its own.
+constexpr int a_child = SIGCHLD, a_silent_child = 0, a_thread = 0x800 | 0x10000;
+
+/// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
+/// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
+/// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is). (Marked as the child's code is: g++ 12
+/// refuses to inline that where --coverage counts.)
+LEASH_CHILD pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept;
+inline pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept {
+    if (const int e = LEASH_FAULT("clone")) return fail(e);
+    const int flags = 0x100 | 0x400 | 0x4000 | kind;  // CLONE_VM, _FILES, _VFORK
+    constexpr int clone_pidfd = 0x1000;
+    const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
+    // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
+    const Signals all = ~Signals{0};
+    Signals before = 0;
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    const long result = system_clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
+    system_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
+    return result < 0 ? fail(static_cast<int>(-result)) : static_cast<pid_t>(result);
 }
 
 /// Linux 6.11 or later?

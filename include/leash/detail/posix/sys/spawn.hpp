@@ -5,7 +5,6 @@
 #include <leash/config.hpp>
 
 #include <leash/detail/posix/sys/guards.hpp>
-#include <leash/detail/posix/sys/raw.hpp>
 
 #if LEASH_POSIX
 
@@ -203,31 +202,6 @@ inline int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_acti
     // glibc before 2.36 says EPERM (1) for whatever clone failed with, which errno has.
     return error == EPERM && (errno == EAGAIN || errno == ENOMEM) ? errno : error;
 }
-
-#if LEASH_DIRECT_START
-/// What a clone() is: a child; one whose end nobody is told of, and for which only waitid with __WALL waits; a thread of this
-/// process (CLONE_SIGHAND, CLONE_THREAD) with a directory and a umask of its own.
-constexpr int a_child = SIGCHLD, a_silent_child = 0, a_thread = 0x800 | 0x10000;
-
-/// A child that runs `begin` on a stack of its own, in this process's memory and with its table of descriptors; this
-/// thread waits until the child has executed a program or ended. All signals are blocked for both: the child is to unblock
-/// them. A pidfd of it comes with it (Linux 5.2; an older kernel leaves `exit` as it is). (Not counted either, as the child's
-/// code is: where one function is and another is not, g++ 12 makes no one of them.)
-LEASH_CHILD pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept;
-inline pid_t clone(int (*begin)(void*), void* stack, int kind, bool with_exit, void* argument, int* exit) noexcept {
-    if (const int e = LEASH_FAULT("clone")) return fail(e);
-    const int flags = 0x100 | 0x400 | 0x4000 | kind;  // CLONE_VM, _FILES, _VFORK
-    constexpr int clone_pidfd = 0x1000;
-    const bool wants_exit = with_exit && LEASH_FAULT("clone_pidfd") == 0;
-    // Past the libc, which keeps two signals for itself: a thread may be cancelled meanwhile.
-    const std::uint64_t all = ~std::uint64_t{0};
-    std::uint64_t before = 0;
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-    const long result = system_clone(begin, stack, flags | (wants_exit ? clone_pidfd : 0), argument, exit);
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, sizeof before);
-    return result < 0 ? fail(static_cast<int>(-result)) : static_cast<pid_t>(result);
-}
-#endif
 
 /// Can libc's closefrom rely on the kernel (Linux 5.9)? Where that, or a filter, refuses close_range, glibc needs /proc.
 /// Asked for the range of the one number that nothing can have.
