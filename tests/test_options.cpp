@@ -534,7 +534,8 @@ TEST_CASE("thousands of descriptors to hand down take as long as they are many")
             return [file, count] {
                 std::vector<leash::PassFd> passes;
                 for (int i = 0; i < count; ++i) passes.push_back({file, 3 + (i * 7) % many});
-                leash::detail::os::Wiring wiring;
+                const leash::detail::os::Sources streams;
+                leash::detail::os::Wiring wiring(streams);
                 if (!leash::detail::check_passes(passes) || !wiring.connect(0, 1, 2, passes)) ::_exit(9);
             };
         };

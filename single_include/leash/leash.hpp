@@ -4815,7 +4815,7 @@ class Array {
         swap(grown);
     }
     T& add(T item) {
-        reserve(count_ + 1);
+        if (count_ == room_) reserve(count_ < 4 ? 4 : count_ + 1);
         return items_[count_++] = std::move(item);
     }
     /// The last one takes its place.
@@ -8394,6 +8394,7 @@ struct Action {
         take_foreground,  // the terminal `from` is lent to the child's group
         open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
         duplicate,  // `from` as `to`; where both are the same, it stays open
+        stay,       // `to` is left as it is, open and not close-on-exec
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
         enter,      // its number is written to `from`, the door of the control group `path`
@@ -10089,7 +10090,9 @@ class Job {
     bool has_ended() noexcept {
         Lock lock(mutex_);
         if (over_) return true;
-        for (Process& process : processes_) look_again(process);
+        for (Process& process : processes_) {
+            if (!process.seen) look_again(process);
+        }
         if (count_running() > 0) return false;
         if (are_reaped()) return true;
         // Nothing needs their zombies where the group can be asked without them, and only then does it answer.
@@ -10177,21 +10180,24 @@ class Job {
 
     /// Waits until one of them has ended, or stopped, at no cost; has_ended() and take_stop() come next.
     [[gnu::cold]] void wait_for_exit(bool or_stop) noexcept {
-        Pid pid = -1;
+        Process* last = nullptr;
         int exit = -1;
         {
             Lock lock(mutex_);
-            for (const Process& process : processes_) {
+            for (Process& process : processes_) {
                 if (process.seen) continue;
-                pid = process.pid;
+                last = &process;
                 exit = process.watch.handle();
             }
         }
-        if (pid <= 0) return;
+        if (last == nullptr) return;
         // Without the lock: others may look, signal and finish meanwhile.
         siginfo_t info{};
         const int states = WEXITED | WNOWAIT | (or_stop ? WSTOPPED : 0);
-        while (sys::waitid(pid, exit, &info, states) != 0 && errno == EINTR) {}
+        while (sys::waitid(last->pid, exit, &info, states) != 0 && errno == EINTR) {}
+        if (info.si_pid != last->pid || info.si_code == CLD_STOPPED) return;
+        Lock lock(mutex_);
+        if (!last->gone && !last->reaped) note_end(*last, info);
     }
 
     /// The signal that has stopped the job; 0 as long as one of it goes on.
@@ -10421,9 +10427,14 @@ class Job {
         if (result != 0) return errno == ECHILD || owner_ != sys::getpid() ? Look::gone : Look::running;
         if (info.si_pid == 0) return Look::running;
         if (info.si_pid != process.pid) return Look::gone;
-        // Its usage is told by the reaping, and the status by this already: nobody can take it away any more.
-        process.ended.status = read_status(info);
+        note_end(process, info);
         return Look::ended;
+    }
+
+    /// Its usage is told by the reaping, and the status by this already: nobody can take it away any more.
+    static void note_end(Process& process, const siginfo_t& info) noexcept {
+        process.ended.status = read_status(info);
+        process.seen = true;
     }
 
     /// Late, where the host was out of descriptors at the start: only while the process is surely there, since a
@@ -10954,8 +10965,10 @@ LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
         const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
         const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
         const bool dumps = signal == SIGQUIT || signal == SIGABRT || signal == SIGTRAP;
-        sys::Disposition before(SIG_DFL);
-        if (is_key && keeps_keys && sys::dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
+        sys::Disposition before(nullptr);
+        if (is_key && keeps_keys && sys::dispose(signal, nullptr, &before) == 0 &&
+            (before.handler == SIG_IGN || (before.handler == SIG_DFL && !dumps)))
+            continue;
         sys::dispose(signal, stops || dumps ? &handled : &by_default, nullptr);
     }
 }
@@ -10997,6 +11010,7 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::stay: return 0;
         case Action::Kind::tell:
         case Action::Kind::enter: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG
@@ -11483,11 +11497,12 @@ inline bool has_terminal(const Options& options) noexcept {
 }
 
 /// The file that a command means, with the options of its job.
-[[gnu::cold]] inline Expected<void> make_stage(Command command, const Options& options,
-                                               const std::optional<std::string>& path, Stage& stage) {
+[[gnu::cold]] inline Expected<void> make_stage(Command command, const Options& options, Stage& stage) {
     stage.argv = std::move(command).argv();
     if (auto checked = check_command(stage.argv, options.executable); !checked) return checked;
     const std::string& name = options.executable.empty() ? stage.argv.front() : options.executable;
+    std::optional<std::string> path;
+    if (name.find('/') == std::string::npos) path = options.env.get("PATH");
     auto found = os::find_program(name, path ? std::string_view(*path) : os::default_search_path(), options.cwd);
     if (found && !sys::has_relative_program && !options.cwd.empty())
         found = os::absolute(os::seen_from_host(*found, options.cwd));
@@ -11526,10 +11541,9 @@ inline bool has_terminal(const Options& options) noexcept {
                            "a pipeline cannot have a session: a process cannot join an existing one");
     }
 
-    const std::optional<std::string> path = options.env.get("PATH");
     plan.stages = Array<Stage>(commands.size());
     for (std::size_t i = 0; i < commands.size(); ++i) {
-        if (auto made = make_stage(std::move(commands[i]), options, path, plan.stages[i]); !made) {
+        if (auto made = make_stage(std::move(commands[i]), options, plan.stages[i]); !made) {
             Error error = std::move(made).error();
             if (commands.size() > 1) error.stage = static_cast<int>(i);
             return error;
@@ -11724,6 +11738,8 @@ class FileActions {
             case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
             case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::stay:
+                return sys::has_cloexec_default ? sys::spawn_actions_inherit(&actions_, action.to) : 0;
             case Action::Kind::tell:
             case Action::Kind::follow:
             case Action::Kind::enter:  // this one and those below: see Launcher
@@ -11734,7 +11750,6 @@ class FileActions {
         }
         if (action.from == action.to && sys::has_cloexec_default)
             return sys::spawn_actions_inherit(&actions_, action.to);
-        if (action.from == action.to && !sys::has_dup2_in_place) return 0;  // not close-on-exec: see Wiring::stage()
         return sys::spawn_actions_dup2(&actions_, action.from, action.to);
     }
     void close(int fd) noexcept {
@@ -12739,6 +12754,8 @@ class Sources {
     int err(std::size_t stage) const noexcept {
         return stage == 0 || later_errs_.empty() ? numbers_[2] : later_errs_[stage - 1].get();
     }
+    /// Of 0, 1 and 2: does the child have the host's own there without further ado?
+    bool stays(int number) const noexcept { return number <= 2 && stays_[number]; }
 
   private:
     [[gnu::cold]] void hold(Fd fd, int stream) noexcept {
@@ -12850,14 +12867,19 @@ class Sources {
     }
 
     [[gnu::cold]] void open_common(const Stdio& stdio, int stream) noexcept {
-        if (stdio.is(Stdio::Kind::descriptor)) numbers_[stream] = stdio.number;
-        else if (stdio.is(Stdio::Kind::inherit) && is_open(stream)) numbers_[stream] = stream;
+        numbers_[stream] = stdio.is(Stdio::Kind::descriptor) ? stdio.number
+                           : stdio.is(Stdio::Kind::inherit)  ? stream
+                                                             : null_device;
+        if (numbers_[stream] != stream) return;
+        const int flags = sys::fcntl(stream, F_GETFD);
+        stays_[stream] = flags >= 0 && (flags & FD_CLOEXEC) == 0;
         // Also for a stream to inherit that the host has closed: a child without one would give its number to the
         // first file it opens, and then write its messages there.
-        else numbers_[stream] = null_device;
+        if (flags < 0 && stdio.is(Stdio::Kind::inherit)) numbers_[stream] = null_device;
     }
 
     int numbers_[3] = {0, 1, 2};
+    bool stays_[3] = {};
     Fd held_[3];  // ours until the child has its duplicates
     Array<Fd> later_errs_;
     PseudoTerminal terminal_;
@@ -12866,6 +12888,7 @@ class Sources {
 /// Which descriptor of ours becomes which of one child's, all moved out of each other's way.
 class Wiring {
   public:
+    explicit Wiring(const Sources& streams) noexcept : streams_(streams) {}
     [[gnu::cold]] ~Wiring() = default;
 
     Expected<void> connect(int in, int out, int err, const std::vector<PassFd>& passes) {
@@ -12883,16 +12906,18 @@ class Wiring {
     }
 
     /// Adds it to what the child does.
-    [[gnu::cold]] void describe(Actions& actions, const std::string& terminal_path) const {
+    [[gnu::cold]] void describe(Actions& actions) const {
         int terminal = -1;
         for (std::size_t i = 0; i < targets_.size(); ++i) {
             Action action{Action::Kind::duplicate, sources_[i], targets_[i]};
-            if (sources_[i] == Sources::terminal && terminal >= 0) {
+            if (sources_[i] == targets_[i] && streams_.stays(targets_[i])) {
+                action.kind = Action::Kind::stay;
+            } else if (sources_[i] == Sources::terminal && terminal >= 0) {
                 action.from = terminal;
             } else if (sources_[i] < 0) {
                 const bool is_terminal = sources_[i] == Sources::terminal;
                 action = {Action::Kind::open, -1, targets_[i]};
-                action.path = is_terminal ? terminal_path.c_str() : "/dev/null";
+                action.path = is_terminal ? streams_.terminal_path().c_str() : "/dev/null";
                 action.flags = is_terminal ? O_RDWR : targets_[i] == 0 ? O_RDONLY : O_WRONLY;
                 if (is_terminal) terminal = targets_[i];
             }
@@ -12910,7 +12935,7 @@ class Wiring {
         int limit = 0;  // asked for where it is needed
         for (std::size_t i = 0; i < sources_.size(); ++i) {
             const int from = sources_[i];
-            if (from == targets_[i] && targets_[i] <= 2 && (sys::has_dup2_in_place || stays(from))) continue;
+            if (from == targets_[i] && targets_[i] <= 2 && (sys::has_dup2_in_place || streams_.stays(from))) continue;
             // glibc refuses a number past RLIMIT_NOFILE, which may have been lowered since: that is moved down
             const bool is_target = (from >= 0 && from <= 2) || contains(kept_, from);
             if (from > 2 && limit == 0) limit = sys::descriptor_limit();
@@ -12925,8 +12950,7 @@ class Wiring {
         return {};
     }
 
-    static bool stays(int fd) noexcept { return (sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) == 0; }
-
+    const Sources& streams_;
     Array<int> targets_;
     Array<int> kept_;  // those above 2, in ascending order
     Array<int> sources_;
@@ -12959,7 +12983,8 @@ class Wiring {
             case Action::Kind::mask:
             case Action::Kind::be_nice:
             case Action::Kind::limit: return explain_bound(action, birth.error);
-            case Action::Kind::duplicate: break;
+            case Action::Kind::duplicate:
+            case Action::Kind::stay: break;
         }
         return fail(Step::redirect, concat({"descriptor ", decimal(action.from)}), "could not be duplicated");
     }
@@ -13004,7 +13029,7 @@ struct Ends {
     const int err = plan.err.is(Stdio::Kind::to_out) ? ends.out : sources.err(ends.stage);
     auto wired = wiring.connect(ends.in, ends.out, err, plan.pass_fds);
     if (!wired) return wired;
-    wiring.describe(actions, sources.terminal_path());
+    wiring.describe(actions);
     if (!plan.cwd.empty()) {
         actions.add({Action::Kind::chdir}).path = plan.cwd.c_str();
     }
@@ -13040,7 +13065,7 @@ struct Starter {
         if (started.cgroup)
             actions.add({Action::Kind::enter, started.cgroup->entry()}).path = started.cgroup->path().c_str();
         if (first && guardian != nullptr) actions.add({Action::Kind::tell, guardian->lifeline()});
-        Wiring wiring;
+        Wiring wiring(sources);
         if (auto described = describe_child(plan, sources, {in, out, number}, wiring, actions); !described)
             return described;
         const Array<char*> argv = pointers(stage.argv);
@@ -14508,7 +14533,7 @@ LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
     pump.join_aside();
-    if (pump.is_original() && pump.in.is_open() && !pump.in.has_source()) {
+    if (pump.in.is_open() && pump.is_original() && !pump.in.has_source()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
     } else {
@@ -16282,7 +16307,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Actions actions;
     actions.group = plan.group;
     actions.leader = plan.group.joined();
-    Wiring wiring;
+    Wiring wiring(sources);
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
     const Array<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);

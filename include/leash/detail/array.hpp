@@ -41,7 +41,7 @@ class Array {
         swap(grown);
     }
     T& add(T item) {
-        reserve(count_ + 1);
+        if (count_ == room_) reserve(count_ < 4 ? 4 : count_ + 1);
         return items_[count_++] = std::move(item);
     }
     /// The last one takes its place.

@@ -177,7 +177,7 @@ LEASH_INLINE Expected<void> Popen::resize(int rows, int columns) noexcept {
     detail::Pump& pump = *kept;
     const detail::Deadline limit = detail::Deadline::after(timeout);
     pump.join_aside();
-    if (pump.is_original() && pump.in.is_open() && !pump.in.has_source()) {
+    if (pump.in.is_open() && pump.is_original() && !pump.in.has_source()) {
         if (!input.empty()) pump.in.add(std::move(input));
         pump.in.finish();
     } else {

@@ -26,6 +26,7 @@ struct Action {
         take_foreground,  // the terminal `from` is lent to the child's group
         open,       // `path` as `to`, with `flags`; the first terminal that the leader of a session opens controls it
         duplicate,  // `from` as `to`; where both are the same, it stays open
+        stay,       // `to` is left as it is, open and not close-on-exec
         chdir,      // to `path`
         tell,       // its number is written to `from`; where the child cannot do that, by its host
         enter,      // its number is written to `from`, the door of the control group `path`

@@ -71,7 +71,7 @@ inline Expected<void> check_alone(const Options& options, const char* what) {
     Actions actions;
     actions.group = plan.group;
     actions.leader = plan.group.joined();
-    Wiring wiring;
+    Wiring wiring(sources);
     if (auto described = describe_child(plan, sources, {sources.in(), sources.out(), 0}, wiring, actions); !described)
         return described.error();
     const Array<char*> own = pointers(plan.environment), argv = pointers(plan.stages.front().argv);

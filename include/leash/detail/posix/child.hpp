@@ -68,8 +68,10 @@ LEASH_CHILD_PART void clear_signals(bool keeps_keys) noexcept {
         const bool is_key = signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
         const bool stops = signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
         const bool dumps = signal == SIGQUIT || signal == SIGABRT || signal == SIGTRAP;
-        sys::Disposition before(SIG_DFL);
-        if (is_key && keeps_keys && sys::dispose(signal, nullptr, &before) == 0 && before.handler == SIG_IGN) continue;
+        sys::Disposition before(nullptr);
+        if (is_key && keeps_keys && sys::dispose(signal, nullptr, &before) == 0 &&
+            (before.handler == SIG_IGN || (before.handler == SIG_DFL && !dumps)))
+            continue;
         sys::dispose(signal, stops || dumps ? &handled : &by_default, nullptr);
     }
 }
@@ -111,6 +113,7 @@ LEASH_CHILD_PART long carry_out(const Action& action) noexcept {
         case Action::Kind::duplicate:
             if (action.from == action.to) return sys::system_call(SYS_fcntl, action.to, F_SETFD, 0);
             return sys::system_call(SYS_dup3, action.from, action.to, 0);
+        case Action::Kind::stay: return 0;
         case Action::Kind::tell:
         case Action::Kind::enter: return tell_number(action.from);
         case Action::Kind::follow: return sys::system_call(SYS_prctl, 1, action.flags) & 0;  // PR_SET_PDEATHSIG

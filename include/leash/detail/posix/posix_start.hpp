@@ -62,6 +62,8 @@ class FileActions {
             case Action::Kind::take_foreground: return sys::spawn_actions_tcsetpgrp(&actions_, action.from);
             case Action::Kind::open: return sys::spawn_actions_open(&actions_, action.to, action.path, action.flags);
             case Action::Kind::chdir: return sys::spawn_actions_chdir(&actions_, action.path);
+            case Action::Kind::stay:
+                return sys::has_cloexec_default ? sys::spawn_actions_inherit(&actions_, action.to) : 0;
             case Action::Kind::tell:
             case Action::Kind::follow:
             case Action::Kind::enter:  // this one and those below: see Launcher
@@ -72,7 +74,6 @@ class FileActions {
         }
         if (action.from == action.to && sys::has_cloexec_default)
             return sys::spawn_actions_inherit(&actions_, action.to);
-        if (action.from == action.to && !sys::has_dup2_in_place) return 0;  // not close-on-exec: see Wiring::stage()
         return sys::spawn_actions_dup2(&actions_, action.from, action.to);
     }
     void close(int fd) noexcept {
