@@ -9,6 +9,9 @@
 
 #include <poll.h>
 #include <pthread.h>
+#if defined(__linux__)
+#include <sys/ptrace.h>
+#endif
 
 using support::Census;
 using support::child;
@@ -345,6 +348,23 @@ TEST_CASE("the library waits for no child that is not its own") {
     CHECK(wrong == "");
 }
 
+#if defined(__linux__)
+TEST_CASE("a job that the host traces, and that it has stopped for that, has not ended") {
+    const Census census;
+    leash::Popen p(child({"sleep"}), support::silent(census));
+    if (::ptrace(PTRACE_SEIZE, p.pid(), nullptr, nullptr) != 0) return;  // not allowed here
+    CHECK(::ptrace(PTRACE_INTERRUPT, p.pid(), nullptr, nullptr) == 0);
+    siginfo_t info{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(p.pid()), &info, WSTOPPED | WNOWAIT) == 0);
+    CHECK(info.si_code == CLD_TRAPPED);
+    CHECK(!p.poll().has_value());
+    CHECK(!p.wait_for(20ms).has_value());
+    CHECK(::ptrace(PTRACE_DETACH, p.pid(), nullptr, nullptr) == 0);
+    CHECK(p.kill().has_value());
+    CHECK(p.wait().signal() == SIGKILL);
+}
+#endif
+
 TEST_CASE("a forked copy of the host may drop its copy of a handle: the job lives") {
     const Census census;
     const NothingLeft before;
@@ -399,7 +419,7 @@ TEST_CASE("a forked copy of the host that has closed its descriptors waits for n
         return "";
     });
     CHECK(wrong == "");
-    CHECK(p.kill());
+    CHECK(p.kill().has_value());
     CHECK(p.wait().signal() == SIGKILL);
     CHECK(census.is_empty());
 }

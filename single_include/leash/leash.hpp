@@ -10195,7 +10195,7 @@ class Job {
         siginfo_t info{};
         const int states = WEXITED | WNOWAIT | (or_stop ? WSTOPPED : 0);
         while (sys::waitid(last->pid, exit, &info, states) != 0 && errno == EINTR) {}
-        if (info.si_pid != last->pid || info.si_code == CLD_STOPPED) return;
+        if (info.si_pid != last->pid || !is_of_end(info)) return;
         Lock lock(mutex_);
         if (!last->gone && !last->reaped) note_end(*last, info);
     }
@@ -10380,8 +10380,8 @@ class Job {
     void look_again(Process& process) noexcept {
         if (process.gone || process.reaped) return;
         const Look look = look_at(process);
-        process.seen |= look != Look::running;
         process.gone = look == Look::gone;
+        process.seen |= process.gone;
     }
 
     /// One that wants the terminal counts alone: those which were started after it did not get that signal, and would
@@ -10425,10 +10425,15 @@ class Job {
         do result = sys::waitid(process.pid, process.watch.handle(), &info, WEXITED | WNOHANG | WNOWAIT);
         while (result != 0 && errno == EINTR);
         if (result != 0) return errno == ECHILD || owner_ != sys::getpid() ? Look::gone : Look::running;
-        if (info.si_pid == 0) return Look::running;
+        if (info.si_pid == 0 || !is_of_end(info)) return Look::running;
         if (info.si_pid != process.pid) return Look::gone;
         note_end(process, info);
         return Look::ended;
+    }
+
+    /// Of one that the host traces (ptrace) Linux tells each stop, also where only an end was asked for.
+    static bool is_of_end(const siginfo_t& info) noexcept {
+        return info.si_code != CLD_STOPPED && info.si_code != CLD_TRAPPED && info.si_code != CLD_CONTINUED;
     }
 
     /// Its usage is told by the reaping, and the status by this already: nobody can take it away any more.
